@@ -1,0 +1,232 @@
+//! Files and folders. Positions are bytes; every call is synchronous and may block.
+
+use std::fs;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Must exist; reads only.
+    Read,
+    /// Created if absent; reads and writes.
+    ReadWrite,
+    /// Must be absent; reads and writes.
+    CreateNew,
+}
+
+/// One name in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskEntry {
+    /// The last component of the path.
+    pub name: String,
+    /// The whole path.
+    pub path: PathBuf,
+    /// A folder, not a file.
+    pub is_dir: bool,
+    /// The file's length in bytes; 0 for a folder.
+    pub len: u64,
+}
+
+/// An open file. Reads may run while one writer appends.
+pub trait DiskFile: Send + Sync + std::fmt::Debug {
+    /// Reads up to `buffer.len()` bytes at `position`; 0 at or past the end. Short reads only at the end.
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+    /// Writes all buffers, one after the other, from `position` on. On an error any prefix may have been written.
+    fn write_vectored_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<()>;
+    /// Writes all bytes from `position` on.
+    fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
+        self.write_vectored_at(&[IoSlice::new(bytes)], position)
+    }
+    /// The length in bytes.
+    fn len(&self) -> io::Result<u64>;
+    /// Cuts or extends with zeroes.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Makes content and length durable. After an error nothing unflushed may be trusted: never retry it as success.
+    fn sync(&self) -> io::Result<()>;
+    /// Reads exactly `buffer.len()` bytes.
+    fn read_exact_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()> {
+        let n = self.read_at(buffer, position)?;
+        if n == buffer.len() {
+            Ok(())
+        } else {
+            Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                format!("wanted {} bytes at {position}, the file gave {n}", buffer.len()),
+            ))
+        }
+    }
+}
+
+/// A disk that many share.
+pub type SharedDisk = Arc<dyn Disk>;
+
+/// The seam to the file system.
+pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
+    /// Opens a file.
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
+    /// Creates a folder and its parents.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// The names in a folder, sorted.
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<DiskEntry>>;
+    /// Whether a file or folder is there.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
+    /// Renames a file or folder; replaces a file that is there.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// Removes a folder and all in it.
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Makes creations, renames and removals in the folder durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Bytes free on the file system that holds `path`.
+    fn available_bytes(&self, path: &Path) -> io::Result<u64>;
+
+    /// The whole content of a small file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = self.open(path, OpenMode::Read)?;
+        let len = usize::try_from(file.len()?).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let mut bytes = vec![0; len];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    /// Replaces a small file as one step that survives a crash: write beside it, sync, rename, sync the folder.
+    fn write_atomically(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let beside = path.with_extension("tmp");
+        let file = self.open(&beside, OpenMode::ReadWrite)?;
+        file.set_len(0)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync()?;
+        drop(file);
+        self.rename(&beside, path)?;
+        match path.parent() {
+            Some(folder) => self.sync_dir(folder),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The machine's file system.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct RealDisk;
+
+#[derive(Debug)]
+struct RealFile(fs::File);
+
+#[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+impl Disk for RealDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true);
+        match mode {
+            OpenMode::Read => {}
+            OpenMode::ReadWrite => {
+                options.write(true).create(true).truncate(false);
+            }
+            OpenMode::CreateNew => {
+                options.write(true).create_new(true);
+            }
+        }
+        Ok(Arc::new(RealFile(options.open(path)?)))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<DiskEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            let meta = match entry.metadata() {
+                Ok(meta) => meta,
+                // Removed between the listing and the look.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(e),
+            };
+            entries.push(DiskEntry {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                path: entry.path(),
+                is_dir: meta.is_dir(),
+                len: if meta.is_dir() { 0 } else { meta.len() },
+            });
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        path.try_exists()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir_all(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        fs::File::open(path)?.sync_all()
+    }
+
+    fn available_bytes(&self, path: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(stat.f_bavail * stat.f_frsize)
+    }
+}
+
+impl DiskFile for RealFile {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match self.0.read_at(&mut buffer[done..], position + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_vectored_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        let mut position = position;
+        let mut rest: Vec<IoSlice<'_>> =
+            buffers.iter().filter(|b| !b.is_empty()).map(|b| IoSlice::new(b)).collect();
+        let mut rest = rest.as_mut_slice();
+        while !rest.is_empty() {
+            let batch = &rest[..rest.len().min(1024)];
+            match rustix::io::pwritev(&self.0, batch, position) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    position += n as u64;
+                    IoSlice::advance_slices(&mut rest, n);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}

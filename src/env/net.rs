@@ -1,0 +1,69 @@
+//! Sockets. What comes back is ready for tokio (non-blocking) or for quinn (a bound UDP socket).
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use futures::future::BoxFuture;
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+
+/// The seam to the network.
+pub trait Net: Send + Sync + 'static {
+    /// Listens for TCP connections.
+    fn listen(&self, address: SocketAddr) -> io::Result<TcpListener>;
+    /// Opens a TCP connection, without Nagle's delay.
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'static, io::Result<TcpStream>>;
+    /// Binds a UDP socket with buffers as large as the system grants, up to `buffer_bytes`.
+    fn bind_udp(&self, address: SocketAddr, buffer_bytes: usize) -> io::Result<UdpSocket>;
+    /// The first address of `host:port`.
+    fn resolve(&self, host_port: String) -> BoxFuture<'static, io::Result<SocketAddr>>;
+}
+
+/// The machine's network.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct RealNet;
+
+#[allow(clippy::disallowed_methods)]
+impl Net for RealNet {
+    fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        let socket = socket2::Socket::new(
+            socket2::Domain::for_address(address),
+            socket2::Type::STREAM,
+            Some(socket2::Protocol::TCP),
+        )?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(1024)?;
+        TcpListener::from_std(socket.into())
+    }
+
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'static, io::Result<TcpStream>> {
+        Box::pin(async move {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        })
+    }
+
+    fn bind_udp(&self, address: SocketAddr, buffer_bytes: usize) -> io::Result<UdpSocket> {
+        let socket = socket2::Socket::new(
+            socket2::Domain::for_address(address),
+            socket2::Type::DGRAM,
+            Some(socket2::Protocol::UDP),
+        )?;
+        socket.set_recv_buffer_size(buffer_bytes)?;
+        socket.set_send_buffer_size(buffer_bytes)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        Ok(socket.into())
+    }
+
+    fn resolve(&self, host_port: String) -> BoxFuture<'static, io::Result<SocketAddr>> {
+        Box::pin(async move {
+            lookup_host(&host_port)
+                .await?
+                .next()
+                .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{host_port} has no address")))
+        })
+    }
+}

@@ -1,0 +1,5 @@
+//! The `esker` command.
+
+fn main() -> std::process::ExitCode {
+    esker::cli::main()
+}

@@ -1,0 +1,245 @@
+//! Commands: every change of the image, with all that its outcome depends on.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::image::{Endpoint, ScramCredential, ScramMechanism};
+use crate::types::{
+    BrokerEpoch, BrokerId, DirectoryId, Incarnation, LeaderEpoch, PartitionEpoch, ProducerId, TopicId,
+    TopicName,
+};
+
+/// What a broker can prove about its last stop when it registers (REPLICATION, "Unclean return").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Proof {
+    /// The clean-shutdown marker was there and names this broker epoch: everything was flushed.
+    CleanShutdown {
+        /// The epoch that the marker names.
+        previous: BrokerEpoch,
+    },
+    /// The process died; whether the machine went on is judged by `machine` and the previous epoch.
+    Unclean {
+        /// The broker epoch that the directory remembers, if any.
+        previous: Option<BrokerEpoch>,
+    },
+}
+
+/// A broker's registration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokerRegistration {
+    /// Its node id.
+    pub id: BrokerId,
+    /// This life of the process.
+    pub incarnation: Incarnation,
+    /// Client listeners.
+    pub endpoints: Vec<Endpoint>,
+    /// The peer listener.
+    pub peer_address: String,
+    /// `broker.rack`.
+    pub rack: Option<String>,
+    /// The log directories that are online.
+    pub directories: Vec<DirectoryId>,
+    /// Boot id and mount id.
+    pub machine: String,
+    /// How it stopped.
+    pub proof: Proof,
+}
+
+/// A topic to create. Replicas are assigned by whoever proposes the command (the metadata leader).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateTopic {
+    /// Its name.
+    pub name: TopicName,
+    /// Its identity, drawn by the proposer.
+    pub id: TopicId,
+    /// Replicas of each partition in preferred order; the first live one leads.
+    pub assignment: Vec<Vec<BrokerId>>,
+    /// Topic configs.
+    pub configs: BTreeMap<String, String>,
+}
+
+/// A proposed member of an ISR with the life it was seen in (KIP-903).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IsrMember {
+    /// The broker.
+    pub broker: BrokerId,
+    /// The broker epoch of the session by which the leader knows it.
+    pub epoch: BrokerEpoch,
+}
+
+/// The leader's proposal of a new ISR (KIP-497).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlterPartition {
+    /// The topic.
+    pub topic: TopicId,
+    /// The partition.
+    pub partition: i32,
+    /// The proposing leader.
+    pub leader: IsrMember,
+    /// Its leader epoch.
+    pub leader_epoch: LeaderEpoch,
+    /// The partition epoch that the proposal builds on.
+    pub partition_epoch: PartitionEpoch,
+    /// The new ISR, the leader included.
+    pub isr: Vec<IsrMember>,
+}
+
+/// A change of the image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Forms the cluster; refused when it has an id already.
+    Form {
+        /// The cluster id.
+        cluster_id: String,
+        /// Finalized features.
+        features: BTreeMap<String, i16>,
+    },
+    /// A broker starts. It stays fenced until `Unfence`.
+    RegisterBroker(BrokerRegistration),
+    /// A broker has caught up with the image and may lead.
+    Unfence {
+        /// The broker.
+        id: BrokerId,
+        /// Its epoch.
+        epoch: BrokerEpoch,
+    },
+    /// A broker's lease ran out.
+    Fence {
+        /// The broker.
+        id: BrokerId,
+        /// Its epoch.
+        epoch: BrokerEpoch,
+    },
+    /// A broker wants to stop in order: its partitions move, it leaves every ISR that it can.
+    ControlledShutdown {
+        /// The broker.
+        id: BrokerId,
+        /// Its epoch.
+        epoch: BrokerEpoch,
+    },
+    /// A topic.
+    CreateTopic(CreateTopic),
+    /// Deletes a topic by its id.
+    DeleteTopic {
+        /// The topic.
+        id: TopicId,
+    },
+    /// More partitions for a topic.
+    CreatePartitions {
+        /// The topic.
+        id: TopicId,
+        /// How many there must be before (guards against a race).
+        from: i32,
+        /// Replicas of each added partition.
+        assignment: Vec<Vec<BrokerId>>,
+    },
+    /// A leader's new ISR.
+    AlterPartition(AlterPartition),
+    /// A broker says which directory holds a replica.
+    AssignDirectory {
+        /// The broker.
+        broker: BrokerId,
+        /// Its epoch.
+        epoch: BrokerEpoch,
+        /// The directory.
+        directory: DirectoryId,
+        /// The replicas in it.
+        partitions: Vec<(TopicId, i32)>,
+    },
+    /// Changes a topic's configs: `Some` sets, `None` removes.
+    AlterTopicConfig {
+        /// The topic.
+        id: TopicId,
+        /// The changes.
+        changes: BTreeMap<String, Option<String>>,
+    },
+    /// Changes a broker's dynamic configs, or the cluster-wide default.
+    AlterBrokerConfig {
+        /// The broker; `None` for all.
+        broker: Option<BrokerId>,
+        /// The changes.
+        changes: BTreeMap<String, Option<String>>,
+    },
+    /// Sets a user's credential.
+    UpsertUser {
+        /// The user.
+        user: String,
+        /// The mechanism.
+        mechanism: ScramMechanism,
+        /// The credential.
+        credential: ScramCredential,
+    },
+    /// Removes a user's credentials, of one mechanism or of all.
+    DeleteUser {
+        /// The user.
+        user: String,
+        /// One mechanism, or all.
+        mechanism: Option<ScramMechanism>,
+    },
+    /// A block of producer ids for a broker.
+    AllocateProducerIds {
+        /// The broker.
+        broker: BrokerId,
+        /// Its epoch.
+        epoch: BrokerEpoch,
+        /// How many.
+        count: i32,
+    },
+}
+
+/// What an applied command gives back to its proposer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CommandReply {
+    /// Applied.
+    Done,
+    /// The epoch of the registration.
+    Registered(BrokerEpoch),
+    /// The first id of the block, `count` long.
+    ProducerIds(ProducerId),
+}
+
+/// Why a command changed nothing. Deterministic, like the change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum CommandError {
+    /// A topic of that name exists.
+    #[error("topic {0} exists already")]
+    TopicExists(TopicName),
+    /// No topic with that id.
+    #[error("there is no topic with id {0}")]
+    UnknownTopic(TopicId),
+    /// No such partition.
+    #[error("there is no partition {1} of topic {0}")]
+    UnknownPartition(TopicId, i32),
+    /// The proposer's leader epoch is over.
+    #[error("leader epoch {proposed} is fenced, the current one is {current}")]
+    FencedLeaderEpoch {
+        /// What the proposer holds.
+        proposed: LeaderEpoch,
+        /// What is current.
+        current: LeaderEpoch,
+    },
+    /// The proposal builds on an older state.
+    #[error("partition epoch {proposed} is stale, the current one is {current}")]
+    StalePartitionEpoch {
+        /// What the proposer holds.
+        proposed: PartitionEpoch,
+        /// What is current.
+        current: PartitionEpoch,
+    },
+    /// A broker epoch of a former life.
+    #[error("broker {0} has a newer epoch than {1}")]
+    StaleBrokerEpoch(BrokerId, BrokerEpoch),
+    /// A proposed ISR member is fenced, stopping or unknown, or has another epoch.
+    #[error("broker {0} is not eligible for the ISR")]
+    IneligibleReplica(BrokerId),
+    /// Not registered.
+    #[error("broker {0} is not registered")]
+    UnknownBroker(BrokerId),
+    /// Another live process holds the id.
+    #[error("node id {0} is held by another live broker")]
+    DuplicateBroker(BrokerId),
+    /// The request contradicts itself or the image.
+    #[error("{0}")]
+    Invalid(String),
+}

@@ -1,0 +1,190 @@
+//! The image: what the cluster knows, as plain data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{
+    BrokerEpoch, BrokerId, DirectoryId, Incarnation, LeaderEpoch, Offset, PartitionEpoch, TopicId, TopicName,
+};
+
+/// The state of the cluster after the command at `version`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// Index of the last command applied.
+    pub version: u64,
+    /// Drawn once, when the cluster is formed.
+    pub cluster_id: String,
+    /// All registered brokers, fenced ones too.
+    pub brokers: BTreeMap<BrokerId, Arc<BrokerInfo>>,
+    /// All topics by name.
+    pub topics: BTreeMap<TopicName, Arc<Topic>>,
+    /// The same topics by id.
+    pub topic_ids: BTreeMap<TopicId, TopicName>,
+    /// Dynamic configs of brokers; the key `None` is the cluster-wide default.
+    pub broker_configs: BTreeMap<Option<BrokerId>, BTreeMap<String, String>>,
+    /// SASL/SCRAM credentials by user.
+    pub users: BTreeMap<String, BTreeMap<ScramMechanism, ScramCredential>>,
+    /// The next producer id that is free.
+    pub next_producer_id: i64,
+    /// The next broker epoch.
+    pub next_broker_epoch: i64,
+    /// Finalized features and their levels.
+    pub features: BTreeMap<String, i16>,
+}
+
+/// Where a client or a peer may reach a broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// The listener's name, for instance `PLAINTEXT` or `SASL_SSL`.
+    pub listener: String,
+    /// The advertised host.
+    pub host: String,
+    /// The advertised port.
+    pub port: u16,
+}
+
+/// Whether a broker may lead and be in an ISR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BrokerState {
+    /// Registered, or its lease ran out: leads nothing, is in no ISR that it can be removed from.
+    Fenced,
+    /// Alive.
+    Active,
+    /// Asked to stop in order: leads nothing any more.
+    ControlledShutdown,
+}
+
+/// A broker as last registered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokerInfo {
+    /// Its node id.
+    pub id: BrokerId,
+    /// The epoch of its last registration.
+    pub epoch: BrokerEpoch,
+    /// The life of the process that registered.
+    pub incarnation: Incarnation,
+    /// Client listeners.
+    pub endpoints: Vec<Endpoint>,
+    /// The peer listener (`host:port`).
+    pub peer_address: String,
+    /// `broker.rack`.
+    pub rack: Option<String>,
+    /// Its log directories that are online.
+    pub directories: Vec<DirectoryId>,
+    /// Boot id and mount id of the machine at the last registration (the proof that it never stopped).
+    pub machine: String,
+    /// Fenced, active, stopping.
+    pub state: BrokerState,
+}
+
+/// A topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topic {
+    /// Its name.
+    pub name: TopicName,
+    /// Its identity.
+    pub id: TopicId,
+    /// Its partitions, by index without gaps.
+    pub partitions: Vec<Partition>,
+    /// Configs set on the topic, by Kafka's names; what is absent is the broker's default.
+    pub configs: BTreeMap<String, String>,
+}
+
+/// One replica's place in a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaState {
+    /// The broker.
+    pub broker: BrokerId,
+    /// The directory it has put the replica in, once it said so.
+    pub directory: Option<DirectoryId>,
+}
+
+/// An unclean election: truncation below the high watermark is allowed towards this epoch, and only it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UncleanElection {
+    /// The leader epoch that began with it.
+    pub leader_epoch: LeaderEpoch,
+    /// The elected leader's log end, where known.
+    pub log_end: Option<Offset>,
+}
+
+/// A partition's replicas and roles.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// In assigned order; the first is the preferred leader.
+    pub replicas: Vec<ReplicaState>,
+    /// The committed in-sync replicas.
+    pub isr: Vec<BrokerId>,
+    /// Eligible leader replicas (KIP-966): left the ISR while it was below min ISR.
+    pub elr: Vec<BrokerId>,
+    /// The last leader, kept when ISR and ELR are empty.
+    pub last_known_leader: Option<BrokerId>,
+    /// The leader, if there is one.
+    pub leader: Option<BrokerId>,
+    /// Raised by every election.
+    pub leader_epoch: LeaderEpoch,
+    /// Raised by every change.
+    pub partition_epoch: PartitionEpoch,
+    /// The last unclean election.
+    pub unclean: Option<UncleanElection>,
+}
+
+impl Partition {
+    /// Whether the broker is a replica.
+    #[must_use]
+    pub fn is_replica(&self, broker: BrokerId) -> bool {
+        self.replicas.iter().any(|r| r.broker == broker)
+    }
+}
+
+/// A SCRAM mechanism (RFC 5802, RFC 7677).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ScramMechanism {
+    /// SCRAM-SHA-256.
+    #[serde(rename = "SCRAM-SHA-256")]
+    Sha256,
+    /// SCRAM-SHA-512.
+    #[serde(rename = "SCRAM-SHA-512")]
+    Sha512,
+}
+
+/// A salted credential; the password itself is kept nowhere. PLAIN is checked against it too.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScramCredential {
+    /// The salt.
+    pub salt: Vec<u8>,
+    /// StoredKey of RFC 5802.
+    pub stored_key: Vec<u8>,
+    /// ServerKey of RFC 5802.
+    pub server_key: Vec<u8>,
+    /// PBKDF2 iterations.
+    pub iterations: u32,
+}
+
+impl std::fmt::Debug for ScramCredential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScramCredential").field("iterations", &self.iterations).finish_non_exhaustive()
+    }
+}
+
+impl Image {
+    /// A topic by its id.
+    #[must_use]
+    pub fn topic_by_id(&self, id: TopicId) -> Option<&Arc<Topic>> {
+        self.topics.get(self.topic_ids.get(&id)?)
+    }
+
+    /// A partition by topic name and index.
+    #[must_use]
+    pub fn partition(&self, topic: &TopicName, partition: i32) -> Option<&Partition> {
+        self.topics.get(topic)?.partitions.get(usize::try_from(partition).ok()?)
+    }
+
+    /// Whether the broker is registered and active.
+    #[must_use]
+    pub fn is_active(&self, broker: BrokerId) -> bool {
+        self.brokers.get(&broker).is_some_and(|b| b.state == BrokerState::Active)
+    }
+}
