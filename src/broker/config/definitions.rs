@@ -1,0 +1,475 @@
+//! Every broker property that is understood: its name (Kafka's where Kafka has one), type, bounds, default and meaning.
+//!
+//! Start-up checks, `DescribeConfigs` and the reference in the documentation all read this one table.
+
+/// What a value must look like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// A whole number within bounds (inclusive).
+    Number {
+        /// The smallest.
+        min: i64,
+        /// The largest.
+        max: i64,
+    },
+    /// `true` or `false`.
+    Bool,
+    /// Any text.
+    Text,
+    /// Texts separated by commas.
+    List,
+    /// One of these.
+    OneOf(&'static [&'static str]),
+    /// Several of these, separated by commas.
+    SomeOf(&'static [&'static str]),
+    /// Any text; never shown.
+    Secret,
+}
+
+/// One property.
+#[derive(Clone, Copy, Debug)]
+pub struct Definition {
+    /// The name.
+    pub name: &'static str,
+    /// The type and its bounds.
+    pub kind: Kind,
+    /// The default, as it would be written; `None` where there is none.
+    pub default: Option<&'static str>,
+    /// The topic config whose default this property is.
+    pub topic_config: Option<&'static str>,
+    /// What it means, in one sentence.
+    pub doc: &'static str,
+}
+
+const fn number(
+    name: &'static str,
+    default: &'static str,
+    min: i64,
+    max: i64,
+    doc: &'static str,
+) -> Definition {
+    Definition { name, kind: Kind::Number { min, max }, default: Some(default), topic_config: None, doc }
+}
+
+const fn bool(name: &'static str, default: &'static str, doc: &'static str) -> Definition {
+    Definition { name, kind: Kind::Bool, default: Some(default), topic_config: None, doc }
+}
+
+const fn text(name: &'static str, default: Option<&'static str>, doc: &'static str) -> Definition {
+    Definition { name, kind: Kind::Text, default, topic_config: None, doc }
+}
+
+const fn list(name: &'static str, default: Option<&'static str>, doc: &'static str) -> Definition {
+    Definition { name, kind: Kind::List, default, topic_config: None, doc }
+}
+
+const fn one_of(
+    name: &'static str,
+    default: &'static str,
+    choices: &'static [&'static str],
+    doc: &'static str,
+) -> Definition {
+    Definition { name, kind: Kind::OneOf(choices), default: Some(default), topic_config: None, doc }
+}
+
+const fn for_topic(topic_config: &'static str, definition: Definition) -> Definition {
+    Definition { topic_config: Some(topic_config), ..definition }
+}
+
+const I32: i64 = i32::MAX as i64;
+const I64: i64 = i64::MAX;
+/// Days in milliseconds.
+const SEVEN_DAYS: &str = "604800000";
+
+/// All broker properties, sorted by name.
+pub const DEFINITIONS: &[Definition] = &[
+    list(
+        "advertised.listeners",
+        None,
+        "Addresses given to clients, `NAME://host:port`; default: the listeners.",
+    ),
+    bool("auto.create.topics.enable", "true", "Create a topic when a client asks for its metadata."),
+    text("broker.rack", None, "The failure zone of this broker; replicas are spread over racks."),
+    number(
+        "broker.session.timeout.ms",
+        "2000",
+        1_500,
+        60_000,
+        "A broker that the metadata leader has not heard for so long is fenced.",
+    ),
+    text("cluster.id", None, "The cluster's id; drawn when the cluster is formed if absent."),
+    for_topic(
+        "compression.type",
+        one_of(
+            "compression.type",
+            "producer",
+            &["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"],
+            "How batches are stored.",
+        ),
+    ),
+    number(
+        "connections.max.idle.ms",
+        "600000",
+        1,
+        I64,
+        "Idle client connections are closed after this time.",
+    ),
+    list(
+        "controller.quorum.voters",
+        None,
+        "The metadata quorum: `id@host:port` of each voter's peer listener.",
+    ),
+    number("default.replication.factor", "1", 1, 32_767, "Replicas of a topic that names no number."),
+    bool("delete.topic.enable", "true", "Whether topics may be deleted."),
+    number(
+        "fetch.max.bytes",
+        "57671680",
+        1_024,
+        I32,
+        "The most bytes that one fetch returns (a first batch may be larger).",
+    ),
+    number(
+        "group.initial.rebalance.delay.ms",
+        "3000",
+        0,
+        I32,
+        "How long a new group waits for more members.",
+    ),
+    number(
+        "group.max.session.timeout.ms",
+        "1800000",
+        1,
+        I32,
+        "The largest session timeout of a group member.",
+    ),
+    number("group.max.size", "2147483647", 1, I32, "The most members of a group."),
+    number("group.min.session.timeout.ms", "6000", 1, I32, "The smallest session timeout of a group member."),
+    list(
+        "listener.security.protocol.map",
+        Some("PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL"),
+        "The security protocol of each listener name.",
+    ),
+    list("listeners", Some("PLAINTEXT://127.0.0.1:9092"), "Client listeners, `NAME://host:port`."),
+    for_topic(
+        "cleanup.policy",
+        Definition {
+            name: "log.cleanup.policy",
+            kind: Kind::SomeOf(&["delete", "compact"]),
+            default: Some("delete"),
+            topic_config: None,
+            doc: "What happens to old segments.",
+        },
+    ),
+    list("log.dirs", Some("data"), "Folders of the partitions' logs."),
+    for_topic(
+        "flush.messages",
+        number("log.flush.interval.messages", "9223372036854775807", 1, I64, "fsync after so many records."),
+    ),
+    for_topic(
+        "flush.ms",
+        number("log.flush.interval.ms", "9223372036854775807", 0, I64, "fsync after so much time."),
+    ),
+    for_topic(
+        "index.interval.bytes",
+        number(
+            "log.index.interval.bytes",
+            "4096",
+            0,
+            I32,
+            "Log bytes between two entries of the offset index.",
+        ),
+    ),
+    for_topic(
+        "segment.index.bytes",
+        number("log.index.size.max.bytes", "10485760", 4, I32, "The largest size of an index."),
+    ),
+    for_topic(
+        "local.retention.bytes",
+        number(
+            "log.local.retention.bytes",
+            "-2",
+            -2,
+            I64,
+            "Bytes of a tiered partition kept locally; -2: as retention.bytes.",
+        ),
+    ),
+    for_topic(
+        "local.retention.ms",
+        number(
+            "log.local.retention.ms",
+            "-2",
+            -2,
+            I64,
+            "Time that records of a tiered partition stay local; -2: as retention.ms.",
+        ),
+    ),
+    for_topic(
+        "message.timestamp.after.max.ms",
+        number(
+            "log.message.timestamp.after.max.ms",
+            "3600000",
+            0,
+            I64,
+            "How far ahead of the broker's clock a timestamp may be.",
+        ),
+    ),
+    for_topic(
+        "message.timestamp.before.max.ms",
+        number(
+            "log.message.timestamp.before.max.ms",
+            "9223372036854775807",
+            0,
+            I64,
+            "How far behind the broker's clock a timestamp may be.",
+        ),
+    ),
+    for_topic(
+        "message.timestamp.type",
+        one_of(
+            "log.message.timestamp.type",
+            "CreateTime",
+            &["CreateTime", "LogAppendTime"],
+            "Whose clock stamps records.",
+        ),
+    ),
+    for_topic(
+        "retention.bytes",
+        number(
+            "log.retention.bytes",
+            "-1",
+            -1,
+            I64,
+            "Bytes of a partition kept over both tiers; -1: no bound.",
+        ),
+    ),
+    number("log.retention.check.interval.ms", "300000", 1, I64, "How often retention is checked."),
+    for_topic(
+        "retention.ms",
+        number(
+            "log.retention.ms",
+            SEVEN_DAYS,
+            -1,
+            I64,
+            "How long records are kept over both tiers; -1: for ever.",
+        ),
+    ),
+    for_topic(
+        "segment.ms",
+        number("log.roll.ms", SEVEN_DAYS, 1, I64, "A segment older than this is closed."),
+    ),
+    for_topic(
+        "segment.bytes",
+        number("log.segment.bytes", "1073741824", 14, I32, "The largest size of a segment."),
+    ),
+    for_topic(
+        "max.message.bytes",
+        number("message.max.bytes", "1048588", 0, I32, "The largest batch that is taken."),
+    ),
+    text("metadata.log.dir", None, "Folder of the metadata log; default: the first of log.dirs."),
+    for_topic(
+        "min.insync.replicas",
+        number("min.insync.replicas", "1", 1, 32_767, "In-sync replicas that acks=all needs."),
+    ),
+    number("node.id", "1", 0, I32, "This broker's id, unique in the cluster."),
+    number("num.partitions", "1", 1, 100_000, "Partitions of a topic that names no number."),
+    number("offset.metadata.max.bytes", "4096", 0, I32, "The largest metadata text of a committed offset."),
+    number("offsets.retention.minutes", "10080", 1, I32, "Offsets of an empty group are kept so long."),
+    number("offsets.topic.num.partitions", "50", 1, 10_000, "Partitions of __consumer_offsets."),
+    number(
+        "offsets.topic.replication.factor",
+        "3",
+        1,
+        32_767,
+        "Replicas of __consumer_offsets, at most one a broker.",
+    ),
+    number("offsets.topic.segment.bytes", "104857600", 14, I32, "Segment size of __consumer_offsets."),
+    text(
+        "peer.advertised.listener",
+        None,
+        "`host:port` by which other brokers reach the peer listener; default: peer.listener.",
+    ),
+    text(
+        "peer.listener",
+        Some("127.0.0.1:9093"),
+        "`host:port` of the broker-to-broker listener (UDP for quic, TCP for tcp).",
+    ),
+    text("peer.ssl.ca.location", None, "PEM file of the cluster's CA."),
+    text("peer.ssl.certificate.location", None, "PEM file of this node's certificate."),
+    text("peer.ssl.key.location", None, "PEM file of this node's private key."),
+    one_of("peer.transport", "quic", &["quic", "tcp"], "How brokers talk to each other."),
+    number("producer.id.expiration.ms", "86400000", 1, I32, "An idle producer is forgotten after this time."),
+    number(
+        "queued.max.request.bytes",
+        "268435456",
+        1_048_576,
+        I64,
+        "Bytes of client requests held at once; above it connections are not read.",
+    ),
+    number(
+        "remote.fetch.max.wait.ms",
+        "500",
+        1,
+        I32,
+        "How long a fetch waits for the cold tier before it answers with what it has.",
+    ),
+    number(
+        "remote.log.manager.copy.max.bytes.per.second",
+        "9223372036854775807",
+        1,
+        I64,
+        "Upload rate of this broker.",
+    ),
+    number(
+        "remote.log.manager.fetch.max.bytes.per.second",
+        "9223372036854775807",
+        1,
+        I64,
+        "Download rate of this broker.",
+    ),
+    number(
+        "remote.log.manager.task.interval.ms",
+        "30000",
+        1,
+        I64,
+        "How often a partition's tier is looked after.",
+    ),
+    for_topic(
+        "remote.log.copy.disable",
+        bool("tier.copy.disable", "false", "Stops copying to the tier; what is there stays readable."),
+    ),
+    for_topic(
+        "remote.storage.enable",
+        bool("tier.default.enable", "false", "Whether topics are tiered unless they say otherwise."),
+    ),
+    number(
+        "replica.lag.time.max.ms",
+        "30000",
+        1,
+        I64,
+        "A follower that has not caught up for so long leaves the ISR.",
+    ),
+    number(
+        "replica.session.timeout.ms",
+        "1000",
+        100,
+        60_000,
+        "A follower whose session is down for so long leaves the ISR.",
+    ),
+    number("request.timeout.ms", "30000", 1, I32, "The longest wait of a request for other brokers."),
+    Definition {
+        name: "sasl.enabled.mechanisms",
+        kind: Kind::SomeOf(&["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]),
+        default: Some("SCRAM-SHA-256,SCRAM-SHA-512"),
+        topic_config: None,
+        doc: "SASL mechanisms offered on SASL listeners.",
+    },
+    Definition {
+        name: "security.bootstrap.user",
+        kind: Kind::Secret,
+        default: None,
+        topic_config: None,
+        doc: "`name:password` created once, as long as the cluster has no user at all.",
+    },
+    number(
+        "socket.receive.deadline.ms",
+        "30000",
+        100,
+        I32,
+        "A request frame must arrive whole within this time of its first byte.",
+    ),
+    number("socket.request.max.bytes", "104857600", 1_024, I32, "The largest request frame."),
+    one_of(
+        "ssl.client.auth",
+        "none",
+        &["none", "requested", "required"],
+        "Whether clients must show a certificate.",
+    ),
+    text("ssl.keystore.certificate.location", None, "PEM file of the listeners' certificate chain."),
+    text("ssl.keystore.key.location", None, "PEM file of the listeners' private key."),
+    text("ssl.truststore.location", None, "PEM file of the CAs that may sign client certificates."),
+    number("tier.cache.bytes", "1073741824", 0, I64, "Size of the chunk cache on disk."),
+    text(
+        "tier.cache.dir",
+        None,
+        "Folder of the chunk cache; default: `tier-cache` in the first of log.dirs.",
+    ),
+    number(
+        "tier.chunk.bytes",
+        "1048576",
+        65_536,
+        16_777_216,
+        "Size of a chunk of a segment object, adapted to batch bounds.",
+    ),
+    number(
+        "tier.delete.grace.ms",
+        "60000",
+        0,
+        I64,
+        "Unpublished objects are kept so long for readers of an older manifest.",
+    ),
+    number("tier.index.cache.bytes", "67108864", 1_048_576, I64, "Memory for footers and manifests."),
+    for_topic(
+        "tier.max.lag.ms",
+        number(
+            "tier.max.lag.default.ms",
+            "-1",
+            -1,
+            I64,
+            "An idle open segment of a tiered topic is closed after this time; -1: never.",
+        ),
+    ),
+    text("tier.store.url", None, "`file:///folder` or `s3://bucket/prefix`; without it nothing is tiered."),
+    text("tier.store.endpoint", None, "Endpoint of an S3-compatible store, `http://host:port`."),
+    text("tier.store.region", Some("us-east-1"), "Region of the store."),
+    text("tier.store.access.key", None, "Access key; default: the environment's AWS_ACCESS_KEY_ID."),
+    Definition {
+        name: "tier.store.secret.key",
+        kind: Kind::Secret,
+        default: None,
+        topic_config: None,
+        doc: "Secret key; default: the environment's AWS_SECRET_ACCESS_KEY.",
+    },
+    for_topic(
+        "unclean.leader.election.enable",
+        bool(
+            "unclean.leader.election.enable",
+            "false",
+            "Whether a replica outside the ISR may lead when nobody else is left.",
+        ),
+    ),
+];
+
+/// A definition by name.
+#[must_use]
+pub fn definition(name: &str) -> Option<&'static Definition> {
+    DEFINITIONS.iter().find(|d| d.name == name)
+}
+
+impl Kind {
+    /// What is accepted, in words.
+    #[must_use]
+    pub fn accepts(&self) -> String {
+        match self {
+            Kind::Number { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::Bool => "true or false".to_owned(),
+            Kind::Text | Kind::Secret => "a text".to_owned(),
+            Kind::List => "texts separated by commas".to_owned(),
+            Kind::OneOf(choices) => format!("one of {}", choices.join(", ")),
+            Kind::SomeOf(choices) => format!("some of {}, separated by commas", choices.join(", ")),
+        }
+    }
+
+    /// Whether the value fits.
+    #[must_use]
+    pub fn fits(&self, value: &str) -> bool {
+        match self {
+            Kind::Number { min, max } => value.parse::<i64>().is_ok_and(|n| n >= *min && n <= *max),
+            Kind::Bool => matches!(value, "true" | "false"),
+            Kind::Text | Kind::Secret | Kind::List => true,
+            Kind::OneOf(choices) => choices.contains(&value),
+            Kind::SomeOf(choices) => {
+                value.split(',').map(str::trim).all(|v| choices.contains(&v)) && !value.is_empty()
+            }
+        }
+    }
+}
