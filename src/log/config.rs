@@ -1,0 +1,217 @@
+//! The configs of a topic that its log obeys, with Kafka's names, bounds and defaults.
+
+use std::collections::BTreeMap;
+
+use crate::wire::record_batch::TimestampType;
+
+/// What happens to old data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CleanupPolicy {
+    /// Keep the last value of each key.
+    pub compact: bool,
+    /// Drop by time and size.
+    pub delete: bool,
+}
+
+/// Configs of one log. Fields have Kafka's meaning; −1 is "no limit", −2 "as for the whole log".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `segment.bytes`: a segment is closed before it would grow above this.
+    pub segment_bytes: u64,
+    /// `segment.ms`: a segment whose first record is older is closed.
+    pub segment_ms: i64,
+    /// `segment.index.bytes`: a segment whose offset index would grow above this is closed.
+    pub index_bytes: u64,
+    /// `index.interval.bytes`: bytes of batches per index entry.
+    pub index_interval_bytes: u64,
+    /// `retention.ms`; −1 is for ever.
+    pub retention_ms: i64,
+    /// `retention.bytes`; −1 is without limit.
+    pub retention_bytes: i64,
+    /// `local.retention.ms`; −2 is `retention.ms`.
+    pub local_retention_ms: i64,
+    /// `local.retention.bytes`; −2 is `retention.bytes`.
+    pub local_retention_bytes: i64,
+    /// `max.message.bytes`: the largest batch a client may send, compressed.
+    pub max_message_bytes: usize,
+    /// `flush.messages`: fsync after this many records; `i64::MAX` leaves it to the system.
+    pub flush_messages: i64,
+    /// `flush.ms`: fsync at least this often; `i64::MAX` leaves it to the system.
+    pub flush_ms: i64,
+    /// `message.timestamp.type`.
+    pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`.
+    pub timestamp_before_max_ms: i64,
+    /// `message.timestamp.after.max.ms`.
+    pub timestamp_after_max_ms: i64,
+    /// `cleanup.policy`.
+    pub cleanup: CleanupPolicy,
+    /// `delete.retention.ms`: how long a tombstone stays readable.
+    pub delete_retention_ms: i64,
+    /// `min.insync.replicas`.
+    pub min_insync_replicas: i32,
+    /// `unclean.leader.election.enable`.
+    pub unclean_leader_election: bool,
+    /// `remote.storage.enable`: closed segments go to the cold tier.
+    pub remote_storage_enable: bool,
+    /// `producer.id.expiration.ms`: how long an idle producer is remembered (a broker config).
+    pub producer_id_expiration_ms: i64,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+        LogConfig {
+            segment_bytes: 1 << 30,
+            segment_ms: 7 * DAY_MS,
+            index_bytes: 10 << 20,
+            index_interval_bytes: 4096,
+            retention_ms: 7 * DAY_MS,
+            retention_bytes: -1,
+            local_retention_ms: -2,
+            local_retention_bytes: -2,
+            max_message_bytes: 1024 * 1024 + 12,
+            flush_messages: i64::MAX,
+            flush_ms: i64::MAX,
+            timestamp_type: TimestampType::CreateTime,
+            timestamp_before_max_ms: i64::MAX,
+            timestamp_after_max_ms: 60 * 60 * 1000,
+            cleanup: CleanupPolicy { compact: false, delete: true },
+            delete_retention_ms: DAY_MS,
+            min_insync_replicas: 1,
+            unclean_leader_election: false,
+            remote_storage_enable: false,
+            producer_id_expiration_ms: DAY_MS,
+        }
+    }
+}
+
+/// A topic config that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("topic config `{key}` = `{value}`: {accepted}")]
+pub struct ConfigError {
+    /// The config's name.
+    pub key: String,
+    /// The value given.
+    pub value: String,
+    /// What would be accepted.
+    pub accepted: String,
+}
+
+impl LogConfig {
+    /// The defaults of the broker, changed by the configs of a topic. Names it does not know are let pass: clients
+    /// set configs of other versions, and they do no harm.
+    ///
+    /// # Errors
+    /// `ConfigError` names the key, the value and what is accepted.
+    pub fn from_properties(
+        defaults: &LogConfig,
+        topic: &BTreeMap<String, String>,
+    ) -> Result<LogConfig, ConfigError> {
+        let mut config = defaults.clone();
+        for (key, value) in topic {
+            config.set(key, value)?;
+        }
+        Ok(config)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), ConfigError> {
+        let number = |least: i64, most: i64| {
+            value.trim().parse().ok().filter(|n| (least..=most).contains(n)).ok_or_else(|| ConfigError {
+                key: key.to_owned(),
+                value: value.to_owned(),
+                accepted: format!("a whole number from {least} to {most} is accepted"),
+            })
+        };
+        let one_of = |accepted: &[&str]| ConfigError {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            accepted: format!("one of {} is accepted", accepted.join(", ")),
+        };
+        let flag = || match value.trim().to_ascii_lowercase().as_str() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(one_of(&["true", "false"])),
+        };
+        let int = i64::from(i32::MAX);
+        match key {
+            "segment.bytes" => self.segment_bytes = number(14, int)?.cast_unsigned(),
+            "segment.ms" => self.segment_ms = number(1, i64::MAX)?,
+            "segment.index.bytes" => self.index_bytes = number(4, int)?.cast_unsigned(),
+            "index.interval.bytes" => self.index_interval_bytes = number(0, int)?.cast_unsigned(),
+            "retention.ms" => self.retention_ms = number(-1, i64::MAX)?,
+            "retention.bytes" => self.retention_bytes = number(-1, i64::MAX)?,
+            "local.retention.ms" => self.local_retention_ms = number(-2, i64::MAX)?,
+            "local.retention.bytes" => self.local_retention_bytes = number(-2, i64::MAX)?,
+            "max.message.bytes" => {
+                self.max_message_bytes = usize::try_from(number(0, int)?).unwrap_or(usize::MAX);
+            }
+            "flush.messages" => self.flush_messages = number(1, i64::MAX)?,
+            "flush.ms" => self.flush_ms = number(0, i64::MAX)?,
+            "message.timestamp.type" => {
+                self.timestamp_type = match value.trim() {
+                    "CreateTime" => TimestampType::CreateTime,
+                    "LogAppendTime" => TimestampType::LogAppendTime,
+                    _ => return Err(one_of(&["CreateTime", "LogAppendTime"])),
+                }
+            }
+            "message.timestamp.before.max.ms" => self.timestamp_before_max_ms = number(0, i64::MAX)?,
+            "message.timestamp.after.max.ms" => self.timestamp_after_max_ms = number(0, i64::MAX)?,
+            "cleanup.policy" => {
+                let mut policy = CleanupPolicy { compact: false, delete: false };
+                for word in value.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+                    match word {
+                        "compact" => policy.compact = true,
+                        "delete" => policy.delete = true,
+                        _ => return Err(one_of(&["delete", "compact", "compact,delete"])),
+                    }
+                }
+                self.cleanup = policy;
+            }
+            "delete.retention.ms" => self.delete_retention_ms = number(0, i64::MAX)?,
+            "min.insync.replicas" => {
+                self.min_insync_replicas = i32::try_from(number(1, int)?).unwrap_or(i32::MAX);
+            }
+            "unclean.leader.election.enable" => self.unclean_leader_election = flag()?,
+            "remote.storage.enable" => self.remote_storage_enable = flag()?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// How long local segments of a tiered topic stay, in milliseconds; `None` is for ever.
+    #[must_use]
+    pub fn local_retention_ms(&self) -> Option<i64> {
+        limit(if self.local_retention_ms == -2 { self.retention_ms } else { self.local_retention_ms })
+    }
+
+    /// How many bytes of local segments of a tiered topic stay; `None` is all.
+    #[must_use]
+    pub fn local_retention_bytes(&self) -> Option<u64> {
+        let bytes =
+            if self.local_retention_bytes == -2 { self.retention_bytes } else { self.local_retention_bytes };
+        limit(bytes).map(i64::cast_unsigned)
+    }
+
+    /// How long records stay, in milliseconds; `None` is for ever.
+    #[must_use]
+    pub fn retention_ms(&self) -> Option<i64> {
+        limit(self.retention_ms)
+    }
+
+    /// How many bytes stay; `None` is all.
+    #[must_use]
+    pub fn retention_bytes(&self) -> Option<u64> {
+        limit(self.retention_bytes).map(i64::cast_unsigned)
+    }
+
+    /// Whether an append is acknowledged only after an fsync.
+    #[must_use]
+    pub fn fsync_before_ack(&self) -> bool {
+        self.flush_messages == 1 || self.flush_ms == 0
+    }
+}
+
+fn limit(value: i64) -> Option<i64> {
+    (value >= 0).then_some(value)
+}
