@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::image::{Endpoint, ScramCredential, ScramMechanism};
 use crate::types::{
-    BrokerEpoch, BrokerId, DirectoryId, Incarnation, LeaderEpoch, PartitionEpoch, ProducerId, TopicId,
-    TopicName,
+    BrokerEpoch, BrokerId, DirectoryId, Incarnation, LeaderEpoch, Offset, PartitionEpoch, ProducerId,
+    TopicId, TopicName,
 };
 
 /// What a broker can prove about its last stop when it registers (REPLICATION, "Unclean return").
@@ -85,6 +85,17 @@ pub struct AlterPartition {
     pub isr: Vec<IsrMember>,
 }
 
+/// A replica that may be elected unclean, with what its log holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UncleanCandidate {
+    /// The replica.
+    pub member: IsrMember,
+    /// The epoch of its last batch.
+    pub last_epoch: LeaderEpoch,
+    /// Its log end.
+    pub log_end: Offset,
+}
+
 /// A change of the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
@@ -94,6 +105,10 @@ pub enum Command {
         cluster_id: String,
         /// Finalized features.
         features: BTreeMap<String, i16>,
+        /// The cluster-wide broker configs to begin with; the quorum's own rules read `min.insync.replicas` and
+        /// `unclean.leader.election.enable` from them where a topic does not set them.
+        #[serde(default)]
+        configs: BTreeMap<String, String>,
     },
     /// A broker starts. It stays fenced until `Unfence`.
     RegisterBroker(BrokerRegistration),
@@ -145,6 +160,32 @@ pub enum Command {
         /// The directory.
         directory: DirectoryId,
         /// The replicas in it.
+        partitions: Vec<(TopicId, i32)>,
+    },
+    /// A broker says that copies of its own cannot be trusted (corrupt, failed disk, failed fsync after an unclean
+    /// start): it leaves their ISR and ELR until it has caught up again.
+    LoseReplicas {
+        /// The broker.
+        broker: BrokerId,
+        /// Its epoch.
+        epoch: BrokerEpoch,
+        /// The copies.
+        partitions: Vec<(TopicId, i32)>,
+    },
+    /// Elects outside ISR and ELR, for a topic that allows it: the candidate with the largest (last epoch, log end).
+    ElectUnclean {
+        /// The topic.
+        topic: TopicId,
+        /// The partition.
+        partition: i32,
+        /// The partition epoch that the candidates were asked under.
+        partition_epoch: PartitionEpoch,
+        /// The replicas that answered.
+        candidates: Vec<UncleanCandidate>,
+    },
+    /// Gives partitions back to their preferred leader where it is in the ISR.
+    ElectPreferred {
+        /// The partitions.
         partitions: Vec<(TopicId, i32)>,
     },
     /// Changes a topic's configs: `Some` sets, `None` removes.
@@ -239,6 +280,12 @@ pub enum CommandError {
     /// Another live process holds the id.
     #[error("node id {0} is held by another live broker")]
     DuplicateBroker(BrokerId),
+    /// The cluster has been formed before.
+    #[error("the cluster is formed already, with id {0}")]
+    AlreadyFormed(String),
+    /// No such user, or no such credential of the user.
+    #[error("there is no user {0} with that credential")]
+    UnknownUser(String),
     /// The request contradicts itself or the image.
     #[error("{0}")]
     Invalid(String),

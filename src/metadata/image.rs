@@ -1,6 +1,6 @@
 //! The image: what the cluster knows, as plain data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,7 @@ pub struct Image {
     /// The same topics by id.
     pub topic_ids: BTreeMap<TopicId, TopicName>,
     /// Dynamic configs of brokers; the key `None` is the cluster-wide default.
+    #[serde(with = "keyed_by_optional_broker")]
     pub broker_configs: BTreeMap<Option<BrokerId>, BTreeMap<String, String>>,
     /// SASL/SCRAM credentials by user.
     pub users: BTreeMap<String, BTreeMap<ScramMechanism, ScramCredential>>,
@@ -32,6 +33,12 @@ pub struct Image {
     pub next_broker_epoch: i64,
     /// Finalized features and their levels.
     pub features: BTreeMap<String, i16>,
+    /// The last epoch of each broker under which it was active: a life that was never unfenced has changed nothing.
+    #[serde(default)]
+    pub last_active: BTreeMap<BrokerId, BrokerEpoch>,
+    /// Topics that have been fsync-before-ack (`flush.messages=1`) ever since they were created.
+    #[serde(default)]
+    pub synced_topics: BTreeSet<TopicId>,
 }
 
 /// Where a client or a peer may reach a broker.
@@ -115,7 +122,8 @@ pub struct UncleanElection {
 pub struct Partition {
     /// In assigned order; the first is the preferred leader.
     pub replicas: Vec<ReplicaState>,
-    /// The committed in-sync replicas.
+    /// The committed in-sync replicas, all of them active. Empty exactly when there is no leader: the last member
+    /// that is fenced moves to the ELR (KIP-966).
     pub isr: Vec<BrokerId>,
     /// Eligible leader replicas (KIP-966): left the ISR while it was below min ISR.
     pub elr: Vec<BrokerId>,
@@ -186,5 +194,32 @@ impl Image {
     #[must_use]
     pub fn is_active(&self, broker: BrokerId) -> bool {
         self.brokers.get(&broker).is_some_and(|b| b.state == BrokerState::Active)
+    }
+}
+
+/// JSON has only text as keys: the cluster-wide default is the key `""`, a broker its number.
+mod keyed_by_optional_broker {
+    use std::collections::BTreeMap;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::types::BrokerId;
+
+    type Configs = BTreeMap<Option<BrokerId>, BTreeMap<String, String>>;
+
+    pub(super) fn serialize<S: Serializer>(configs: &Configs, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer
+            .collect_map(configs.iter().map(|(id, c)| (id.map(|b| b.to_string()).unwrap_or_default(), c)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Configs, D::Error> {
+        BTreeMap::<String, BTreeMap<String, String>>::deserialize(deserializer)?
+            .into_iter()
+            .map(|(id, configs)| match id.as_str() {
+                "" => Ok((None, configs)),
+                number => number.parse().map(|b| (Some(b), configs)).map_err(D::Error::custom),
+            })
+            .collect()
     }
 }

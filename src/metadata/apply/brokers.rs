@@ -1,0 +1,216 @@
+//! Registration, fencing, unfencing, controlled shutdown, directories.
+//!
+//! A broker that registers is fenced until it has caught up; so it leads nothing, and whatever it led has a new leader
+//! epoch. What it keeps of its place in the ELR depends on what it can prove (REPLICATION, "Unclean return").
+
+use std::sync::Arc;
+
+use super::elections::{self, Leaving};
+use crate::metadata::command::{BrokerRegistration, CommandError, CommandReply, Proof};
+use crate::metadata::image::{BrokerInfo, BrokerState, Image, ReplicaState};
+use crate::types::{BrokerEpoch, BrokerId, DirectoryId, ProducerId, TopicId};
+
+/// What a returning broker's logs are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// Everything that it had acknowledged is there.
+    Whole,
+    /// Only what was flushed is there for certain.
+    Flushed,
+    /// The directory is not the one of the last life, or an older copy of it.
+    Nothing,
+}
+
+impl Image {
+    pub(super) fn register_broker(
+        &mut self,
+        registration: &BrokerRegistration,
+    ) -> Result<CommandReply, CommandError> {
+        let id = registration.id;
+        let former = self.brokers.get(&id).cloned();
+        if let Some(former) = &former {
+            if former.incarnation == registration.incarnation {
+                // The same life again: a retry whose first try was applied.
+                return Ok(CommandReply::Registered(former.epoch));
+            }
+            if former.state != BrokerState::Fenced && !ends_former_life(former, registration) {
+                return Err(CommandError::DuplicateBroker(id));
+            }
+        }
+        let epoch = BrokerEpoch(self.next_broker_epoch);
+        self.next_broker_epoch += 1;
+        let trust = former.as_deref().map_or(Trust::Nothing, |former| self.trust(former, registration));
+        let info = BrokerInfo {
+            id,
+            epoch,
+            incarnation: registration.incarnation,
+            endpoints: registration.endpoints.clone(),
+            peer_address: registration.peer_address.clone(),
+            rack: registration.rack.clone(),
+            directories: registration.directories.clone(),
+            machine: registration.machine.clone(),
+            state: BrokerState::Fenced,
+        };
+        self.brokers.insert(id, Arc::new(info));
+
+        let former_directories = former.as_ref().map_or(&[][..], |f| &f.directories);
+        let synced = self.synced_topics.clone();
+        self.edit_partitions(|rules, topic, index| {
+            let partition = &topic.partitions[index];
+            let replica = partition.replicas.iter().find(|r| r.broker == id)?;
+            let kept = directory_is_kept(replica, former_directories, &registration.directories);
+            let how = match trust {
+                Trust::Whole if kept => Leaving::WithItsLog,
+                Trust::Flushed if kept && synced.contains(&topic.id) => Leaving::WithItsLog,
+                // The directory may come back with a later registration: the last known leader stays on record,
+                // and `is_electable` keeps it from leading without the directory.
+                _ => Leaving::WithoutItsTail,
+            };
+            elections::leave(rules, partition, id, how)
+        });
+        Ok(CommandReply::Registered(epoch))
+    }
+
+    fn trust(&self, former: &BrokerInfo, registration: &BrokerRegistration) -> Trust {
+        // A life that was never unfenced changed nothing, so the epoch before it proves as much.
+        let last_active = self.last_active.get(&former.id).copied();
+        let is_latest = |previous: BrokerEpoch| previous == former.epoch || Some(previous) == last_active;
+        match registration.proof {
+            Proof::CleanShutdown { previous } if is_latest(previous) => Trust::Whole,
+            Proof::Unclean { previous: Some(previous) } if is_latest(previous) => {
+                if former.machine == registration.machine { Trust::Whole } else { Trust::Flushed }
+            }
+            Proof::CleanShutdown { .. } | Proof::Unclean { .. } => Trust::Nothing,
+        }
+    }
+
+    pub(super) fn unfence(&mut self, id: BrokerId, epoch: BrokerEpoch) -> Result<CommandReply, CommandError> {
+        match self.broker_with_epoch(id, epoch)?.state {
+            BrokerState::Active => return Ok(CommandReply::Done),
+            BrokerState::ControlledShutdown => {
+                return Err(CommandError::Invalid(format!("broker {id} is shutting down")));
+            }
+            BrokerState::Fenced => {}
+        }
+        self.set_state(id, BrokerState::Active);
+        self.last_active.insert(id, epoch);
+        self.edit_partitions(|rules, topic, index| elections::elect(rules, &topic.partitions[index]));
+        Ok(CommandReply::Done)
+    }
+
+    pub(super) fn fence(&mut self, id: BrokerId, epoch: BrokerEpoch) -> Result<CommandReply, CommandError> {
+        self.broker_with_epoch(id, epoch)?;
+        self.retire(id, BrokerState::Fenced);
+        Ok(CommandReply::Done)
+    }
+
+    pub(super) fn controlled_shutdown(
+        &mut self,
+        id: BrokerId,
+        epoch: BrokerEpoch,
+    ) -> Result<CommandReply, CommandError> {
+        if self.broker_with_epoch(id, epoch)?.state == BrokerState::Active {
+            self.retire(id, BrokerState::ControlledShutdown);
+        }
+        Ok(CommandReply::Done)
+    }
+
+    fn retire(&mut self, id: BrokerId, state: BrokerState) {
+        self.set_state(id, state);
+        self.edit_partitions(|rules, topic, index| {
+            let partition = &topic.partitions[index];
+            partition.is_replica(id).then_some(())?;
+            elections::leave(rules, partition, id, Leaving::WithItsLog)
+        });
+    }
+
+    fn set_state(&mut self, id: BrokerId, state: BrokerState) {
+        if let Some(broker) = self.brokers.get_mut(&id) {
+            Arc::make_mut(broker).state = state;
+        }
+    }
+
+    pub(super) fn assign_directory(
+        &mut self,
+        id: BrokerId,
+        epoch: BrokerEpoch,
+        directory: DirectoryId,
+        partitions: &[(TopicId, i32)],
+    ) -> Result<CommandReply, CommandError> {
+        if !self.broker_with_epoch(id, epoch)?.directories.contains(&directory) {
+            return Err(CommandError::Invalid(format!(
+                "broker {id} has not registered directory {directory}"
+            )));
+        }
+        for &(topic, partition) in partitions {
+            // Deleted since: nothing to record.
+            let Ok((_, index, _)) = self.known_partition(topic, partition) else { continue };
+            self.edit_partition(topic, index, |rules, before| {
+                let place = before.replicas.iter().position(|r| r.broker == id)?;
+                let recorded = before.replicas[place].directory;
+                if recorded == Some(directory) {
+                    return None;
+                }
+                let mut after = match recorded {
+                    // A new directory id on an assigned replica means "empty".
+                    Some(_) => elections::leave(rules, before, id, Leaving::Empty),
+                    None => None,
+                }
+                .unwrap_or_else(|| before.clone());
+                after.replicas[place].directory = Some(directory);
+                after.partition_epoch = before.partition_epoch.next();
+                Some(after)
+            });
+        }
+        Ok(CommandReply::Done)
+    }
+
+    pub(super) fn lose_replicas(
+        &mut self,
+        id: BrokerId,
+        epoch: BrokerEpoch,
+        partitions: &[(TopicId, i32)],
+    ) -> Result<CommandReply, CommandError> {
+        self.broker_with_epoch(id, epoch)?;
+        for &(topic, partition) in partitions {
+            let Ok((_, index, _)) = self.known_partition(topic, partition) else { continue };
+            self.edit_partition(topic, index, |rules, before| {
+                before.is_replica(id).then_some(())?;
+                elections::leave(rules, before, id, Leaving::Empty)
+            });
+        }
+        Ok(CommandReply::Done)
+    }
+
+    pub(super) fn allocate_producer_ids(
+        &mut self,
+        id: BrokerId,
+        epoch: BrokerEpoch,
+        count: i32,
+    ) -> Result<CommandReply, CommandError> {
+        self.broker_with_epoch(id, epoch)?;
+        let end = self.next_producer_id.checked_add(i64::from(count)).filter(|_| count > 0);
+        let end = end.ok_or_else(|| CommandError::Invalid(format!("no block of {count} producer ids")))?;
+        let first = std::mem::replace(&mut self.next_producer_id, end);
+        Ok(CommandReply::ProducerIds(ProducerId(first)))
+    }
+}
+
+/// Whether the directory that holds the replica came back. One that was never told could be any of them.
+fn directory_is_kept(replica: &ReplicaState, before: &[DirectoryId], now: &[DirectoryId]) -> bool {
+    match replica.directory {
+        Some(directory) => now.contains(&directory),
+        None => before.iter().all(|directory| now.contains(directory)),
+    }
+}
+
+/// Whether the registration itself proves that the life that is on record has ended: it comes from the directory
+/// of that very life, which one process at a time holds.
+fn ends_former_life(former: &BrokerInfo, registration: &BrokerRegistration) -> bool {
+    let same_place = former.machine == registration.machine
+        && former.directories.iter().any(|d| registration.directories.contains(d));
+    match registration.proof {
+        Proof::CleanShutdown { previous } => previous == former.epoch,
+        Proof::Unclean { previous } => previous == Some(former.epoch) && same_place,
+    }
+}
