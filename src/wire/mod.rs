@@ -1,3 +1,20 @@
-//! (being built)
+//! Kafka's wire protocol: frames, headers, messages, error codes, record batches.
+//!
+//! `messages` is generated from the compact schema in `wire/schema`; every struct reads and writes in both
+//! directions, so that the same code is the broker's and our own client's.
 
+pub mod codec;
+mod error_code;
+pub mod header;
+mod limits;
+pub mod messages;
 pub mod record_batch;
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
+
+pub use codec::{Codec, DecodeError, Decoder, EncodeError, Encoder, Message, Records, Request, StrBytes};
+pub use error_code::ErrorCode;
+pub use limits::Limits;
+pub use messages::ApiKey;

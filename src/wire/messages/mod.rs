@@ -1,0 +1,251 @@
+//! Kafka's messages: one module per API, its request and its response.
+//!
+//! Generated from `wire/schema/*.schema` by `generate.py`; do not edit.
+
+pub mod api_versions;
+pub mod consumer_offsets;
+pub mod create_partitions;
+pub mod create_topics;
+pub mod delete_groups;
+pub mod delete_topics;
+pub mod describe_cluster;
+pub mod describe_configs;
+pub mod describe_groups;
+pub mod fetch;
+pub mod find_coordinator;
+pub mod header;
+pub mod heartbeat;
+pub mod incremental_alter_configs;
+pub mod init_producer_id;
+pub mod join_group;
+pub mod leave_group;
+pub mod list_groups;
+pub mod list_offsets;
+pub mod metadata;
+pub mod offset_commit;
+pub mod offset_fetch;
+pub mod offset_for_leader_epoch;
+pub mod produce;
+pub mod sasl_authenticate;
+pub mod sasl_handshake;
+pub mod sync_group;
+
+/// The APIs whose messages we know, by Kafka's keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(i16)]
+pub enum ApiKey {
+    /// Versions 3 to 13.
+    Produce = 0,
+    /// Versions 4 to 18.
+    Fetch = 1,
+    /// Versions 1 to 11.
+    ListOffsets = 2,
+    /// Versions 0 to 13.
+    Metadata = 3,
+    /// Versions 2 to 10.
+    OffsetCommit = 8,
+    /// Versions 1 to 10.
+    OffsetFetch = 9,
+    /// Versions 0 to 6.
+    FindCoordinator = 10,
+    /// Versions 0 to 9.
+    JoinGroup = 11,
+    /// Versions 0 to 4.
+    Heartbeat = 12,
+    /// Versions 0 to 5.
+    LeaveGroup = 13,
+    /// Versions 0 to 5.
+    SyncGroup = 14,
+    /// Versions 0 to 6.
+    DescribeGroups = 15,
+    /// Versions 0 to 5.
+    ListGroups = 16,
+    /// Versions 0 to 1.
+    SaslHandshake = 17,
+    /// Versions 0 to 4.
+    ApiVersions = 18,
+    /// Versions 2 to 7.
+    CreateTopics = 19,
+    /// Versions 1 to 6.
+    DeleteTopics = 20,
+    /// Versions 0 to 5.
+    InitProducerId = 22,
+    /// Versions 2 to 4.
+    OffsetForLeaderEpoch = 23,
+    /// Versions 1 to 4.
+    DescribeConfigs = 32,
+    /// Versions 0 to 2.
+    SaslAuthenticate = 36,
+    /// Versions 0 to 3.
+    CreatePartitions = 37,
+    /// Versions 0 to 2.
+    DeleteGroups = 42,
+    /// Versions 0 to 1.
+    IncrementalAlterConfigs = 44,
+    /// Versions 0 to 2.
+    DescribeCluster = 60,
+}
+
+impl ApiKey {
+    /// All of them, ascending.
+    pub const ALL: [ApiKey; 25] = [
+        ApiKey::Produce,
+        ApiKey::Fetch,
+        ApiKey::ListOffsets,
+        ApiKey::Metadata,
+        ApiKey::OffsetCommit,
+        ApiKey::OffsetFetch,
+        ApiKey::FindCoordinator,
+        ApiKey::JoinGroup,
+        ApiKey::Heartbeat,
+        ApiKey::LeaveGroup,
+        ApiKey::SyncGroup,
+        ApiKey::DescribeGroups,
+        ApiKey::ListGroups,
+        ApiKey::SaslHandshake,
+        ApiKey::ApiVersions,
+        ApiKey::CreateTopics,
+        ApiKey::DeleteTopics,
+        ApiKey::InitProducerId,
+        ApiKey::OffsetForLeaderEpoch,
+        ApiKey::DescribeConfigs,
+        ApiKey::SaslAuthenticate,
+        ApiKey::CreatePartitions,
+        ApiKey::DeleteGroups,
+        ApiKey::IncrementalAlterConfigs,
+        ApiKey::DescribeCluster,
+    ];
+
+    /// The API of a key.
+    #[must_use]
+    pub const fn from_key(key: i16) -> Option<ApiKey> {
+        Some(match key {
+            0 => ApiKey::Produce,
+            1 => ApiKey::Fetch,
+            2 => ApiKey::ListOffsets,
+            3 => ApiKey::Metadata,
+            8 => ApiKey::OffsetCommit,
+            9 => ApiKey::OffsetFetch,
+            10 => ApiKey::FindCoordinator,
+            11 => ApiKey::JoinGroup,
+            12 => ApiKey::Heartbeat,
+            13 => ApiKey::LeaveGroup,
+            14 => ApiKey::SyncGroup,
+            15 => ApiKey::DescribeGroups,
+            16 => ApiKey::ListGroups,
+            17 => ApiKey::SaslHandshake,
+            18 => ApiKey::ApiVersions,
+            19 => ApiKey::CreateTopics,
+            20 => ApiKey::DeleteTopics,
+            22 => ApiKey::InitProducerId,
+            23 => ApiKey::OffsetForLeaderEpoch,
+            32 => ApiKey::DescribeConfigs,
+            36 => ApiKey::SaslAuthenticate,
+            37 => ApiKey::CreatePartitions,
+            42 => ApiKey::DeleteGroups,
+            44 => ApiKey::IncrementalAlterConfigs,
+            60 => ApiKey::DescribeCluster,
+            _ => return None,
+        })
+    }
+
+    /// The lowest and the highest version that we serve.
+    #[must_use]
+    pub const fn versions(self) -> (i16, i16) {
+        match self {
+            ApiKey::Produce => (3, 13),
+            ApiKey::Fetch => (4, 18),
+            ApiKey::ListOffsets => (1, 11),
+            ApiKey::Metadata => (0, 13),
+            ApiKey::OffsetCommit => (2, 10),
+            ApiKey::OffsetFetch => (1, 10),
+            ApiKey::FindCoordinator => (0, 6),
+            ApiKey::JoinGroup => (0, 9),
+            ApiKey::Heartbeat => (0, 4),
+            ApiKey::LeaveGroup => (0, 5),
+            ApiKey::SyncGroup => (0, 5),
+            ApiKey::DescribeGroups => (0, 6),
+            ApiKey::ListGroups => (0, 5),
+            ApiKey::SaslHandshake => (0, 1),
+            ApiKey::ApiVersions => (0, 4),
+            ApiKey::CreateTopics => (2, 7),
+            ApiKey::DeleteTopics => (1, 6),
+            ApiKey::InitProducerId => (0, 5),
+            ApiKey::OffsetForLeaderEpoch => (2, 4),
+            ApiKey::DescribeConfigs => (1, 4),
+            ApiKey::SaslAuthenticate => (0, 2),
+            ApiKey::CreatePartitions => (0, 3),
+            ApiKey::DeleteGroups => (0, 2),
+            ApiKey::IncrementalAlterConfigs => (0, 1),
+            ApiKey::DescribeCluster => (0, 2),
+        }
+    }
+
+    /// The first version with compact lengths and tagged fields (KIP-482), if there is one.
+    #[must_use]
+    pub const fn flexible_from(self) -> Option<i16> {
+        match self {
+            ApiKey::Produce => Some(9),
+            ApiKey::Fetch => Some(12),
+            ApiKey::ListOffsets => Some(6),
+            ApiKey::Metadata => Some(9),
+            ApiKey::OffsetCommit => Some(8),
+            ApiKey::OffsetFetch => Some(6),
+            ApiKey::FindCoordinator => Some(3),
+            ApiKey::JoinGroup => Some(6),
+            ApiKey::Heartbeat => Some(4),
+            ApiKey::LeaveGroup => Some(4),
+            ApiKey::SyncGroup => Some(4),
+            ApiKey::DescribeGroups => Some(5),
+            ApiKey::ListGroups => Some(3),
+            ApiKey::SaslHandshake => None,
+            ApiKey::ApiVersions => Some(3),
+            ApiKey::CreateTopics => Some(5),
+            ApiKey::DeleteTopics => Some(4),
+            ApiKey::InitProducerId => Some(2),
+            ApiKey::OffsetForLeaderEpoch => Some(4),
+            ApiKey::DescribeConfigs => Some(4),
+            ApiKey::SaslAuthenticate => Some(2),
+            ApiKey::CreatePartitions => Some(2),
+            ApiKey::DeleteGroups => Some(2),
+            ApiKey::IncrementalAlterConfigs => Some(1),
+            ApiKey::DescribeCluster => Some(0),
+        }
+    }
+}
+
+/// Calls a macro with every API's name, its module, its request and its response.
+#[cfg(test)]
+macro_rules! for_each_api {
+($callback:ident) => {
+$callback! {
+Produce, produce, ProduceRequest, ProduceResponse;
+Fetch, fetch, FetchRequest, FetchResponse;
+ListOffsets, list_offsets, ListOffsetsRequest, ListOffsetsResponse;
+Metadata, metadata, MetadataRequest, MetadataResponse;
+OffsetCommit, offset_commit, OffsetCommitRequest, OffsetCommitResponse;
+OffsetFetch, offset_fetch, OffsetFetchRequest, OffsetFetchResponse;
+FindCoordinator, find_coordinator, FindCoordinatorRequest, FindCoordinatorResponse;
+JoinGroup, join_group, JoinGroupRequest, JoinGroupResponse;
+Heartbeat, heartbeat, HeartbeatRequest, HeartbeatResponse;
+LeaveGroup, leave_group, LeaveGroupRequest, LeaveGroupResponse;
+SyncGroup, sync_group, SyncGroupRequest, SyncGroupResponse;
+DescribeGroups, describe_groups, DescribeGroupsRequest, DescribeGroupsResponse;
+ListGroups, list_groups, ListGroupsRequest, ListGroupsResponse;
+SaslHandshake, sasl_handshake, SaslHandshakeRequest, SaslHandshakeResponse;
+ApiVersions, api_versions, ApiVersionsRequest, ApiVersionsResponse;
+CreateTopics, create_topics, CreateTopicsRequest, CreateTopicsResponse;
+DeleteTopics, delete_topics, DeleteTopicsRequest, DeleteTopicsResponse;
+InitProducerId, init_producer_id, InitProducerIdRequest, InitProducerIdResponse;
+OffsetForLeaderEpoch, offset_for_leader_epoch, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
+DescribeConfigs, describe_configs, DescribeConfigsRequest, DescribeConfigsResponse;
+SaslAuthenticate, sasl_authenticate, SaslAuthenticateRequest, SaslAuthenticateResponse;
+CreatePartitions, create_partitions, CreatePartitionsRequest, CreatePartitionsResponse;
+DeleteGroups, delete_groups, DeleteGroupsRequest, DeleteGroupsResponse;
+IncrementalAlterConfigs, incremental_alter_configs, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
+DescribeCluster, describe_cluster, DescribeClusterRequest, DescribeClusterResponse;
+}
+};
+}
+#[cfg(test)]
+pub(crate) use for_each_api;
