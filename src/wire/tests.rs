@@ -85,8 +85,9 @@ fn numbers(debug: &str) -> Vec<String> {
         .filter_map(|pair| {
             let (name, value) = pair.trim().split_once(": ")?;
             let value = value.trim_start_matches(wrapper).trim_end_matches(')');
-            // Error codes print with their names here, as bare numbers there.
-            (value.parse::<i64>().is_ok() && !name.contains("error_code")).then(|| format!("{name}: {value}"))
+            // Error codes print with their names here, as bare numbers there; InitProducerId 6 is not served.
+            let compared = !name.contains("error_code") && !name.starts_with("ongoing_txn");
+            (value.parse::<i64>().is_ok() && compared).then(|| format!("{name}: {value}"))
         })
         .collect()
 }
