@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, IoSlice};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -93,6 +93,9 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
         Ok(bytes)
     }
 
+    /// Writes a new small file that only its owner may read, and syncs it and its folder. `AlreadyExists` when it is there.
+    fn write_secret(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
     /// Replaces a small file as one step that survives a crash: write beside it, sync, rename, sync the folder.
     fn write_atomically(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let beside = path.with_extension("tmp");
@@ -118,6 +121,17 @@ struct RealFile(fs::File);
 
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 impl Disk for RealDisk {
+    fn write_secret(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let file = RealFile(file);
+        file.write_all_at(bytes, 0)?;
+        file.sync()?;
+        match path.parent() {
+            Some(folder) => self.sync_dir(folder),
+            None => Ok(()),
+        }
+    }
+
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = fs::OpenOptions::new();
         options.read(true);

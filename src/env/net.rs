@@ -14,8 +14,8 @@ pub trait Net: Send + Sync + 'static {
     fn connect(&self, address: SocketAddr) -> BoxFuture<'static, io::Result<TcpStream>>;
     /// Binds a UDP socket with buffers as large as the system grants, up to `buffer_bytes`.
     fn bind_udp(&self, address: SocketAddr, buffer_bytes: usize) -> io::Result<UdpSocket>;
-    /// The first address of `host:port`.
-    fn resolve(&self, host_port: String) -> BoxFuture<'static, io::Result<SocketAddr>>;
+    /// The addresses of `host:port`; at least one.
+    fn resolve(&self, host_port: String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 }
 
 /// The machine's network.
@@ -58,12 +58,13 @@ impl Net for RealNet {
         Ok(socket.into())
     }
 
-    fn resolve(&self, host_port: String) -> BoxFuture<'static, io::Result<SocketAddr>> {
+    fn resolve(&self, host_port: String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
         Box::pin(async move {
-            lookup_host(&host_port)
-                .await?
-                .next()
-                .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{host_port} has no address")))
+            let found: Vec<SocketAddr> = lookup_host(&host_port).await?.collect();
+            if found.is_empty() {
+                return Err(io::Error::new(io::ErrorKind::NotFound, format!("{host_port} has no address")));
+            }
+            Ok(found)
         })
     }
 }

@@ -3,10 +3,22 @@
 //! A stream carries frames in both directions. Each end proves its node id by its certificate before the
 //! first frame is seen.
 
+mod backoff;
+pub mod certs;
+#[cfg(test)]
+mod conformance;
+mod frame;
+mod identity;
+pub mod memory;
+pub mod quic;
+pub mod rpc;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+
+pub use identity::{PeerTls, PeerTlsError};
 
 use crate::types::BrokerId;
 
@@ -24,6 +36,22 @@ pub enum StreamKind {
     Control = 4,
 }
 
+impl StreamKind {
+    /// As sent.
+    #[must_use]
+    pub fn byte(self) -> u8 {
+        self as u8
+    }
+
+    /// As received.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<StreamKind> {
+        [StreamKind::Raft, StreamKind::Replication, StreamKind::TierPeer, StreamKind::Control]
+            .into_iter()
+            .find(|kind| kind.byte() == byte)
+    }
+}
+
 /// Where a peer listens, as the image tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
@@ -34,7 +62,7 @@ pub struct Peer {
 }
 
 /// Why a stream failed. All of them end the stream.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum TransportError {
     /// The peer could not be reached in time.
     #[error("broker {peer} at {address} cannot be reached: {reason}")]
