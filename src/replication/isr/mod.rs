@@ -1,0 +1,121 @@
+//! The ISR protocol as pure state machines: `(state, event, now) → actions`, no clock, no I/O, no task.
+//!
+//! `leader` counts acknowledgements and owns the high watermark; `follower` decides what a session's answers and
+//! frames do to a log. REPLICATION.md is the contract; the same code runs in production and under random events.
+
+pub mod follower;
+pub mod leader;
+#[cfg(test)]
+mod simulation;
+
+use crate::types::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset};
+
+/// Where a leader epoch begins in a log (KIP-101).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochStart {
+    /// The epoch.
+    pub epoch: LeaderEpoch,
+    /// The base offset of its first batch.
+    pub start: Offset,
+}
+
+/// Which leader epochs a log holds, oldest first; neither epochs nor starts go back.
+pub trait EpochChain {
+    /// The largest epoch ≤ `epoch` in this log and its end: the start of the next larger epoch, or `log_end`.
+    /// `None` when every epoch of the log is larger, or it has none (KIP-279).
+    fn end_of(&self, epoch: LeaderEpoch, log_end: Offset) -> Option<(LeaderEpoch, Offset)>;
+}
+
+impl EpochChain for [EpochStart] {
+    fn end_of(&self, epoch: LeaderEpoch, log_end: Offset) -> Option<(LeaderEpoch, Offset)> {
+        let larger = self.partition_point(|entry| entry.epoch <= epoch);
+        let known = self.get(larger.checked_sub(1)?)?;
+        Some((known.epoch, self.get(larger).map_or(log_end, |next| next.start)))
+    }
+}
+
+/// The tier as the current leader knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TierPosition {
+    /// End of the tier on the current leader's epoch chain.
+    pub end: Offset,
+    /// The manifest generation that says so.
+    pub generation: u64,
+}
+
+/// A follower's wish for a session, with the state of its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenRequest {
+    /// Who asks; proven by the stream's certificate, not by the frame.
+    pub broker: BrokerId,
+    /// The leader epoch that the follower's image shows.
+    pub leader_epoch: LeaderEpoch,
+    /// The follower's registration.
+    pub broker_epoch: BrokerEpoch,
+    /// The log directory that holds the replica.
+    pub directory: DirectoryId,
+    /// Its log end.
+    pub log_end: Offset,
+    /// The epoch of its last batch; `NONE` when it knows none.
+    pub last_epoch: LeaderEpoch,
+    /// Its log start.
+    pub log_start: Offset,
+}
+
+/// What a leader answers to an [`OpenRequest`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenAnswer {
+    /// The follower's leader epoch or broker epoch is over: wait for the image.
+    Fenced,
+    /// The leader's image is behind the follower's: try again.
+    UnknownEpoch,
+    /// This broker does not lead the partition.
+    NotLeader,
+    /// The follower is not assigned to the partition.
+    NotReplica,
+    /// The logs differ: the leader's largest epoch ≤ the follower's last one, and its end there.
+    Diverged {
+        /// `NONE` when the leader's chain begins above the follower's epoch.
+        epoch: LeaderEpoch,
+        /// The end of that epoch in the leader's log.
+        end: Offset,
+    },
+    /// The follower's end lies below the leader's local start, and the tier covers it.
+    Tiered {
+        /// Where the leader's own files begin.
+        local_start: Offset,
+        /// What the tier covers.
+        tier: TierPosition,
+    },
+    /// The follower's end lies below the log start, and no tier covers it.
+    Reset {
+        /// Where the log begins now.
+        log_start: Offset,
+        /// The leader's epochs up to there.
+        chain: Vec<EpochStart>,
+    },
+    /// The logs agree up to the follower's end; frames follow.
+    Accepted,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(entries: &[(i32, i64)]) -> Vec<EpochStart> {
+        entries.iter().map(|&(e, s)| EpochStart { epoch: LeaderEpoch(e), start: Offset(s) }).collect()
+    }
+
+    #[test]
+    fn an_epoch_chain_with_gaps_and_empty_epochs_answers_the_largest_epoch_that_is_not_above() {
+        // Epochs 2 and 3 never existed here; epoch 4 wrote nothing (KIP-279).
+        let chain = chain(&[(1, 0), (4, 10), (5, 10)]);
+        let end = |e| chain.end_of(LeaderEpoch(e), Offset(20));
+        assert_eq!(end(0), None);
+        assert_eq!(end(1), Some((LeaderEpoch(1), Offset(10))));
+        assert_eq!(end(3), Some((LeaderEpoch(1), Offset(10))));
+        assert_eq!(end(4), Some((LeaderEpoch(4), Offset(10))));
+        assert_eq!(end(9), Some((LeaderEpoch(5), Offset(20))));
+        assert_eq!([].end_of(LeaderEpoch(3), Offset(0)), None);
+    }
+}
