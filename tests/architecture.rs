@@ -28,8 +28,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "types", "env", "wire", "log", "transport", "metadata", "replication", "coordinator", "security",
-            "broker", "api", "server", "admin",
+            "types",
+            "env",
+            "wire",
+            "log",
+            "transport",
+            "metadata",
+            "replication",
+            "coordinator",
+            "security",
+            "broker",
+            "api",
+            "server",
+            "admin",
         ],
     ),
 ];

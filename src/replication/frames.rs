@@ -22,7 +22,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::isr::follower::Positions;
-use super::isr::{EpochStart, OpenAnswer, OpenRequest, TierPosition};
+use super::isr::{OpenAnswer, OpenRequest, TierPosition};
+use crate::log::EpochEntry;
 use crate::types::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId};
 
 /// The version that [`ToLeader::Hello`] must carry.
@@ -382,7 +383,7 @@ fn answer(input: &mut Input) -> Result<OpenAnswer, FrameError> {
         6 => OpenAnswer::Reset {
             log_start: Offset(input.i64()?),
             chain: input.list(EPOCH_BYTES, |input| {
-                Ok(EpochStart { epoch: LeaderEpoch(input.i32()?), start: Offset(input.i64()?) })
+                Ok(EpochEntry { epoch: LeaderEpoch(input.i32()?), start: Offset(input.i64()?) })
             })?,
         },
         7 => OpenAnswer::Accepted,
@@ -496,7 +497,7 @@ mod tests {
                 |(start, chain)| {
                     let chain = chain
                         .into_iter()
-                        .map(|(e, s)| EpochStart { epoch: LeaderEpoch(e), start: Offset(s) })
+                        .map(|(e, s)| EpochEntry { epoch: LeaderEpoch(e), start: Offset(s) })
                         .collect();
                     OpenAnswer::Reset { log_start: Offset(start), chain }
                 }
@@ -630,7 +631,7 @@ mod tests {
                 4,
                 OpenAnswer::Reset {
                     log_start: Offset(7),
-                    chain: vec![EpochStart { epoch: LeaderEpoch(8), start: Offset(9) }],
+                    chain: vec![EpochEntry { epoch: LeaderEpoch(8), start: Offset(9) }],
                 },
             ),
         ];

@@ -4,7 +4,8 @@
 //! watermark, except towards the epoch of an unclean election that the image records. A frame is taken only from the
 //! current session and only at the log end.
 
-use super::{EpochChain, EpochStart, OpenAnswer, TierPosition};
+use super::{OpenAnswer, TierPosition};
+use crate::log::{EpochCache, EpochEntry};
 use crate::types::{LeaderEpoch, Offset};
 
 /// The follower's log at the moment of an answer.
@@ -16,8 +17,8 @@ pub struct LogView<'a> {
     pub log_end: Offset,
     /// The epoch of the last batch; `NONE` when it knows none.
     pub last_epoch: LeaderEpoch,
-    /// The epochs, oldest first.
-    pub chain: &'a [EpochStart],
+    /// Its epochs.
+    pub chain: &'a EpochCache,
 }
 
 /// What an answer demands.
@@ -46,7 +47,7 @@ pub enum Step {
         /// The new log start and end.
         log_start: Offset,
         /// The epochs up to there.
-        chain: Vec<EpochStart>,
+        chain: Vec<EpochEntry>,
     },
     /// The copy contradicts committed data: take it offline, report it, rebuild it.
     Corrupt(Corrupt),
@@ -194,7 +195,8 @@ impl Follower {
     }
 
     fn diverged(&mut self, epoch: LeaderEpoch, end: Offset, log: &LogView<'_>) -> Step {
-        let own_end = log.chain.end_of(epoch, log.log_end).map_or(log.log_start, |(_, own_end)| own_end);
+        let own_end =
+            log.chain.end_offset_for(epoch, log.log_end).map_or(log.log_start, |(_, own_end)| own_end);
         let to = end.min(own_end).min(log.log_end);
         #[cfg(test)]
         if self.defect == Some(Defect::TruncateToHighWatermark) {

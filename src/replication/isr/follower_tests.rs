@@ -2,14 +2,21 @@
 
 use super::*;
 
-const CHAIN: [EpochStart; 3] = [
-    EpochStart { epoch: LeaderEpoch(1), start: Offset(0) },
-    EpochStart { epoch: LeaderEpoch(3), start: Offset(50) },
-    EpochStart { epoch: LeaderEpoch(5), start: Offset(80) },
-];
+fn chain() -> EpochCache {
+    EpochCache::new(vec![
+        EpochEntry { epoch: LeaderEpoch(1), start: Offset(0) },
+        EpochEntry { epoch: LeaderEpoch(3), start: Offset(50) },
+        EpochEntry { epoch: LeaderEpoch(5), start: Offset(80) },
+    ])
+}
 
 fn log() -> LogView<'static> {
-    LogView { log_start: Offset(0), log_end: Offset(100), last_epoch: LeaderEpoch(5), chain: &CHAIN }
+    LogView {
+        log_start: Offset(0),
+        log_end: Offset(100),
+        last_epoch: LeaderEpoch(5),
+        chain: Box::leak(Box::new(chain())),
+    }
 }
 
 fn opening(high_watermark: i64, unclean: Option<i32>) -> Follower {
@@ -99,9 +106,10 @@ fn a_tier_that_covers_the_gap_is_installed_and_a_stale_offer_is_not() {
 
 #[test]
 fn a_reset_drops_the_log_only_when_the_log_start_is_above_it() {
-    let reset = |log_start| OpenAnswer::Reset { log_start: Offset(log_start), chain: CHAIN.to_vec() };
+    let reset =
+        |log_start| OpenAnswer::Reset { log_start: Offset(log_start), chain: chain().entries().to_vec() };
     let step = opening(60, None).answer(1, &reset(150), &log());
-    assert_eq!(step, Step::Reset { log_start: Offset(150), chain: CHAIN.to_vec() });
+    assert_eq!(step, Step::Reset { log_start: Offset(150), chain: chain().entries().to_vec() });
     assert_eq!(opening(60, None).answer(1, &reset(100), &log()), Step::WaitForImage);
 }
 

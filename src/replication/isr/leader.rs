@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{EpochChain, EpochStart, OpenAnswer, OpenRequest, TierPosition};
+use super::{OpenAnswer, OpenRequest, TierPosition};
 use crate::env::MonoTime;
+use crate::log::EpochCache;
 use crate::metadata::IsrMember;
 use crate::types::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch};
 
@@ -69,8 +70,8 @@ pub struct LogView<'a> {
     pub log_end: Offset,
     /// The tier, if the topic has one.
     pub tier: Option<TierPosition>,
-    /// The epochs, oldest first.
-    pub chain: &'a [EpochStart],
+    /// Its epochs.
+    pub chain: &'a EpochCache,
 }
 
 /// What happened.
@@ -393,7 +394,13 @@ impl Leader {
                 }
                 _ => OpenAnswer::Reset {
                     log_start: log.local_start,
-                    chain: log.chain.iter().copied().filter(|e| e.start < log.local_start).collect(),
+                    chain: log
+                        .chain
+                        .entries()
+                        .iter()
+                        .copied()
+                        .filter(|e| e.start < log.local_start)
+                        .collect(),
                 },
             };
         }
@@ -401,7 +408,7 @@ impl Leader {
             // An empty log has nothing that could differ.
             return OpenAnswer::Accepted;
         }
-        match log.chain.end_of(request.last_epoch, log.log_end) {
+        match log.chain.end_offset_for(request.last_epoch, log.log_end) {
             Some((epoch, end)) if epoch == request.last_epoch && request.log_end <= end => {
                 OpenAnswer::Accepted
             }

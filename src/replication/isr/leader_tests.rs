@@ -1,6 +1,7 @@
 //! The leader's rules and REPLICATION's traps, one sentence each.
 
 use super::*;
+use crate::log::EpochEntry;
 use crate::types::DirectoryId;
 
 const ME: BrokerId = BrokerId(1);
@@ -47,10 +48,12 @@ fn request(broker: BrokerId, log_end: i64, last_epoch: i32) -> OpenRequest {
     }
 }
 
-const CHAIN: [EpochStart; 2] = [
-    EpochStart { epoch: LeaderEpoch(1), start: Offset(0) },
-    EpochStart { epoch: LeaderEpoch(4), start: Offset(60) },
-];
+fn chain() -> EpochCache {
+    EpochCache::new(vec![
+        EpochEntry { epoch: LeaderEpoch(1), start: Offset(0) },
+        EpochEntry { epoch: LeaderEpoch(4), start: Offset(60) },
+    ])
+}
 
 fn log(log_end: i64) -> LogView<'static> {
     LogView {
@@ -58,7 +61,7 @@ fn log(log_end: i64) -> LogView<'static> {
         local_start: Offset(0),
         log_end: Offset(log_end),
         tier: None,
-        chain: &CHAIN,
+        chain: Box::leak(Box::new(chain())),
     }
 }
 
@@ -331,7 +334,7 @@ fn a_follower_below_the_local_start_is_sent_to_the_tier_or_starts_anew() {
     );
     let deleted = LogView { log_start: Offset(65), local_start: Offset(65), ..log(100) };
     let (answer, _) = l.open(&request(B, 10, 1), 1, &deleted, ms(1));
-    assert_eq!(answer, OpenAnswer::Reset { log_start: Offset(65), chain: CHAIN.to_vec() });
+    assert_eq!(answer, OpenAnswer::Reset { log_start: Offset(65), chain: chain().entries().to_vec() });
 }
 
 #[test]

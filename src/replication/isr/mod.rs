@@ -8,31 +8,8 @@ pub mod leader;
 #[cfg(test)]
 mod simulation;
 
+use crate::log::EpochEntry;
 use crate::types::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset};
-
-/// Where a leader epoch begins in a log (KIP-101).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EpochStart {
-    /// The epoch.
-    pub epoch: LeaderEpoch,
-    /// The base offset of its first batch.
-    pub start: Offset,
-}
-
-/// Which leader epochs a log holds, oldest first; neither epochs nor starts go back.
-pub trait EpochChain {
-    /// The largest epoch ≤ `epoch` in this log and its end: the start of the next larger epoch, or `log_end`.
-    /// `None` when every epoch of the log is larger, or it has none (KIP-279).
-    fn end_of(&self, epoch: LeaderEpoch, log_end: Offset) -> Option<(LeaderEpoch, Offset)>;
-}
-
-impl EpochChain for [EpochStart] {
-    fn end_of(&self, epoch: LeaderEpoch, log_end: Offset) -> Option<(LeaderEpoch, Offset)> {
-        let larger = self.partition_point(|entry| entry.epoch <= epoch);
-        let known = self.get(larger.checked_sub(1)?)?;
-        Some((known.epoch, self.get(larger).map_or(log_end, |next| next.start)))
-    }
-}
 
 /// The tier as the current leader knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,30 +69,8 @@ pub enum OpenAnswer {
         /// Where the log begins now.
         log_start: Offset,
         /// The leader's epochs up to there.
-        chain: Vec<EpochStart>,
+        chain: Vec<EpochEntry>,
     },
     /// The logs agree up to the follower's end; frames follow.
     Accepted,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn chain(entries: &[(i32, i64)]) -> Vec<EpochStart> {
-        entries.iter().map(|&(e, s)| EpochStart { epoch: LeaderEpoch(e), start: Offset(s) }).collect()
-    }
-
-    #[test]
-    fn an_epoch_chain_with_gaps_and_empty_epochs_answers_the_largest_epoch_that_is_not_above() {
-        // Epochs 2 and 3 never existed here; epoch 4 wrote nothing (KIP-279).
-        let chain = chain(&[(1, 0), (4, 10), (5, 10)]);
-        let end = |e| chain.end_of(LeaderEpoch(e), Offset(20));
-        assert_eq!(end(0), None);
-        assert_eq!(end(1), Some((LeaderEpoch(1), Offset(10))));
-        assert_eq!(end(3), Some((LeaderEpoch(1), Offset(10))));
-        assert_eq!(end(4), Some((LeaderEpoch(4), Offset(10))));
-        assert_eq!(end(9), Some((LeaderEpoch(5), Offset(20))));
-        assert_eq!([].end_of(LeaderEpoch(3), Offset(0)), None);
-    }
 }

@@ -15,8 +15,9 @@ use rand::{Rng as _, SeedableRng as _};
 use self::quorum::{Proposal, Truth};
 use super::follower::{self, Follower, Frame, Positions, Step};
 use super::leader::{self, Action, Event, Leader, ProposalReply, Settings};
-use super::{EpochStart, OpenAnswer, OpenRequest};
+use super::{OpenAnswer, OpenRequest};
 use crate::env::MonoTime;
+use crate::log::{EpochCache, EpochEntry};
 use crate::types::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset};
 
 const NODES: i32 = 3;
@@ -68,14 +69,13 @@ impl Node {
         Offset(self.log.len() as i64)
     }
 
-    fn chain(&self) -> Vec<EpochStart> {
-        let mut chain: Vec<EpochStart> = Vec::new();
-        for (i, entry) in self.log.iter().enumerate() {
-            if chain.last().is_none_or(|last| last.epoch.0 < entry.epoch) {
-                chain.push(EpochStart { epoch: LeaderEpoch(entry.epoch), start: Offset(i as i64) });
-            }
-        }
-        chain
+    fn chain(&self) -> EpochCache {
+        let entries = self.log.iter().enumerate();
+        EpochCache::new(
+            entries
+                .map(|(i, e)| EpochEntry { epoch: LeaderEpoch(e.epoch), start: Offset(i as i64) })
+                .collect(),
+        )
     }
 
     fn last_epoch(&self) -> LeaderEpoch {
@@ -328,7 +328,7 @@ impl World {
         let value = self.next_value;
         let node = self.nodes.get_mut(&broker).expect("a known broker");
         let Role::Leader(leader) = &node.role else { return };
-        if leader.check_min_isr().is_err() && value % 2 == 0 {
+        if leader.check_min_isr().is_err() && value.is_multiple_of(2) {
             return;
         }
         self.next_value += 1;
