@@ -1,0 +1,157 @@
+//! Settings of the group coordinator, under Kafka's names and with Kafka's defaults.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What bounds groups, sessions and committed offsets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// `group.min.session.timeout.ms`
+    pub min_session_timeout: Duration,
+    /// `group.max.session.timeout.ms`
+    pub max_session_timeout: Duration,
+    /// `group.initial.rebalance.delay.ms`: how long the first rebalance of an empty group waits for more members.
+    pub initial_rebalance_delay: Duration,
+    /// `group.max.size`: members of one group.
+    pub max_group_size: usize,
+    /// `offset.metadata.max.bytes`: the text a client may keep with an offset.
+    pub max_offset_metadata_bytes: usize,
+    /// `offsets.retention.minutes`: how long the offsets of an empty group are kept.
+    pub offsets_retention: Duration,
+    /// `offsets.retention.check.interval.ms`
+    pub offsets_retention_check_interval: Duration,
+    /// `offsets.commit.timeout.ms`: how long a write that the log refuses for now is tried again.
+    pub commit_timeout: Duration,
+    /// `offsets.load.buffer.size`: bytes of one read while a partition is loaded.
+    pub load_buffer_bytes: usize,
+    /// The largest batch the coordinator appends; one record larger than this is refused.
+    pub max_batch_bytes: usize,
+    /// Groups kept by one shard: joining or committing to one more is refused.
+    pub max_groups: usize,
+    /// Member ids that one group has handed out and nobody has joined with yet (KIP-394).
+    pub max_pending_members: usize,
+}
+
+impl Default for GroupConfig {
+    fn default() -> Self {
+        GroupConfig {
+            min_session_timeout: Duration::from_secs(6),
+            max_session_timeout: Duration::from_secs(1800),
+            initial_rebalance_delay: Duration::from_secs(3),
+            max_group_size: i32::MAX as usize,
+            max_offset_metadata_bytes: 4096,
+            offsets_retention: Duration::from_secs(10080 * 60),
+            offsets_retention_check_interval: Duration::from_secs(600),
+            commit_timeout: Duration::from_secs(5),
+            load_buffer_bytes: 5 * 1024 * 1024,
+            max_batch_bytes: 1_000_000,
+            max_groups: 100_000,
+            max_pending_members: 1_000,
+        }
+    }
+}
+
+/// A broker property of the group coordinator that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}={value}: {accepted}")]
+pub struct InvalidGroupConfig {
+    /// The property.
+    pub key: &'static str,
+    /// What was given.
+    pub value: String,
+    /// What is accepted.
+    pub accepted: &'static str,
+}
+
+impl GroupConfig {
+    /// Takes the coordinator's keys from the broker's properties; the others are not looked at.
+    ///
+    /// # Errors
+    /// `InvalidGroupConfig` names the key, the value and what is accepted.
+    pub fn from_properties(properties: &BTreeMap<String, String>) -> Result<GroupConfig, InvalidGroupConfig> {
+        let defaults = GroupConfig::default();
+        let read = |key: &'static str, least: i64| -> Result<Option<u64>, InvalidGroupConfig> {
+            let Some(value) = properties.get(key) else { return Ok(None) };
+            let number = value.trim().parse::<i32>().ok().filter(|n| i64::from(*n) >= least);
+            number.and_then(|n| u64::try_from(n).ok()).map(Some).ok_or_else(|| InvalidGroupConfig {
+                key,
+                value: value.clone(),
+                accepted: if least > 0 {
+                    "a whole number of at least 1"
+                } else {
+                    "a whole number of at least 0"
+                },
+            })
+        };
+        let ms = |key, least, default: Duration| -> Result<Duration, InvalidGroupConfig> {
+            Ok(read(key, least)?.map_or(default, Duration::from_millis))
+        };
+        let size = |key, least, default: usize| -> Result<usize, InvalidGroupConfig> {
+            Ok(read(key, least)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(default))
+        };
+        let config = GroupConfig {
+            min_session_timeout: ms("group.min.session.timeout.ms", 0, defaults.min_session_timeout)?,
+            max_session_timeout: ms("group.max.session.timeout.ms", 0, defaults.max_session_timeout)?,
+            initial_rebalance_delay: ms(
+                "group.initial.rebalance.delay.ms",
+                0,
+                defaults.initial_rebalance_delay,
+            )?,
+            max_group_size: size("group.max.size", 1, defaults.max_group_size)?,
+            max_offset_metadata_bytes: size(
+                "offset.metadata.max.bytes",
+                0,
+                defaults.max_offset_metadata_bytes,
+            )?,
+            offsets_retention: read("offsets.retention.minutes", 1)?
+                .map_or(defaults.offsets_retention, |minutes| Duration::from_secs(minutes * 60)),
+            offsets_retention_check_interval: ms(
+                "offsets.retention.check.interval.ms",
+                1,
+                defaults.offsets_retention_check_interval,
+            )?,
+            commit_timeout: ms("offsets.commit.timeout.ms", 1, defaults.commit_timeout)?,
+            load_buffer_bytes: size("offsets.load.buffer.size", 1, defaults.load_buffer_bytes)?,
+            ..defaults
+        };
+        if config.min_session_timeout > config.max_session_timeout {
+            return Err(InvalidGroupConfig {
+                key: "group.min.session.timeout.ms",
+                value: config.min_session_timeout.as_millis().to_string(),
+                accepted: "at most group.max.session.timeout.ms",
+            });
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn properties(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn properties_override_kafkas_defaults() {
+        let config = GroupConfig::from_properties(&properties(&[
+            ("group.initial.rebalance.delay.ms", "0"),
+            ("offsets.retention.minutes", "2"),
+            ("group.max.size", "7"),
+        ]))
+        .unwrap();
+        assert_eq!(config.initial_rebalance_delay, Duration::ZERO);
+        assert_eq!(config.offsets_retention, Duration::from_secs(120));
+        assert_eq!(config.max_group_size, 7);
+        assert_eq!(config.max_session_timeout, GroupConfig::default().max_session_timeout);
+    }
+
+    #[test]
+    fn a_bad_property_names_the_key_the_value_and_what_is_accepted() {
+        let error = GroupConfig::from_properties(&properties(&[("group.max.size", "many")])).unwrap_err();
+        assert_eq!(error.to_string(), "group.max.size=many: a whole number of at least 1");
+        let crossed = properties(&[("group.min.session.timeout.ms", "2000000")]);
+        assert!(GroupConfig::from_properties(&crossed).is_err());
+    }
+}

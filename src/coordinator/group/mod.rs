@@ -1,0 +1,298 @@
+//! All groups of one partition of `__consumer_offsets`, as a pure state machine.
+//!
+//! `(state, event, now) → (records, replies)`: no clock, no socket and no task inside. What must survive (each
+//! group's last complete generation and its offsets) changes only in `replay`, which a live decision runs through
+//! as well; who is joining, who is silent and who waits for an answer is soft state and starts anew after a
+//! failover, when the members of the remembered generation get a fresh session. Invariants:
+//!
+//! - a generation's number is given to one set of members, and all of them get parts of one assignment;
+//! - a stable or empty group equals what replaying its records gives (checked after every event in debug builds);
+//! - every request is answered exactly once, at the latest when a phase times out.
+
+mod admin;
+mod join;
+mod member;
+mod offsets;
+mod request;
+mod state;
+mod sync;
+mod timers;
+
+#[cfg(test)]
+mod random_tests;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use request::{
+    Answer, CLASSIC, CommitOffset, CommitOffsets, FetchOffsets, FetchedOffset, GroupDescription,
+    GroupListing, JoinGroup, Joined, JoinedMember, LeaveGroup, LeavingMember, Left, ListGroups,
+    MemberDescription, Membership, Now, Reply, Request, RequestId, SyncGroup, Synced,
+};
+
+use super::config::GroupConfig;
+use super::record::{GroupId, Record};
+use crate::env::MonoTime;
+use state::Group;
+use timers::{Timer, Timers};
+
+/// Why a group refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    /// The empty name, where a group is needed.
+    #[error("the group id is empty")]
+    InvalidGroupId,
+    /// A text is longer than a record can keep.
+    #[error("a name of the request is too long")]
+    NameTooLong,
+    /// Outside `group.min.session.timeout.ms` and `group.max.session.timeout.ms`.
+    #[error("the session timeout is outside the bounds of the broker")]
+    InvalidSessionTimeout,
+    /// No protocol is common to all members, or the type differs.
+    #[error("no protocol in common with the group")]
+    InconsistentProtocol,
+    /// The member is not in the group (any more).
+    #[error("unknown member")]
+    UnknownMember,
+    /// Another member has taken over the static id.
+    #[error("another member has the group instance id")]
+    FencedInstance,
+    /// The member is in another generation.
+    #[error("not the current generation")]
+    IllegalGeneration,
+    /// The member should rejoin.
+    #[error("the group is rebalancing")]
+    RebalanceInProgress,
+    /// Join again with this member id (KIP-394).
+    #[error("join again with member id {0}")]
+    MemberIdRequired(String),
+    /// `group.max.size` is reached, or too many member ids are pending.
+    #[error("the group is full")]
+    GroupFull,
+    /// This shard keeps as many groups as it may.
+    #[error("the coordinator keeps too many groups")]
+    TooManyGroups,
+    /// The metadata or the assignment is larger than a record may be.
+    #[error("the group's metadata is too large")]
+    MetadataTooLarge,
+    /// The text kept with an offset is longer than `offset.metadata.max.bytes`.
+    #[error("the metadata of the offset is too large")]
+    OffsetMetadataTooLarge,
+    /// There is no such group.
+    #[error("the group does not exist")]
+    GroupNotFound,
+    /// The group has members.
+    #[error("the group is not empty")]
+    GroupNotEmpty,
+}
+
+/// What follows from an event.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// To be appended in this order.
+    pub records: Vec<Record>,
+    /// To be sent when so much is committed.
+    pub answers: Vec<Answer>,
+}
+
+/// The groups of one partition.
+#[derive(Debug)]
+pub struct GroupShard {
+    config: Arc<GroupConfig>,
+    groups: BTreeMap<GroupId, Group>,
+    timers: Timers,
+    decided: u64,
+    /// When a group was last removed, counted in records: reads of absent groups wait for it.
+    removed_at: u64,
+}
+
+/// One event being decided: the world outside the group it concerns.
+struct Step<'a> {
+    config: &'a GroupConfig,
+    now: Now,
+    timers: &'a mut Timers,
+    decided: &'a mut u64,
+    out: &'a mut Output,
+}
+
+impl Step<'_> {
+    fn answer(&mut self, id: RequestId, reply: Reply) {
+        self.answer_after(id, 0, reply);
+    }
+
+    fn answer_after(&mut self, id: RequestId, after: u64, reply: Reply) {
+        self.out.answers.push(Answer { id, after, reply });
+    }
+
+    /// Decides a record: replays it, and hands it out to be appended. Returns what an answer must wait for.
+    fn write(&mut self, group: &mut Group, record: Record) -> u64 {
+        group.replay(&record);
+        *self.decided += 1;
+        group.last_write = *self.decided;
+        self.out.records.push(record);
+        *self.decided
+    }
+}
+
+impl GroupShard {
+    /// An empty shard, ready to replay.
+    #[must_use]
+    pub fn new(config: Arc<GroupConfig>) -> GroupShard {
+        GroupShard { config, groups: BTreeMap::new(), timers: Timers::default(), decided: 0, removed_at: 0 }
+    }
+
+    /// Takes one record of the log; only before [`Self::start`].
+    pub fn replay(&mut self, record: &Record) {
+        let group =
+            self.groups.entry(record.group().clone()).or_insert_with(|| Group::new(record.group().clone()));
+        group.replay(record);
+        if group.is_forgotten() {
+            self.groups.remove(record.group());
+        }
+    }
+
+    /// Ends the replay: the members of each remembered generation get a fresh session.
+    pub fn start(&mut self, now: Now) {
+        let mut out = Output::default();
+        let mut step = Step {
+            config: &self.config,
+            now,
+            timers: &mut self.timers,
+            decided: &mut self.decided,
+            out: &mut out,
+        };
+        for group in self.groups.values_mut() {
+            group.restore(&mut step);
+        }
+        self.timers.set(now.mono + self.config.offsets_retention_check_interval, Timer::Expiry);
+    }
+
+    /// When [`Self::on_time`] is due next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<MonoTime> {
+        self.timers.next()
+    }
+
+    /// How many groups there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Whether there is no group.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// Decides one request. Its answer may come in a later output, but does come.
+    pub fn decide(&mut self, id: RequestId, request: Request, now: Now) -> Output {
+        let mut out = Output::default();
+        match request {
+            Request::Join(r) => self.join(id, r, now, &mut out),
+            Request::Sync(r) => {
+                self.with(&r.member.group.clone(), now, &mut out, |group, step| match group {
+                    Some(group) => group.sync(id, r, step),
+                    None => step.answer(id, Reply::Sync(Err(GroupError::UnknownMember))),
+                });
+            }
+            Request::Heartbeat(r) => self.with(&r.group.clone(), now, &mut out, |group, step| {
+                let result = group.ok_or(GroupError::UnknownMember).and_then(|g| g.heartbeat(&r, step));
+                step.answer(id, Reply::Heartbeat(result));
+            }),
+            Request::Leave(r) => self.with(&r.group.clone(), now, &mut out, |group, step| match group {
+                Some(group) => group.leave(id, r.members, step),
+                None => step.answer(id, Reply::Leave(Err(GroupError::UnknownMember))),
+            }),
+            Request::Commit(r) => self.commit(id, r, now, &mut out),
+            Request::Fetch(r) => self.fetch(id, &r, &mut out),
+            Request::Describe(group) => self.describe(id, &group, &mut out),
+            Request::List(filter) => self.list(id, &filter, &mut out),
+            Request::Delete(group) => self.delete(id, &group, now, &mut out),
+            Request::TopicsDeleted(topics) => self.forget_topics(id, &topics, now, &mut out),
+        }
+        out
+    }
+
+    /// Ends what is due: sessions, phases of rebalances, pending member ids, expired offsets.
+    pub fn on_time(&mut self, now: Now) -> Output {
+        let mut out = Output::default();
+        while let Some((at, timer)) = self.timers.pop(now.mono) {
+            match timer {
+                Timer::Expiry => {
+                    self.expire_offsets(now, &mut out);
+                    self.timers.set(now.mono + self.config.offsets_retention_check_interval, Timer::Expiry);
+                }
+                Timer::Phase(group) => self.with(&group, now, &mut out, |group, step| {
+                    if let Some(group) = group {
+                        group.on_phase_timer(at, step);
+                    }
+                }),
+                Timer::Session(group, member) => self.with(&group, now, &mut out, |group, step| {
+                    if let Some(group) = group {
+                        group.on_session_timer(at, &member, step);
+                    }
+                }),
+                Timer::Pending(group, member) => self.with(&group, now, &mut out, |group, step| {
+                    if let Some(group) = group {
+                        group.drop_pending(&member, step);
+                        group.maybe_complete_join(step);
+                    }
+                }),
+            }
+        }
+        out
+    }
+
+    fn join(&mut self, id: RequestId, request: JoinGroup, now: Now, out: &mut Output) {
+        let mut refuse = |error| out.answers.push(Answer { id, after: 0, reply: Reply::Join(Err(error)) });
+        if let Err(error) = join::check(&request, &self.config) {
+            return refuse(error);
+        }
+        if !self.groups.contains_key(&request.group) {
+            if !request.member_id.is_empty() {
+                return refuse(GroupError::UnknownMember);
+            }
+            if let Err(error) = self.create(&request.group) {
+                return refuse(error);
+            }
+        }
+        self.with(&request.group.clone(), now, out, |group, step| match group {
+            Some(group) => group.join(id, request, step),
+            None => step.answer(id, Reply::Join(Err(GroupError::UnknownMember))),
+        });
+    }
+
+    fn create(&mut self, group: &GroupId) -> Result<(), GroupError> {
+        if self.groups.len() >= self.config.max_groups {
+            return Err(GroupError::TooManyGroups);
+        }
+        self.groups.entry(group.clone()).or_insert_with(|| Group::new(group.clone()));
+        Ok(())
+    }
+
+    /// Runs one event of a group, and drops the group when nothing of it is left.
+    fn with(
+        &mut self,
+        id: &GroupId,
+        now: Now,
+        out: &mut Output,
+        event: impl FnOnce(Option<&mut Group>, &mut Step<'_>),
+    ) {
+        let mut step =
+            Step { config: &self.config, now, timers: &mut self.timers, decided: &mut self.decided, out };
+        let mut group = self.groups.get_mut(id);
+        event(group.as_deref_mut(), &mut step);
+        if let Some(group) = group {
+            if cfg!(debug_assertions) {
+                group.check();
+            }
+            if group.is_forgotten() && group.is_vacant() {
+                self.removed_at = self.removed_at.max(group.last_write);
+                self.groups.remove(id);
+            }
+        }
+    }
+}
