@@ -26,7 +26,7 @@ impl GroupShard {
                 state: group.phase.name(),
             })
             .collect();
-        out.answers.push(Answer { id, after: 0, reply: Reply::List(listings) });
+        out.answers.push(Answer { id, after: 0, reply: Reply::List(Ok(listings)) });
     }
 
     pub(super) fn delete(&mut self, id: RequestId, group: &GroupId, now: Now, out: &mut Output) {

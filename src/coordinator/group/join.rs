@@ -18,7 +18,7 @@ use crate::coordinator::config::GroupConfig;
 const NEW_MEMBER_SESSION: Duration = Duration::from_secs(300);
 
 /// Texts of a record are at most 32,767 bytes; member ids are a name, a dash and a UUID.
-const MAX_NAME_BYTES: usize = i16::MAX as usize - 64;
+pub(super) const MAX_NAME_BYTES: usize = i16::MAX as usize - 64;
 
 /// What can be refused without looking at the group.
 pub(super) fn check(request: &JoinGroup, config: &GroupConfig) -> Result<(), GroupError> {

@@ -27,9 +27,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use request::{
-    Answer, CLASSIC, CommitOffset, CommitOffsets, FetchOffsets, FetchedOffset, GroupDescription,
-    GroupListing, JoinGroup, Joined, JoinedMember, LeaveGroup, LeavingMember, Left, ListGroups,
-    MemberDescription, Membership, Now, Reply, Request, RequestId, SyncGroup, Synced,
+    Answer, CLASSIC, CommitOffset, CommitOffsets, DeleteGroup, DescribeGroup, FetchOffsets, FetchedOffset,
+    GroupDescription, GroupListing, JoinGroup, Joined, JoinedMember, LeaveGroup, LeavingMember, Left,
+    ListGroups, MemberDescription, Membership, Now, Reply, Request, RequestId, SyncGroup, Synced,
 };
 
 use super::config::GroupConfig;
@@ -208,9 +208,9 @@ impl GroupShard {
             }),
             Request::Commit(r) => self.commit(id, r, now, &mut out),
             Request::Fetch(r) => self.fetch(id, &r, &mut out),
-            Request::Describe(group) => self.describe(id, &group, &mut out),
+            Request::Describe(r) => self.describe(id, &r.0, &mut out),
             Request::List(filter) => self.list(id, &filter, &mut out),
-            Request::Delete(group) => self.delete(id, &group, now, &mut out),
+            Request::Delete(r) => self.delete(id, &r.0, now, &mut out),
             Request::TopicsDeleted(topics) => self.forget_topics(id, &topics, now, &mut out),
         }
         out

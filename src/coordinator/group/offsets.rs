@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::join::MAX_NAME_BYTES;
 use super::request::{
     Answer, CommitOffset, CommitOffsets, FetchOffsets, FetchedOffset, Membership, Now, Reply, RequestId,
 };
@@ -18,6 +19,9 @@ impl GroupShard {
     pub(super) fn commit(&mut self, id: RequestId, request: CommitOffsets, now: Now, out: &mut Output) {
         let group = request.member.group.clone();
         let mut refuse = |error| out.answers.push(Answer { id, after: 0, reply: Reply::Commit(Err(error)) });
+        if group.len() > MAX_NAME_BYTES {
+            return refuse(GroupError::NameTooLong);
+        }
         if !self.groups.contains_key(&group) {
             if request.member.generation >= 0 {
                 return refuse(GroupError::IllegalGeneration);

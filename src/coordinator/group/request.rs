@@ -37,11 +37,11 @@ pub enum Request {
     /// OffsetFetch for one group
     Fetch(FetchOffsets),
     /// DescribeGroups for one group
-    Describe(GroupId),
+    Describe(DescribeGroup),
     /// ListGroups
     List(ListGroups),
     /// DeleteGroups for one group
-    Delete(GroupId),
+    Delete(DeleteGroup),
     /// Topics were deleted: forget what was committed in them.
     TopicsDeleted(Vec<TopicName>),
 }
@@ -64,7 +64,7 @@ pub enum Reply {
     /// DescribeGroups
     Describe(Result<GroupDescription, GroupError>),
     /// ListGroups
-    List(Vec<GroupListing>),
+    List(Result<Vec<GroupListing>, GroupError>),
     /// DeleteGroups
     Delete(Result<(), GroupError>),
     /// Topics were deleted
@@ -109,7 +109,7 @@ pub struct JoinGroup {
     pub can_skip_assignment: bool,
     /// Why it joins (KIP-800).
     pub reason: Option<String>,
-    /// Randomness for the member id, should one be needed.
+    /// Randomness for the member id, should one be needed; drawn by the runtime.
     pub fresh_id: Uuid,
 }
 
@@ -258,6 +258,14 @@ pub struct FetchedOffset {
     /// What was committed last.
     pub committed: Option<CommittedOffset>,
 }
+
+/// Asks for one group in full.
+#[derive(Debug, Clone)]
+pub struct DescribeGroup(pub GroupId);
+
+/// Asks to forget one group.
+#[derive(Debug, Clone)]
+pub struct DeleteGroup(pub GroupId);
 
 /// Filters of ListGroups; an empty list lets all pass.
 #[derive(Debug, Clone, Default)]
