@@ -1,1 +1,23 @@
+//! The cold tier: closed segments as self-describing objects in an S3-compatible store, and numbered manifests beside them.
+//!
+//! A segment's life is `plan → upload → verify → publish → delete locally → unpublish → delete the object`:
+//! [`upload`] writes and verifies, [`publish`] makes it count.
+//! The bytes of every persistent form are in [`layout`] (keys), [`object`] (segments) and [`manifest`].
+//!
+//! The crate knows no broker: offsets are `i64`, leader epochs `i32`, ends are exclusive; time, ids and
+//! randomness come as arguments, sleeping as a [`store::Sleeper`].
 
+#![forbid(unsafe_code)]
+
+pub mod batch;
+pub mod index;
+pub mod layout;
+pub mod lineage;
+pub mod manifest;
+pub mod object;
+pub mod publish;
+pub mod store;
+pub mod upload;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,233 @@
+//! The keys of everything in the bucket; nothing else makes or takes apart a key.
+//!
+//! ```text
+//! <cluster id>/topics/<topic name>/<topic id>/<partition>/
+//!     segments/<base offset, 20 digits>-<leader epoch>-<uuid>.seg    the batches, then a footer
+//!     manifest/<generation, 20 digits>.parquet                       immutable, one row per segment
+//!     manifest/above/<generation, 20 digits>                         the boundary: only generations above it count
+//! ```
+//! A `tier.store.url` may put a prefix before all of it. Twenty digits make the order of names the order of
+//! numbers, and `above` sorts behind every generation: one LIST after a known generation shows all that is newer
+//! and the boundary.
+
+use std::fmt;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+/// A name that may not become a part of a key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{part:?} can't be a part of an object key: 1 to 249 of a-z A-Z 0-9 . _ - and neither `.` nor `..`")]
+pub struct InvalidKeyPart {
+    /// The name.
+    pub part: String,
+}
+
+/// The folder of one partition in the bucket. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartitionFolder {
+    path: Arc<str>,
+}
+
+impl PartitionFolder {
+    /// The folder of a partition; the topic's id makes a re-created topic another one.
+    ///
+    /// # Errors
+    /// `InvalidKeyPart` for a cluster id, topic or topic id that could leave its folder.
+    pub fn new(
+        cluster_id: &str,
+        topic: &str,
+        topic_id: &str,
+        partition: i32,
+    ) -> Result<PartitionFolder, InvalidKeyPart> {
+        for part in [cluster_id, topic, topic_id] {
+            check_part(part)?;
+        }
+        Ok(PartitionFolder { path: format!("{cluster_id}/topics/{topic}/{topic_id}/{partition}").into() })
+    }
+
+    /// `<cluster id>/topics/<topic>/<topic id>/<partition>`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The folder of segment objects.
+    #[must_use]
+    pub fn segments(&self) -> String {
+        format!("{}/segments/", self.path)
+    }
+
+    /// The folder of manifest generations, and of the boundary.
+    #[must_use]
+    pub fn manifests(&self) -> String {
+        format!("{}/manifest/", self.path)
+    }
+
+    /// A segment object's key.
+    #[must_use]
+    pub fn segment(&self, name: &SegmentName) -> String {
+        format!("{}/segments/{name}", self.path)
+    }
+
+    /// A generation's key.
+    #[must_use]
+    pub fn manifest(&self, generation: u64) -> String {
+        format!("{}/manifest/{generation:020}.parquet", self.path)
+    }
+
+    /// The key that raises the boundary to a generation.
+    #[must_use]
+    pub fn boundary(&self, generation: u64) -> String {
+        format!("{}/manifest/above/{generation:020}", self.path)
+    }
+}
+
+impl fmt::Display for PartitionFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)
+    }
+}
+
+fn check_part(part: &str) -> Result<(), InvalidKeyPart> {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    if part.is_empty() || part.len() > 249 || part == "." || part == ".." || !part.bytes().all(legal) {
+        return Err(InvalidKeyPart { part: part.to_owned() });
+    }
+    Ok(())
+}
+
+/// A segment object's name; retries never reuse one, since each upload has a fresh uuid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SegmentName {
+    /// The offset of the first record.
+    pub base: i64,
+    /// The epoch of the leader that uploaded it.
+    pub leader_epoch: i32,
+    /// Unique to the upload.
+    pub uuid: Uuid,
+}
+
+impl fmt::Display for SegmentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:020}-{}-{}.seg", self.base, self.leader_epoch, self.uuid.simple())
+    }
+}
+
+impl SegmentName {
+    /// Takes a name apart; `None` for a foreign one.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<SegmentName> {
+        let (base, rest) = name.strip_suffix(".seg")?.split_once('-')?;
+        let (epoch, uuid) = rest.rsplit_once('-')?;
+        Some(SegmentName {
+            base: i64::try_from(twenty_digits(base)?).ok()?,
+            leader_epoch: epoch.parse().ok()?,
+            uuid: Uuid::try_parse(uuid).ok()?,
+        })
+    }
+}
+
+/// What a key under a partition's folder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A segment object.
+    Segment(SegmentName),
+    /// A manifest generation.
+    Manifest(u64),
+    /// A boundary.
+    Boundary(u64),
+}
+
+/// Takes a key apart: the cluster id, topic, topic id, partition and what it is; `None` for a foreign object.
+#[must_use]
+pub fn parse(key: &str) -> Option<(Owner<'_>, Entry)> {
+    let mut parts = key.split('/');
+    let cluster_id = parts.next()?;
+    if parts.next()? != "topics" {
+        return None;
+    }
+    let (topic, topic_id) = (parts.next()?, parts.next()?);
+    let partition = parts.next()?.parse().ok()?;
+    let owner = Owner { cluster_id, topic, topic_id, partition };
+    let entry = match (parts.next()?, parts.next()?, parts.next(), parts.next()) {
+        ("segments", name, None, None) => Entry::Segment(SegmentName::parse(name)?),
+        ("manifest", "above", Some(digits), None) => Entry::Boundary(twenty_digits(digits)?),
+        ("manifest", name, None, None) => Entry::Manifest(twenty_digits(name.strip_suffix(".parquet")?)?),
+        _ => return None,
+    };
+    Some((owner, entry))
+}
+
+/// Whose a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner<'a> {
+    /// The cluster.
+    pub cluster_id: &'a str,
+    /// The topic's name.
+    pub topic: &'a str,
+    /// The topic's id, as text.
+    pub topic_id: &'a str,
+    /// The partition's index.
+    pub partition: i32,
+}
+
+fn twenty_digits(text: &str) -> Option<u64> {
+    (text.len() == 20 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> PartitionFolder {
+        PartitionFolder::new("cluster", "orders.eu", "aaaaaaaaaaaaaaaaaaaaAA", 7).unwrap()
+    }
+
+    #[test]
+    fn keys_have_their_golden_form() {
+        let name = SegmentName { base: 1234, leader_epoch: 5, uuid: Uuid::from_u128(0xabc) };
+        assert_eq!(
+            folder().segment(&name),
+            "cluster/topics/orders.eu/aaaaaaaaaaaaaaaaaaaaAA/7/segments/\
+             00000000000000001234-5-00000000000000000000000000000abc.seg"
+        );
+        assert_eq!(
+            folder().manifest(12),
+            "cluster/topics/orders.eu/aaaaaaaaaaaaaaaaaaaaAA/7/manifest/00000000000000000012.parquet"
+        );
+        assert_eq!(
+            folder().boundary(9),
+            "cluster/topics/orders.eu/aaaaaaaaaaaaaaaaaaaaAA/7/manifest/above/00000000000000000009"
+        );
+    }
+
+    #[test]
+    fn a_key_that_was_made_is_taken_apart_again() {
+        let name = SegmentName { base: i64::MAX, leader_epoch: -1, uuid: Uuid::from_u128(7) };
+        let cases = [
+            (folder().segment(&name), Entry::Segment(name)),
+            (folder().manifest(u64::MAX), Entry::Manifest(u64::MAX)),
+            (folder().boundary(3), Entry::Boundary(3)),
+        ];
+        for (key, entry) in cases {
+            let (owner, parsed) = parse(&key).unwrap();
+            assert_eq!(parsed, entry, "{key}");
+            assert_eq!((owner.topic, owner.partition), ("orders.eu", 7));
+        }
+        assert_eq!(parse("cluster/topics/t/i/0/segments/notes.txt"), None);
+    }
+
+    #[test]
+    fn the_boundary_sorts_behind_every_generation() {
+        assert!(folder().boundary(0) > folder().manifest(u64::MAX));
+    }
+
+    #[test]
+    fn a_name_that_could_leave_its_folder_is_refused() {
+        for bad in ["", ".", "..", "a/b", "a b", "a%2f", "ü"] {
+            assert!(PartitionFolder::new("c", bad, "i", 0).is_err(), "{bad:?}");
+            assert!(PartitionFolder::new(bad, "t", "i", 0).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Which generation is the truth, and how the next one comes to be: put-if-absent, then a look at what else is there.
+//!
+//! ```text
+//! LIST after the known generation → head N;  PUT-IF-ABSENT N + 1;  LIST after N + 1:
+//!     nothing newer and the boundary below N + 1 → published
+//! ```
+//! Two writers can't both create N + 1. Old generations are removed only after the boundary was durably raised to them,
+//! so a paused zombie that re-creates a removed number sees the boundary and has published nothing. Readers take the
+//! highest generation above the boundary, which such a number never is.
+
+use bytes::Bytes;
+
+use crate::layout::{self, Entry, PartitionFolder};
+use crate::manifest::{BadManifest, Manifest};
+use crate::store::{SharedStore, StoreError};
+
+/// What a LIST showed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The newest generation that counts; `None` for a partition without any.
+    pub manifest: Option<Manifest>,
+    /// Generations up to this one do not count.
+    pub boundary: u64,
+}
+
+impl Head {
+    /// The head's number, 0 without any.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.manifest.as_ref().map_or(0, |manifest| manifest.generation)
+    }
+}
+
+/// Why a generation was not published.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// A later leader has published: this one stops.
+    #[error("fenced: generation {generation} was written under epoch {epoch}")]
+    Fenced {
+        /// The generation that says so.
+        generation: u64,
+        /// The later leader's epoch.
+        epoch: i32,
+    },
+    /// An earlier leader, or a reader's view that was too old: build on the newer head.
+    #[error("generation {generation} is there already, of an earlier leader")]
+    Rebase {
+        /// The number that was taken.
+        generation: u64,
+    },
+    /// The same epoch, another writer: two leaders of one epoch are a bug, nothing more may be published.
+    #[error("generation {generation} was written by another writer of the same epoch {epoch}")]
+    Conflict {
+        /// The generation.
+        generation: u64,
+        /// The epoch that two writers claim.
+        epoch: i32,
+    },
+    /// A generation that can't be read; nothing may be built on it.
+    #[error("generation {generation}: {error}")]
+    Bad {
+        /// The generation.
+        generation: u64,
+        /// What is wrong with it.
+        error: BadManifest,
+    },
+    /// The store lists nothing at or after a generation that was published: somebody removed the manifests by hand.
+    #[error("the manifests from generation {known} on are gone from the store")]
+    Lost {
+        /// The generation that was known.
+        known: u64,
+    },
+    /// The outcome is unknown: the same content under the same uuid must be published again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Reads and writes the generations of one partition.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    store: SharedStore,
+    folder: PartitionFolder,
+}
+
+/// What is listed behind a generation.
+#[derive(Default)]
+struct Newer {
+    highest: u64,
+    boundary: u64,
+}
+
+impl Publisher {
+    /// The publisher of a partition's folder.
+    #[must_use]
+    pub fn new(store: SharedStore, folder: PartitionFolder) -> Self {
+        Publisher { store, folder }
+    }
+
+    async fn list_after(&self, generation: u64) -> Result<Newer, StoreError> {
+        let after = self.folder.manifest(generation);
+        let listed = self.store.list(&self.folder.manifests(), Some(&after)).await?;
+        let mut newer = Newer::default();
+        for object in listed {
+            match layout::parse(&object.key) {
+                Some((_, Entry::Manifest(number))) => newer.highest = newer.highest.max(number),
+                Some((_, Entry::Boundary(number))) => newer.boundary = newer.boundary.max(number),
+                _ => {}
+            }
+        }
+        Ok(newer)
+    }
+
+    /// Reads one generation.
+    ///
+    /// # Errors
+    /// `Store(NotFound)` when it was removed, `Bad` when it is broken or lies under another's number.
+    pub async fn read(&self, generation: u64) -> Result<Manifest, PublishError> {
+        let bytes: Bytes = self.store.get(&self.folder.manifest(generation)).await?;
+        let manifest = Manifest::decode(&bytes).map_err(|error| PublishError::Bad { generation, error })?;
+        if manifest.generation != generation {
+            let error = BadManifest::Form(format!("it says it is generation {}", manifest.generation));
+            return Err(PublishError::Bad { generation, error });
+        }
+        Ok(manifest)
+    }
+
+    /// Finds the head: one LIST from `known` on (0: from the start), and one GET.
+    ///
+    /// # Errors
+    /// `Bad` when the head is broken: nothing older may stand in for it. `Lost`, `Store`.
+    pub async fn find_head(&self, known: u64) -> Result<Head, PublishError> {
+        // From `known` itself on: if it is the head, it must be seen.
+        let from = known.saturating_sub(1);
+        let mut newer = self.list_after(from).await?;
+        loop {
+            match newer.highest {
+                0 if known == 0 => return Ok(Head { manifest: None, boundary: newer.boundary }),
+                highest if highest < known => return Err(PublishError::Lost { known }),
+                highest => match self.read(highest).await {
+                    Ok(manifest) => return Ok(Head { manifest: Some(manifest), boundary: newer.boundary }),
+                    Err(PublishError::Store(StoreError::NotFound { .. })) => {
+                        // Removed since the LIST: then there is a newer one.
+                        newer = self.list_after(from).await?;
+                        if newer.highest <= highest {
+                            return Err(PublishError::Lost { known: highest });
+                        }
+                    }
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// Creates `next` and finds out whether it counts. After `Store` the outcome is open: call again with the very same `next`.
+    ///
+    /// # Errors
+    /// `PublishError` says who was there.
+    pub async fn publish(&self, next: &Manifest) -> Result<(), PublishError> {
+        let generation = next.generation;
+        let bytes = next.encode().map_err(|error| PublishError::Bad { generation, error })?;
+        match self.store.put_if_absent(&self.folder.manifest(generation), vec![bytes]).await {
+            Ok(()) => {}
+            Err(StoreError::AlreadyExists { .. }) => {
+                let winner = self.read(generation).await?;
+                if winner.writer != next.writer {
+                    return Err(judge(next, &winner));
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let newer = self.list_after(generation).await?;
+        if newer.highest > generation {
+            return Err(judge(next, &self.read(newer.highest).await?));
+        }
+        if newer.boundary >= generation {
+            return Err(PublishError::Rebase { generation });
+        }
+        Ok(())
+    }
+
+    /// Raises the boundary to `to` and removes the generations after `from` up to it. `to` is below the head. May be repeated
+    /// after an error.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn remove_generations(&self, from: u64, to: u64) -> Result<(), StoreError> {
+        match self.store.put_if_absent(&self.folder.boundary(to), vec![Bytes::new()]).await {
+            Ok(()) | Err(StoreError::AlreadyExists { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        for generation in from + 1..=to {
+            self.store.delete(&self.folder.manifest(generation)).await?;
+        }
+        if from > 0 {
+            self.store.delete(&self.folder.boundary(from)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Another writer's object stands where ours should, or after it.
+fn judge(ours: &Manifest, theirs: &Manifest) -> PublishError {
+    let generation = theirs.generation;
+    match theirs.writer.epoch.cmp(&ours.writer.epoch) {
+        std::cmp::Ordering::Greater => PublishError::Fenced { generation, epoch: theirs.writer.epoch },
+        std::cmp::Ordering::Less => PublishError::Rebase { generation },
+        std::cmp::Ordering::Equal => PublishError::Conflict { generation, epoch: theirs.writer.epoch },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::future::join_all;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::manifest::Writer;
+    use crate::store::{Fault, FaultStore, Faults, MemoryStore, Operation, RemoteOptions, RemoteStore};
+
+    fn folder() -> PartitionFolder {
+        PartitionFolder::new("c", "t", "i", 0).unwrap()
+    }
+
+    fn publisher(store: SharedStore) -> Publisher {
+        Publisher::new(store, folder())
+    }
+
+    fn manifest(generation: u64, epoch: i32, uuid: u128) -> Manifest {
+        Manifest {
+            generation,
+            writer: Writer { epoch, uuid: Uuid::from_u128(uuid) },
+            log_start: 0,
+            live: Vec::new(),
+            removed: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_head_is_the_highest_generation() {
+        let publisher = publisher(Arc::new(MemoryStore::new()));
+        assert_eq!(publisher.find_head(0).await.unwrap(), Head::default());
+        for generation in 1..=12 {
+            publisher.publish(&manifest(generation, 1, u128::from(generation))).await.unwrap();
+        }
+        for known in [0, 5, 12] {
+            assert_eq!(publisher.find_head(known).await.unwrap().generation(), 12);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_retry_of_our_own_is_success() {
+        let publisher = publisher(Arc::new(MemoryStore::new()));
+        publisher.publish(&manifest(1, 1, 7)).await.unwrap();
+        publisher.publish(&manifest(1, 1, 7)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_writer_fences_rebases_or_is_a_conflict_by_its_epoch() {
+        let publisher = publisher(Arc::new(MemoryStore::new()));
+        publisher.publish(&manifest(1, 5, 7)).await.unwrap();
+        let fenced = publisher.publish(&manifest(1, 4, 8)).await.unwrap_err();
+        assert_eq!(fenced, PublishError::Fenced { generation: 1, epoch: 5 });
+        let rebase = publisher.publish(&manifest(1, 6, 8)).await.unwrap_err();
+        assert_eq!(rebase, PublishError::Rebase { generation: 1 });
+        let conflict = publisher.publish(&manifest(1, 5, 8)).await.unwrap_err();
+        assert_eq!(conflict, PublishError::Conflict { generation: 1, epoch: 5 });
+    }
+
+    #[tokio::test]
+    async fn a_zombie_that_recreates_a_removed_generation_has_published_nothing() {
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        let publisher = publisher(store);
+        publisher.publish(&manifest(1, 1, 1)).await.unwrap();
+        for generation in 2..=9 {
+            publisher.publish(&manifest(generation, 2, u128::from(generation))).await.unwrap();
+        }
+        publisher.remove_generations(0, 7).await.unwrap();
+        let zombie = publisher.publish(&manifest(2, 1, 99)).await.unwrap_err();
+        assert_eq!(zombie, PublishError::Fenced { generation: 9, epoch: 2 });
+        let head = publisher.find_head(0).await.unwrap();
+        assert_eq!((head.generation(), head.boundary), (9, 7));
+    }
+
+    #[tokio::test]
+    async fn a_broken_head_is_an_error_and_no_older_one_stands_in() {
+        let memory = MemoryStore::new();
+        let publisher = publisher(Arc::new(memory.clone()));
+        publisher.publish(&manifest(1, 1, 1)).await.unwrap();
+        crate::store::Store::put(&memory, &folder().manifest(2), vec![Bytes::from_static(b"x")])
+            .await
+            .unwrap();
+        assert!(matches!(publisher.find_head(0).await, Err(PublishError::Bad { generation: 2, .. })));
+        let moved = manifest(2, 1, 1).encode().unwrap();
+        crate::store::Store::put(&memory, &folder().manifest(3), vec![moved]).await.unwrap();
+        assert!(matches!(publisher.find_head(0).await, Err(PublishError::Bad { generation: 3, .. })));
+    }
+
+    #[derive(Debug)]
+    struct LosePut;
+
+    impl Faults for LosePut {
+        fn next(&self, operation: Operation, _: &str) -> Fault {
+            if operation == Operation::PutIfAbsent { Fault::LoseReply } else { Fault::None }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lost_reply_leaves_the_outcome_open_and_the_same_content_settles_it() {
+        let memory: SharedStore = Arc::new(MemoryStore::new());
+        let lossy = publisher(Arc::new(FaultStore::new(memory.clone(), Arc::new(LosePut))));
+        let next = manifest(1, 1, 7);
+        assert!(matches!(lossy.publish(&next).await, Err(PublishError::Store(_))));
+        publisher(memory).publish(&next).await.unwrap();
+    }
+
+    async fn one_racer_wins(store: SharedStore) {
+        let racers = (0..16).map(|i| {
+            let publisher = publisher(store.clone());
+            tokio::spawn(async move { publisher.publish(&manifest(1, i, i as u128)).await.map(|()| i) })
+        });
+        let outcomes: Vec<_> = join_all(racers).await.into_iter().map(|r| r.unwrap()).collect();
+        let winner = publisher(store).find_head(0).await.unwrap().manifest.unwrap();
+        for (epoch, outcome) in outcomes.iter().enumerate() {
+            match epoch.cmp(&(winner.writer.epoch as usize)) {
+                std::cmp::Ordering::Equal => assert!(outcome.is_ok(), "{outcomes:?}"),
+                std::cmp::Ordering::Less => {
+                    assert!(matches!(outcome, Err(PublishError::Fenced { .. })), "{outcomes:?}");
+                }
+                std::cmp::Ordering::Greater => {
+                    assert!(matches!(outcome, Err(PublishError::Rebase { .. })), "{outcomes:?}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn sixteen_racing_publishers_have_one_winner_in_memory_and_in_a_folder() {
+        one_racer_wins(Arc::new(MemoryStore::new())).await;
+        let dir = tempfile::tempdir().unwrap();
+        let location = format!("file://{}", dir.path().display()).parse().unwrap();
+        one_racer_wins(Arc::new(RemoteStore::open(&location, &RemoteOptions::default()).unwrap())).await;
+    }
+}

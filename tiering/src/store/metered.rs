@@ -1,0 +1,169 @@
+//! Counts requests, bytes and errors per kind: what a store bills, and what the table of tiers shows.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{Listed, PartUpload, Pieces, SharedStore, Store, StoreError, Suffix, total_bytes};
+
+/// The counters of one store; they only grow.
+#[derive(Debug, Default)]
+pub struct Requests {
+    puts: AtomicU64,
+    gets: AtomicU64,
+    heads: AtomicU64,
+    lists: AtomicU64,
+    deletes: AtomicU64,
+    errors: AtomicU64,
+    bytes_up: AtomicU64,
+    bytes_down: AtomicU64,
+}
+
+/// The counters at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestCounts {
+    /// Objects, parts, and the begins and ends of multipart uploads.
+    pub puts: u64,
+    /// Whole or ranged reads.
+    pub gets: u64,
+    /// Length requests.
+    pub heads: u64,
+    /// Listings.
+    pub lists: u64,
+    /// Removals.
+    pub deletes: u64,
+    /// Requests that failed, but for `NotFound` and `AlreadyExists`, which are answers.
+    pub errors: u64,
+    /// Bytes sent.
+    pub bytes_up: u64,
+    /// Bytes received.
+    pub bytes_down: u64,
+}
+
+impl Requests {
+    /// The counters now.
+    #[must_use]
+    pub fn counts(&self) -> RequestCounts {
+        RequestCounts {
+            puts: self.puts.load(Relaxed),
+            gets: self.gets.load(Relaxed),
+            heads: self.heads.load(Relaxed),
+            lists: self.lists.load(Relaxed),
+            deletes: self.deletes.load(Relaxed),
+            errors: self.errors.load(Relaxed),
+            bytes_up: self.bytes_up.load(Relaxed),
+            bytes_down: self.bytes_down.load(Relaxed),
+        }
+    }
+
+    fn note<T>(&self, kind: &AtomicU64, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        kind.fetch_add(1, Relaxed);
+        if matches!(result, Err(StoreError::Unavailable { .. } | StoreError::Refused { .. })) {
+            self.errors.fetch_add(1, Relaxed);
+        }
+        result
+    }
+
+    fn note_get(&self, result: Result<Bytes, StoreError>) -> Result<Bytes, StoreError> {
+        if let Ok(bytes) = &result {
+            self.bytes_down.fetch_add(bytes.len() as u64, Relaxed);
+        }
+        self.note(&self.gets, result)
+    }
+
+    fn note_put(&self, bytes: u64, result: Result<(), StoreError>) -> Result<(), StoreError> {
+        self.bytes_up.fetch_add(bytes, Relaxed);
+        self.note(&self.puts, result)
+    }
+}
+
+/// A store that counts. Put it under the retries, so that each attempt counts.
+#[derive(Debug)]
+pub struct MeteredStore {
+    inner: SharedStore,
+    requests: Arc<Requests>,
+}
+
+impl MeteredStore {
+    /// Counts what passes to `inner`.
+    #[must_use]
+    pub fn new(inner: SharedStore) -> Self {
+        MeteredStore { inner, requests: Arc::default() }
+    }
+
+    /// The counters, shared with this store.
+    #[must_use]
+    pub fn requests(&self) -> Arc<Requests> {
+        self.requests.clone()
+    }
+}
+
+#[async_trait]
+impl Store for MeteredStore {
+    async fn put(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
+        let bytes = total_bytes(&pieces);
+        self.requests.note_put(bytes, self.inner.put(key, pieces).await)
+    }
+
+    async fn put_if_absent(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
+        let bytes = total_bytes(&pieces);
+        self.requests.note_put(bytes, self.inner.put_if_absent(key, pieces).await)
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+        self.requests.note_get(self.inner.get(key).await)
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.requests.note_get(self.inner.get_range(key, range).await)
+    }
+
+    async fn get_suffix(&self, key: &str, bytes: u64) -> Result<Suffix, StoreError> {
+        let result = self.inner.get_suffix(key, bytes).await;
+        if let Ok(suffix) = &result {
+            self.requests.bytes_down.fetch_add(suffix.bytes.len() as u64, Relaxed);
+        }
+        self.requests.note(&self.requests.gets, result)
+    }
+
+    async fn head(&self, key: &str) -> Result<u64, StoreError> {
+        self.requests.note(&self.requests.heads, self.inner.head(key).await)
+    }
+
+    async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+        self.requests.note(&self.requests.lists, self.inner.list(prefix, start_after).await)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.requests.note(&self.requests.deletes, self.inner.delete(key).await)
+    }
+
+    async fn begin_multipart(&self, key: &str) -> Result<Box<dyn PartUpload>, StoreError> {
+        let upload = self.requests.note(&self.requests.puts, self.inner.begin_multipart(key).await)?;
+        Ok(Box::new(MeteredUpload { inner: upload, requests: self.requests.clone() }))
+    }
+}
+
+struct MeteredUpload {
+    inner: Box<dyn PartUpload>,
+    requests: Arc<Requests>,
+}
+
+#[async_trait]
+impl PartUpload for MeteredUpload {
+    async fn put_part(&mut self, index: usize, pieces: Pieces) -> Result<(), StoreError> {
+        let bytes = total_bytes(&pieces);
+        self.requests.note_put(bytes, self.inner.put_part(index, pieces).await)
+    }
+
+    async fn complete(&mut self) -> Result<(), StoreError> {
+        self.requests.note_put(0, self.inner.complete().await)
+    }
+
+    async fn abort(&mut self) -> Result<(), StoreError> {
+        self.requests.note(&self.requests.deletes, self.inner.abort().await)
+    }
+}

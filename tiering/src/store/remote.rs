@@ -1,0 +1,392 @@
+//! The real stores: a folder (`file:///…`) and S3-compatible services (`s3://bucket/prefix`), by way of `object_store`.
+//!
+//! The library's own retries are off: ours run above, on the caller's clock. Every put to S3 carries a SHA-256
+//! that the service verifies.
+
+use std::ops::Range;
+use std::path::{Path as FsPath, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum, S3ConditionalPut};
+use object_store::local::LocalFileSystem;
+use object_store::multipart::{MultipartStore, PartId};
+use object_store::path::Path;
+use object_store::{
+    ClientOptions, Error, GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode,
+    PutPayload, RetryConfig,
+};
+
+use super::{Listed, Operation, PartUpload, Pieces, Store, StoreError, Suffix, total_bytes};
+
+/// Where the tier lives, from `tier.store.url`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreLocation {
+    /// A folder on this machine, or on a file system that all brokers mount.
+    Folder(PathBuf),
+    /// A bucket, and a prefix in it (without slashes at its ends; may be empty).
+    Bucket {
+        /// The bucket's name.
+        bucket: String,
+        /// The prefix of all keys.
+        prefix: String,
+    },
+}
+
+/// A text that names no store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{url}` is no store: {reason}; accepted are file:///absolute/path and s3://bucket/prefix")]
+pub struct InvalidStoreUrl {
+    /// The text.
+    pub url: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl FromStr for StoreLocation {
+    type Err = InvalidStoreUrl;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        let bad = |reason: &str| InvalidStoreUrl { url: url.to_owned(), reason: reason.to_owned() };
+        if let Some(path) = url.strip_prefix("file://") {
+            if !path.starts_with('/') {
+                return Err(bad("the path of a folder must be absolute"));
+            }
+            return Ok(StoreLocation::Folder(PathBuf::from(path)));
+        }
+        let Some(rest) = url.strip_prefix("s3://") else { return Err(bad("the scheme is unknown")) };
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(bad("the bucket's name is missing"));
+        }
+        Ok(StoreLocation::Bucket { bucket: bucket.to_owned(), prefix: prefix.trim_matches('/').to_owned() })
+    }
+}
+
+impl std::fmt::Display for StoreLocation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StoreLocation::Folder(path) => write!(f, "file://{}", path.display()),
+            StoreLocation::Bucket { bucket, prefix } if prefix.is_empty() => write!(f, "s3://{bucket}"),
+            StoreLocation::Bucket { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
+        }
+    }
+}
+
+/// How to reach an S3-compatible service. What is absent comes from the environment's `AWS_*` variables.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RemoteOptions {
+    /// For instance `http://127.0.0.1:9000`; path-style requests are used with it.
+    pub endpoint: Option<String>,
+    /// The region; `us-east-1` if nothing names one.
+    pub region: Option<String>,
+    /// The access key.
+    pub access_key_id: Option<String>,
+    /// The secret key.
+    pub secret_access_key: Option<String>,
+}
+
+impl std::fmt::Debug for RemoteOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RemoteOptions")
+            .field("endpoint", &self.endpoint)
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request that takes longer has failed; large parts on slow links fit.
+const REQUEST_LIMIT: Duration = Duration::from_secs(120);
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// A transfer that brings nothing for so long has stalled.
+const READ_LIMIT: Duration = Duration::from_secs(20);
+
+/// A folder or a bucket.
+#[derive(Clone, Debug)]
+pub struct RemoteStore {
+    objects: Arc<dyn ObjectStore>,
+    /// Part-level uploads, where the store has them.
+    parts: Option<Arc<AmazonS3>>,
+    prefix: String,
+}
+
+impl RemoteStore {
+    /// Opens a store. No request is made; for a folder, its path is created.
+    ///
+    /// # Errors
+    /// `Refused` when the folder can't be created, or credentials or options are missing or wrong.
+    pub fn open(location: &StoreLocation, options: &RemoteOptions) -> Result<RemoteStore, StoreError> {
+        match location {
+            StoreLocation::Folder(path) => RemoteStore::open_folder(path),
+            StoreLocation::Bucket { bucket, prefix } => RemoteStore::open_bucket(bucket, prefix, options),
+        }
+    }
+
+    fn open_folder(path: &FsPath) -> Result<RemoteStore, StoreError> {
+        let refused = |reason: String| StoreError::Refused {
+            operation: Operation::List,
+            key: path.display().to_string(),
+            reason,
+        };
+        std::fs::create_dir_all(path).map_err(|e| refused(e.to_string()))?;
+        let folder =
+            LocalFileSystem::new_with_prefix(path).map_err(|e| refused(e.to_string()))?.with_fsync(true);
+        Ok(RemoteStore { objects: Arc::new(folder), parts: None, prefix: String::new() })
+    }
+
+    fn open_bucket(bucket: &str, prefix: &str, options: &RemoteOptions) -> Result<RemoteStore, StoreError> {
+        let client = ClientOptions::new()
+            .with_allow_http(true)
+            .with_timeout(REQUEST_LIMIT)
+            .with_connect_timeout(CONNECT_LIMIT)
+            .with_read_timeout(READ_LIMIT);
+        let mut builder = AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .with_client_options(client)
+            .with_retry(RetryConfig { max_retries: 0, retry_timeout: REQUEST_LIMIT, ..Default::default() })
+            .with_conditional_put(S3ConditionalPut::ETagMatch)
+            .with_checksum_algorithm(Checksum::SHA256);
+        if let Some(endpoint) = &options.endpoint {
+            builder = builder.with_endpoint(endpoint).with_virtual_hosted_style_request(false);
+        }
+        if let Some(region) = &options.region {
+            builder = builder.with_region(region);
+        }
+        if let Some(id) = &options.access_key_id {
+            builder = builder.with_access_key_id(id);
+        }
+        if let Some(secret) = &options.secret_access_key {
+            builder = builder.with_secret_access_key(secret);
+        }
+        let s3 = Arc::new(builder.build().map_err(|e| StoreError::Refused {
+            operation: Operation::List,
+            key: bucket.to_owned(),
+            reason: e.to_string(),
+        })?);
+        Ok(RemoteStore { objects: s3.clone(), parts: Some(s3), prefix: prefix.to_owned() })
+    }
+
+    fn path(&self, operation: Operation, key: &str) -> Result<Path, StoreError> {
+        let whole = if self.prefix.is_empty() { key.to_owned() } else { format!("{}/{key}", self.prefix) };
+        Path::parse(whole.trim_end_matches('/')).map_err(|e| StoreError::Refused {
+            operation,
+            key: key.to_owned(),
+            reason: e.to_string(),
+        })
+    }
+
+    fn key(&self, path: &Path) -> String {
+        let whole = path.as_ref();
+        match whole.strip_prefix(self.prefix.as_str()) {
+            Some(rest) if !self.prefix.is_empty() => rest.trim_start_matches('/').to_owned(),
+            _ => whole.to_owned(),
+        }
+    }
+
+    async fn put_with(
+        &self,
+        operation: Operation,
+        key: &str,
+        pieces: Pieces,
+        mode: PutMode,
+    ) -> Result<(), StoreError> {
+        let path = self.path(operation, key)?;
+        let payload: PutPayload = pieces.into_iter().collect();
+        self.objects
+            .put_opts(&path, payload, mode.into())
+            .await
+            .map(|_| ())
+            .map_err(|e| store_error(operation, key, e))
+    }
+
+    async fn get_with(&self, key: &str, range: Option<GetRange>) -> Result<Suffix, StoreError> {
+        let path = self.path(Operation::Get, key)?;
+        let options = GetOptions { range, ..GetOptions::default() };
+        let failed = |e| store_error(Operation::Get, key, e);
+        let result = self.objects.get_opts(&path, options).await.map_err(failed)?;
+        let object_bytes = result.meta.size;
+        let bytes = result.bytes().await.map_err(failed)?;
+        Ok(Suffix { bytes, object_bytes })
+    }
+}
+
+fn store_error(operation: Operation, key: &str, error: Error) -> StoreError {
+    let key = key.to_owned();
+    match error {
+        Error::NotFound { .. } => StoreError::NotFound { key },
+        Error::AlreadyExists { .. } => StoreError::AlreadyExists { key },
+        Error::PermissionDenied { .. }
+        | Error::Unauthenticated { .. }
+        | Error::InvalidPath { .. }
+        | Error::NotSupported { .. }
+        | Error::NotImplemented { .. }
+        | Error::UnknownConfigurationKey { .. } => {
+            StoreError::Refused { operation, key, reason: error.to_string() }
+        }
+        other => StoreError::Unavailable { operation, key, reason: other.to_string() },
+    }
+}
+
+#[async_trait]
+impl Store for RemoteStore {
+    async fn put(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
+        self.put_with(Operation::Put, key, pieces, PutMode::Overwrite).await
+    }
+
+    async fn put_if_absent(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
+        self.put_with(Operation::PutIfAbsent, key, pieces, PutMode::Create).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+        Ok(self.get_with(key, None).await?.bytes)
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        Ok(self.get_with(key, Some(GetRange::Bounded(range))).await?.bytes)
+    }
+
+    async fn get_suffix(&self, key: &str, bytes: u64) -> Result<Suffix, StoreError> {
+        self.get_with(key, Some(GetRange::Suffix(bytes))).await
+    }
+
+    async fn head(&self, key: &str) -> Result<u64, StoreError> {
+        let path = self.path(Operation::Head, key)?;
+        let meta = self.objects.head(&path).await.map_err(|e| store_error(Operation::Head, key, e))?;
+        Ok(meta.size)
+    }
+
+    async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+        let folder = self.path(Operation::List, prefix)?;
+        let folder = (!folder.as_ref().is_empty()).then_some(folder);
+        let stream = match start_after {
+            Some(after) => {
+                self.objects.list_with_offset(folder.as_ref(), &self.path(Operation::List, after)?)
+            }
+            None => self.objects.list(folder.as_ref()),
+        };
+        let mut listed: Vec<Listed> = stream
+            .map_ok(|meta| Listed { key: self.key(&meta.location), bytes: meta.size })
+            .try_collect()
+            .await
+            .map_err(|e| store_error(Operation::List, prefix, e))?;
+        listed.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(listed)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let path = self.path(Operation::Delete, key)?;
+        match self.objects.delete(&path).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(store_error(Operation::Delete, key, e)),
+        }
+    }
+
+    async fn begin_multipart(&self, key: &str) -> Result<Box<dyn PartUpload>, StoreError> {
+        let path = self.path(Operation::BeginMultipart, key)?;
+        let failed = |e| store_error(Operation::BeginMultipart, key, e);
+        match &self.parts {
+            Some(s3) => {
+                let id = s3.create_multipart(&path).await.map_err(failed)?;
+                let store = s3.clone();
+                Ok(Box::new(BucketUpload { store, key: key.to_owned(), path, id, parts: Vec::new() }))
+            }
+            None => {
+                let inner = self.objects.put_multipart(&path).await.map_err(failed)?;
+                Ok(Box::new(FolderUpload { key: key.to_owned(), inner, sent: 0, broken: false }))
+            }
+        }
+    }
+}
+
+/// Parts by number: one that failed is sent again under its number.
+struct BucketUpload {
+    store: Arc<AmazonS3>,
+    key: String,
+    path: Path,
+    id: String,
+    parts: Vec<PartId>,
+}
+
+#[async_trait]
+impl PartUpload for BucketUpload {
+    async fn put_part(&mut self, index: usize, pieces: Pieces) -> Result<(), StoreError> {
+        let payload: PutPayload = pieces.into_iter().collect();
+        let part = self
+            .store
+            .put_part(&self.path, &self.id, index, payload)
+            .await
+            .map_err(|e| store_error(Operation::PutPart, &self.key, e))?;
+        self.parts.truncate(index);
+        self.parts.push(part);
+        Ok(())
+    }
+
+    async fn complete(&mut self) -> Result<(), StoreError> {
+        let parts = std::mem::take(&mut self.parts);
+        self.store
+            .complete_multipart(&self.path, &self.id, parts)
+            .await
+            .map(|_| ())
+            .map_err(|e| store_error(Operation::CompleteMultipart, &self.key, e))
+    }
+
+    async fn abort(&mut self) -> Result<(), StoreError> {
+        self.store
+            .abort_multipart(&self.path, &self.id)
+            .await
+            .map_err(|e| store_error(Operation::CompleteMultipart, &self.key, e))
+    }
+}
+
+/// Parts append to a staged file; after a failed one nothing may follow.
+struct FolderUpload {
+    key: String,
+    inner: Box<dyn MultipartUpload>,
+    sent: u64,
+    broken: bool,
+}
+
+impl FolderUpload {
+    fn refused(&self, operation: Operation) -> StoreError {
+        StoreError::Refused {
+            operation,
+            key: self.key.clone(),
+            reason: format!("a part after byte {} failed: the upload starts again", self.sent),
+        }
+    }
+}
+
+#[async_trait]
+impl PartUpload for FolderUpload {
+    async fn put_part(&mut self, _index: usize, pieces: Pieces) -> Result<(), StoreError> {
+        if self.broken {
+            return Err(self.refused(Operation::PutPart));
+        }
+        let bytes = total_bytes(&pieces);
+        self.broken = true;
+        let payload: PutPayload = pieces.into_iter().collect();
+        self.inner.put_part(payload).await.map_err(|e| store_error(Operation::PutPart, &self.key, e))?;
+        self.broken = false;
+        self.sent += bytes;
+        Ok(())
+    }
+
+    async fn complete(&mut self) -> Result<(), StoreError> {
+        if self.broken {
+            return Err(self.refused(Operation::CompleteMultipart));
+        }
+        self.inner
+            .complete()
+            .await
+            .map(|_| ())
+            .map_err(|e| store_error(Operation::CompleteMultipart, &self.key, e))
+    }
+
+    async fn abort(&mut self) -> Result<(), StoreError> {
+        self.inner.abort().await.map_err(|e| store_error(Operation::CompleteMultipart, &self.key, e))
+    }
+}
