@@ -1,1 +1,5 @@
-//! (being built)
+//! Security of client listeners: who a client is.
+
+mod principal;
+
+pub use principal::Principal;

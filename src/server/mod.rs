@@ -1,1 +1,170 @@
-//! (being built)
+//! Client listeners: accept loops, connections, admission and back-pressure.
+//!
+//! It knows frames, not what is in them: a [`Service`] answers them. Ports are bound first, so that the broker can tell
+//! the cluster where it listens; serving begins when it is ready.
+
+mod budget;
+mod connection;
+mod frame;
+mod listener;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use self::budget::Budget;
+use self::connection::Shared;
+use crate::api::Service;
+use crate::env::{Env, timeout};
+
+/// What a listener is.
+#[derive(Clone)]
+pub struct ListenerSpec {
+    /// Its name.
+    pub name: String,
+    /// The host it binds; empty for all addresses.
+    pub host: String,
+    /// The port it binds; 0 for any.
+    pub port: u16,
+    /// Whether clients must authenticate by SASL.
+    pub sasl: bool,
+}
+
+/// What clients may take of the broker.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerLimits {
+    /// `socket.request.max.bytes`.
+    pub max_request_bytes: usize,
+    /// `queued.max.request.bytes`.
+    pub max_queued_bytes: usize,
+    /// `connections.max.idle.ms`.
+    pub idle: Duration,
+    /// `socket.receive.deadline.ms`: a frame is whole so long after its first byte; a TLS handshake is over.
+    pub receive_deadline: Duration,
+    /// A client must take some bytes of an answer within this time.
+    pub send_deadline: Duration,
+    /// `max.connections`.
+    pub max_connections: usize,
+    /// `max.connections.per.ip`.
+    pub max_connections_per_ip: usize,
+}
+
+impl Default for ServerLimits {
+    fn default() -> ServerLimits {
+        ServerLimits {
+            max_request_bytes: 100 << 20,
+            max_queued_bytes: 256 << 20,
+            idle: Duration::from_secs(600),
+            receive_deadline: Duration::from_secs(30),
+            send_deadline: Duration::from_secs(30),
+            max_connections: 10_000,
+            max_connections_per_ip: 5_000,
+        }
+    }
+}
+
+/// Counters of the listeners, since start.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Connections accepted.
+    pub accepted: AtomicU64,
+    /// Connections turned away at once because there were too many.
+    pub turned_away: AtomicU64,
+    /// Connections closed for what they sent, or did not take in time.
+    pub refused: AtomicU64,
+    /// Requests read.
+    pub requests: AtomicU64,
+    /// Bytes of answers written.
+    pub bytes_out: AtomicU64,
+}
+
+/// Listeners that are bound and do not serve yet.
+pub struct Bound {
+    env: Env,
+    limits: ServerLimits,
+    listeners: Vec<(ListenerSpec, TcpListener)>,
+}
+
+/// Binds all listeners.
+///
+/// # Errors
+/// Names the listener whose address cannot be resolved or bound.
+pub async fn bind(env: &Env, limits: ServerLimits, specs: Vec<ListenerSpec>) -> io::Result<Bound> {
+    let mut listeners = Vec::new();
+    for spec in specs {
+        let listener = listener::bind(env, &spec).await.map_err(|e| {
+            io::Error::new(e.kind(), format!("listener {}://{}:{}: {e}", spec.name, spec.host, spec.port))
+        })?;
+        listeners.push((spec, listener));
+    }
+    Ok(Bound { env: env.clone(), limits, listeners })
+}
+
+impl Bound {
+    /// Name and bound address of each listener, in the order of the specs.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn addresses(&self) -> io::Result<Vec<(String, SocketAddr)>> {
+        self.listeners
+            .iter()
+            .map(|(spec, listener)| Ok((spec.name.clone(), listener.local_addr()?)))
+            .collect()
+    }
+
+    /// Begins to accept.
+    #[must_use]
+    pub fn serve<S: Service>(self, service: Arc<S>) -> Server {
+        let (stop, stopping) = watch::channel(false);
+        let stats = Arc::new(Stats::default());
+        let shared = Arc::new(Shared {
+            service,
+            clock: self.env.clock.clone(),
+            limits: self.limits,
+            budget: Budget::new(self.limits.max_queued_bytes),
+            stats: stats.clone(),
+            stop: stopping,
+        });
+        let census = Arc::new(listener::Census::new(&self.limits));
+        let mut accepting = JoinSet::new();
+        for (spec, listener) in self.listeners {
+            accepting.spawn(listener::accept(shared.clone(), census.clone(), spec, listener));
+        }
+        Server { env: self.env, stop, stats, accepting }
+    }
+}
+
+/// Listeners that serve.
+pub struct Server {
+    env: Env,
+    stop: watch::Sender<bool>,
+    stats: Arc<Stats>,
+    accepting: JoinSet<()>,
+}
+
+impl Server {
+    /// The counters.
+    #[must_use]
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
+    /// Stops to accept and to read; answers in flight go out, then all connections end, at the latest after `grace`.
+    pub async fn shutdown(mut self, grace: Duration) {
+        self.stop.send_replace(true);
+        let clock = self.env.clock.clone();
+        let ended =
+            timeout(&*clock, grace, async { while self.accepting.join_next().await.is_some() {} }).await;
+        if ended.is_err() {
+            tracing::warn!("client connections did not end within {grace:?} and are cut");
+        }
+    }
+}

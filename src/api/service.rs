@@ -1,0 +1,48 @@
+//! What connections see of the API: a frame goes in, an answer comes out.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+use crate::security::Principal;
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Counts up from the broker's start.
+    pub connection: u64,
+    /// The listener's name: clients are told the brokers' addresses of the same name.
+    pub listener: Arc<str>,
+    /// Where it comes from.
+    pub address: SocketAddr,
+    /// Who it has proved to be.
+    pub principal: Principal,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Answer {
+    /// A frame, its length included, as chunks.
+    Frame(Vec<Bytes>),
+    /// Nothing goes back (acks=0).
+    Silence,
+    /// The connection is closed, for this reason.
+    Close(String),
+}
+
+/// What a connection calls. The first poll of a call does what must happen in the order of the requests (appends
+/// are queued); the rest may run beside other calls.
+pub trait Service: Send + Sync + 'static {
+    /// The guard of a connection that must authenticate by SASL.
+    fn gate(&self, client: &Client) -> Box<dyn Gate>;
+    /// Answers one request of an authenticated client; `frame` is without its length.
+    fn call(&self, client: &Arc<Client>, frame: Bytes) -> BoxFuture<'static, Answer>;
+}
+
+/// Answers the requests that belong to authentication, one after the other.
+pub trait Gate: Send {
+    /// Takes one frame, and says who the client is once that is proved.
+    fn step(&mut self, frame: Bytes) -> BoxFuture<'_, (Answer, Option<Principal>)>;
+}

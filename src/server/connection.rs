@@ -1,0 +1,259 @@
+//! One connection: requests are read in order, answered side by side, and the answers leave in the order of the
+//! requests (COMPATIBILITY 16).
+//!
+//! Bounds: requests in flight, one fetch at a time (its answer may be large), the process's byte budget, a deadline
+//! for each frame in and for each step of an answer out. What is above a bound waits; nothing grows.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::budget::{Budget, Reservation};
+use super::frame::{Frame, FrameError, FrameReader};
+use super::{ServerLimits, Stats};
+use crate::api::{Answer, Client, Gate, Service};
+use crate::env::{Clock, timeout};
+use crate::wire::ApiKey;
+
+/// Requests of one connection that may be in flight.
+const IN_FLIGHT: usize = 64;
+/// A client that has not proved who it is sends no larger frame (FAULTS 2).
+const UNAUTHENTICATED_FRAME_BYTES: usize = 512 << 10;
+/// After the client's last byte, answers in flight may still go out for so long.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Chunks handed to one vectored write.
+const SLICES: usize = 64;
+
+pub(super) type Reader = Box<dyn AsyncRead + Send + Unpin>;
+pub(super) type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// What all connections share.
+pub(super) struct Shared<S> {
+    pub service: Arc<S>,
+    pub clock: Arc<dyn Clock>,
+    pub limits: ServerLimits,
+    pub budget: Budget,
+    pub stats: Arc<Stats>,
+    pub stop: watch::Receiver<bool>,
+}
+
+/// A request whose answer is due after those before it.
+struct InFlight {
+    answer: Due,
+    /// Given back once the answer is out.
+    _reservation: Reservation,
+    _fetch: Option<OwnedSemaphorePermit>,
+}
+
+enum Due {
+    Now(Answer),
+    Later(oneshot::Receiver<Answer>),
+}
+
+/// Why a connection ended, if not in order.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error("{0}")]
+    Refused(String),
+    #[error("an answer could not be written: {0}")]
+    Write(io::Error),
+    #[error("the client took no byte of an answer for {0:?}")]
+    SlowReader(Duration),
+    #[error("a request failed inside the broker")]
+    Failed,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve<S: Service>(
+    shared: &Shared<S>,
+    reader: Reader,
+    writer: Writer,
+    client: Client,
+    must_authenticate: bool,
+) -> Result<(), Ended> {
+    let reader =
+        FrameReader::new(reader, shared.budget.clone(), shared.clock.clone(), shared.limits.receive_deadline);
+    let (queue, due) = mpsc::channel(IN_FLIGHT);
+    let in_flight = Arc::new(AtomicUsize::new(0));
+    let gate = must_authenticate.then(|| shared.service.gate(&client));
+    let mut requests = Requests {
+        shared,
+        reader,
+        client: Arc::new(client),
+        authenticated: !must_authenticate,
+        gate,
+        queue,
+        in_flight: in_flight.clone(),
+        fetches: Arc::new(Semaphore::new(1)),
+        tasks: JoinSet::new(),
+    };
+    let mut answers = Answers { shared, writer, due, in_flight };
+    let mut stop = shared.stop.clone();
+
+    let ended = {
+        let writing = answers.run();
+        tokio::pin!(writing);
+        let ended = tokio::select! {
+            ended = requests.run() => Some(ended),
+            ended = &mut writing => return ended,
+            _ = stop.wait_for(|stopping| *stopping) => None,
+        };
+        // No more requests: the writer ends after what is in flight. The tasks live until then.
+        let Requests { queue, tasks, .. } = requests;
+        drop(queue);
+        let drained = timeout(&*shared.clock, DRAIN, &mut writing).await;
+        drop(tasks);
+        match (ended, drained) {
+            (None | Some(Err(Ended::Frame(FrameError::Closed))), Ok(Err(ended))) => Err(ended),
+            (None | Some(Err(Ended::Frame(FrameError::Closed))), _) => Ok(()),
+            (Some(ended), _) => ended,
+        }
+    };
+    let _ = timeout(&*shared.clock, DRAIN, answers.writer.shutdown()).await;
+    ended
+}
+
+/// The reading half.
+struct Requests<'a, S> {
+    shared: &'a Shared<S>,
+    reader: FrameReader<Reader>,
+    client: Arc<Client>,
+    authenticated: bool,
+    gate: Option<Box<dyn Gate>>,
+    queue: mpsc::Sender<InFlight>,
+    in_flight: Arc<AtomicUsize>,
+    fetches: Arc<Semaphore>,
+    /// Calls that did not finish at once; ended with the connection.
+    tasks: JoinSet<()>,
+}
+
+impl<S: Service> Requests<'_, S> {
+    async fn run(&mut self) -> Result<(), Ended> {
+        loop {
+            let Frame { bytes, reservation } = self.next_frame().await?;
+            let key = bytes.get(..2).map(|key| i16::from_be_bytes([key[0], key[1]]));
+            let fetch = if key == Some(ApiKey::Fetch.key()) {
+                self.fetches.clone().acquire_owned().await.ok()
+            } else {
+                None
+            };
+            // The writer is gone when the connection has failed: its end is told there.
+            let Ok(slot) = self.queue.clone().reserve_owned().await else { return Ok(()) };
+            self.shared.stats.requests.fetch_add(1, Ordering::Relaxed);
+            self.in_flight.fetch_add(1, Ordering::Relaxed);
+            let answer = self.answer(key, bytes).await;
+            slot.send(InFlight { answer, _reservation: reservation, _fetch: fetch });
+        }
+    }
+
+    async fn next_frame(&mut self) -> Result<Frame, Ended> {
+        let limits = &self.shared.limits;
+        let limit = if self.authenticated {
+            limits.max_request_bytes
+        } else {
+            limits.max_request_bytes.min(UNAUTHENTICATED_FRAME_BYTES)
+        };
+        let idle = if self.authenticated { limits.idle } else { limits.idle.min(limits.receive_deadline) };
+        loop {
+            match self.reader.next(limit, idle).await {
+                // A long poll is not idleness.
+                Err(FrameError::Idle(_)) if self.in_flight.load(Ordering::Relaxed) > 0 => {}
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    async fn answer(&mut self, key: Option<i16>, frame: Bytes) -> Due {
+        let authenticates =
+            [ApiKey::SaslHandshake, ApiKey::SaslAuthenticate].iter().any(|api| key == Some(api.key()));
+        if let Some(gate) = self.gate.as_mut().filter(|_| !self.authenticated || authenticates) {
+            let (answer, principal) = gate.step(frame).await;
+            if let Some(principal) = principal {
+                self.authenticated = true;
+                self.client = Arc::new(Client { principal, ..Client::clone(&self.client) });
+            }
+            return Due::Now(answer);
+        }
+        while self.tasks.try_join_next().is_some() {}
+        let mut call = self.shared.service.call(&self.client, frame);
+        // The first poll is done here, in the order of the requests.
+        match futures::poll!(&mut call) {
+            Poll::Ready(answer) => Due::Now(answer),
+            Poll::Pending => {
+                let (tell, told) = oneshot::channel();
+                self.tasks.spawn(async move {
+                    // The connection may be gone.
+                    let _ = tell.send(call.await);
+                });
+                Due::Later(told)
+            }
+        }
+    }
+}
+
+/// The writing half.
+struct Answers<'a, S> {
+    shared: &'a Shared<S>,
+    writer: Writer,
+    due: mpsc::Receiver<InFlight>,
+    in_flight: Arc<AtomicUsize>,
+}
+
+impl<S> Answers<'_, S> {
+    /// Ends in order when no request can come any more.
+    async fn run(&mut self) -> Result<(), Ended> {
+        while let Some(request) = self.due.recv().await {
+            let answer = match request.answer {
+                Due::Now(answer) => answer,
+                // The sender is dropped unused only when the call has panicked.
+                Due::Later(answer) => answer.await.map_err(|_| Ended::Failed)?,
+            };
+            match answer {
+                Answer::Frame(chunks) => self.write(chunks).await?,
+                Answer::Silence => {}
+                Answer::Close(reason) => return Err(Ended::Refused(reason)),
+            }
+            self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, chunks: Vec<Bytes>) -> Result<(), Ended> {
+        let deadline = self.shared.limits.send_deadline;
+        let clock = self.shared.clock.clone();
+        let step = |result: Result<io::Result<usize>, _>| match result {
+            Err(_) => Err(Ended::SlowReader(deadline)),
+            Ok(Ok(0)) => Err(Ended::Write(io::ErrorKind::WriteZero.into())),
+            Ok(Ok(written)) => Ok(written),
+            Ok(Err(e)) => Err(Ended::Write(e)),
+        };
+        let mut chunks = VecDeque::from(chunks);
+        while !chunks.is_empty() {
+            let slices: Vec<IoSlice<'_>> = chunks.iter().take(SLICES).map(|c| IoSlice::new(c)).collect();
+            let mut written = step(timeout(&*clock, deadline, self.writer.write_vectored(&slices)).await)?;
+            self.shared.stats.bytes_out.fetch_add(written as u64, Ordering::Relaxed);
+            while let Some(first) = chunks.front_mut() {
+                if first.len() > written {
+                    first.advance(written);
+                    break;
+                }
+                written -= first.len();
+                chunks.pop_front();
+            }
+        }
+        match timeout(&*clock, deadline, self.writer.flush()).await {
+            Err(_) => Err(Ended::SlowReader(deadline)),
+            Ok(flushed) => flushed.map_err(Ended::Write),
+        }
+    }
+}

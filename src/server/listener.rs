@@ -1,0 +1,159 @@
+//! An accept loop: counts connections, shakes hands, and starts one task per connection.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::connection::{self, Ended, Shared};
+use super::frame::FrameError;
+use super::{ListenerSpec, ServerLimits};
+use crate::api::{Client, Service};
+use crate::env::Env;
+use crate::security::Principal;
+
+/// After a failure of `accept` (no file descriptors left, mostly) it is tried again so much later.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+pub(super) async fn bind(env: &Env, spec: &ListenerSpec) -> io::Result<TcpListener> {
+    if spec.host.is_empty() {
+        return env.net.listen(SocketAddr::from(([0, 0, 0, 0], spec.port)));
+    }
+    let host = if spec.host.contains(':') { format!("[{}]", spec.host) } else { spec.host.clone() };
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in env.net.resolve(format!("{host}:{}", spec.port)).await? {
+        match env.net.listen(address) {
+            Ok(listener) => return Ok(listener),
+            Err(e) => failure = e,
+        }
+    }
+    Err(failure)
+}
+
+/// How many connections there are, and from where.
+pub(super) struct Census {
+    most: usize,
+    most_per_ip: usize,
+    next_id: AtomicU64,
+    counts: Mutex<(usize, HashMap<IpAddr, usize>)>,
+}
+
+/// One connection's place in the census; left when dropped.
+pub(super) struct Place {
+    census: Arc<Census>,
+    from: IpAddr,
+}
+
+impl Census {
+    pub fn new(limits: &ServerLimits) -> Census {
+        Census {
+            most: limits.max_connections,
+            most_per_ip: limits.max_connections_per_ip,
+            next_id: AtomicU64::new(1),
+            counts: Mutex::new((0, HashMap::new())),
+        }
+    }
+
+    fn enter(self: &Arc<Self>, from: IpAddr) -> Option<Place> {
+        let mut counts = self.counts.lock();
+        let (all, by_ip) = &mut *counts;
+        let here = by_ip.get(&from).copied().unwrap_or(0);
+        if *all >= self.most || here >= self.most_per_ip {
+            return None;
+        }
+        *all += 1;
+        by_ip.insert(from, here + 1);
+        Some(Place { census: self.clone(), from })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.census.counts.lock();
+        let (all, by_ip) = &mut *counts;
+        *all -= 1;
+        if let Some(here) = by_ip.get_mut(&self.from) {
+            *here -= 1;
+            if *here == 0 {
+                by_ip.remove(&self.from);
+            }
+        }
+    }
+}
+
+/// Accepts until the server stops, then waits for the connections to end. Dropped, it cuts them.
+pub(super) async fn accept<S: Service>(
+    shared: Arc<Shared<S>>,
+    census: Arc<Census>,
+    spec: ListenerSpec,
+    listener: TcpListener,
+) {
+    let name: Arc<str> = spec.name.as_str().into();
+    let mut connections = JoinSet::new();
+    let mut stop = shared.stop.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+            _ = stop.wait_for(|stopping| *stopping) => break,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                tracing::warn!("listener {name} cannot accept: {e}");
+                shared.clock.sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(place) = census.enter(address.ip()) else {
+            shared.stats.turned_away.fetch_add(1, Ordering::Relaxed);
+            continue;
+        };
+        shared.stats.accepted.fetch_add(1, Ordering::Relaxed);
+        let client = Client {
+            connection: census.next_id.fetch_add(1, Ordering::Relaxed),
+            listener: name.clone(),
+            address,
+            principal: Principal::anonymous(),
+        };
+        let (shared, spec) = (shared.clone(), spec.clone());
+        connections.spawn(async move {
+            let _place = place;
+            handle(&shared, &spec, stream, client).await;
+        });
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn handle<S: Service>(shared: &Shared<S>, spec: &ListenerSpec, stream: TcpStream, client: Client) {
+    let (listener, address) = (client.listener.clone(), client.address);
+    match converse(shared, spec, stream, client).await {
+        Ok(()) | Err(Ended::Frame(FrameError::Idle(_) | FrameError::Closed)) => {}
+        Err(ended @ (Ended::Frame(FrameError::Io(_) | FrameError::Torn) | Ended::Write(_))) => {
+            tracing::debug!("connection of {address} on {listener} broke: {ended}");
+        }
+        Err(ended) => {
+            shared.stats.refused.fetch_add(1, Ordering::Relaxed);
+            tracing::info!("connection of {address} on {listener} closed: {ended}");
+        }
+    }
+}
+
+async fn converse<S: Service>(
+    shared: &Shared<S>,
+    spec: &ListenerSpec,
+    stream: TcpStream,
+    client: Client,
+) -> Result<(), Ended> {
+    // Answers are written whole: waiting for more would only delay them.
+    stream.set_nodelay(true).map_err(FrameError::Io)?;
+    let (reader, writer) = stream.into_split();
+    connection::serve(shared, Box::new(reader), Box::new(writer), client, spec.sasl).await
+}

@@ -1,0 +1,241 @@
+//! Connections against a service that does what its requests say.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::api::{Answer, Client, Gate};
+use crate::security::Principal;
+use crate::wire::ApiKey;
+
+/// A request is its API key (2 bytes), what to do (1 byte), and a byte that comes back.
+struct Toy {
+    env: Env,
+}
+
+const ECHO: u8 = 0;
+const SLOWLY: u8 = 1;
+const SILENTLY: u8 = 2;
+const CLOSE: u8 = 3;
+const PANIC: u8 = 4;
+const MUCH: u8 = 5;
+const NEVER: u8 = 6;
+
+fn reply(body: &[u8]) -> Answer {
+    let mut frame = u32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
+    frame.extend_from_slice(body);
+    Answer::Frame(vec![frame.into()])
+}
+
+impl Service for Toy {
+    fn gate(&self, _: &Client) -> Box<dyn Gate> {
+        Box::new(ToyGate)
+    }
+
+    fn call(&self, client: &Arc<Client>, frame: Bytes) -> BoxFuture<'static, Answer> {
+        let (clock, name) = (self.env.clock.clone(), client.principal.name().to_owned());
+        Box::pin(async move {
+            match frame[2] {
+                SLOWLY => clock.sleep(Duration::from_millis(200)).await,
+                SILENTLY => return Answer::Silence,
+                CLOSE => return Answer::Close("asked to".into()),
+                PANIC => {
+                    clock.sleep(Duration::from_millis(1)).await;
+                    panic!("asked to");
+                }
+                MUCH => return Answer::Frame(vec![Bytes::from(vec![0; 64 << 20])]),
+                NEVER => std::future::pending().await,
+                _ => {}
+            }
+            reply(&[&frame[3..], name.as_bytes()].concat())
+        })
+    }
+}
+
+struct ToyGate;
+
+impl Gate for ToyGate {
+    fn step(&mut self, frame: Bytes) -> BoxFuture<'_, (Answer, Option<Principal>)> {
+        let opens = frame[..2] == ApiKey::SaslAuthenticate.key().to_be_bytes();
+        Box::pin(async move { (reply(b"gate"), opens.then(|| Principal::user("alice"))) })
+    }
+}
+
+async fn start(limits: ServerLimits, sasl: bool) -> (Server, SocketAddr) {
+    let env = Env::real();
+    let spec = ListenerSpec { name: "TEST".into(), host: "127.0.0.1".into(), port: 0, sasl };
+    let bound = bind(&env, limits, vec![spec]).await.unwrap();
+    let address = bound.addresses().unwrap()[0].1;
+    (bound.serve(Arc::new(Toy { env })), address)
+}
+
+#[allow(clippy::disallowed_methods)]
+async fn connect(address: SocketAddr) -> TcpStream {
+    TcpStream::connect(address).await.unwrap()
+}
+
+async fn send(client: &mut TcpStream, key: i16, what: u8, tag: u8) {
+    let [a, b] = key.to_be_bytes();
+    client.write_all(&[0, 0, 0, 4, a, b, what, tag]).await.unwrap();
+}
+
+async fn receive(client: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let length = client.read_u32().await?;
+    let mut body = vec![0; length as usize];
+    client.read_exact(&mut body).await?;
+    Ok(body)
+}
+
+#[tokio::test]
+async fn requests_run_side_by_side_and_answers_leave_in_order() {
+    let (server, address) = start(ServerLimits::default(), false).await;
+    let mut client = connect(address).await;
+    let clock = Env::real().clock;
+    let begun = clock.now();
+    for tag in 0..6 {
+        send(&mut client, 3, if tag % 2 == 0 { SLOWLY } else { ECHO }, tag).await;
+    }
+    send(&mut client, 3, SILENTLY, 99).await;
+    send(&mut client, 3, ECHO, 6).await;
+    for tag in 0..7 {
+        assert_eq!(receive(&mut client).await.unwrap()[0], tag);
+    }
+    assert!(clock.now().since(begun) < Duration::from_millis(550), "three slow ones wait together");
+    server.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn a_refused_or_failed_request_ends_only_its_own_connection() {
+    let (server, address) = start(ServerLimits::default(), false).await;
+    let mut bystander = connect(address).await;
+    for what in [CLOSE, PANIC] {
+        let mut client = connect(address).await;
+        send(&mut client, 3, ECHO, 1).await;
+        send(&mut client, 3, what, 2).await;
+        assert_eq!(receive(&mut client).await.unwrap()[0], 1);
+        assert!(receive(&mut client).await.is_err());
+    }
+    let mut client = connect(address).await;
+    client.write_all(&(-5i32).to_be_bytes()).await.unwrap();
+    assert!(receive(&mut client).await.is_err());
+    send(&mut bystander, 3, ECHO, 7).await;
+    assert_eq!(receive(&mut bystander).await.unwrap()[0], 7);
+    assert_eq!(server.stats().refused.load(Ordering::Relaxed), 3);
+    server.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn a_client_that_stops_writing_still_gets_its_answers() {
+    let (server, address) = start(ServerLimits::default(), false).await;
+    let mut client = connect(address).await;
+    send(&mut client, 3, SLOWLY, 1).await;
+    client.shutdown().await.unwrap();
+    assert_eq!(receive(&mut client).await.unwrap()[0], 1);
+    assert!(receive(&mut client).await.is_err());
+    server.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn shutdown_lets_what_is_in_flight_finish_and_takes_nothing_new() {
+    let (server, address) = start(ServerLimits::default(), false).await;
+    let mut client = connect(address).await;
+    send(&mut client, 3, SLOWLY, 1).await;
+    send(&mut client, 3, ECHO, 2).await;
+    while server.stats().requests.load(Ordering::Relaxed) < 2 {
+        tokio::task::yield_now().await;
+    }
+    let (_, answers) = tokio::join!(server.shutdown(Duration::from_secs(2)), async {
+        (receive(&mut client).await.unwrap()[0], receive(&mut client).await.unwrap()[0])
+    });
+    assert_eq!(answers, (1, 2));
+    assert!(receive(&mut client).await.is_err());
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_and_waiting_ones_are_not() {
+    let limits = ServerLimits { idle: Duration::from_millis(100), ..ServerLimits::default() };
+    let (server, address) = start(limits, false).await;
+    let mut waiting = connect(address).await;
+    send(&mut waiting, 3, SLOWLY, 1).await;
+    let mut idle = connect(address).await;
+    assert!(receive(&mut idle).await.is_err());
+    assert_eq!(receive(&mut waiting).await.unwrap()[0], 1);
+    server.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut_off() {
+    let limits = ServerLimits { send_deadline: Duration::from_millis(100), ..ServerLimits::default() };
+    let (server, address) = start(limits, false).await;
+    let mut client = connect(address).await;
+    send(&mut client, 3, MUCH, 0).await;
+    while server.stats().refused.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    server.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn requests_in_flight_are_bounded() {
+    let (server, address) = start(ServerLimits::default(), false).await;
+    let mut client = connect(address).await;
+    for _ in 0..200 {
+        send(&mut client, 3, NEVER, 0).await;
+    }
+    Env::real().clock.sleep(Duration::from_millis(100)).await;
+    assert!(server.stats().requests.load(Ordering::Relaxed) <= 66);
+    // Of fetches only one.
+    let mut client = connect(address).await;
+    let before = server.stats().requests.load(Ordering::Relaxed);
+    for _ in 0..5 {
+        send(&mut client, ApiKey::Fetch.key(), NEVER, 0).await;
+    }
+    Env::real().clock.sleep(Duration::from_millis(100)).await;
+    assert_eq!(server.stats().requests.load(Ordering::Relaxed), before + 1);
+}
+
+#[tokio::test]
+async fn a_client_that_must_authenticate_is_kept_at_the_gate_and_sends_only_small_frames() {
+    let (server, address) = start(ServerLimits::default(), true).await;
+    let mut client = connect(address).await;
+    send(&mut client, 3, ECHO, 1).await;
+    assert_eq!(receive(&mut client).await.unwrap(), b"gate");
+    send(&mut client, ApiKey::SaslAuthenticate.key(), ECHO, 1).await;
+    assert_eq!(receive(&mut client).await.unwrap(), b"gate");
+    send(&mut client, 3, ECHO, 9).await;
+    assert_eq!(receive(&mut client).await.unwrap(), b"\x09alice");
+
+    let mut client = connect(address).await;
+    client.write_all(&(600i32 << 10).to_be_bytes()).await.unwrap();
+    assert!(receive(&mut client).await.is_err());
+    server.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn above_the_connection_caps_clients_are_turned_away() {
+    let limits = ServerLimits { max_connections_per_ip: 2, ..ServerLimits::default() };
+    let (server, address) = start(limits, false).await;
+    let mut clients = Vec::new();
+    for tag in 0..2 {
+        let mut client = connect(address).await;
+        send(&mut client, 3, ECHO, tag).await;
+        assert_eq!(receive(&mut client).await.unwrap()[0], tag);
+        clients.push(client);
+    }
+    assert!(receive(&mut connect(address).await).await.is_err());
+    drop(clients);
+    loop {
+        let mut client = connect(address).await;
+        // The place is free once the server has seen the end of the others.
+        client.write_all(&[0, 0, 0, 4, 0, 3, ECHO, 5]).await.unwrap();
+        if receive(&mut client).await.is_ok() {
+            break;
+        }
+    }
+    server.shutdown(Duration::from_secs(1)).await;
+}
