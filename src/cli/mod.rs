@@ -1,7 +1,81 @@
-//! The subcommands.
+//! The `esker` command: each subcommand in a file of its own.
+
+mod certs;
+mod client;
+mod dev;
+mod topic;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+
+use crate::env::Env;
+
+/// A Kafka-compatible broker with two tiers: hot segments on local disks, replicated over QUIC; cold ones in an
+/// S3-compatible store.
+#[derive(clap::Parser, Debug)]
+#[command(name = "esker", version, max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// Runs a cluster of real broker processes on this machine, with nothing to set up.
+    Dev(dev::Arguments),
+    /// Makes the certificates of a cluster: its authority, its nodes, its clients.
+    Certs(certs::Arguments),
+    /// Creates, lists, describes and deletes topics.
+    Topic(topic::Arguments),
+}
 
 /// Runs the command line and returns the process's exit code.
 #[must_use]
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(run(Env::real(), arguments.command));
+    // A read of the parent's pipe may still hang in a thread of the runtime.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(env: Env, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Dev(arguments) => dev::run(env, arguments).await,
+        Command::Certs(arguments) => certs::run(&env, &arguments),
+        Command::Topic(arguments) => topic::run(env, arguments).await,
+    }
+}
+
+/// `KEY=VALUE`, as `--set` and `--config` take it.
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Arguments::command().debug_assert();
+    }
 }

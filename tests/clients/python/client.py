@@ -46,18 +46,20 @@ def produce(options):
     producer = Producer(conf)
     acked = {"count": 0, "hash": 0}
 
-    def delivered(error, message):
+    def delivered(sent, error):  # the message of a delivery report comes without its headers
         if error is not None:
             print(f"not acknowledged: {error}", file=sys.stderr)
             return
         acked["count"] += 1
-        acked["hash"] += digest(message.key(), message.value(), message.headers())
+        acked["hash"] += sent
 
     for i in range(options.count):
         key, value, headers = record(options.seed, i)
+        sent = digest(key, value, headers)
         while True:
             try:
-                producer.produce(options.topic, value, key, headers=headers, on_delivery=delivered)
+                producer.produce(options.topic, value, key, headers=headers,
+                                 on_delivery=lambda error, _, sent=sent: delivered(sent, error))
                 break
             except BufferError:
                 producer.poll(0.1)

@@ -1,0 +1,82 @@
+//! `esker certs`: the cluster's authority, and the certificates that it signs for nodes and clients.
+//!
+//! Files are PEM, named as `transport::certs` says; none is ever overwritten.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::env::Env;
+use crate::transport::certs::Authority;
+use crate::types::BrokerId;
+
+/// Arguments of `esker certs`.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// A new authority: `ca.crt` for everybody, `ca.key` for the operator alone.
+    Ca {
+        /// The folder of the files.
+        #[arg(long, default_value = "certs")]
+        dir: PathBuf,
+        /// A name for the cluster, to be read in the certificate.
+        #[arg(long, default_value = "esker")]
+        cluster: String,
+    },
+    /// A broker's certificate, for its peers and for its TLS listeners.
+    Node {
+        /// The folder of the files.
+        #[arg(long, default_value = "certs")]
+        dir: PathBuf,
+        /// The broker's node.id.
+        #[arg(long, value_parser = clap::value_parser!(i32).range(0..))]
+        id: i32,
+        /// A name or address by which clients reach it; may be given several times.
+        #[arg(long = "host", required = true)]
+        hosts: Vec<String>,
+    },
+    /// A client's certificate, for listeners that ask for one.
+    Client {
+        /// The folder of the files.
+        #[arg(long, default_value = "certs")]
+        dir: PathBuf,
+        /// The client's name.
+        #[arg(long)]
+        name: String,
+    },
+}
+
+/// Makes what is asked for and says where it lies.
+///
+/// # Errors
+/// When a file is there already, cannot be written, or the authority cannot be read.
+pub fn run(env: &Env, arguments: &Arguments) -> Result<()> {
+    let disk = env.disk.as_ref();
+    let (dir, stem) = match &arguments.command {
+        Command::Ca { dir, cluster } => {
+            disk.create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+            Authority::new(env, cluster)?.write(disk, dir)?;
+            (dir, "ca".to_owned())
+        }
+        Command::Node { dir, id, hosts } => {
+            let stem = format!("node-{id}");
+            let node = Authority::load(disk, dir)?.issue_node(env, BrokerId(*id), hosts)?;
+            node.write(disk, dir, &stem)?;
+            (dir, stem)
+        }
+        Command::Client { dir, name } => {
+            let stem = format!("client-{name}");
+            Authority::load(disk, dir)?.issue_client(env, name)?.write(disk, dir, &stem)?;
+            (dir, stem)
+        }
+    };
+    for ending in ["crt", "key"] {
+        println!("{}", dir.join(format!("{stem}.{ending}")).display());
+    }
+    Ok(())
+}

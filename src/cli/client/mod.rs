@@ -1,0 +1,164 @@
+//! A small Kafka client on our own codec, for the subcommands: it finds brokers, keeps one connection to each, and
+//! negotiates versions.
+//!
+//! One request at a time per connection; retries are the caller's.
+
+mod connection;
+mod security;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use self::connection::Connection;
+use self::security::Security;
+use crate::env::{Env, timeout};
+use crate::wire::messages::metadata::{
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic,
+};
+use crate::wire::{ErrorCode, Request, StrBytes};
+
+/// How long a connection may take to be made, TLS and SASL included.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a broker may take to answer.
+const CALL_PATIENCE: Duration = Duration::from_secs(40);
+
+/// Which cluster to talk to, for subcommands.
+#[derive(clap::Args, Debug, Clone)]
+pub struct ClusterArguments {
+    /// `host:port` of a broker; several separated by commas.
+    #[arg(long, visible_alias = "bootstrap", default_value = "127.0.0.1:9092")]
+    bootstrap_server: String,
+    /// Properties file with the client's security settings, in Kafka's names.
+    #[arg(long, value_name = "FILE")]
+    command_config: Option<PathBuf>,
+}
+
+/// A client of one cluster.
+pub struct Client {
+    env: Env,
+    bootstrap: Vec<String>,
+    security: Security,
+    addresses: BTreeMap<i32, String>,
+    connections: BTreeMap<String, Connection>,
+}
+
+impl Client {
+    /// A client that has not connected yet.
+    ///
+    /// # Errors
+    /// When the security settings cannot be read or contradict each other.
+    pub fn new(env: &Env, arguments: &ClusterArguments) -> Result<Client> {
+        Client::with(env, &arguments.bootstrap_server, arguments.command_config.as_deref())
+    }
+
+    /// The same, without a command line.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn with(env: &Env, bootstrap: &str, config: Option<&Path>) -> Result<Client> {
+        Ok(Client {
+            env: env.clone(),
+            bootstrap: bootstrap.split(',').map(|s| s.trim().to_owned()).collect(),
+            security: Security::load(env, config)?,
+            addresses: BTreeMap::new(),
+            connections: BTreeMap::new(),
+        })
+    }
+
+    /// Asks whichever bootstrap server answers first in their order.
+    ///
+    /// # Errors
+    /// When none answers; the last one's reason.
+    pub async fn ask_any<R: Request>(&mut self, request: &R) -> Result<R::Response> {
+        let mut last = anyhow!("no bootstrap server is given");
+        for address in self.bootstrap.clone() {
+            match self.ask(&address, request).await {
+                Ok(response) => return Ok(response),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Asks the broker with that id.
+    ///
+    /// # Errors
+    /// When it is not known, cannot be reached, or does not answer.
+    pub async fn ask_broker<R: Request>(&mut self, broker: i32, request: &R) -> Result<R::Response> {
+        if !self.addresses.contains_key(&broker) {
+            self.metadata(Some(&[])).await?;
+        }
+        let address = self.addresses.get(&broker).cloned();
+        let address = address.with_context(|| format!("broker {broker} is not known to the cluster"))?;
+        self.ask(&address, request).await
+    }
+
+    /// The cluster's metadata; `None` asks for all topics, an empty list for none.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub async fn metadata(&mut self, topics: Option<&[&str]>) -> Result<MetadataResponse> {
+        let topics = topics.map(|names| {
+            let named = |name: &&str| MetadataRequestTopic {
+                name: Some(StrBytes::from(*name)),
+                ..MetadataRequestTopic::default()
+            };
+            names.iter().map(named).collect()
+        });
+        let request =
+            MetadataRequest { topics, allow_auto_topic_creation: false, ..MetadataRequest::default() };
+        let response = self.ask_any(&request).await?;
+        self.addresses =
+            response.brokers.iter().map(|b| (b.node_id, format!("{}:{}", b.host, b.port))).collect();
+        Ok(response)
+    }
+
+    /// One topic's metadata.
+    ///
+    /// # Errors
+    /// When there is no such topic, or no broker answers.
+    pub async fn topic(&mut self, name: &str) -> Result<MetadataResponseTopic> {
+        let response = self.metadata(Some(&[name])).await?;
+        let topic = response.topics.into_iter().next().context("the broker left the topic out")?;
+        check(topic.error_code, None).with_context(|| format!("topic {name}"))?;
+        Ok(topic)
+    }
+
+    async fn ask<R: Request>(&mut self, address: &str, request: &R) -> Result<R::Response> {
+        let env = self.env.clone();
+        let mut connection = match self.connections.remove(address) {
+            Some(connection) => connection,
+            None => {
+                let connect = Connection::open(&env, address, &self.security);
+                timeout(env.clock.as_ref(), CONNECT_PATIENCE, connect)
+                    .await
+                    .map_err(anyhow::Error::from)
+                    .and_then(|outcome| outcome)
+                    .with_context(|| format!("cannot connect to {address}"))?
+            }
+        };
+        let response = timeout(env.clock.as_ref(), CALL_PATIENCE, connection.call(request))
+            .await
+            .map_err(anyhow::Error::from)
+            .and_then(|outcome| outcome)
+            .with_context(|| format!("{} at {address}", R::NAME))?;
+        // Kept only after a whole answer: what broke off may have left half a frame behind.
+        self.connections.insert(address.to_owned(), connection);
+        Ok(response)
+    }
+}
+
+/// An error code as an error, with the broker's message if it sent one.
+///
+/// # Errors
+/// Whatever is not `NONE`.
+pub fn check(code: ErrorCode, message: Option<&StrBytes>) -> Result<()> {
+    match (code, message) {
+        (ErrorCode::NONE, _) => Ok(()),
+        (code, Some(message)) if !message.is_empty() => bail!("{code}: {message}"),
+        (code, _) => bail!("{code}"),
+    }
+}

@@ -1,0 +1,233 @@
+//! The broker processes of a development cluster: started, watched, and ended by their ids.
+//!
+//! A broker says `ready` on its standard output when it serves; its log goes to `broker.log`. Its standard input is a
+//! pipe of ours: when this process dies in whatever way, the pipe closes and the broker stops.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::{mpsc, watch};
+
+use super::layout::{Layout, Node, Options};
+use crate::env::{DiskFile, Env, OpenMode, timeout};
+use crate::types::BrokerId;
+
+/// How long a broker may take until it serves.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a broker may take to stop before it is killed.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+/// What a broker prints once it serves.
+pub const READY: &str = "ready";
+
+/// A running broker.
+struct Running {
+    pid: Pid,
+    exited: watch::Receiver<Option<ExitStatus>>,
+    ready: watch::Receiver<bool>,
+    /// Open as long as we live.
+    _stdin: ChildStdin,
+}
+
+/// The processes of a cluster.
+pub struct Cluster {
+    env: Env,
+    data: PathBuf,
+    layout: Layout,
+    running: BTreeMap<BrokerId, Running>,
+    exits: (mpsc::UnboundedSender<(BrokerId, ExitStatus)>, mpsc::UnboundedReceiver<(BrokerId, ExitStatus)>),
+}
+
+impl Cluster {
+    /// Lays the cluster out in its folder; nothing runs yet.
+    ///
+    /// # Errors
+    /// As [`Layout::write`].
+    pub fn prepare(env: &Env, options: Options) -> Result<Cluster> {
+        let layout = Layout::write(env, &options)?;
+        Ok(Cluster {
+            env: env.clone(),
+            data: options.data,
+            layout,
+            running: BTreeMap::new(),
+            exits: mpsc::unbounded_channel(),
+        })
+    }
+
+    /// What a user should know.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.layout.notes
+    }
+
+    /// The cluster's folder.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// What a client is given.
+    #[must_use]
+    pub fn bootstrap_servers(&self) -> String {
+        self.layout.nodes.iter().map(|n| n.kafka.as_str()).collect::<Vec<_>>().join(",")
+    }
+
+    /// Starts all brokers, hands out the line of each, and waits until all serve.
+    ///
+    /// # Errors
+    /// When one ends or does not serve in time, with the end of its log.
+    pub async fn start_all(&mut self, mut line: impl FnMut(&str)) -> Result<()> {
+        for node in self.layout.nodes.clone() {
+            line(&self.spawn(&node)?);
+        }
+        for node in self.layout.nodes.clone() {
+            self.until_ready(&node).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts one broker that is not running, waits until it serves, and returns its line.
+    ///
+    /// # Errors
+    /// When there is no such broker, it runs, or it does not serve in time.
+    pub async fn start(&mut self, id: BrokerId) -> Result<String> {
+        let node = self.layout.nodes.iter().find(|n| n.id == id).cloned();
+        let node = node.with_context(|| format!("there is no broker {id}"))?;
+        if let Some(running) = self.running.get(&id)
+            && running.exited.borrow().is_none()
+        {
+            bail!("broker {id} runs, with pid {}", running.pid.as_raw_nonzero());
+        }
+        let line = self.spawn(&node)?;
+        self.until_ready(&node).await?;
+        Ok(line)
+    }
+
+    /// The next broker that ended by itself.
+    pub async fn next_exit(&mut self) -> (BrokerId, ExitStatus) {
+        match self.exits.1.recv().await {
+            Some(exit) => exit,
+            None => std::future::pending().await, // we hold a sender ourselves
+        }
+    }
+
+    /// SIGTERM to all, SIGKILL to those that do not stop.
+    pub async fn stop(&mut self) {
+        for running in self.running.values() {
+            running.signal(Signal::TERM);
+        }
+        let deadline = self.env.clock.now() + STOP_PATIENCE;
+        for running in self.running.values_mut() {
+            let left = deadline.since(self.env.clock.now());
+            let ended = running.exited.wait_for(Option::is_some);
+            if timeout(self.env.clock.as_ref(), left, ended).await.is_err() {
+                running.signal(Signal::KILL);
+                let _ = running.exited.wait_for(Option::is_some).await;
+            }
+        }
+        self.running.clear();
+    }
+
+    fn spawn(&mut self, node: &Node) -> Result<String> {
+        let program = std::env::current_exe().context("cannot find our own program")?;
+        let mut child = Command::new(program)
+            .args(["server", "--with-parent", "--config"])
+            .arg(&node.config)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start broker {}", node.id))?;
+        let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)).context("no process id")?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
+            bail!("broker {} has no pipes", node.id)
+        };
+        let log = self.env.disk.open(&log_file(node), OpenMode::ReadWrite)?;
+        tokio::spawn(keep_log(stderr, log));
+        let (ready_sender, ready) = watch::channel(false);
+        tokio::spawn(watch_output(stdout, ready_sender));
+        let (exit_sender, exited) = watch::channel(None);
+        tokio::spawn(watch_process(child, node.id, exit_sender, self.exits.0.clone()));
+        self.running.insert(node.id, Running { pid, exited, ready, _stdin: stdin });
+        Ok(format!("broker {} pid {} kafka {}", node.id, pid.as_raw_nonzero(), node.kafka))
+    }
+
+    async fn until_ready(&mut self, node: &Node) -> Result<()> {
+        let env = self.env.clone();
+        let Some(running) = self.running.get_mut(&node.id) else {
+            bail!("broker {} was not started", node.id)
+        };
+        let serves = async {
+            tokio::select! {
+                biased;
+                Ok(_) = running.ready.wait_for(|ready| *ready) => None,
+                Ok(status) = running.exited.wait_for(Option::is_some) => *status,
+                else => None,
+            }
+        };
+        let trouble = match timeout(env.clock.as_ref(), START_PATIENCE, serves).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(status)) => format!("ended ({status}) before it served"),
+            Err(late) => format!("does not serve: {late}"),
+        };
+        let log = env.disk.read(&log_file(node)).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = lines[lines.len().saturating_sub(15)..].join("\n");
+        bail!("broker {} {trouble}; the end of {}:\n{tail}", node.id, log_file(node).display())
+    }
+}
+
+impl Running {
+    /// Sends a signal, unless the process has ended (its id may then be another's).
+    fn signal(&self, signal: Signal) {
+        if self.exited.borrow().is_none() {
+            // It may end in this very moment: then there is nobody to signal.
+            let _ = kill_process(self.pid, signal);
+        }
+    }
+}
+
+fn log_file(node: &Node) -> PathBuf {
+    node.folder.join("broker.log")
+}
+
+async fn keep_log(mut from: impl AsyncRead + Unpin, to: Arc<dyn DiskFile>) {
+    let mut position = to.len().unwrap_or(0);
+    let mut buffer = vec![0; 16 << 10];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        if to.write_all_at(&buffer[..read], position).is_ok() {
+            position += read as u64;
+        }
+    }
+}
+
+async fn watch_output(from: impl AsyncRead + Unpin, ready: watch::Sender<bool>) {
+    let mut lines = BufReader::new(from).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if line == READY {
+            ready.send_replace(true);
+        }
+    }
+}
+
+async fn watch_process(
+    mut child: Child,
+    id: BrokerId,
+    exited: watch::Sender<Option<ExitStatus>>,
+    exits: mpsc::UnboundedSender<(BrokerId, ExitStatus)>,
+) {
+    if let Ok(status) = child.wait().await {
+        exited.send_replace(Some(status));
+        // Nobody listens any more once the cluster is being ended.
+        let _ = exits.send((id, status));
+    }
+}

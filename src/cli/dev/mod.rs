@@ -1,0 +1,124 @@
+//! `esker dev`: a cluster of real broker processes on this machine, with nothing to set up.
+//!
+//! Runs in the foreground. On standard output: a line `broker ID pid PID kafka HOST:PORT` for each broker as it is
+//! started, and `bootstrap.servers=…` once all of them serve. On SIGTERM or Ctrl-C it ends them all. A broker that
+//! died is started again by `esker dev start ID --data DIR`, which asks the running `dev` through `control`.
+
+mod cluster;
+mod control;
+mod layout;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use tokio::signal::unix::{SignalKind, signal};
+
+pub use cluster::Cluster;
+pub use layout::Options;
+
+use crate::env::Env;
+use crate::types::BrokerId;
+
+/// Arguments of `esker dev`.
+#[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// How many brokers.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=99))]
+    brokers: u16,
+    /// Kafka port of the first broker; broker i listens on the port i − 1 above it. 0 picks free ports.
+    #[arg(long, default_value_t = 9092)]
+    port: u16,
+    /// Folder of the cluster's data; a temporary one if absent, removed at the end.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Store of the cold tier, `file:///folder` or `s3://bucket/prefix`; a folder inside the data if absent.
+    #[arg(long, value_name = "URL")]
+    tier: Option<String>,
+    /// A broker property for every broker. Ports in `listeners` count up by one from broker to broker.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::key_value)]
+    set: Vec<(String, String)>,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// Starts a broker of a running `esker dev` again.
+    Start {
+        /// The broker's id.
+        id: i32,
+        /// The folder that the running `dev` was given.
+        #[arg(long)]
+        data: PathBuf,
+    },
+}
+
+/// Runs until SIGTERM or Ctrl-C, or asks a running one to start a broker.
+///
+/// # Errors
+/// When a broker does not come up, with the end of its log.
+pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
+    if let Some(Command::Start { id, data }) = arguments.command {
+        let line = control::ask_to_start(&env, &data, BrokerId(id)).await?;
+        println!("{line}");
+        return Ok(());
+    }
+    let temporary = arguments.data.is_none();
+    let data = match arguments.data {
+        Some(folder) => std::path::absolute(folder)?,
+        None => std::env::temp_dir().join(format!("esker-dev-{}", env.rng.uuid().simple())),
+    };
+    let options = Options {
+        brokers: arguments.brokers,
+        port: arguments.port,
+        data,
+        tier: arguments.tier,
+        set: arguments.set,
+    };
+    let folder = options.data.clone();
+    let outcome = foreground(&env, options).await;
+    if temporary {
+        env.disk.remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    outcome
+}
+
+async fn foreground(env: &Env, options: Options) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut cluster = Cluster::prepare(env, options)?;
+    for note in cluster.notes() {
+        eprintln!("{note}");
+    }
+    let mut requests = control::listen(env, cluster.data())?;
+    let started = tokio::select! {
+        started = cluster.start_all(|line| println!("{line}")) => started.map(|()| true),
+        _ = terminate.recv() => Ok(false),
+        _ = interrupt.recv() => Ok(false),
+    };
+    let outcome = match started {
+        Ok(true) => {
+            println!("bootstrap.servers={}", cluster.bootstrap_servers());
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => break Ok(()),
+                    _ = interrupt.recv() => break Ok(()),
+                    (id, status) = cluster.next_exit() => eprintln!("broker {id} ended ({status})"),
+                    Some(request) = requests.recv() => {
+                        let answer = cluster.start(request.broker).await;
+                        if let Ok(line) = &answer {
+                            println!("{line}");
+                        }
+                        request.answer(answer);
+                    }
+                }
+            }
+        }
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
+    };
+    control::forget(env, cluster.data());
+    cluster.stop().await;
+    outcome
+}

@@ -1,0 +1,274 @@
+"""Processes of the tests: each is started in its own folder, watched, and ended by its own id.
+
+Whatever a test starts is in `Processes`; `Processes.end()` leaves nothing behind, also after a failure.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+CACHE = Path(os.environ.get("ESKER_CACHE", Path.home() / ".cache/esker"))
+ROOT = Path(__file__).resolve().parent.parent.parent
+ESKER = Path(os.environ.get("ESKER_BIN", ROOT / "target/debug/esker"))
+KAFKA_JARS = CACHE / "kafka-4.3.1"
+FAST = "ESKER_FAST" in os.environ
+
+# Light JVMs: the tests start dozens of them on two cores.
+JAVA = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp"]
+
+
+def free_ports(count):
+    """`count` consecutive TCP ports that were free a moment ago, below the range from which the kernel draws."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            first = 10_000 + (probe.getsockname()[1] * 7) % 20_000
+        held = []
+        try:
+            for port in range(first, first + count):
+                held.append(socket.socket())
+                held[-1].bind(("127.0.0.1", port))
+            return list(range(first, first + count))
+        except OSError:
+            continue
+        finally:
+            for each in held:
+                each.close()
+
+
+def wait_until(what, check, seconds=30, pause=0.05):
+    """Waits until `check()` is truthy and returns that value; fails with `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = check()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(pause)
+
+
+def alive(pid):
+    """Whether the process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Processes:
+    """A temporary folder and the processes that live in it."""
+
+    def __init__(self, name):
+        self.dir = Path(tempfile.mkdtemp(prefix=f"esker-{name}-"))
+        self.running = []
+
+    def start(self, name, command, env=None, cwd=None, wrapper=()):
+        """Starts a command with its output in `name.log`."""
+        log = open(self.dir / f"{name}.log", "ab")
+        process = subprocess.Popen([*map(str, wrapper), *map(str, command)], stdout=log, stderr=subprocess.STDOUT,
+                                   stdin=subprocess.DEVNULL, env=env, cwd=cwd or self.dir)
+        log.close()
+        self.running.append(process)
+        return process
+
+    def log(self, name, lines=40):
+        """The end of a process's output, for a failure's message."""
+        try:
+            return "\n".join((self.dir / f"{name}.log").read_text(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+    def stop(self, process, seconds=20):
+        """SIGTERM, then SIGKILL after `seconds`; returns the exit code."""
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if process in self.running:
+            self.running.remove(process)
+        return process.returncode
+
+    def end(self, keep=False):
+        """Ends everything, youngest first, and removes the folder (unless kept to look into)."""
+        for process in reversed(list(self.running)):
+            self.stop(process)
+        if keep:
+            print(f"kept: {self.dir}", flush=True)
+        else:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Minio:
+    """A MinIO server on a free port, with one bucket."""
+
+    USER, PASSWORD, BUCKET = "esker-test", "esker-test-secret", "cold"
+
+    def __init__(self, processes):
+        data = processes.dir / "minio"
+        # A bucket is a folder of the drive; made before the start it is simply there.
+        (data / self.BUCKET).mkdir(parents=True)
+        (port,) = free_ports(1)
+        self.address = f"127.0.0.1:{port}"
+        env = dict(os.environ, MINIO_ROOT_USER=self.USER, MINIO_ROOT_PASSWORD=self.PASSWORD, MINIO_BROWSER="off",
+                   MINIO_UPDATE="off")
+        self.process = processes.start("minio", [CACHE / "bin/minio", "server", data, "--quiet", "--address",
+                                                 self.address], env=env)
+        wait_until("MinIO answers", self.ready, 60)
+
+    def ready(self):
+        try:
+            with urllib.request.urlopen(f"http://{self.address}/minio/health/ready", timeout=1) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def environment(self, endpoint):
+        """What a broker needs to use the store through `endpoint` (host:port)."""
+        return {"AWS_ACCESS_KEY_ID": self.USER, "AWS_SECRET_ACCESS_KEY": self.PASSWORD,
+                "AWS_ENDPOINT": f"http://{endpoint}", "AWS_ENDPOINT_URL": f"http://{endpoint}",
+                "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true"}
+
+
+class StoreTrace:
+    """A TCP relay before the store that notes the first line and the range of each request, in order."""
+
+    def __init__(self, upstream):
+        self.upstream = upstream.split(":")
+        self.requests = []  # (method, path, range or None)
+        self.lock = threading.Lock()
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.open = True
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def gets(self, suffix=""):
+        """Paths of the GETs so far whose path ends with `suffix`."""
+        with self.lock:
+            return [path for method, path, _ in self.requests if method == "GET" and path.endswith(suffix)]
+
+    def clear(self):
+        with self.lock:
+            self.requests.clear()
+
+    def close(self):
+        self.open = False
+        self.listener.close()
+
+    def _accept(self):
+        while self.open:
+            try:
+                client, _ = self.listener.accept()
+                server = socket.create_connection((self.upstream[0], int(self.upstream[1])))
+            except OSError:
+                if not self.open:
+                    return
+                continue
+            threading.Thread(target=self._requests, args=(client, server), daemon=True).start()
+            threading.Thread(target=self._copy, args=(server, client), daemon=True).start()
+
+    def _copy(self, source, sink):
+        try:
+            while data := source.recv(1 << 16):
+                sink.sendall(data)
+        except OSError:
+            pass
+        for each in (source, sink):
+            try:
+                each.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def _requests(self, client, server):
+        """Follows the requests on one connection: heads are noted, bodies are passed by their length."""
+        stream = client.makefile("rb")
+        try:
+            while line := stream.readline():
+                head, headers = [line], {}
+                while (line := stream.readline()) not in (b"\r\n", b""):
+                    name, _, value = line.decode("latin-1").partition(":")
+                    headers[name.strip().lower()] = value.strip()
+                    head.append(line)
+                method, target, _ = head[0].decode("latin-1").split(" ", 2)
+                with self.lock:
+                    self.requests.append((method, target.split("?")[0], headers.get("range")))
+                server.sendall(b"".join(head) + b"\r\n")
+                if headers.get("transfer-encoding", "").lower() == "chunked":
+                    self._chunks(stream, server)
+                left = int(headers.get("content-length", 0))
+                while left:
+                    data = stream.read1(min(left, 1 << 16))
+                    if not data:
+                        return
+                    server.sendall(data)
+                    left -= len(data)
+        except OSError:
+            pass
+        finally:
+            try:
+                server.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+
+    @staticmethod
+    def _chunks(stream, server):
+        while True:
+            size = stream.readline()
+            server.sendall(size)
+            length = int(size.split(b";")[0], 16)
+            server.sendall(stream.read(length) + stream.readline())
+            if length == 0:
+                return
+
+
+class Kafka:
+    """Apache Kafka itself, one combined broker and controller, for comparisons."""
+
+    def __init__(self, processes, node=1, nodes=1, ports=None, settings=None, name="kafka"):
+        ports = ports or free_ports(2 * nodes)
+        self.port = ports[2 * (node - 1)]
+        voters = ",".join(f"{i + 1}@127.0.0.1:{ports[2 * i + 1]}" for i in range(nodes))
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        data = processes.dir / f"{name}-{node}"
+        replication = min(nodes, 3)
+        lines = {
+            "process.roles": "broker,controller", "node.id": node, "controller.quorum.voters": voters,
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{ports[2 * node - 1]}",
+            "controller.listener.names": "CONTROLLER", "log.dirs": data, "group.initial.rebalance.delay.ms": 0,
+            "offsets.topic.replication.factor": replication, "transaction.state.log.replication.factor": replication,
+            "transaction.state.log.min.isr": min(replication, 2), "min.insync.replicas": min(replication, 2),
+            "default.replication.factor": replication, **(settings or {}),
+        }
+        config = processes.dir / f"{name}-{node}.properties"
+        config.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+        classpath = ["java", "-cp", f"{KAFKA_JARS}/*"]
+        subprocess.run([*classpath, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", config],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = processes.start(f"{name}-{node}", ["java", "-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-cp",
+                                                          f"{KAFKA_JARS}/*", "kafka.Kafka", config])
+
+    def ready(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        except OSError:
+            return False
+
+
+def kafka_tool(main_class, *arguments, check=True, timeout=120, input=None):
+    """Runs one of Kafka's command line tools; returns its output."""
+    done = subprocess.run([*JAVA, f"{KAFKA_JARS}/*", main_class, *map(str, arguments)], capture_output=True, text=True,
+                          timeout=timeout, input=input, errors="replace")
+    if check and done.returncode != 0:
+        raise AssertionError(f"{main_class} {arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout + done.stderr
