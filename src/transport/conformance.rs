@@ -10,6 +10,7 @@ use super::certs::{Authority, Issued};
 use super::memory::{MemoryNetwork, MemoryTransport};
 use super::quic::{QuicConfig, QuicTransport};
 use super::rpc::{self, RpcClient, RpcError};
+use super::tcp::{TcpConfig, TcpTransport};
 use super::{Incoming, Peer, PeerTls, Stream, StreamKind, Transport, TransportError};
 use crate::env::{Env, timeout};
 use crate::types::BrokerId;
@@ -90,6 +91,23 @@ impl World for MemoryWorld {
     }
 }
 
+struct TcpWorld(Certs);
+
+impl World for TcpWorld {
+    fn broker(&self, id: BrokerId, signer: Signer) -> Arc<dyn Transport> {
+        let config = TcpConfig::new("127.0.0.1:0".parse().unwrap());
+        TcpTransport::bind(&self.0.env, config, &self.0.tls(id, signer)).unwrap()
+    }
+
+    fn address(&self, transport: &dyn Transport) -> String {
+        format!("127.0.0.1:{}", transport.local_port())
+    }
+}
+
+fn tcp() -> TcpWorld {
+    TcpWorld(Certs::new())
+}
+
 fn quic() -> QuicWorld {
     QuicWorld(Certs::new())
 }
@@ -103,6 +121,10 @@ macro_rules! conformance {
         mod over_quic {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() { super::within_a_minute(super::$name(&super::quic())).await; })*
+        }
+        mod over_tcp {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::within_a_minute(super::$name(&super::tcp())).await; })*
         }
         mod over_memory {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,9 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::TransportError;
 
+/// A length that is no frame: sent by who has nothing else to say, where the transport has no sign of life of its own.
+pub(super) const SIGN_OF_LIFE: u32 = u32::MAX;
+
 /// Memory set aside on the strength of an announced length alone; what is above comes as the bytes come.
 const TRUSTED_BYTES: usize = 64 * 1024;
 
@@ -15,7 +18,10 @@ pub(super) fn frame_len(chunks: &[Bytes], max: usize) -> Result<u32, TransportEr
     if len > max {
         return Err(TransportError::FrameTooLarge { len, max });
     }
-    u32::try_from(len).map_err(|_| TransportError::FrameTooLarge { len, max })
+    match u32::try_from(len) {
+        Ok(len) if len != SIGN_OF_LIFE => Ok(len),
+        _ => Err(TransportError::FrameTooLarge { len, max }),
+    }
 }
 
 /// Puts frames together from what a byte stream gives. A frame that lies within one piece is a slice of it.
@@ -100,23 +106,29 @@ impl Inbox {
     }
 
     fn take_header(&mut self) -> Result<Option<usize>, TransportError> {
-        if self.buffered < 4 {
-            return Ok(None);
+        loop {
+            if self.buffered < 4 {
+                return Ok(None);
+            }
+            let mut header = [0; 4];
+            let mut got = 0;
+            while got < 4 {
+                let Some(front) = self.pieces.front_mut() else { return Ok(None) };
+                let part = front.split_to(front.len().min(4 - got));
+                header[got..got + part.len()].copy_from_slice(&part);
+                got += part.len();
+                self.consumed(part.len());
+            }
+            let header = u32::from_be_bytes(header);
+            if header == SIGN_OF_LIFE {
+                continue;
+            }
+            let len = header as usize;
+            if len > self.max {
+                return Err(TransportError::FrameTooLarge { len, max: self.max });
+            }
+            return Ok(Some(len));
         }
-        let mut header = [0; 4];
-        let mut got = 0;
-        while got < 4 {
-            let Some(front) = self.pieces.front_mut() else { return Ok(None) };
-            let part = front.split_to(front.len().min(4 - got));
-            header[got..got + part.len()].copy_from_slice(&part);
-            got += part.len();
-            self.consumed(part.len());
-        }
-        let len = u32::from_be_bytes(header) as usize;
-        if len > self.max {
-            return Err(TransportError::FrameTooLarge { len, max: self.max });
-        }
-        Ok(Some(len))
     }
 
     fn consumed(&mut self, n: usize) {
@@ -180,6 +192,15 @@ mod tests {
         let mut inbox = Inbox::new(10);
         inbox.push(Bytes::from_static(&[0, 0, 0, 11]));
         assert!(matches!(inbox.next(), Err(TransportError::FrameTooLarge { len: 11, max: 10 })));
+    }
+
+    #[test]
+    fn a_sign_of_life_is_no_frame() {
+        let mut inbox = Inbox::new(10);
+        inbox.push(Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 7, 0xff, 0xff, 0xff, 0xff]));
+        assert_eq!(inbox.next().unwrap().unwrap(), Bytes::from_static(&[7]));
+        assert!(inbox.next().unwrap().is_none());
+        assert!(inbox.is_between_frames());
     }
 
     #[test]

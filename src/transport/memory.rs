@@ -424,3 +424,103 @@ impl Drop for MemoryRecv {
         self.pipe.state.send_modify(|state| state.receiver_gone = true);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::sim::ManualClock;
+
+    struct World {
+        clock: Arc<ManualClock>,
+        network: MemoryNetwork,
+        here: Stream,
+        there: Stream,
+        _nodes: [Arc<MemoryTransport>; 2],
+    }
+
+    const ONE: BrokerId = BrokerId(1);
+    const TWO: BrokerId = BrokerId(2);
+
+    async fn world() -> World {
+        let clock = Arc::new(ManualClock::new(0));
+        let mut env = Env::real();
+        env.clock = clock.clone();
+        let network = MemoryNetwork::new(&env);
+        let one = network.join(ONE, "memory:1");
+        let two = network.join(TWO, "memory:2");
+        let peer = Peer { id: TWO, address: "memory:2".to_owned() };
+        let here = one.open(peer, StreamKind::Raft, 0).await.unwrap();
+        let there = two.accept().await.unwrap().stream;
+        World { clock, network, here, there, _nodes: [one, two] }
+    }
+
+    async fn settle() {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[tokio::test]
+    async fn a_delayed_frame_arrives_when_its_time_has_come() {
+        let mut w = world().await;
+        w.network.delay(ONE, TWO, ms(30));
+        w.here.send.send(&[Bytes::from_static(b"x")]).await.unwrap();
+        let mut recv = w.there.recv;
+        let arriving = tokio::spawn(async move { recv.recv().await });
+        settle().await;
+        w.clock.advance(ms(29));
+        settle().await;
+        assert!(!arriving.is_finished());
+        w.clock.advance(ms(1));
+        assert_eq!(arriving.await.unwrap().unwrap().unwrap(), Bytes::from_static(b"x"));
+    }
+
+    #[tokio::test]
+    async fn a_link_that_heals_in_time_loses_nothing() {
+        let mut w = world().await;
+        w.network.cut(ONE, TWO);
+        w.here.send.send(&[Bytes::from_static(b"x")]).await.unwrap();
+        let mut recv = w.there.recv;
+        let arriving = tokio::spawn(async move { recv.recv().await });
+        settle().await;
+        w.clock.advance(ms(900));
+        settle().await;
+        assert!(!arriving.is_finished());
+        w.network.heal(ONE, TWO);
+        assert_eq!(arriving.await.unwrap().unwrap().unwrap(), Bytes::from_static(b"x"));
+    }
+
+    #[tokio::test]
+    async fn a_one_way_cut_ends_the_deaf_side_first_and_then_the_other() {
+        let w = world().await;
+        w.network.cut_one_way(ONE, TWO);
+        let (mut far, mut near) = (w.there.recv, w.here.recv);
+        let deaf = tokio::spawn(async move { far.recv().await.map(|_| far) });
+        settle().await;
+        w.clock.advance(ms(1000));
+        settle().await;
+        assert!(deaf.await.unwrap().is_err());
+        let mut send = w.here.send;
+        assert!(send.send(&[Bytes::from_static(b"x")]).await.is_err());
+        drop((send, w.there.send));
+        assert!(near.recv().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_cut_link_cannot_be_opened_over() {
+        let w = world().await;
+        w.network.cut_one_way(TWO, ONE);
+        let node = w._nodes[0].clone();
+        let opening = tokio::spawn(async move {
+            let peer = Peer { id: TWO, address: "memory:2".to_owned() };
+            node.open(peer, StreamKind::Raft, 0).await.map(|_| ())
+        });
+        settle().await;
+        w.clock.advance(IDLE_TIMEOUT);
+        assert!(matches!(opening.await.unwrap(), Err(TransportError::Unreachable { .. })));
+    }
+}

@@ -12,6 +12,7 @@ mod identity;
 pub mod memory;
 pub mod quic;
 pub mod rpc;
+pub mod tcp;
 
 use std::sync::Arc;
 
