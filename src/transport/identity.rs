@@ -29,7 +29,7 @@ pub struct PeerTls {
     node: BrokerId,
     identity: Identity,
     roots: Arc<RootCertStore>,
-    clock: Arc<dyn Clock>,
+    env: Env,
 }
 
 /// Why a broker's peer certificates cannot be used.
@@ -87,7 +87,7 @@ impl PeerTls {
         for certificate in authority {
             roots.add(certificate.clone()).map_err(|error| PeerTlsError::Tls(error.to_string()))?;
         }
-        Ok(PeerTls { node, identity, roots: Arc::new(roots), clock: env.clock.clone() })
+        Ok(PeerTls { node, identity, roots: Arc::new(roots), env: env.clone() })
     }
 
     /// Who this is.
@@ -103,7 +103,7 @@ impl PeerTls {
         let inner = WebPkiClientVerifier::builder_with_provider(self.roots.clone(), provider.clone())
             .build()
             .map_err(|error| PeerTlsError::Tls(error.to_string()))?;
-        let mut config = ServerConfig::builder_with_details(provider, self.time())
+        let mut config = ServerConfig::builder_with_details(provider, certificate_time(&self.env))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(tls)?
             .with_client_cert_verifier(Arc::new(NodeVerifier { inner }))
@@ -118,12 +118,13 @@ impl PeerTls {
     /// The opener's side.
     pub(super) fn client(&self, alpn: &[u8]) -> Result<ClientConfig, PeerTlsError> {
         let tls = |error: rustls::Error| PeerTlsError::Tls(error.to_string());
-        let mut config = ClientConfig::builder_with_details(Arc::new(provider()), self.time())
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(tls)?
-            .with_root_certificates(self.roots.clone())
-            .with_client_auth_cert(self.identity.chain.clone(), self.identity.key.clone_key())
-            .map_err(tls)?;
+        let mut config =
+            ClientConfig::builder_with_details(Arc::new(provider()), certificate_time(&self.env))
+                .with_protocol_versions(&[&rustls::version::TLS13])
+                .map_err(tls)?
+                .with_root_certificates(self.roots.clone())
+                .with_client_auth_cert(self.identity.chain.clone(), self.identity.key.clone_key())
+                .map_err(tls)?;
         config.alpn_protocols = vec![alpn.to_vec()];
         config.resumption = Resumption::disabled();
         Ok(config)
@@ -135,10 +136,6 @@ impl PeerTls {
         let secret = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, self.identity.key.secret_der());
         let tag = aws_lc_rs::hmac::sign(&secret, b"esker quic stateless reset");
         aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, tag.as_ref())
-    }
-
-    fn time(&self) -> Arc<dyn TimeProvider> {
-        Arc::new(WallTime(self.clock.clone()))
     }
 }
 
@@ -156,7 +153,12 @@ fn provider() -> CryptoProvider {
     provider
 }
 
-/// Validity of certificates is judged by the wall clock of `env`.
+/// The time by which the validity of certificates is judged: the wall clock of `env`.
+#[must_use]
+pub fn certificate_time(env: &Env) -> Arc<dyn TimeProvider> {
+    Arc::new(WallTime(env.clock.clone()))
+}
+
 struct WallTime(Arc<dyn Clock>);
 
 impl std::fmt::Debug for WallTime {

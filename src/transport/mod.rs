@@ -19,7 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-pub use identity::{PeerTls, PeerTlsError};
+pub use identity::{PeerTls, PeerTlsError, certificate_time};
 
 use crate::types::BrokerId;
 

@@ -53,8 +53,10 @@ pub enum RpcError {
 pub struct RpcClient {
     env: Env,
     transport: SharedTransport,
-    lines: Arc<Mutex<HashMap<(BrokerId, StreamKind), Arc<LineSlot>>>>,
+    lines: Arc<Mutex<Lines>>,
 }
+
+type Lines = HashMap<(BrokerId, StreamKind), Arc<LineSlot>>;
 
 /// One opener at a time per peer and kind.
 type LineSlot = tokio::sync::Mutex<Option<(String, Line)>>;

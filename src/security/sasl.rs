@@ -1,0 +1,280 @@
+//! The server's side of SASL: PLAIN and SCRAM over `SaslAuthenticate`, as a state machine without I/O.
+//!
+//! PLAIN is checked against the same salted credential as SCRAM. Every failure looks alike to the client; the caller
+//! answers it with SASL_AUTHENTICATION_FAILED after `FAILURE_DELAY` on the clock and closes. A step may cost a few
+//! milliseconds of PBKDF2 (`is_costly`): then it belongs on the blocking pool.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::scram::{self, ClientFirst, CredentialError, ScramExchange};
+use super::{Principal, Proof};
+use crate::env::Rng;
+use crate::metadata::{Image, ScramCredential, ScramMechanism};
+
+/// How long a failure is held back (Kafka's `connection.failed.authentication.delay.ms`).
+pub const FAILURE_DELAY: Duration = Duration::from_millis(100);
+/// The largest user name or password that PLAIN takes, in bytes.
+const MAX_PLAIN_FIELD: usize = 1024;
+
+/// A SASL mechanism that is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mechanism {
+    /// RFC 4616. Shows the password to whoever reads the connection: belongs on TLS.
+    Plain,
+    /// RFC 5802, RFC 7677.
+    Scram(ScramMechanism),
+}
+
+impl Mechanism {
+    /// All that are served, in the order in which a client should prefer them.
+    pub const ALL: [Mechanism; 3] = [
+        Mechanism::Scram(ScramMechanism::Sha512),
+        Mechanism::Scram(ScramMechanism::Sha256),
+        Mechanism::Plain,
+    ];
+
+    /// The registered name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Mechanism::Plain => "PLAIN",
+            Mechanism::Scram(ScramMechanism::Sha256) => "SCRAM-SHA-256",
+            Mechanism::Scram(ScramMechanism::Sha512) => "SCRAM-SHA-512",
+        }
+    }
+
+    /// By its registered name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Mechanism> {
+        Mechanism::ALL.into_iter().find(|mechanism| mechanism.name() == name)
+    }
+}
+
+impl fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The user that may create the first user (see the room's head).
+pub struct Bootstrap {
+    user: String,
+    credentials: BTreeMap<ScramMechanism, ScramCredential>,
+}
+
+impl fmt::Debug for Bootstrap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bootstrap").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+impl Bootstrap {
+    /// From the broker's config. The password itself is not kept.
+    ///
+    /// # Errors
+    /// When the password is empty.
+    pub fn new(rng: &dyn Rng, user: &str, password: &str) -> Result<Bootstrap, CredentialError> {
+        let mut credentials = BTreeMap::new();
+        for mechanism in [ScramMechanism::Sha256, ScramMechanism::Sha512] {
+            let credential = scram::credential(rng, mechanism, password, scram::MIN_ITERATIONS)?;
+            credentials.insert(mechanism, credential);
+        }
+        Ok(Bootstrap { user: user.to_owned(), credentials })
+    }
+
+    /// Whether it may still be used: no user exists.
+    #[must_use]
+    pub fn still_open(image: &Image) -> bool {
+        image.users.is_empty()
+    }
+}
+
+/// What all sessions of a broker share. Cheap to clone.
+#[derive(Clone)]
+pub struct SaslServer {
+    rng: Arc<dyn Rng>,
+    bootstrap: Option<Arc<Bootstrap>>,
+    /// For the salts of users that do not exist, while there is no credential to draw them from.
+    secret: Arc<[u8; 32]>,
+}
+
+impl SaslServer {
+    /// For one broker.
+    #[must_use]
+    pub fn new(rng: Arc<dyn Rng>, bootstrap: Option<Bootstrap>) -> SaslServer {
+        let mut secret = [0; 32];
+        rng.fill(&mut secret);
+        SaslServer { rng, bootstrap: bootstrap.map(Arc::new), secret: Arc::new(secret) }
+    }
+
+    /// Begins an exchange; the mechanism must be one that the listener enables.
+    #[must_use]
+    pub fn session(&self, mechanism: Mechanism) -> SaslSession {
+        SaslSession { server: self.clone(), mechanism, state: State::First }
+    }
+
+    /// The credential of a user and how it proves him; a decoy when there is none.
+    fn credential(&self, image: &Image, user: &str, mechanism: ScramMechanism) -> (ScramCredential, Proof) {
+        if let Some(credential) = image.users.get(user).and_then(|all| all.get(&mechanism)) {
+            return (credential.clone(), Proof::Password);
+        }
+        if let Some(bootstrap) = &self.bootstrap
+            && Bootstrap::still_open(image)
+            && bootstrap.user == user
+            && let Some(credential) = bootstrap.credentials.get(&mechanism)
+        {
+            return (credential.clone(), Proof::Bootstrap);
+        }
+        // Drawn from a credential of the cluster, the decoy is the same on every broker.
+        let secret = image.users.values().find_map(|all| all.values().next());
+        let secret = secret.map_or(&self.secret[..], |credential| &credential.server_key);
+        (scram::decoy(mechanism, secret, user), Proof::None)
+    }
+}
+
+/// One exchange.
+pub struct SaslSession {
+    server: SaslServer,
+    mechanism: Mechanism,
+    state: State,
+}
+
+enum State {
+    First,
+    Proof(ScramExchange, Proof),
+    Over,
+}
+
+/// What a token led to.
+#[derive(Debug)]
+pub enum SaslStep {
+    /// The client must go on; these are the `auth_bytes` of the answer.
+    Continue(Vec<u8>),
+    /// Authenticated; these are the `auth_bytes` of the answer.
+    Done(Principal, Vec<u8>),
+    /// Refused.
+    Failed(SaslFailure),
+}
+
+/// Why a client was refused: for the log. What the client may read is `SaslFailure::public`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SaslFailure {
+    /// Wrong password or unknown user: told apart nowhere.
+    #[error("user {user:?} gave no valid credential with {mechanism}")]
+    Credentials {
+        /// The name as the client gave it.
+        user: String,
+        /// By which mechanism.
+        mechanism: Mechanism,
+    },
+    /// Not a message of the mechanism, or it asks for what is not served.
+    #[error("{mechanism}: {reason}")]
+    Message {
+        /// Which mechanism.
+        mechanism: Mechanism,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl SaslFailure {
+    /// The error message of the answer, the same for every reason.
+    #[must_use]
+    pub fn public(&self) -> String {
+        let (SaslFailure::Credentials { mechanism, .. } | SaslFailure::Message { mechanism, .. }) = self;
+        format!("Authentication failed: invalid credentials with SASL mechanism {mechanism}")
+    }
+}
+
+impl SaslSession {
+    /// Whether the next step costs milliseconds of CPU.
+    #[must_use]
+    pub fn is_costly(&self) -> bool {
+        self.mechanism == Mechanism::Plain
+    }
+
+    /// Takes the client's next token. After `Done` or `Failed` every further token is refused.
+    pub fn step(&mut self, image: &Image, token: &[u8]) -> SaslStep {
+        let outcome = match (self.mechanism, std::mem::replace(&mut self.state, State::Over)) {
+            (Mechanism::Plain, State::First) => self.plain(image, token),
+            (Mechanism::Scram(mechanism), State::First) => self.scram_first(image, mechanism, token),
+            (_, State::Proof(exchange, proof)) => self.scram_final(image, exchange, proof, token),
+            (_, State::Over) => Err(self.bad_message("the exchange is over")),
+        };
+        outcome.unwrap_or_else(SaslStep::Failed)
+    }
+
+    fn plain(&self, image: &Image, token: &[u8]) -> Result<SaslStep, SaslFailure> {
+        let text = std::str::from_utf8(token).map_err(|_| self.bad_message("the message is not UTF-8"))?;
+        let fields: Vec<&str> = text.splitn(4, '\0').collect();
+        let [authzid, user, password] = fields[..] else {
+            return Err(self.bad_message("the message has not three fields"));
+        };
+        if user.is_empty() || password.is_empty() || user.len().max(password.len()) > MAX_PLAIN_FIELD {
+            return Err(self.bad_message("user or password is empty or too long"));
+        }
+        if !authzid.is_empty() && authzid != user {
+            return Err(self.bad_message("the authorization id is another user's"));
+        }
+        // Whichever the user has; an unknown one is checked against a decoy, at the same cost.
+        let has_sha256 = image.users.get(user).is_none_or(|all| all.contains_key(&ScramMechanism::Sha256));
+        let mechanism = if has_sha256 { ScramMechanism::Sha256 } else { ScramMechanism::Sha512 };
+        let (credential, proof) = self.server.credential(image, user, mechanism);
+        let fits = scram::password_fits(mechanism, &credential, password);
+        if fits && proof != Proof::None {
+            Ok(SaslStep::Done(Principal::proven(user, proof), Vec::new()))
+        } else {
+            Err(self.bad_credentials(user))
+        }
+    }
+
+    fn scram_first(
+        &mut self,
+        image: &Image,
+        mechanism: ScramMechanism,
+        token: &[u8],
+    ) -> Result<SaslStep, SaslFailure> {
+        let first = ClientFirst::parse(token).map_err(|e| self.bad_message(&e.to_string()))?;
+        let (credential, proof) = self.server.credential(image, &first.user, mechanism);
+        let rng = self.server.rng.as_ref();
+        let (exchange, reply) = ScramExchange::begin(rng, mechanism, first, Arc::new(credential));
+        self.state = State::Proof(exchange, proof);
+        Ok(SaslStep::Continue(reply.into_bytes()))
+    }
+
+    fn scram_final(
+        &self,
+        image: &Image,
+        exchange: ScramExchange,
+        proof: Proof,
+        token: &[u8],
+    ) -> Result<SaslStep, SaslFailure> {
+        let user = exchange.user().to_owned();
+        let reply = exchange.finish(token).map_err(|e| self.bad_message(&e.to_string()))?;
+        let counts = match proof {
+            Proof::Password => true,
+            // A user may have come between the two messages.
+            Proof::Bootstrap => Bootstrap::still_open(image),
+            Proof::None | Proof::Certificate => false,
+        };
+        match reply {
+            Some(reply) if counts => Ok(SaslStep::Done(Principal::proven(&user, proof), reply.into_bytes())),
+            _ => Err(self.bad_credentials(&user)),
+        }
+    }
+
+    fn bad_credentials(&self, user: &str) -> SaslFailure {
+        SaslFailure::Credentials { user: user.to_owned(), mechanism: self.mechanism }
+    }
+
+    fn bad_message(&self, reason: &str) -> SaslFailure {
+        SaslFailure::Message { mechanism: self.mechanism, reason: reason.to_owned() }
+    }
+}
+
+#[cfg(test)]
+#[path = "sasl_tests.rs"]
+mod tests;

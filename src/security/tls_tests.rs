@@ -1,0 +1,197 @@
+use std::time::Duration;
+
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::ServerName;
+use rustls_pki_types::pem::PemObject as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio_rustls::{TlsConnector, TlsStream};
+
+use super::*;
+use crate::transport::certs::{Authority, Issued};
+use crate::types::BrokerId;
+
+struct Setup {
+    env: Env,
+    authority: Authority,
+    folder: tempfile::TempDir,
+}
+
+impl Setup {
+    fn new() -> Setup {
+        let env = Env::real();
+        let authority = Authority::new(&env, "test").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let setup = Setup { env, authority, folder };
+        setup.write("ca.crt", setup.authority.certificate_pem());
+        setup.issue_server();
+        setup
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        self.env.disk.write_atomically(&path, text.as_bytes()).unwrap();
+        path
+    }
+
+    fn issue_server(&self) {
+        let issued = self.authority.issue_node(&self.env, BrokerId(1), &["localhost".to_owned()]).unwrap();
+        self.write("server.pem", &format!("{}{}", issued.key_pem, issued.certificate_pem));
+    }
+
+    fn listener(&self, client_auth: ClientAuth) -> Result<ListenerTls, ListenerTlsError> {
+        let config = ListenerTlsConfig {
+            keystore: self.folder.path().join("server.pem"),
+            key: None,
+            truststore: (client_auth != ClientAuth::None).then(|| self.folder.path().join("ca.crt")),
+            client_auth,
+        };
+        ListenerTls::load(&self.env, config)
+    }
+
+    fn client(
+        &self,
+        certificate: Option<&Issued>,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> TlsConnector {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(self.authority.certificate_pem().as_bytes()).unwrap())
+            .unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = match certificate {
+            Some(issued) => {
+                let identity = issued.identity().unwrap();
+                builder.with_client_auth_cert(identity.chain, identity.key).unwrap()
+            }
+            None => builder.with_no_client_auth(),
+        };
+        TlsConnector::from(Arc::new(config))
+    }
+}
+
+const BOTH: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
+
+/// Handshakes and echoes one byte; whom the listener saw, or that one side refused.
+async fn meet(listener: &ListenerTls, client: TlsConnector) -> Result<Principal, String> {
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let acceptor = listener.acceptor();
+    let serving = tokio::spawn(async move {
+        let mut tls = acceptor.accept(far).await.map_err(|e| e.to_string())?;
+        let principal = ListenerTls::principal(tls.get_ref().1);
+        let byte = tls.read_u8().await.map_err(|e| e.to_string())?;
+        tls.write_all(&[byte]).await.map_err(|e| e.to_string())?;
+        tls.flush().await.map_err(|e| e.to_string())?;
+        Ok::<_, String>((principal, tls))
+    });
+    let name = ServerName::try_from("localhost").unwrap();
+    let calling = async {
+        let mut tls: TlsStream<DuplexStream> = client.connect(name, near).await?.into();
+        tls.write_all(&[7]).await?;
+        tls.flush().await?;
+        assert_eq!(tls.read_u8().await?, 7);
+        Ok::<_, std::io::Error>(())
+    };
+    let called =
+        crate::env::timeout(Env::real().clock.as_ref(), Duration::from_secs(20), calling).await.unwrap();
+    let served = serving.await.unwrap().map(|(principal, _)| principal);
+    called.map_err(|e| e.to_string()).and(served)
+}
+
+#[tokio::test]
+async fn a_client_without_a_certificate_is_anonymous_where_none_is_required() {
+    let setup = Setup::new();
+    for auth in [ClientAuth::None, ClientAuth::Requested] {
+        for version in BOTH {
+            let listener = setup.listener(auth).unwrap();
+            let seen = meet(&listener, setup.client(None, &[version])).await.unwrap();
+            assert_eq!(seen, Principal::anonymous());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_without_a_certificate_is_refused_where_one_is_required() {
+    let setup = Setup::new();
+    let listener = setup.listener(ClientAuth::Required).unwrap();
+    assert!(meet(&listener, setup.client(None, BOTH)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_certificate_gives_its_distinguished_name() {
+    let setup = Setup::new();
+    let alice = setup.authority.issue_client(&setup.env, "alice").unwrap();
+    for auth in [ClientAuth::Requested, ClientAuth::Required] {
+        let listener = setup.listener(auth).unwrap();
+        let seen = meet(&listener, setup.client(Some(&alice), BOTH)).await.unwrap();
+        assert_eq!(seen.to_string(), "User:CN=alice");
+        assert_eq!(seen.proof(), Proof::Certificate);
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_of_a_stranger_is_refused_even_where_none_is_required() {
+    let setup = Setup::new();
+    let stranger = Authority::new(&setup.env, "other").unwrap().issue_client(&setup.env, "alice").unwrap();
+    let listener = setup.listener(ClientAuth::Requested).unwrap();
+    assert!(meet(&listener, setup.client(Some(&stranger), BOTH)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_reload_serves_the_new_certificate_and_a_bad_file_changes_nothing() {
+    let setup = Setup::new();
+    let listener = setup.listener(ClientAuth::None).unwrap();
+    let other = Authority::new(&setup.env, "other").unwrap();
+    let issued = other.issue_node(&setup.env, BrokerId(1), &["localhost".to_owned()]).unwrap();
+    setup.write("server.pem", "nothing of use");
+    assert!(listener.reload().is_err());
+    assert!(meet(&listener, setup.client(None, BOTH)).await.is_ok());
+    setup.write("server.pem", &format!("{}{}", issued.key_pem, issued.certificate_pem));
+    listener.reload().unwrap();
+    assert!(
+        meet(&listener, setup.client(None, BOTH)).await.is_err(),
+        "the new authority is not the client's"
+    );
+    setup.issue_server();
+    listener.reload().unwrap();
+    assert!(meet(&listener, setup.client(None, BOTH)).await.is_ok());
+}
+
+#[tokio::test]
+async fn plaintext_to_a_tls_listener_is_answered_by_an_alert() {
+    let setup = Setup::new();
+    let listener = setup.listener(ClientAuth::None).unwrap();
+    let (mut near, far) = tokio::io::duplex(1 << 16);
+    let acceptor = listener.acceptor();
+    let serving = tokio::spawn(async move { acceptor.accept(far).await.map(|_| ()) });
+    // An ApiVersions request in the clear.
+    near.write_all(&[0, 0, 0, 20, 0, 18, 0, 3, 0, 0, 0, 1, 0, 4, b't', b'e', b's', b't', 0, 0, 0, 0, 0, 0])
+        .await
+        .unwrap();
+    let mut answer = [0; 1];
+    near.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer[0], 21, "21 is TLS's record type for an alert");
+    assert!(serving.await.unwrap().is_err());
+}
+
+#[test]
+fn client_certificates_need_a_truststore() {
+    let setup = Setup::new();
+    let config = ListenerTlsConfig {
+        keystore: setup.folder.path().join("server.pem"),
+        key: None,
+        truststore: None,
+        client_auth: ClientAuth::Required,
+    };
+    assert!(matches!(ListenerTls::load(&setup.env, config), Err(ListenerTlsError::NoTruststore)));
+}
+
+#[test]
+fn a_name_is_escaped_as_rfc_2253_says() {
+    assert_eq!(escaped("a,b+c"), "a\\,b\\+c");
+    assert_eq!(escaped("#x "), "\\#x\\ ");
+    assert_eq!(escaped(" "), "\\ ");
+    assert_eq!(escaped("a b"), "a b");
+}
