@@ -2,18 +2,45 @@
 //!
 //! A command is applied in the same order on every broker and by nothing but its own content: the image that it
 //! yields is the same everywhere. Time travels inside the command.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `command`, `image` | the data |
+//! | `apply/` | what a command does to the image: pure |
+//! | `placement` | where new replicas go |
+//! | `raft/` | the replicated log of commands |
+//! | `handle`, `core` | the running node: submitting and publishing |
+//! | `control` | what brokers ask each other |
+//! | `leader`, `liveness` | the Raft leader's duties: leases and fencing |
+//! | `member`, `lease` | a broker's duties: joining, registering, heartbeats |
 
 mod apply;
 mod command;
+mod config;
+mod control;
+mod core;
+mod handle;
 mod image;
+mod leader;
+mod lease;
+mod liveness;
+mod member;
 mod placement;
+mod raft;
+#[cfg(test)]
+mod tests;
 
 pub use command::{
     AlterPartition, BrokerRegistration, Command, CommandError, CommandReply, CreateTopic, IsrMember, Proof,
     UncleanCandidate,
 };
+pub use config::MetadataConfig;
+pub use control::{ControlError, ControlHandler, LogEnd};
+pub use handle::{Metadata, MetadataError, SubmitError};
 pub use image::{
     BrokerInfo, BrokerState, Endpoint, Image, Partition, ReplicaState, ScramCredential, ScramMechanism,
     Topic, UncleanElection,
 };
+pub use lease::Lease;
 pub use placement::{PlacementError, assign_replicas};
+pub use raft::StoreError;

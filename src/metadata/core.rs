@@ -1,0 +1,257 @@
+//! The running node: what its tasks share, and how a command gets to the Raft leader and back.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::ServerState;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+
+use super::command::{Command, CommandReply};
+use super::config::MetadataConfig;
+use super::control::{Answer, ControlHandler, Request, hinted};
+use super::handle::SubmitError;
+use super::image::Image;
+use super::lease::Lease;
+use super::liveness::Liveness;
+use super::raft::{LogStore, Metrics, Outcome, Raft, RaftNetwork, Submission, broker, node};
+use crate::env::{Env, timeout};
+use crate::transport::Peer;
+use crate::types::{BrokerEpoch, BrokerId, Incarnation};
+
+/// One try to get a command to the Raft leader; a leader that has lost its quorum does not answer.
+const TRY: Duration = Duration::from_millis(1500);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(30);
+/// Commands of this node that wait for their outcome; above it `submit` waits.
+const MAX_IN_FLIGHT: usize = 512;
+
+pub(super) struct Core {
+    pub env: Env,
+    pub config: MetadataConfig,
+    pub raft: Raft,
+    pub store: LogStore,
+    pub network: RaftNetwork,
+    pub images: watch::Receiver<Arc<Image>>,
+    pub lease: Lease,
+    pub liveness: Mutex<Liveness>,
+    pub handler: RwLock<Option<Arc<dyn ControlHandler>>>,
+    pub tickets: Tickets,
+    pub registered: watch::Sender<Registered>,
+    pub stop: watch::Sender<bool>,
+}
+
+/// How far this broker's registration has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Registered {
+    pub epoch: Option<BrokerEpoch>,
+    /// Its logs are open: it may be unfenced.
+    pub ready: bool,
+    /// Another life has taken its id.
+    pub superseded: bool,
+}
+
+impl Core {
+    pub fn image(&self) -> Arc<Image> {
+        self.images.borrow().clone()
+    }
+
+    pub fn metrics(&self) -> Metrics {
+        self.raft.metrics().borrow().clone()
+    }
+
+    /// The term, when this node leads it.
+    pub fn leading(&self) -> Option<u64> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        let leads = metrics.state == ServerState::Leader && metrics.current_leader == Some(metrics.id);
+        leads.then_some(metrics.current_term)
+    }
+
+    /// The Raft leader, as far as this node knows.
+    pub fn leader(&self) -> Option<BrokerId> {
+        let metrics = self.raft.metrics();
+        let leader = metrics.borrow().current_leader;
+        leader.and_then(broker)
+    }
+
+    /// Where a broker listens for its peers.
+    pub fn peer(&self, id: BrokerId) -> Option<Peer> {
+        let remembered = || {
+            let metrics = self.metrics();
+            let membership = metrics.membership_config.membership();
+            membership.get_node(&node(id)?).map(|n| n.addr.clone())
+        };
+        self.network.address(id).or_else(remembered).map(|address| Peer { id, address })
+    }
+
+    /// Completes when the node is being stopped.
+    pub async fn stopped(&self) {
+        let mut stop = self.stop.subscribe();
+        // The sender lives as long as `self`.
+        let _ = stop.wait_for(|stop| *stop).await;
+    }
+
+    /// Sleeps; false when the node is being stopped.
+    pub async fn pause(&self, duration: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stopped() => false,
+            () = self.env.clock.sleep(duration) => true,
+        }
+    }
+
+    /// Gets a command applied, wherever the Raft leader is; returns once the local image has it.
+    pub async fn submit(self: &Arc<Self>, command: Command) -> Result<CommandReply, SubmitError> {
+        let deadline = self.env.clock.now() + self.config.submit_timeout;
+        let late = |why: &str| SubmitError::Unavailable(why.to_owned());
+        let limit = self.config.submit_timeout;
+        let ticket = timeout(&*self.env.clock, limit, self.tickets.take())
+            .await
+            .map_err(|_| late("too many commands are waiting"))?;
+        let submission = ticket.submission(command, None);
+        let mut hint = None;
+        let mut why = "no metadata leader is known".to_owned();
+        loop {
+            match self.try_submit(&submission, hint.take()).await {
+                Ok(Outcome::Applied { index, result }) => {
+                    let left = deadline.since(self.env.clock.now());
+                    self.await_index(index, left).await?;
+                    return result.map_err(SubmitError::Rejected);
+                }
+                Ok(other) => {
+                    return Err(SubmitError::Unavailable(format!("the command was dropped: {other:?}")));
+                }
+                Err(failed) => {
+                    hint = failed.hint;
+                    why = failed.why.unwrap_or(why);
+                }
+            }
+            if self.env.clock.now() >= deadline {
+                return Err(SubmitError::Unavailable(why));
+            }
+            if hint.is_none() && !self.pause(PAUSE).await {
+                return Err(late("this broker is stopping"));
+            }
+        }
+    }
+
+    async fn try_submit(
+        self: &Arc<Self>,
+        submission: &Submission,
+        hint: Option<BrokerId>,
+    ) -> Result<Outcome, NotYet> {
+        if let Err(fatal) = &self.raft.metrics().borrow().running_state {
+            return Err(NotYet::because(format!("this node's part in the quorum has ended: {fatal}")));
+        }
+        let Some(leader) = hint.or_else(|| self.leader()) else { return Err(NotYet::default()) };
+        match self.ask(leader, Request::Submit(submission.clone()), TRY).await {
+            Ok(Answer::Outcome(outcome)) => Ok(outcome),
+            Ok(Answer::NotLeader(next)) => {
+                let next = hinted(next).filter(|next| *next != leader);
+                Err(NotYet { hint: next, why: Some(format!("broker {leader} does not lead the quorum")) })
+            }
+            Ok(Answer::Failed(why)) => Err(NotYet::because(why)),
+            Ok(other) => Err(NotYet::because(format!("broker {leader} answered {other:?}"))),
+            Err(error) => Err(NotYet::because(error.to_string())),
+        }
+    }
+
+    /// Writes to the log as its leader.
+    pub async fn write(&self, submission: Submission) -> Answer {
+        let writing = self.raft.client_write(submission);
+        match timeout(&*self.env.clock, TRY, writing).await {
+            Ok(Ok(response)) => Answer::Outcome(response.data),
+            Ok(Err(e)) => match e.forward_to_leader() {
+                Some(forward) => Answer::NotLeader(forward.leader_id),
+                None => Answer::Failed(e.to_string()),
+            },
+            Err(_) => Answer::Failed("the metadata leader has no majority".to_owned()),
+        }
+    }
+
+    /// Writes as the leader of one term, and of no other.
+    pub async fn write_in_term(&self, command: Command, term: u64) -> Answer {
+        let ticket = self.tickets.take().await;
+        self.write(ticket.submission(command, Some(term))).await
+    }
+
+    async fn await_index(&self, index: u64, limit: Duration) -> Result<(), SubmitError> {
+        let mut images = self.images.clone();
+        match timeout(&*self.env.clock, limit, images.wait_for(|image| image.version >= index)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(SubmitError::Unavailable(format!(
+                "the command was applied at {index}, but this broker has not seen it yet"
+            ))),
+        }
+    }
+}
+
+/// A try that led to nothing yet.
+#[derive(Default)]
+struct NotYet {
+    hint: Option<BrokerId>,
+    why: Option<String>,
+}
+
+impl NotYet {
+    fn because(why: String) -> NotYet {
+        NotYet { hint: None, why: Some(why) }
+    }
+}
+
+/// Numbers this process's submissions, so that the quorum recognises a retry.
+pub(super) struct Tickets {
+    origin: Incarnation,
+    numbers: Mutex<Numbers>,
+    permits: Semaphore,
+}
+
+#[derive(Default)]
+struct Numbers {
+    next: u64,
+    pending: BTreeSet<u64>,
+}
+
+/// One submission's number; while it lives the quorum remembers the answer.
+pub(super) struct Ticket<'a> {
+    tickets: &'a Tickets,
+    sequence: u64,
+    _permit: Option<SemaphorePermit<'a>>,
+}
+
+impl Tickets {
+    pub fn new(origin: Incarnation) -> Tickets {
+        Tickets { origin, numbers: Mutex::default(), permits: Semaphore::new(MAX_IN_FLIGHT) }
+    }
+
+    async fn take(&self) -> Ticket<'_> {
+        // Never closed, so there is always a permit in the end.
+        let permit = self.permits.acquire().await.ok();
+        let mut numbers = self.numbers.lock();
+        let sequence = numbers.next;
+        numbers.next += 1;
+        numbers.pending.insert(sequence);
+        Ticket { tickets: self, sequence, _permit: permit }
+    }
+}
+
+impl Ticket<'_> {
+    fn submission(&self, command: Command, only_in_term: Option<u64>) -> Submission {
+        let lowest = self.tickets.numbers.lock().pending.first().copied();
+        Submission {
+            origin: self.tickets.origin,
+            sequence: self.sequence,
+            answered_below: lowest.unwrap_or(self.sequence),
+            only_in_term,
+            command,
+        }
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.tickets.numbers.lock().pending.remove(&self.sequence);
+    }
+}

@@ -1,0 +1,282 @@
+//! The handle that the other rooms hold.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use super::command::{BrokerRegistration, Command, CommandError, CommandReply};
+use super::config::MetadataConfig;
+use super::control::{ControlError, ControlHandler};
+use super::core::{Core, Registered, Tickets};
+use super::image::Image;
+use super::lease::Lease;
+use super::liveness::Liveness;
+use super::raft::{LogStore, Machine, Opened, Raft, RaftNetwork, StoreError, answer, node};
+use super::{leader, member};
+use crate::env::Env;
+use crate::transport::rpc::{self, RpcClient};
+use crate::transport::{Incoming, SharedTransport, StreamKind};
+use crate::types::{BrokerEpoch, BrokerId, Incarnation};
+
+/// Requests of one peer that are answered at the same time.
+const MAX_IN_FLIGHT: usize = 1024;
+/// Log entries between two snapshots, and how many stay in the log behind one for followers that lag a little.
+const SNAPSHOT_EVERY: u64 = 2000;
+const LOG_KEPT: u64 = 1000;
+/// One piece of a snapshot on its way; JSON makes it about four times as long.
+const SNAPSHOT_CHUNK_BYTES: u64 = 256 << 10;
+
+/// Why a node cannot take part in the metadata.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MetadataError {
+    /// The configuration contradicts itself.
+    #[error("{0}")]
+    Config(String),
+    /// The Raft store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// openraft does not start, or has stopped for good.
+    #[error("the metadata node does not run: {0}")]
+    Raft(String),
+    /// The quorum refuses the registration.
+    #[error("the registration was refused: {0}")]
+    Refused(CommandError),
+    /// The quorum belongs to another cluster than the broker's directories.
+    #[error(
+        "this broker's data belongs to cluster {expected}, the metadata quorum is that of cluster {found}"
+    )]
+    OtherCluster {
+        /// What the directories say.
+        expected: String,
+        /// What the quorum says.
+        found: String,
+    },
+    /// A peer answered what makes no sense.
+    #[error("{0}")]
+    Protocol(String),
+    /// The node is being stopped.
+    #[error("the metadata node is stopping")]
+    Stopped,
+}
+
+/// Why a command had no effect, or an unknown one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The quorum has refused it: nothing changed.
+    #[error(transparent)]
+    Rejected(#[from] CommandError),
+    /// No leader or no majority within the time; the command may still be applied.
+    #[error("the metadata quorum is not available: {0}")]
+    Unavailable(String),
+}
+
+/// This node's part in the cluster's metadata. Cheap to clone.
+#[derive(Clone)]
+pub struct Metadata {
+    core: Arc<Core>,
+}
+
+impl Metadata {
+    /// Opens the store, takes part in the quorum, and looks for a cluster or forms one in the background.
+    ///
+    /// # Errors
+    /// A store that is damaged or another node's, or a contradictory configuration.
+    pub async fn start(
+        env: &Env,
+        config: MetadataConfig,
+        transport: SharedTransport,
+    ) -> Result<Metadata, MetadataError> {
+        config.check().map_err(MetadataError::Config)?;
+        let id = node(config.node_id).ok_or_else(|| MetadataError::Config("negative node id".to_owned()))?;
+        let Opened { store, snapshot } =
+            LogStore::open(env.disk.clone(), &config.dir, config.node_id).await?;
+        let (machine, images) = Machine::new(store.clone(), snapshot)
+            .map_err(|what| StoreError::Damaged { path: config.dir.clone(), what })?;
+        let network = RaftNetwork {
+            rpc: RpcClient::new(env, transport),
+            voters: Arc::new(config.voters.iter().cloned().collect::<BTreeMap<_, _>>()),
+            images: images.clone(),
+        };
+        let failed = |e: &dyn std::fmt::Display| MetadataError::Raft(e.to_string());
+        let settings = raft_settings(&config).map_err(|e| MetadataError::Config(e.to_string()))?;
+        let raft = Raft::new(id, Arc::new(settings), network.clone(), store.clone(), machine)
+            .await
+            .map_err(|e| failed(&e))?;
+        let core = Arc::new(Core {
+            env: env.clone(),
+            raft,
+            store,
+            network,
+            images,
+            lease: Lease::default(),
+            liveness: Mutex::new(Liveness::new(config.session_timeout, config.lease)),
+            handler: RwLock::new(None),
+            tickets: Tickets::new(Incarnation(env.rng.uuid())),
+            registered: watch::channel(Registered::default()).0,
+            stop: watch::channel(false).0,
+            config,
+        });
+        tokio::spawn(member::find_quorum(core.clone()));
+        tokio::spawn(leader::run(core.clone()));
+        Ok(Metadata { core })
+    }
+
+    /// The image as of now.
+    #[must_use]
+    pub fn image(&self) -> Arc<Image> {
+        self.core.image()
+    }
+
+    /// Every later image (a slow reader skips some).
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Image>> {
+        self.core.images.clone()
+    }
+
+    /// Gets a command applied, from any node; returns after the local image has it. A command is applied once, however
+    /// often it had to be sent.
+    ///
+    /// # Errors
+    /// `Rejected` says why nothing changed; after `Unavailable` the command may still be applied.
+    pub async fn submit(&self, command: Command) -> Result<CommandReply, SubmitError> {
+        self.core.submit(command).await
+    }
+
+    /// This broker's lease.
+    #[must_use]
+    pub fn lease(&self) -> Lease {
+        self.core.lease.clone()
+    }
+
+    /// The metadata leader, as far as this node knows.
+    #[must_use]
+    pub fn leader(&self) -> Option<BrokerId> {
+        self.core.leader()
+    }
+
+    /// The epoch of this broker's registration; `BrokerEpoch::NONE` before it.
+    #[must_use]
+    pub fn broker_epoch(&self) -> BrokerEpoch {
+        self.core.registered.borrow().epoch.unwrap_or(BrokerEpoch::NONE)
+    }
+
+    /// Registers this broker; it stays fenced until [`Metadata::activate`]. Waits for a quorum, and for the session of
+    /// a former life to end. Heartbeats run by themselves from then on.
+    ///
+    /// # Errors
+    /// `Refused` when another live process holds the node id; `OtherCluster`; `Stopped`.
+    pub async fn register(&self, registration: BrokerRegistration) -> Result<BrokerEpoch, MetadataError> {
+        member::register(&self.core, registration).await
+    }
+
+    /// Says that the broker has stored its epoch and opened its logs; returns once it is unfenced.
+    ///
+    /// # Errors
+    /// `Refused` when another process has taken the node id; `Stopped`.
+    pub async fn activate(&self) -> Result<(), MetadataError> {
+        let core = &self.core;
+        core.registered.send_modify(|r| r.ready = true);
+        let id = core.config.node_id;
+        let epoch = self.broker_epoch();
+        let mut images = core.images.clone();
+        let mut registered = core.registered.subscribe();
+        let active = |image: &Arc<Image>| {
+            image.is_active(id) && image.brokers.get(&id).is_some_and(|b| b.epoch == epoch)
+        };
+        tokio::select! {
+            _ = images.wait_for(active) => Ok(()),
+            _ = registered.wait_for(|r| r.superseded) => {
+                Err(MetadataError::Refused(CommandError::DuplicateBroker(id)))
+            }
+            () = core.stopped() => Err(MetadataError::Stopped),
+        }
+    }
+
+    /// Asks the quorum to move this broker's partitions away; returns once the local image shows it.
+    ///
+    /// # Errors
+    /// As `submit`.
+    pub async fn controlled_shutdown(&self) -> Result<(), SubmitError> {
+        let (id, epoch) = (self.core.config.node_id, self.broker_epoch());
+        self.core.submit(Command::ControlledShutdown { id, epoch }).await.map(|_| ())
+    }
+
+    /// Answers a peer's stream of kind `Raft` or `Control`.
+    pub fn serve(&self, incoming: Incoming) {
+        let core = self.core.clone();
+        let Incoming { peer, kind, stream } = incoming;
+        let serving = core.clone();
+        let handler: rpc::Handler = match kind {
+            StreamKind::Raft => Arc::new(move |request| {
+                let core = serving.clone();
+                Box::pin(async move { answer(&core.raft, request).await })
+            }),
+            StreamKind::Control => {
+                Arc::new(move |request| Box::pin(serving.clone().serve_control(peer, request)))
+            }
+            StreamKind::Replication | StreamKind::TierPeer => {
+                return tracing::error!(?kind, "a stream that is not for the metadata");
+            }
+        };
+        tokio::spawn(async move {
+            tokio::select! {
+                () = core.stopped() => {}
+                () = rpc::serve(stream, MAX_IN_FLIGHT, handler) => {}
+            }
+        });
+    }
+
+    /// Registers who answers the control requests that are not the metadata's own; replaces a former one.
+    pub fn handle_control(&self, handler: Arc<dyn ControlHandler>) {
+        *self.core.handler.write() = Some(handler);
+    }
+
+    /// Asks a broker's [`ControlHandler`]; an empty answer says that it has none.
+    ///
+    /// # Errors
+    /// `ControlError` when the broker does not answer within the limit.
+    pub async fn call(
+        &self,
+        broker: BrokerId,
+        request: &[u8],
+        limit: Duration,
+    ) -> Result<Bytes, ControlError> {
+        self.core.ask_handler(broker, request, limit).await
+    }
+
+    /// Leaves the quorum in order and ends all tasks. The lease ends at once.
+    pub async fn shutdown(&self) {
+        self.core.stop.send_replace(true);
+        self.core.lease.revoke();
+        if let Err(error) = self.core.raft.shutdown().await {
+            tracing::warn!(%error, "the metadata node ended with an error");
+        }
+        if let Err(error) = self.core.store.flush().await {
+            tracing::warn!(%error, "the metadata store could not be flushed");
+        }
+    }
+}
+
+fn raft_settings(config: &MetadataConfig) -> Result<openraft::Config, openraft::ConfigError> {
+    let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+    openraft::Config {
+        cluster_name: "esker".to_owned(),
+        heartbeat_interval: millis(config.heartbeat_interval),
+        election_timeout_min: millis(config.election_timeout.0),
+        election_timeout_max: millis(config.election_timeout.1),
+        // A follower's disk decides, not the network.
+        install_snapshot_timeout: 10_000,
+        max_payload_entries: 64,
+        snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),
+        snapshot_max_chunk_size: SNAPSHOT_CHUNK_BYTES,
+        // Never all of it: openraft 0.9 then never sends anything to a follower that it knows nothing of.
+        max_in_snapshot_log_to_keep: LOG_KEPT,
+        ..openraft::Config::default()
+    }
+    .validate()
+}

@@ -1,0 +1,186 @@
+//! Which brokers are alive, as the Raft leader sees it: pure, soft state that begins anew with each term.
+//!
+//! Why nobody holds a lease while another leads its partitions: a renewal is answered only after a quorum round that
+//! began after the heartbeat came, and the broker counts its lease from when it *sent* it. So a lease that this leader
+//! granted ends before the session does, and one that a former leader granted ends within one lease of the takeover;
+//! until then a new leader fences nobody. A broker that it has never heard counts as last heard (session − lease) before
+//! the takeover, so that one which died together with the former leader is fenced one lease after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::image::{BrokerState, Image};
+use crate::env::MonoTime;
+use crate::types::{BrokerEpoch, BrokerId};
+
+/// One registered life.
+pub(super) type Life = (BrokerId, BrokerEpoch);
+
+#[derive(Debug)]
+pub(super) struct Liveness {
+    session: Duration,
+    lease: Duration,
+    term: u64,
+    took_over: MonoTime,
+    heard: BTreeMap<Life, MonoTime>,
+    /// Being fenced: they are granted nothing until the image shows what became of it.
+    fencing: BTreeSet<Life>,
+    /// What a fenced broker was told to catch up with.
+    told: BTreeMap<Life, u64>,
+}
+
+impl Liveness {
+    pub fn new(session: Duration, lease: Duration) -> Liveness {
+        Liveness {
+            session,
+            lease,
+            term: 0,
+            took_over: MonoTime::default(),
+            heard: BTreeMap::new(),
+            fencing: BTreeSet::new(),
+            told: BTreeMap::new(),
+        }
+    }
+
+    /// This node leads that term; the first call of a term is the takeover.
+    pub fn lead(&mut self, term: u64, now: MonoTime) {
+        if self.term != term {
+            *self = Liveness { term, took_over: now, ..Liveness::new(self.session, self.lease) };
+        }
+    }
+
+    /// A heartbeat came. False when the life is being fenced: it must not be renewed.
+    pub fn hear(&mut self, life: Life, now: MonoTime) -> bool {
+        if self.fencing.contains(&life) {
+            return false;
+        }
+        self.heard.insert(life, now);
+        true
+    }
+
+    /// Lives to fence, now marked as such; again those whose fencing has not shown in the image yet.
+    pub fn overdue(&mut self, image: &Image, now: MonoTime) -> Vec<Life> {
+        let present: BTreeMap<BrokerId, (BrokerEpoch, BrokerState)> =
+            image.brokers.values().map(|b| (b.id, (b.epoch, b.state))).collect();
+        let is_present = |(id, epoch): &Life| present.get(id).is_some_and(|(current, _)| current == epoch);
+        let is_fenced = |(id, _): &Life| present.get(id).is_some_and(|(_, s)| *s == BrokerState::Fenced);
+        self.heard.retain(|life, _| is_present(life));
+        self.fencing.retain(|life| is_present(life) && !is_fenced(life));
+        self.told.retain(|life, _| is_present(life) && is_fenced(life));
+
+        // A margin for clocks that do not run at quite the same speed.
+        let earliest = self.took_over + self.lease + self.lease / 20;
+        if now < earliest {
+            return Vec::new();
+        }
+        let overdue = present.iter().filter(|(_, (_, state))| *state != BrokerState::Fenced).filter_map(
+            |(id, (epoch, _))| {
+                let life = (*id, *epoch);
+                let silent = self.heard.get(&life).is_none_or(|heard| now >= *heard + self.session);
+                silent.then_some(life)
+            },
+        );
+        let overdue: Vec<Life> = overdue.collect();
+        self.fencing.extend(&overdue);
+        overdue
+    }
+
+    /// Whether a fenced life that holds the image up to `has` has caught up: the first question sets the mark.
+    pub fn has_caught_up(&mut self, life: Life, has: u64, latest: u64) -> bool {
+        has >= *self.told.entry(life).or_insert(latest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::metadata::BrokerInfo;
+    use crate::types::Incarnation;
+
+    const SESSION: Duration = Duration::from_millis(2000);
+    const LEASE: Duration = Duration::from_millis(1000);
+
+    fn at(ms: u64) -> MonoTime {
+        MonoTime(ms * 1_000_000)
+    }
+
+    fn life(id: i32) -> Life {
+        (BrokerId(id), BrokerEpoch(i64::from(id)))
+    }
+
+    fn cluster(brokers: &[(i32, BrokerState)]) -> Image {
+        let mut image = Image::default();
+        for (id, state) in brokers {
+            let (id, epoch) = life(*id);
+            let info = BrokerInfo {
+                id,
+                epoch,
+                incarnation: Incarnation::ZERO,
+                endpoints: Vec::new(),
+                peer_address: String::new(),
+                rack: None,
+                directories: Vec::new(),
+                machine: String::new(),
+                state: *state,
+            };
+            image.brokers.insert(id, Arc::new(info));
+        }
+        image
+    }
+
+    fn leader() -> Liveness {
+        let mut liveness = Liveness::new(SESSION, LEASE);
+        liveness.lead(1, at(10_000));
+        liveness
+    }
+
+    #[test]
+    fn a_new_leader_fences_nobody_for_one_lease() {
+        let mut liveness = leader();
+        let image = cluster(&[(1, BrokerState::Active)]);
+        assert_eq!(liveness.overdue(&image, at(11_000)), vec![]);
+        assert_eq!(liveness.overdue(&image, at(11_050)), vec![life(1)], "one that died with the old leader");
+    }
+
+    #[test]
+    fn a_broker_that_is_heard_is_fenced_after_one_session() {
+        let mut liveness = leader();
+        let image = cluster(&[(1, BrokerState::Active)]);
+        assert!(liveness.hear(life(1), at(10_900)));
+        assert_eq!(liveness.overdue(&image, at(12_899)), vec![]);
+        assert_eq!(liveness.overdue(&image, at(12_900)), vec![life(1)]);
+    }
+
+    #[test]
+    fn a_broker_that_is_being_fenced_is_not_renewed_any_more() {
+        let mut liveness = leader();
+        let image = cluster(&[(1, BrokerState::Active)]);
+        assert_eq!(liveness.overdue(&image, at(13_000)), vec![life(1)]);
+        assert!(!liveness.hear(life(1), at(13_001)), "the fencing may be on its way");
+        assert_eq!(liveness.overdue(&image, at(13_100)), vec![life(1)], "it is tried again");
+        // Once the image shows it, the broker may come back.
+        assert_eq!(liveness.overdue(&cluster(&[(1, BrokerState::Fenced)]), at(13_200)), vec![]);
+        assert!(liveness.hear(life(1), at(13_201)));
+    }
+
+    #[test]
+    fn a_change_of_leader_forgets_what_the_last_one_heard() {
+        let mut liveness = leader();
+        let image = cluster(&[(1, BrokerState::Active), (2, BrokerState::ControlledShutdown)]);
+        assert_eq!(liveness.overdue(&image, at(13_000)), vec![life(1), life(2)]);
+        liveness.lead(2, at(20_000));
+        assert!(liveness.hear(life(1), at(20_001)));
+        assert_eq!(liveness.overdue(&image, at(20_999)), vec![]);
+        assert_eq!(liveness.overdue(&image, at(21_100)), vec![life(2)]);
+    }
+
+    #[test]
+    fn a_fenced_broker_catches_up_with_what_it_was_told_first() {
+        let mut liveness = leader();
+        assert!(!liveness.has_caught_up(life(1), 5, 9));
+        assert!(!liveness.has_caught_up(life(1), 8, 20));
+        assert!(liveness.has_caught_up(life(1), 9, 30));
+    }
+}

@@ -1,0 +1,183 @@
+//! A broker as a member of the cluster: it finds or forms the quorum, registers, and keeps its lease.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+
+use super::command::{BrokerRegistration, Command, CommandError, CommandReply};
+use super::control::{Answer, Heartbeat, Request, hinted};
+use super::core::{Core, Registered};
+use super::handle::{MetadataError, SubmitError};
+use super::raft::node;
+use crate::types::{BrokerEpoch, BrokerId};
+
+/// Between two looks for a cluster.
+const SEARCH: Duration = Duration::from_millis(100);
+/// After a heartbeat without success.
+const RETRY: Duration = Duration::from_millis(50);
+/// A question to a peer that may be down.
+const QUESTION: Duration = Duration::from_millis(500);
+
+/// Forms the quorum when there is none, or joins it.
+pub(super) async fn find_quorum(core: Arc<Core>) {
+    if core.config.is_voter() {
+        initialize(&core).await;
+    } else {
+        join(&core).await;
+    }
+}
+
+/// The voter with the lowest id initialises, once every other voter has said that it holds no log: one that lost its
+/// disk must not begin a second cluster.
+async fn initialize(core: &Arc<Core>) {
+    let voters = &core.config.voters;
+    let me = core.config.node_id;
+    if voters.iter().any(|(id, _)| *id < me) {
+        return;
+    }
+    loop {
+        match core.raft.is_initialized().await {
+            Ok(false) => {}
+            Ok(true) => return,
+            Err(error) => return tracing::error!(%error, "the metadata node has stopped"),
+        }
+        let others = voters.iter().filter(|(id, _)| *id != me);
+        let answers = join_all(others.map(|(id, _)| core.ask(*id, Request::Status, QUESTION))).await;
+        let all_empty =
+            answers.iter().all(|answer| matches!(answer, Ok(Answer::Status { initialized: false })));
+        if all_empty {
+            let members: BTreeMap<u64, openraft::BasicNode> = voters
+                .iter()
+                .filter_map(|(id, address)| Some((node(*id)?, openraft::BasicNode::new(address))))
+                .collect();
+            match core.raft.initialize(members).await {
+                Ok(()) => return tracing::info!("the metadata quorum is initialised"),
+                Err(error) => tracing::warn!(%error, "the metadata quorum cannot be initialised"),
+            }
+        } else if answers.iter().any(|a| matches!(a, Ok(Answer::Status { initialized: true }))) {
+            tracing::debug!("another voter holds a log; waiting for its leader");
+        }
+        if !core.pause(SEARCH).await {
+            return;
+        }
+    }
+}
+
+/// Asks the voters, one after the other, to send the log here.
+async fn join(core: &Arc<Core>) {
+    let Some(me) = node(core.config.node_id) else { return };
+    let mut hint = None;
+    for (voter, _) in core.config.voters.iter().cycle() {
+        if core.metrics().membership_config.membership().get_node(&me).is_some() {
+            return;
+        }
+        let request = Request::Join { node: me, address: core.config.peer_address.clone() };
+        let asked = hint.take().unwrap_or(*voter);
+        match core.ask(asked, request, QUESTION).await {
+            Ok(Answer::NotLeader(leader)) => hint = hinted(leader),
+            answer => tracing::debug!(?answer, voter = %asked, "asked to join"),
+        }
+        if !core.pause(SEARCH).await {
+            return;
+        }
+    }
+}
+
+/// Registers until it is done or refused; then heartbeats run by themselves.
+pub(super) async fn register(
+    core: &Arc<Core>,
+    registration: BrokerRegistration,
+) -> Result<BrokerEpoch, MetadataError> {
+    let began = core.env.clock.now();
+    let id = registration.id;
+    loop {
+        let refused = match core.submit(Command::RegisterBroker(registration.clone())).await {
+            Ok(CommandReply::Registered(epoch)) => {
+                if let Some(expected) = core.config.cluster_id.as_ref()
+                    && *expected != core.image().cluster_id
+                {
+                    let found = core.image().cluster_id.clone();
+                    return Err(MetadataError::OtherCluster { expected: expected.clone(), found });
+                }
+                core.registered.send_replace(Registered { epoch: Some(epoch), ..Registered::default() });
+                tokio::spawn(keep_lease(core.clone(), id, epoch));
+                return Ok(epoch);
+            }
+            Ok(other) => return Err(MetadataError::Protocol(format!("a registration gave {other:?}"))),
+            Err(SubmitError::Unavailable(why)) => {
+                tracing::warn!(%why, "waiting for the metadata quorum");
+                None
+            }
+            // The former life of this broker, whose session is not over yet.
+            Err(SubmitError::Rejected(error @ CommandError::DuplicateBroker(_))) => Some(error),
+            Err(SubmitError::Rejected(error)) => return Err(MetadataError::Refused(error)),
+        };
+        if let Some(error) = refused
+            && core.env.clock.now() >= began + core.config.session_timeout * 3
+        {
+            return Err(MetadataError::Refused(error));
+        }
+        if !core.pause(SEARCH).await {
+            return Err(MetadataError::Stopped);
+        }
+    }
+}
+
+/// Heartbeats of one registered life.
+async fn keep_lease(core: Arc<Core>, id: BrokerId, epoch: BrokerEpoch) {
+    let interval = core.config.lease / 5;
+    let mut hint: Option<BrokerId> = None;
+    loop {
+        let registered = *core.registered.borrow();
+        if registered.epoch != Some(epoch) {
+            return;
+        }
+        let sent = core.env.clock.now();
+        let leader = hint.take().or_else(|| core.leader());
+        let heartbeat = Heartbeat { id, epoch, version: core.image().version, ready: registered.ready };
+        let answer = match leader {
+            Some(leader) => core.ask(leader, Request::Heartbeat(heartbeat), interval * 2).await.ok(),
+            None => None,
+        };
+        let pause = match answer {
+            Some(Answer::Renewed) => {
+                core.lease.extend(sent + core.config.lease);
+                interval.saturating_sub(core.env.clock.now().since(sent))
+            }
+            Some(Answer::Fenced { version }) => {
+                core.lease.revoke();
+                let mut images = core.images.clone();
+                let caught_up = images.wait_for(|image| image.version >= version);
+                tokio::select! {
+                    () = core.stopped() => return,
+                    () = core.env.clock.sleep(interval) => {}
+                    _ = caught_up => {}
+                }
+                // Until the broker is ready there is nothing to be in a hurry for.
+                let mut changes = core.registered.subscribe();
+                tokio::select! {
+                    () = core.stopped() => return,
+                    () = core.env.clock.sleep(interval) => {}
+                    _ = changes.wait_for(|r| r.ready || r.epoch != Some(epoch)) => {}
+                }
+                RETRY / 5
+            }
+            Some(Answer::Superseded) => {
+                core.lease.revoke();
+                tracing::error!(broker = %id, "another process has registered with this node id");
+                core.registered.send_modify(|r| r.superseded = true);
+                return;
+            }
+            Some(Answer::NotLeader(leader)) => {
+                hint = hinted(leader);
+                RETRY
+            }
+            _ => RETRY,
+        };
+        if !core.pause(pause).await {
+            return;
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! openraft's calls to its peers over the transport: `version (1 byte) | method (1 byte) | JSON`, answered by JSON.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::BasicNode;
+use openraft::error::{InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError, Unreachable};
+use openraft::network::{Backoff, RPCOption, RaftNetworkFactory};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
+    VoteRequest, VoteResponse,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use super::{Raft, TypeConfig, broker};
+use crate::metadata::image::Image;
+use crate::transport::rpc::{RpcClient, RpcError};
+use crate::transport::{Peer, StreamKind};
+use crate::types::BrokerId;
+
+const VERSION: u8 = 1;
+const APPEND: u8 = 1;
+const VOTE: u8 = 2;
+const SNAPSHOT: u8 = 3;
+
+/// A dead peer is tried again this often; openraft's default of 500 ms would delay a restarted voter.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Makes a client for each peer.
+#[derive(Clone)]
+pub(in super::super) struct RaftNetwork {
+    pub rpc: RpcClient,
+    /// Addresses by the configuration; they win over those that the image and the log remember.
+    pub voters: Arc<BTreeMap<BrokerId, String>>,
+    /// Where registered brokers listen.
+    pub images: watch::Receiver<Arc<Image>>,
+}
+
+impl RaftNetwork {
+    /// Where a node listens, as far as it is known.
+    pub fn address(&self, id: BrokerId) -> Option<String> {
+        let registered = || self.images.borrow().brokers.get(&id).map(|b| b.peer_address.clone());
+        self.voters.get(&id).cloned().or_else(registered)
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for RaftNetwork {
+    type Network = RaftPeer;
+
+    async fn new_client(&mut self, target: u64, node: &BasicNode) -> RaftPeer {
+        RaftPeer { network: self.clone(), target, remembered: node.addr.clone() }
+    }
+}
+
+/// One peer.
+pub(in super::super) struct RaftPeer {
+    network: RaftNetwork,
+    target: u64,
+    remembered: String,
+}
+
+/// An error of the peer's openraft, or a text when it did not understand the request.
+type Answer<T, E> = Result<Result<T, RaftError<u64, E>>, String>;
+
+#[derive(Debug, thiserror::Error)]
+enum CallError {
+    #[error("node {0} is no broker id")]
+    NoBroker(u64),
+    #[error("the peer answered: {0}")]
+    Peer(String),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+impl RaftPeer {
+    async fn call<Q, T, E>(
+        &self,
+        method: u8,
+        request: &Q,
+        limit: Duration,
+    ) -> Result<T, RPCError<u64, BasicNode, RaftError<u64, E>>>
+    where
+        Q: Serialize,
+        T: DeserializeOwned,
+        E: std::error::Error + DeserializeOwned,
+    {
+        let broken = |e: CallError| RPCError::Unreachable(Unreachable::new(&e));
+        let id = broker(self.target).ok_or_else(|| broken(CallError::NoBroker(self.target)))?;
+        let address = self.network.address(id).unwrap_or_else(|| self.remembered.clone());
+        let peer = Peer { id, address };
+        let mut frame = vec![VERSION, method];
+        serde_json::to_writer(&mut frame, request).map_err(|e| broken(e.into()))?;
+        let answer = match self.network.rpc.call(&peer, StreamKind::Raft, frame.into(), limit).await {
+            Ok(answer) => answer,
+            Err(e @ (RpcError::Unreachable(_) | RpcError::Busy(_))) => {
+                return Err(RPCError::Unreachable(Unreachable::new(&e)));
+            }
+            Err(e @ (RpcError::Timeout { .. } | RpcError::Lost { .. })) => {
+                return Err(RPCError::Network(NetworkError::new(&e)));
+            }
+        };
+        let answer: Answer<T, E> = serde_json::from_slice(&answer).map_err(|e| broken(e.into()))?;
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(RPCError::RemoteError(RemoteError::new(self.target, error))),
+            Err(text) => Err(broken(CallError::Peer(text))),
+        }
+    }
+}
+
+impl openraft::network::RaftNetwork<TypeConfig> for RaftPeer {
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<u64>, RPCError<u64, BasicNode, RaftError<u64>>> {
+        self.call(APPEND, &rpc, option.hard_ttl()).await
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        rpc: InstallSnapshotRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<InstallSnapshotResponse<u64>, RPCError<u64, BasicNode, RaftError<u64, InstallSnapshotError>>>
+    {
+        self.call(SNAPSHOT, &rpc, option.hard_ttl()).await
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<u64>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<u64>, RPCError<u64, BasicNode, RaftError<u64>>> {
+        self.call(VOTE, &rpc, option.hard_ttl()).await
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(std::iter::repeat(RETRY))
+    }
+}
+
+/// Answers a peer's call.
+pub(in super::super) async fn answer(raft: &Raft, request: Bytes) -> Bytes {
+    let answered = match request.split_first_chunk::<2>() {
+        Some(([VERSION, APPEND], body)) => match serde_json::from_slice(body) {
+            Ok(request) => serde_json::to_vec(&good(raft.append_entries(request).await)),
+            Err(e) => bad(&e.to_string()),
+        },
+        Some(([VERSION, VOTE], body)) => match serde_json::from_slice(body) {
+            Ok(request) => serde_json::to_vec(&good(raft.vote(request).await)),
+            Err(e) => bad(&e.to_string()),
+        },
+        Some(([VERSION, SNAPSHOT], body)) => match serde_json::from_slice(body) {
+            Ok(request) => serde_json::to_vec(&good(raft.install_snapshot(request).await)),
+            Err(e) => bad(&e.to_string()),
+        },
+        Some(([version, method], _)) => bad(&format!("no method {method} in version {version}")),
+        None => bad("an empty request"),
+    };
+    // An answer that is no JSON is refused by the caller like any other that it does not understand.
+    answered.unwrap_or_default().into()
+}
+
+fn good<T, E>(answer: Result<T, RaftError<u64, E>>) -> Answer<T, E> {
+    Ok(answer)
+}
+
+fn bad(text: &str) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&Err::<(), &str>(text))
+}
