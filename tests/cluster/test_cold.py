@@ -1,0 +1,140 @@
+"""Cold is cold: what has left every local disk is read back from the store, and from nowhere else."""
+
+import re
+import shutil
+
+from case import ClusterCase, slow
+from clients import consume, produce, verify
+from dev import Admin
+from processes import Minio, StoreTrace, wait_until
+from wire import RETRIABLE, Connection, batches
+
+PARTITIONS, RECORDS = 2, 12_000
+TIERED = {"remote.storage.enable": "true", "segment.bytes": 262144, "local.retention.bytes": 1}
+QUICK = {"remote.log.manager.task.interval.ms": 300, "log.retention.check.interval.ms": 500}
+
+
+class Cold(ClusterCase):
+    def tiered_cluster(self, **more):
+        """Three brokers, MinIO behind the trace, a topic with at least 80 % of its offsets on no local disk."""
+        self.minio = Minio(self.processes)
+        self.trace = StoreTrace(self.minio.address)
+        self.addCleanup(self.trace.close)
+        dev = self.dev(3, settings=QUICK, tier=f"s3://{Minio.BUCKET}/test",
+                       env=self.minio.environment(self.trace.address))
+        dev.topic_create("t", PARTITIONS, configs=TIERED)
+        produced = produce("python", dev.bootstrap, "t", RECORDS, "s")
+        wait_until("80 % of the offsets are local on no broker",
+                   lambda: dev.cold_offsets("t", PARTITIONS) >= 0.8 * RECORDS, 90, 0.3)
+        return dev, produced
+
+    def segments(self):
+        """Folder in MinIO's drive and base offset of each segment object of each partition."""
+        found = {}
+        for folder in (self.processes.dir / "minio" / Minio.BUCKET).rglob("*.seg"):
+            partition = int(folder.parent.parent.name)
+            found.setdefault(partition, []).append((int(folder.name.split("-")[0]), folder))
+        return {partition: sorted(rows) for partition, rows in found.items()}
+
+    def forget_caches(self, dev):
+        """Stops the cluster, deletes every chunk cache, starts it: nothing is in memory or on disk."""
+        self.assertEqual(dev.stop(), 0)
+        for cache in dev.data.glob("broker-*/**/tier-cache"):
+            shutil.rmtree(cache)
+        dev.start()
+        Admin(dev.bootstrap).wait_for_isr("t", PARTITIONS, 3)
+
+    @slow
+    def test_what_is_local_on_no_broker_comes_from_the_store_with_a_get_per_segment(self):
+        dev, produced = self.tiered_cluster()
+        self.forget_caches(dev)
+        self.assertGreaterEqual(dev.cold_offsets("t", PARTITIONS), 0.8 * RECORDS)
+        self.trace.clear()
+        verify(consume(self.processes, "python", dev.bootstrap, "t", RECORDS), produced, "read back")
+        fetched = {path.rsplit("/", 1)[1] for path in self.trace.gets(".seg")}
+        for partition, rows in self.segments().items():
+            local = min(s for s in (dev.local_start("t", partition, b) for b in (1, 2, 3)) if s is not None)
+            for base, folder in rows:
+                if base < local:
+                    self.assertIn(folder.name, fetched, f"partition {partition}: no GET, local from {local}")
+        # Earliest, latest, earliest local and by time are right across the tiers.
+        admin = Admin(dev.bootstrap)
+        total = 0
+        for partition in range(PARTITIONS):
+            leader = admin.partition("t", partition)[0]
+            with Connection(dev.brokers()[leader][1]) as connection:
+                self.assertEqual(connection.list_offset("t", partition, -2)[::2], (0, 0))
+                end = connection.list_offset("t", partition, -1)[2]
+                total += end
+                self.assertEqual(connection.list_offset("t", partition, 0)[::2], (0, 0))
+                self.assertEqual(connection.list_offset("t", partition, 2**62)[2], -1)
+                error, _, records = connection.fetch("t", partition, end // 3)
+                self.assertEqual(error, 0)
+                first, last = batches(records)[0]
+                self.assertTrue(first <= end // 3 <= last)
+        self.assertEqual(total, RECORDS)
+
+    @slow
+    def test_a_lost_object_fails_exactly_its_own_range_and_retriably(self):
+        dev, _ = self.tiered_cluster()
+        segments = self.segments()[0]
+        self.assertGreater(len(segments), 3)
+        victim = len(segments) // 2
+        begin, end = segments[victim][0], segments[victim + 1][0]
+        self.assertEqual(dev.stop(), 0)
+        for cache in dev.data.glob("broker-*/**/tier-cache"):
+            shutil.rmtree(cache)
+        shutil.rmtree(segments[victim][1])
+        dev.start()
+        admin = Admin(dev.bootstrap)
+        admin.wait_for_isr("t", PARTITIONS, 3)
+        leader = admin.partition("t", 0)[0]
+        address = dev.brokers()[leader][1]
+
+        def at(offset):
+            with Connection(address, 20) as connection:
+                return connection.fetch("t", 0, offset)
+
+        for index, (base, _) in enumerate(segments):
+            error, _, records = at(base)
+            if index == victim:
+                self.assertIn(error, RETRIABLE, f"offset {base}: error {error}")
+                self.assertEqual(records, b"")
+            else:
+                self.assertEqual(error, 0, f"offset {base}")
+                self.assertEqual(batches(records)[0][0], base)
+        for offset in (begin + 1, end - 1):
+            self.assertIn(at(offset)[0], RETRIABLE)
+        for offset in (begin - 1, end):
+            error, _, records = at(offset)
+            self.assertEqual(error, 0, f"offset {offset}")
+            self.assertTrue(batches(records)[0][0] <= offset <= batches(records)[0][1])
+
+    @slow
+    def test_total_retention_removes_records_from_both_tiers(self):
+        dev, _ = self.tiered_cluster()
+        from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
+
+        admin = Admin(dev.bootstrap)
+        entry = ConfigEntry("retention.bytes", str(400_000), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, "t", incremental_configs=[entry])
+        for outcome in admin.client.incremental_alter_configs([resource]).values():
+            outcome.result(20)
+        leader = admin.partition("t", 0)[0]
+
+        def start():
+            with Connection(dev.brokers()[leader][1]) as connection:
+                return connection.list_offset("t", 0, -2)[2]
+
+        wait_until("the log start moves", lambda: start() > 0, 60, 0.3)
+        with Connection(dev.brokers()[leader][1]) as connection:
+            self.assertEqual(connection.fetch("t", 0, 0)[0], 1)
+
+    def test_a_plain_folder_is_a_store_too(self):
+        dev = self.dev(1, settings=QUICK)
+        dev.topic_create("t", 1, configs=TIERED)
+        produced = produce("python", dev.bootstrap, "t", 6000, "s")
+        wait_until("most is cold", lambda: dev.cold_offsets("t", 1) >= 4000, 60, 0.3)
+        verify(consume(self.processes, "python", dev.bootstrap, "t", 6000), produced, "read back")
+        self.assertTrue(list((dev.data / "tier").rglob("*.seg")))
+        self.assertTrue(list((dev.data / "tier").rglob("*.parquet")))

@@ -1,0 +1,53 @@
+"""What a broker writes to disk is Kafka's own format: Kafka's tools read it."""
+
+import re
+
+from case import ClusterCase, slow
+from clients import consume, produce, verify
+from dev import Admin
+from processes import kafka_tool, wait_until
+
+# What DumpLogSegments says when something is wrong.
+COMPLAINTS = re.compile(r"isvalid: false|mismatch|[Nn]on-?consecutive|corrupt|Exception|Found \d+ invalid|out of order|exceeds")
+
+
+class LogFiles(ClusterCase):
+    @slow
+    def test_kafka_dump_log_reads_segments_and_indexes_without_a_complaint(self):
+        dev = self.dev(1, settings={"log.index.interval.bytes": 1024})
+        kinds = ["none", "gzip", "snappy", "lz4", "zstd"]
+        for kind in kinds:
+            dev.topic_create(f"t-{kind}", configs={"segment.bytes": 262144})
+            self.produce_compressed(dev.bootstrap, f"t-{kind}", kind, 3000)
+        # A Java client's own records too, headers with equal keys among them.
+        dev.topic_create("t-java", configs={"segment.bytes": 262144})
+        produced = produce("java", dev.bootstrap, "t-java", 3000, "s")
+        verify(consume(self.processes, "java", dev.bootstrap, "t-java", 3000), produced, "java")
+        self.assertEqual(dev.stop(), 0)
+        for topic in [*(f"t-{kind}" for kind in kinds), "t-java"]:
+            folder = dev.data / f"broker-1/data/{topic}-0"
+            logs = sorted(folder.glob("*.log"))
+            self.assertTrue(logs, folder)
+            files = [*logs, *sorted(folder.glob("*.index")), *sorted(folder.glob("*.timeindex")),
+                     *sorted(folder.glob("*.txnindex"))]
+            said = kafka_tool("org.apache.kafka.tools.DumpLogSegments", "--deep-iteration", "--print-data-log", "--files",
+                              ",".join(map(str, files)))
+            self.assertIsNone(COMPLAINTS.search(said), f"{topic}: {COMPLAINTS.findall(said)[:5]}\n{said[:2000]}")
+            self.assertEqual(len(re.findall(r"^\| offset: ", said, re.M)), 3000, topic)
+            for index in folder.glob("*.index"):
+                if index.stat().st_size:
+                    self.assertEqual(index.stat().st_size % 8, 0, index)
+        self.assertGreater(len(list((dev.data / "broker-1/data/t-none-0").glob("*.log"))), 1)
+
+    def produce_compressed(self, bootstrap, topic, kind, count):
+        from confluent_kafka import Producer
+
+        producer = Producer({"bootstrap.servers": bootstrap, "compression.type": kind, "linger.ms": 5,
+                             "batch.num.messages": 100})
+        failed = []
+        for i in range(count):
+            producer.produce(topic, f"value {i} {'x' * (i % 300)}", f"key-{i % 10}", headers=[("h", b"1"), ("h", b"2")],
+                             on_delivery=lambda error, _: error and failed.append(error))
+            producer.poll(0)
+        self.assertEqual(producer.flush(60), 0)
+        self.assertEqual(failed, [])
