@@ -4,6 +4,7 @@ mod certs;
 mod client;
 mod dev;
 mod topic;
+mod user;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -29,6 +30,8 @@ enum Command {
     Certs(certs::Arguments),
     /// Creates, lists, describes and deletes topics.
     Topic(topic::Arguments),
+    /// Adds and removes SASL users.
+    User(user::Arguments),
 }
 
 /// Runs the command line and returns the process's exit code.
@@ -59,6 +62,7 @@ async fn run(env: Env, command: Command) -> anyhow::Result<()> {
         Command::Dev(arguments) => dev::run(env, arguments).await,
         Command::Certs(arguments) => certs::run(&env, &arguments),
         Command::Topic(arguments) => topic::run(env, arguments).await,
+        Command::User(arguments) => user::run(env, arguments).await,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Generated from `wire/schema/*.schema` by `generate.py`; do not edit.
 
+pub mod alter_user_scram_credentials;
 pub mod api_versions;
 pub mod consumer_offsets;
 pub mod create_partitions;
@@ -82,13 +83,15 @@ pub enum ApiKey {
     DeleteGroups = 42,
     /// Versions 0 to 1.
     IncrementalAlterConfigs = 44,
+    /// Versions 0 to 0.
+    AlterUserScramCredentials = 51,
     /// Versions 0 to 2.
     DescribeCluster = 60,
 }
 
 impl ApiKey {
     /// All of them, ascending.
-    pub const ALL: [ApiKey; 25] = [
+    pub const ALL: [ApiKey; 26] = [
         ApiKey::Produce,
         ApiKey::Fetch,
         ApiKey::ListOffsets,
@@ -113,6 +116,7 @@ impl ApiKey {
         ApiKey::CreatePartitions,
         ApiKey::DeleteGroups,
         ApiKey::IncrementalAlterConfigs,
+        ApiKey::AlterUserScramCredentials,
         ApiKey::DescribeCluster,
     ];
 
@@ -144,6 +148,7 @@ impl ApiKey {
             37 => ApiKey::CreatePartitions,
             42 => ApiKey::DeleteGroups,
             44 => ApiKey::IncrementalAlterConfigs,
+            51 => ApiKey::AlterUserScramCredentials,
             60 => ApiKey::DescribeCluster,
             _ => return None,
         })
@@ -177,6 +182,7 @@ impl ApiKey {
             ApiKey::CreatePartitions => (0, 3),
             ApiKey::DeleteGroups => (0, 2),
             ApiKey::IncrementalAlterConfigs => (0, 1),
+            ApiKey::AlterUserScramCredentials => (0, 0),
             ApiKey::DescribeCluster => (0, 2),
         }
     }
@@ -209,6 +215,7 @@ impl ApiKey {
             ApiKey::CreatePartitions => Some(2),
             ApiKey::DeleteGroups => Some(2),
             ApiKey::IncrementalAlterConfigs => Some(1),
+            ApiKey::AlterUserScramCredentials => Some(0),
             ApiKey::DescribeCluster => Some(0),
         }
     }
@@ -243,6 +250,7 @@ SaslAuthenticate, sasl_authenticate, SaslAuthenticateRequest, SaslAuthenticateRe
 CreatePartitions, create_partitions, CreatePartitionsRequest, CreatePartitionsResponse;
 DeleteGroups, delete_groups, DeleteGroupsRequest, DeleteGroupsResponse;
 IncrementalAlterConfigs, incremental_alter_configs, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
+AlterUserScramCredentials, alter_user_scram_credentials, AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse;
 DescribeCluster, describe_cluster, DescribeClusterRequest, DescribeClusterResponse;
 }
 };
