@@ -80,9 +80,13 @@ pub enum LogError {
         /// The epoch in which it failed.
         epoch: LeaderEpoch,
     },
-    /// An earlier fsync failed: what is unflushed may be lost, and this copy cannot be trusted until it is opened again.
-    #[error("an earlier fsync failed; this copy must go offline")]
-    SyncFailed,
+    /// An earlier fsync failed, so that what is unflushed may be lost, or a reset stopped half-way: this copy cannot be
+    /// trusted until it is opened again.
+    #[error("an earlier fsync or reset failed; this copy is offline until it is opened again")]
+    Broken,
+    /// The log has been closed.
+    #[error("the log is closed")]
+    Closed,
 }
 
 impl LogError {

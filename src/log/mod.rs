@@ -4,18 +4,247 @@
 //! value: a `LogSlice` reads, a `FlushJob` fsyncs, a `Removal` deletes, all without the log.
 //!
 //! ```text
-//! log start ≤ local start ≤ flushed end ≤ log end        (below local start only the cold tier has the data)
+//! log start ≤ local start ≤ log end, flushed end ≤ log end      (below local start only the cold tier has the data)
 //! ```
 //!
 //! Rules: an offset is never reused within an epoch, so a failed write stops appends until a new epoch; a failed
 //! fsync is never retried as success; recovery cuts a torn tail and nothing else.
+//!
+//! | file | format | where |
+//! |---|---|---|
+//! | `<base>.log` | record batches, magic 2 | `wire::record_batch` |
+//! | `<base>.index` | relative offset i32, position i32 | `index` |
+//! | `<base>.timeindex` | timestamp i64, relative offset i32 | `time_index` |
+//! | `<base>.txnindex` | aborted transactions | `txn_index` |
+//! | `<offset>.snapshot` | producers | `producer_snapshot` |
+//! | `leader-epoch-checkpoint`, `partition.metadata`, `*-offset-checkpoint` | text | `checkpoint` |
+//! | `meta.properties`, `.kafka_cleanshutdown` | text, JSON | `dirs` |
 
+mod append;
+mod checkpoint;
 mod config;
+mod dirs;
+mod entries;
 mod epoch_cache;
 mod error;
-mod face;
+mod files;
+mod flush;
+mod index;
+mod lookup;
+mod producer_snapshot;
+mod producer_state;
+mod read;
+mod recovery;
+mod retention;
+mod scan;
+mod segment;
+mod slice;
+mod time_index;
+mod truncate;
+mod txn_index;
 
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+pub use append::Appended;
 pub use config::{CleanupPolicy, ConfigError, LogConfig};
+pub use dirs::{CheckpointPositions, LogDirs, StoredPartition};
 pub use epoch_cache::{EpochCache, EpochEntry};
 pub use error::{LogError, Rejected};
-pub use face::*;
+pub use flush::{FlushJob, FlushOutcome};
+pub use lookup::TimestampOffset;
+pub use read::{ClosedSegment, SegmentSections};
+pub use recovery::{OpenLog, RecoveryReport};
+pub use slice::LogSlice;
+pub use truncate::Removal;
+pub use txn_index::AbortedTransaction;
+
+use crate::env::SharedDisk;
+use crate::types::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use dirs::DirectoryCheckpoints;
+use producer_state::ProducerState;
+use segment::Segment;
+
+/// One partition's log.
+#[derive(Debug)]
+pub struct Log {
+    disk: SharedDisk,
+    dir: PathBuf,
+    partition: TopicPartition,
+    topic_id: TopicId,
+    config: Arc<LogConfig>,
+    /// By base offset; the last one is written. Never empty.
+    segments: Vec<Segment>,
+    epochs: EpochCache,
+    producers: ProducerState,
+    log_start: Offset,
+    positions: Arc<LivePositions>,
+    health: Health,
+    /// Raised whenever bytes below the log end go: an fsync begun before says nothing about what came after.
+    cuts: u64,
+    /// Files have been created or removed since the folder was last fsynced.
+    folder_unsynced: bool,
+    checkpoints: Option<Arc<DirectoryCheckpoints>>,
+}
+
+/// Whether the log takes appends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Writable,
+    /// A write failed under this epoch.
+    WriteFailed(LeaderEpoch),
+    /// An fsync failed, or a reset stopped half-way.
+    Broken,
+    Closed,
+}
+
+/// Positions that the checkpoints of the directory read without the log's lock.
+#[derive(Debug)]
+struct LivePositions {
+    end: AtomicI64,
+    flushed: AtomicI64,
+}
+
+impl LivePositions {
+    fn new(end: Offset, flushed: Offset) -> LivePositions {
+        LivePositions { end: AtomicI64::new(end.0), flushed: AtomicI64::new(flushed.0) }
+    }
+
+    fn end(&self) -> Offset {
+        Offset(self.end.load(Ordering::Acquire))
+    }
+
+    fn flushed(&self) -> Offset {
+        Offset(self.flushed.load(Ordering::Acquire))
+    }
+
+    fn lower_to(&self, end: Offset) {
+        self.end.fetch_min(end.0, Ordering::AcqRel);
+        self.flushed.fetch_min(end.0, Ordering::AcqRel);
+    }
+}
+
+impl Log {
+    /// Whose log it is.
+    #[must_use]
+    pub fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// The topic's identity.
+    #[must_use]
+    pub fn topic_id(&self) -> TopicId {
+        self.topic_id
+    }
+
+    /// The partition's folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The configs it obeys.
+    #[must_use]
+    pub fn config(&self) -> &Arc<LogConfig> {
+        &self.config
+    }
+
+    /// Obeys other configs from now on.
+    pub fn set_config(&mut self, config: Arc<LogConfig>) {
+        self.config = config;
+    }
+
+    /// First offset of the partition that is readable, in whichever tier.
+    #[must_use]
+    pub fn log_start(&self) -> Offset {
+        self.log_start
+    }
+
+    /// First offset that lies on the local disk.
+    #[must_use]
+    pub fn local_start(&self) -> Offset {
+        self.segments[0].base.max(self.log_start)
+    }
+
+    /// The offset that the next record will get.
+    #[must_use]
+    pub fn log_end(&self) -> Offset {
+        self.positions.end()
+    }
+
+    /// Everything below has been fsynced.
+    #[must_use]
+    pub fn flushed_end(&self) -> Offset {
+        self.positions.flushed()
+    }
+
+    /// First offset that is not decided at this high watermark: the exclusive end for readers of committed data.
+    #[must_use]
+    pub fn last_stable(&self, high_watermark: Offset) -> Offset {
+        self.producers.last_stable(high_watermark)
+    }
+
+    /// The last epoch of the chain; `NONE` for an empty one.
+    #[must_use]
+    pub fn last_epoch(&self) -> LeaderEpoch {
+        self.epochs.latest().map_or(LeaderEpoch::NONE, |last| last.epoch)
+    }
+
+    /// The chain of leader epochs.
+    #[must_use]
+    pub fn epochs(&self) -> &EpochCache {
+        &self.epochs
+    }
+
+    /// Bytes of all local segments' batches.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.size).sum()
+    }
+
+    /// Forgets what no reader of committed data needs any more: transactions decided below the high watermark, and
+    /// producers that have been idle for `producer.id.expiration.ms`. Call it now and then.
+    pub fn forget_old_producers(&mut self, high_watermark: Offset, now_ms: i64) {
+        self.producers.forget_decided(high_watermark);
+        self.producers.expire(now_ms, self.config.producer_id_expiration_ms);
+    }
+
+    fn active(&self) -> &Segment {
+        self.segments.last().expect("a log has at least one segment")
+    }
+
+    fn active_mut(&mut self) -> &mut Segment {
+        self.segments.last_mut().expect("a log has at least one segment")
+    }
+
+    /// The segment that holds `offset`, or would.
+    fn segment_of(&self, offset: Offset) -> usize {
+        self.segments.partition_point(|segment| segment.base <= offset).saturating_sub(1)
+    }
+
+    /// End of the segment at `i`.
+    fn segment_end(&self, i: usize) -> Offset {
+        self.segments.get(i + 1).map_or(self.log_end(), |next| next.base)
+    }
+
+    fn set_end(&self, end: Offset) {
+        self.positions.end.store(end.0, Ordering::Release);
+    }
+
+    fn set_flushed(&self, end: Offset) {
+        self.positions.flushed.store(end.0, Ordering::Release);
+    }
+
+    fn check_health(&self) -> Result<(), LogError> {
+        match self.health {
+            Health::Writable => Ok(()),
+            Health::WriteFailed(epoch) => Err(LogError::WriteFailed { epoch }),
+            Health::Broken => Err(LogError::Broken),
+            Health::Closed => Err(LogError::Closed),
+        }
+    }
+}

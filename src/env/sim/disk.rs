@@ -1,0 +1,441 @@
+//! A disk in memory that can do what real ones do: lose unsynced writes, tear the last one, run full, fail, flip bits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::env::{Disk, DiskEntry, DiskFile, OpenMode};
+
+/// A call that a fault can be put on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskCall {
+    /// `DiskFile::read_at`.
+    Read,
+    /// `DiskFile::write_vectored_at`.
+    Write,
+    /// `DiskFile::set_len`.
+    SetLen,
+    /// `DiskFile::sync` and `Disk::sync_dir`.
+    Sync,
+    /// `Disk::open`.
+    Open,
+    /// `Disk::rename`.
+    Rename,
+    /// `Disk::remove_file` and `Disk::remove_dir_all`.
+    Remove,
+}
+
+/// A fault that waits for its call.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// The call.
+    pub call: DiskCall,
+    /// Only on paths that contain this.
+    pub path: String,
+    /// After so many such calls went well.
+    pub after: usize,
+    /// How often it strikes.
+    pub times: usize,
+    /// The answer.
+    pub error: io::ErrorKind,
+    /// Of a write, so many bytes still arrive.
+    pub written: usize,
+}
+
+impl Fault {
+    /// Fails the next such call on a path that contains `path`, once.
+    #[must_use]
+    pub fn next(call: DiskCall, path: &str, error: io::ErrorKind) -> Fault {
+        Fault { call, path: path.to_owned(), after: 0, times: 1, error, written: 0 }
+    }
+}
+
+/// The disk; clones are the same disk.
+#[derive(Clone, Debug, Default)]
+pub struct SimDisk {
+    state: Arc<Mutex<State>>,
+}
+
+type Content = Arc<Mutex<FileContent>>;
+
+#[derive(Debug, Default)]
+struct FileContent {
+    /// What reads see.
+    now: Vec<u8>,
+    /// What a power loss leaves.
+    synced: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    folders: BTreeSet<PathBuf>,
+    files: BTreeMap<PathBuf, Content>,
+    /// Names as a power loss leaves them.
+    synced_files: BTreeMap<PathBuf, Content>,
+    faults: Vec<Fault>,
+    /// The last write: file, position, length.
+    last_write: Option<(Content, u64, usize)>,
+    capacity: Option<u64>,
+    writes: u64,
+    reads: u64,
+    syncs: u64,
+}
+
+impl State {
+    /// The fault that strikes now, if one does.
+    fn strike(&mut self, call: DiskCall, path: &Path) -> Option<Fault> {
+        let path = path.to_string_lossy();
+        let fault = self.faults.iter_mut().find(|fault| fault.call == call && path.contains(&fault.path))?;
+        if fault.after > 0 {
+            fault.after -= 1;
+            return None;
+        }
+        fault.times -= 1;
+        let struck = fault.clone();
+        self.faults.retain(|fault| fault.times > 0);
+        Some(struck)
+    }
+
+    fn check(&mut self, call: DiskCall, path: &Path) -> io::Result<()> {
+        self.strike(call, path).map_or(Ok(()), |fault| Err(fault.error.into()))
+    }
+
+    fn used(&self) -> u64 {
+        self.files.values().map(|content| content.lock().now.len() as u64).sum()
+    }
+}
+
+impl SimDisk {
+    /// An empty disk.
+    #[must_use]
+    pub fn new() -> SimDisk {
+        SimDisk::default()
+    }
+
+    /// Puts a fault on a coming call.
+    pub fn inject(&self, fault: Fault) {
+        self.state.lock().faults.push(fault);
+    }
+
+    /// Takes all waiting faults away.
+    pub fn heal(&self) {
+        self.state.lock().faults.clear();
+    }
+
+    /// From now on the files hold so many bytes at most; `None` for no bound.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.state.lock().capacity = bytes;
+    }
+
+    /// Calls so far: reads, writes, syncs.
+    #[must_use]
+    pub fn calls(&self) -> (u64, u64, u64) {
+        let state = self.state.lock();
+        (state.reads, state.writes, state.syncs)
+    }
+
+    /// Power loss: what has not been synced is gone, names in folders too.
+    pub fn lose_power(&self) {
+        let mut state = self.state.lock();
+        state.files = state.synced_files.clone();
+        for content in state.files.values() {
+            let mut content = content.lock();
+            content.now = content.synced.clone();
+        }
+        state.last_write = None;
+    }
+
+    /// Of the last write only the first `bytes` have arrived. Its length, or nothing if there was none.
+    pub fn tear_last_write(&self, bytes: usize) -> Option<usize> {
+        let (content, position, len) = self.state.lock().last_write.clone()?;
+        if bytes < len {
+            content.lock().now.truncate(usize::try_from(position).ok()? + bytes);
+        }
+        Some(len)
+    }
+
+    /// Flips one bit of a file, counted from its start, on the platter and in memory.
+    ///
+    /// # Panics
+    /// If the file does not have it.
+    pub fn flip_bit(&self, path: &Path, bit: usize) {
+        let content = self.state.lock().files.get(path).expect("the file is there").clone();
+        let mut content = content.lock();
+        content.now[bit / 8] ^= 1 << (bit % 8);
+        if let Some(byte) = content.synced.get_mut(bit / 8) {
+            *byte ^= 1 << (bit % 8);
+        }
+    }
+
+    /// All files, with what reads see of them.
+    #[must_use]
+    pub fn snapshot(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let state = self.state.lock();
+        state.files.iter().map(|(path, content)| (path.clone(), content.lock().now.clone())).collect()
+    }
+
+    /// Another disk with the same files, all of them synced.
+    #[must_use]
+    pub fn duplicate(&self) -> SimDisk {
+        let state = self.state.lock();
+        let files: BTreeMap<PathBuf, Content> = state
+            .files
+            .iter()
+            .map(|(path, content)| {
+                let now = content.lock().now.clone();
+                (path.clone(), Arc::new(Mutex::new(FileContent { synced: now.clone(), now })))
+            })
+            .collect();
+        let copy =
+            State { folders: state.folders.clone(), synced_files: files.clone(), files, ..State::default() };
+        SimDisk { state: Arc::new(Mutex::new(copy)) }
+    }
+}
+
+fn not_found(path: &Path) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("{} is not there", path.display()))
+}
+
+impl Disk for SimDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.state.lock();
+        state.check(DiskCall::Open, path)?;
+        let there = state.files.get(path).cloned();
+        let content = match (there, mode) {
+            (Some(_), OpenMode::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
+            (Some(content), _) => content,
+            (None, OpenMode::Read) => return Err(not_found(path)),
+            (None, _) => {
+                if !path.parent().is_some_and(|folder| state.folders.contains(folder)) {
+                    return Err(not_found(path));
+                }
+                state.files.entry(path.to_owned()).or_default().clone()
+            }
+        };
+        Ok(Arc::new(SimFile { state: self.state.clone(), path: path.to_owned(), content }))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.folders.extend(path.ancestors().map(Path::to_owned));
+        Ok(())
+    }
+
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<DiskEntry>> {
+        let state = self.state.lock();
+        if !state.folders.contains(path) {
+            return Err(not_found(path));
+        }
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let folders = state.folders.iter().map(|folder| (folder, true, 0));
+        let files = state.files.iter().map(|(file, content)| (file, false, content.lock().now.len() as u64));
+        let mut entries: Vec<DiskEntry> = folders
+            .chain(files)
+            .filter(|(entry, _, _)| entry.parent() == Some(path))
+            .filter_map(|(entry, is_dir, len)| {
+                Some(DiskEntry { name: name(entry)?, path: entry.clone(), is_dir, len })
+            })
+            .collect();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        let state = self.state.lock();
+        Ok(state.files.contains_key(path) || state.folders.contains(path))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.check(DiskCall::Rename, from)?;
+        if let Some(content) = state.files.remove(from) {
+            state.files.insert(to.to_owned(), content);
+            return Ok(());
+        }
+        if !state.folders.contains(from) {
+            return Err(not_found(from));
+        }
+        let moved = |path: &PathBuf| match path.strip_prefix(from) {
+            Ok(rest) if rest.as_os_str().is_empty() => to.to_owned(),
+            Ok(rest) => to.join(rest),
+            Err(_) => path.clone(),
+        };
+        state.folders = state.folders.iter().map(moved).collect();
+        let files = std::mem::take(&mut state.files);
+        state.files = files.into_iter().map(|(path, content)| (moved(&path), content)).collect();
+        Ok(())
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.check(DiskCall::Remove, path)?;
+        state.files.remove(path).map(|_| ()).ok_or_else(|| not_found(path))
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.check(DiskCall::Remove, path)?;
+        if !state.folders.contains(path) {
+            return Err(not_found(path));
+        }
+        state.folders.retain(|folder| !folder.starts_with(path));
+        state.files.retain(|file, _| !file.starts_with(path));
+        Ok(())
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.syncs += 1;
+        state.check(DiskCall::Sync, path)?;
+        let State { files, synced_files, .. } = &mut *state;
+        synced_files.retain(|file, _| !file.starts_with(path) || files.contains_key(file));
+        for (file, content) in files.iter() {
+            // Files further down come along: a renamed folder takes its content with it.
+            if file.starts_with(path) {
+                synced_files.insert(file.clone(), content.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn available_bytes(&self, _path: &Path) -> io::Result<u64> {
+        let state = self.state.lock();
+        Ok(state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used())))
+    }
+}
+
+#[derive(Debug)]
+struct SimFile {
+    state: Arc<Mutex<State>>,
+    path: PathBuf,
+    content: Content,
+}
+
+impl DiskFile for SimFile {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        let mut state = self.state.lock();
+        state.reads += 1;
+        state.check(DiskCall::Read, &self.path)?;
+        let content = self.content.lock();
+        let start = usize::try_from(position).unwrap_or(usize::MAX).min(content.now.len());
+        let n = buffer.len().min(content.now.len() - start);
+        buffer[..n].copy_from_slice(&content.now[start..start + n]);
+        Ok(n)
+    }
+
+    fn write_vectored_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.writes += 1;
+        let bytes: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
+        let start = usize::try_from(position).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let mut written = bytes.len();
+        let mut result = Ok(());
+        if let Some(capacity) = state.capacity {
+            let grows = (start + bytes.len()).saturating_sub(self.content.lock().now.len());
+            let room = usize::try_from(capacity.saturating_sub(state.used())).unwrap_or(usize::MAX);
+            if grows > room {
+                written -= (grows - room).min(written);
+                result = Err(io::ErrorKind::StorageFull.into());
+            }
+        }
+        if let Some(fault) = state.strike(DiskCall::Write, &self.path) {
+            written = fault.written.min(written);
+            result = Err(fault.error.into());
+        }
+        let mut content = self.content.lock();
+        if content.now.len() < start + written {
+            content.now.resize(start + written, 0);
+        }
+        content.now[start..start + written].copy_from_slice(&bytes[..written]);
+        drop(content);
+        state.last_write = Some((self.content.clone(), position, written));
+        result
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.content.lock().now.len() as u64)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.state.lock().check(DiskCall::SetLen, &self.path)?;
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        self.content.lock().now.resize(len, 0);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.syncs += 1;
+        state.check(DiskCall::Sync, &self.path)?;
+        let mut content = self.content.lock();
+        content.synced = content.now.clone();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk() -> (SimDisk, PathBuf) {
+        let disk = SimDisk::new();
+        disk.create_dir_all(Path::new("/d")).expect("a folder");
+        (disk, PathBuf::from("/d/file"))
+    }
+
+    #[test]
+    fn power_loss_takes_what_was_not_synced() {
+        let (disk, path) = disk();
+        let file = disk.open(&path, OpenMode::ReadWrite).expect("opens");
+        file.write_all_at(b"one", 0).expect("writes");
+        file.sync().expect("syncs");
+        disk.sync_dir(Path::new("/d")).expect("syncs");
+        file.write_all_at(b"two", 3).expect("writes");
+        disk.lose_power();
+        assert_eq!(disk.read(&path).expect("reads"), b"one");
+    }
+
+    #[test]
+    fn a_file_whose_folder_was_not_synced_is_lost_with_the_power() {
+        let (disk, path) = disk();
+        let file = disk.open(&path, OpenMode::ReadWrite).expect("opens");
+        file.write_all_at(b"one", 0).expect("writes");
+        file.sync().expect("syncs");
+        disk.lose_power();
+        assert!(!disk.exists(&path).expect("answers"));
+    }
+
+    #[test]
+    fn a_torn_write_keeps_its_first_bytes() {
+        let (disk, path) = disk();
+        let file = disk.open(&path, OpenMode::ReadWrite).expect("opens");
+        file.write_all_at(b"one", 0).expect("writes");
+        file.write_all_at(b"two", 3).expect("writes");
+        assert_eq!(disk.tear_last_write(1), Some(3));
+        assert_eq!(disk.read(&path).expect("reads"), b"onet");
+    }
+
+    #[test]
+    fn a_full_disk_takes_what_fits_and_says_so() {
+        let (disk, path) = disk();
+        let file = disk.open(&path, OpenMode::ReadWrite).expect("opens");
+        disk.set_capacity(Some(4));
+        let error = file.write_all_at(b"onetwo", 0).expect_err("it is full");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(disk.read(&path).expect("reads"), b"onet");
+    }
+
+    #[test]
+    fn a_fault_strikes_at_the_chosen_call_only() {
+        let (disk, path) = disk();
+        let file = disk.open(&path, OpenMode::ReadWrite).expect("opens");
+        let fault = Fault::next(DiskCall::Sync, "file", io::ErrorKind::Other);
+        disk.inject(Fault { after: 1, ..fault });
+        assert!(file.sync().is_ok());
+        assert!(file.sync().is_err());
+        assert!(file.sync().is_ok());
+    }
+}

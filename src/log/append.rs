@@ -1,0 +1,351 @@
+//! Appends: by the leader, who checks what clients send and gives offsets; by a follower, who takes what the leader wrote.
+//!
+//! A group of batches is written with one vectored write: new headers beside the bodies as they came.
+
+use std::io::IoSlice;
+
+use bytes::{Bytes, BytesMut};
+
+use super::error::{LogError, Rejected};
+use super::producer_state::Sequence;
+use super::segment::Segment;
+use super::txn_index::AbortedTransaction;
+use super::{Health, Log, LogConfig};
+use crate::types::{LeaderEpoch, Offset};
+use crate::wire::record_batch::{
+    Batch, BatchError, BatchHeader, BatchIter, HEADER_BYTES, NO_TIMESTAMP, TimestampType,
+};
+
+/// Bound on the decompressed records of one batch, where a config makes us look at them.
+const RECORDS_LIMIT_BYTES: usize = 64 << 20;
+
+/// An accepted append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// First offset.
+    pub base: Offset,
+    /// Last offset (inclusive).
+    pub last: Offset,
+    /// The epoch it was appended under; for a follower that of the last batch.
+    pub epoch: LeaderEpoch,
+    /// Largest timestamp.
+    pub max_timestamp: i64,
+    /// The broker's time, if the topic has LogAppendTime.
+    pub log_append_time: Option<i64>,
+    /// It was there already: acknowledged with its old offset, nothing was written.
+    pub duplicate: bool,
+    /// The bytes as written: patched headers and untouched bodies. Empty for a duplicate.
+    pub chunks: Vec<Bytes>,
+}
+
+/// What has been accepted and waits for the write.
+#[derive(Default)]
+struct Group {
+    chunks: Vec<Bytes>,
+    headers: Vec<BatchHeader>,
+    bytes: u64,
+    aborted: Vec<AbortedTransaction>,
+}
+
+impl Log {
+    /// Appends what each client sent for this partition; each item must be one batch. All that are accepted are
+    /// written with one vectored write (two when a segment is closed between them).
+    ///
+    /// # Errors
+    /// An inner error refuses one client's batch. An outer one means that nothing of the group may be acknowledged:
+    /// the write failed, or the log is not writable under this epoch. The leader resigns.
+    pub fn append_as_leader(
+        &mut self,
+        items: Vec<Bytes>,
+        epoch: LeaderEpoch,
+        now_ms: i64,
+    ) -> Result<Vec<Result<Appended, Rejected>>, LogError> {
+        self.check_health()?;
+        self.begin_epoch(epoch)?;
+        let mut group = Group::default();
+        let mut heads = BytesMut::with_capacity(HEADER_BYTES * items.len());
+        let mut answers = Vec::with_capacity(items.len());
+        let mut end = self.log_end();
+        for item in items {
+            let answer = match self.accept(item, now_ms) {
+                Ok((Sequence::Next, mut batch)) => {
+                    let header = &mut batch.header;
+                    if self.config.timestamp_type == TimestampType::LogAppendTime {
+                        header.stamp_log_append_time(now_ms, &batch.bytes[HEADER_BYTES..]);
+                    }
+                    header.base_offset = end;
+                    header.leader_epoch = epoch;
+                    self.make_room(&mut group, header, now_ms, epoch)?;
+                    header.write(&mut heads);
+                    let chunks = [heads.split().freeze(), batch.body()];
+                    group.chunks.extend_from_slice(&chunks);
+                    group.bytes += batch.header.size() as u64;
+                    group.headers.push(batch.header);
+                    if batch.header.has_producer() {
+                        self.producers.apply_data(&batch.header, now_ms);
+                    }
+                    end = batch.header.end_offset();
+                    Ok(self.appended(&batch.header, chunks.into()))
+                }
+                Ok((Sequence::Duplicate(old), batch)) => Ok(Appended {
+                    base: old.base_offset(),
+                    last: old.last_offset,
+                    epoch,
+                    max_timestamp: old.timestamp,
+                    log_append_time: self.log_append_time(old.timestamp),
+                    duplicate: true,
+                    chunks: Vec::new(),
+                })
+                .inspect(|_| drop(batch)),
+                Err(rejected) => Err(rejected),
+            };
+            answers.push(answer);
+        }
+        self.write(&mut group, epoch)?;
+        Ok(answers)
+    }
+
+    /// Appends batches as the leader wrote them: offsets and epochs are the batches' own.
+    ///
+    /// # Errors
+    /// `BadBatch`, `Gap` and `EpochWentBack` leave the log as it was; after any other error nothing may be acknowledged.
+    pub fn append_as_follower(&mut self, batches: Bytes, now_ms: i64) -> Result<Appended, LogError> {
+        self.check_health()?;
+        let accepted = self.check_follower_batches(&batches)?;
+        let (Some(first), Some(last)) = (accepted.first(), accepted.last()) else {
+            let bad = BatchError::Truncated { needed: HEADER_BYTES, have: 0 };
+            return Err(LogError::BadBatch { offset: self.log_end(), source: bad });
+        };
+        let (first, last) = (first.header, last.header);
+        let max_timestamp = accepted.iter().map(|batch| batch.header.max_timestamp).max();
+        for batch in &accepted {
+            self.assign_epoch(batch.header.leader_epoch, batch.header.base_offset)?;
+        }
+        let mut group = Group::default();
+        for batch in accepted {
+            // An empty epoch: if this write fails, the same bytes may come again under the same one.
+            self.make_room(&mut group, &batch.header, now_ms, LeaderEpoch::NONE)?;
+            group.bytes += batch.bytes.len() as u64;
+            group.headers.push(batch.header);
+            group.aborted.extend(self.producers.apply(&batch, now_ms));
+            group.chunks.push(batch.bytes);
+        }
+        self.write(&mut group, LeaderEpoch::NONE)?;
+        Ok(Appended {
+            base: first.base_offset,
+            last: last.last_offset(),
+            epoch: last.leader_epoch,
+            max_timestamp: max_timestamp.unwrap_or(NO_TIMESTAMP),
+            log_append_time: None,
+            duplicate: false,
+            chunks: vec![batches],
+        })
+    }
+
+    fn check_follower_batches(&self, batches: &Bytes) -> Result<Vec<Batch>, LogError> {
+        let mut accepted = Vec::new();
+        let mut end = self.log_end();
+        let mut latest = self.last_epoch();
+        for batch in BatchIter::new(batches.clone()) {
+            let bad = |source| LogError::BadBatch { offset: end, source };
+            let batch = batch.map_err(bad)?;
+            batch.check_crc().map_err(bad)?;
+            let header = &batch.header;
+            if header.base_offset != end {
+                return Err(LogError::Gap { expected: end, got: header.base_offset });
+            }
+            if header.leader_epoch < latest || header.leader_epoch.0 < 0 {
+                return Err(LogError::EpochWentBack { latest, got: header.leader_epoch });
+            }
+            if header.last_offset_delta < 0 {
+                return Err(bad(BatchError::Header("the last offset lies before the first")));
+            }
+            end = header.end_offset();
+            latest = header.leader_epoch;
+            accepted.push(batch);
+        }
+        Ok(accepted)
+    }
+
+    fn accept(&self, item: Bytes, now_ms: i64) -> Result<(Sequence, Batch), Rejected> {
+        let batch = validate(item, &self.config, now_ms)?;
+        let sequence = self.producers.check(&batch.header)?;
+        Ok((sequence, batch))
+    }
+
+    fn appended(&self, header: &BatchHeader, chunks: Vec<Bytes>) -> Appended {
+        Appended {
+            base: header.base_offset,
+            last: header.last_offset(),
+            epoch: header.leader_epoch,
+            max_timestamp: header.max_timestamp,
+            log_append_time: self.log_append_time(header.max_timestamp),
+            duplicate: false,
+            chunks,
+        }
+    }
+
+    fn log_append_time(&self, max_timestamp: i64) -> Option<i64> {
+        (self.config.timestamp_type == TimestampType::LogAppendTime).then_some(max_timestamp)
+    }
+
+    /// Closes the active segment if the batch must not go into it; what waits is written first.
+    fn make_room(
+        &mut self,
+        group: &mut Group,
+        header: &BatchHeader,
+        now_ms: i64,
+        epoch: LeaderEpoch,
+    ) -> Result<(), LogError> {
+        let waiting = group.headers.first().map(|first| first.max_timestamp);
+        if must_roll(self.active(), group.bytes, waiting, header, &self.config) {
+            self.write(group, epoch)?;
+            let end = header.base_offset;
+            debug_assert_eq!(end, self.log_end());
+            self.roll_at(end, now_ms).inspect_err(|_| self.health = Health::WriteFailed(epoch))?;
+        }
+        Ok(())
+    }
+
+    /// Writes what waits; the log end moves only after the write has returned.
+    fn write(&mut self, group: &mut Group, epoch: LeaderEpoch) -> Result<(), LogError> {
+        let Some(last) = group.headers.last() else {
+            return Ok(());
+        };
+        let end = last.end_offset();
+        let written = self.write_batches(group);
+        group.chunks.clear();
+        group.headers.clear();
+        group.aborted.clear();
+        group.bytes = 0;
+        match written {
+            Ok(()) => {
+                self.set_end(end);
+                Ok(())
+            }
+            Err(e) => {
+                self.health = Health::WriteFailed(epoch);
+                Err(e)
+            }
+        }
+    }
+
+    fn write_batches(&mut self, group: &Group) -> Result<(), LogError> {
+        let interval = self.config.index_interval_bytes;
+        let segment = self.active_mut();
+        let path = segment.file.path().to_owned();
+        let slices: Vec<IoSlice<'_>> = group.chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
+        let file = segment.file.get().map_err(LogError::io("open", &path))?;
+        file.write_vectored_at(&slices, segment.size).map_err(LogError::io("append to", &path))?;
+        let start = segment.size;
+        let indexed = group
+            .headers
+            .iter()
+            .try_for_each(|header| segment.add(header, interval))
+            .and_then(|()| group.aborted.iter().try_for_each(|aborted| segment.txn_index.push(aborted)));
+        indexed.map_err(LogError::io("add to the indexes of", &path)).inspect_err(|_| {
+            // The log end stays where it was: so must the segment's.
+            segment.size = start;
+        })
+    }
+}
+
+/// Whether `header`'s batch must go into a new segment.
+fn must_roll(
+    active: &Segment,
+    waiting_bytes: u64,
+    first_waiting_timestamp: Option<i64>,
+    header: &BatchHeader,
+    config: &LogConfig,
+) -> bool {
+    let size = active.size + waiting_bytes;
+    if size == 0 {
+        return false;
+    }
+    let first = active.first_timestamp.or(first_waiting_timestamp).filter(|first| *first >= 0);
+    let first = first.unwrap_or(header.max_timestamp);
+    let room = config.segment_bytes.saturating_sub(size);
+    let index_full = active.index.entries.bytes() + waiting_bytes / config.index_interval_bytes.max(1) * 8
+        >= config.index_bytes / 8 * 8
+        || active.time_index.entries.bytes() + 12 > config.index_bytes;
+    header.size() as u64 > room
+        || header.max_timestamp.saturating_sub(first) > config.segment_ms
+        || index_full
+        || i32::try_from(header.last_offset() - active.base).is_err()
+        || i32::try_from(size + header.size() as u64).is_err()
+}
+
+/// Checks one client's records: exactly one sound batch within the topic's bounds.
+fn validate(item: Bytes, config: &LogConfig, now_ms: i64) -> Result<Batch, Rejected> {
+    let invalid = |rule| Err(Rejected::InvalidRecord(rule));
+    let mut rest = item;
+    let batch = match Batch::split_from(&mut rest) {
+        Ok(batch) => batch,
+        Err(BatchError::Magic(_)) => return invalid("only batches of magic 2 are accepted"),
+        Err(e) => return Err(Rejected::Corrupt(e)),
+    };
+    let header = &batch.header;
+    if header.size() > config.max_message_bytes {
+        return Err(Rejected::TooLarge { bytes: header.size(), max_bytes: config.max_message_bytes });
+    }
+    if header.size() as u64 > config.segment_bytes {
+        return Err(Rejected::AboveSegment { bytes: header.size(), max_bytes: config.segment_bytes });
+    }
+    if !rest.is_empty() {
+        return invalid("a request has exactly one batch per partition");
+    }
+    batch.check_crc().map_err(Rejected::Corrupt)?;
+    if header.count <= 0 || header.last_offset_delta != header.count - 1 {
+        return invalid("the count of records does not match the range of offsets");
+    }
+    if header.base_offset != Offset::ZERO {
+        return invalid("a client's batch begins at offset 0");
+    }
+    if header.attributes.is_control() {
+        return invalid("clients write no control batches");
+    }
+    if header.attributes.compression().is_err() {
+        return invalid("the compression type does not exist");
+    }
+    if header.has_producer() && (header.base_sequence < 0 || header.producer_epoch.0 < 0) {
+        return invalid("a producer id comes with an epoch and a sequence number");
+    }
+    if header.attributes.is_transactional() && !header.has_producer() {
+        return invalid("a transaction has a producer id");
+    }
+    check_timestamps_and_keys(&batch, config, now_ms)?;
+    Ok(batch)
+}
+
+fn check_timestamps_and_keys(batch: &Batch, config: &LogConfig, now_ms: i64) -> Result<(), Rejected> {
+    let create_time = config.timestamp_type == TimestampType::CreateTime;
+    if create_time && batch.header.attributes.timestamp_type() == TimestampType::LogAppendTime {
+        return Err(Rejected::InvalidRecord("a producer does not set LogAppendTime"));
+    }
+    let earliest = now_ms.saturating_sub(config.timestamp_before_max_ms);
+    let latest = now_ms.saturating_add(config.timestamp_after_max_ms);
+    let check = |timestamp: i64| {
+        if create_time && timestamp != NO_TIMESTAMP && !(earliest..=latest).contains(&timestamp) {
+            return Err(Rejected::InvalidTimestamp { timestamp, earliest, latest });
+        }
+        Ok(())
+    };
+    check(batch.header.max_timestamp)?;
+    let lower_bound = create_time && config.timestamp_before_max_ms != i64::MAX;
+    if !config.cleanup.compact && !lower_bound {
+        return Ok(());
+    }
+    // Only these two configs make us look at the records themselves.
+    let unreadable = |e: BatchError| match e {
+        BatchError::Bomb { .. } => Rejected::InvalidRecord("the records decompress to too much"),
+        other => Rejected::Corrupt(other),
+    };
+    for record in batch.records(RECORDS_LIMIT_BYTES).map_err(unreadable)? {
+        let record = record.map_err(unreadable)?;
+        check(record.timestamp)?;
+        if config.cleanup.compact && record.key.is_none() {
+            return Err(Rejected::InvalidRecord("every record of a compacted topic has a key"));
+        }
+    }
+    Ok(())
+}

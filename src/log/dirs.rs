@@ -1,0 +1,537 @@
+//! The broker's log directories (`log.dirs`): who they belong to, which partitions lie in them, their checkpoints, and the
+//! proof of a clean stop.
+//!
+//! A directory holds `meta.properties` (node, cluster and directory id), three checkpoint files, one folder per partition,
+//! and, only while the broker is stopped cleanly, `.kafka_cleanshutdown` with the broker epoch that stopped.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::checkpoint::{self, HIGH_WATERMARKS, LOG_STARTS, PARTITION_METADATA, RECOVERY_POINTS};
+use super::error::LogError;
+use super::{LivePositions, Log, LogConfig, OpenLog, RecoveryReport};
+use crate::env::{Rng, SharedDisk};
+use crate::types::{BrokerEpoch, BrokerId, DirectoryId, Offset, TopicId, TopicName, TopicPartition};
+
+const META_PROPERTIES: &str = "meta.properties";
+const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+const DELETE_SUFFIX: &str = "-delete";
+
+/// Positions of a partition as the checkpoint files keep them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointPositions {
+    /// Everything below is fsynced.
+    pub recovery_point: Offset,
+    /// The high watermark.
+    pub high_watermark: Offset,
+    /// The log start.
+    pub log_start: Offset,
+}
+
+/// A partition folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPartition {
+    /// The directory that holds it.
+    pub directory: DirectoryId,
+    /// The partition.
+    pub partition: TopicPartition,
+    /// From `partition.metadata`.
+    pub topic_id: TopicId,
+}
+
+/// The broker's log directories. To be shared; locks inside.
+#[derive(Debug)]
+pub struct LogDirs {
+    disk: SharedDisk,
+    node_id: BrokerId,
+    cluster_id: Mutex<Option<String>>,
+    directories: Vec<Directory>,
+}
+
+#[derive(Debug)]
+struct Directory {
+    id: DirectoryId,
+    path: PathBuf,
+    /// The broker epoch that stopped cleanly.
+    clean: Option<BrokerEpoch>,
+    partitions: Mutex<BTreeMap<TopicPartition, TopicId>>,
+    checkpoints: Arc<DirectoryCheckpoints>,
+}
+
+impl LogDirs {
+    /// Opens each directory, or formats an empty one. The marks of a clean stop are read and removed. Names in `others`
+    /// (folders and files) belong to other rooms and are left alone.
+    ///
+    /// # Errors
+    /// `Layout` names the file that is foreign, missing, unreadable, or of another node or cluster; `Io`.
+    pub fn open(
+        disk: SharedDisk,
+        rng: &dyn Rng,
+        paths: &[PathBuf],
+        node_id: BrokerId,
+        others: &[&str],
+    ) -> Result<LogDirs, LogError> {
+        let mut directories: Vec<Directory> = Vec::new();
+        let mut cluster_id: Option<String> = None;
+        for path in paths {
+            let (directory, cluster) = open_directory(&disk, rng, path, node_id, others)?;
+            let meta = path.join(META_PROPERTIES);
+            if let (Some(known), Some(cluster)) = (&cluster_id, &cluster)
+                && known != cluster
+            {
+                return layout(&meta, format!("is of cluster {cluster}, another directory is of {known}"));
+            }
+            cluster_id = cluster_id.or(cluster);
+            if let Some(twin) = directories.iter().find(|other| other.id == directory.id) {
+                return layout(&meta, format!("has the directory id of {}", twin.path.display()));
+            }
+            for partition in directory.partitions.lock().keys() {
+                if let Some(twin) =
+                    directories.iter().find(|other| other.partitions.lock().contains_key(partition))
+                {
+                    let folder = path.join(partition.to_string());
+                    return layout(&folder, format!("is in {} too", twin.path.display()));
+                }
+            }
+            directories.push(directory);
+        }
+        Ok(LogDirs { disk, node_id, cluster_id: Mutex::new(cluster_id), directories })
+    }
+
+    /// Ids and paths, in the order of `log.dirs`.
+    #[must_use]
+    pub fn directories(&self) -> Vec<(DirectoryId, PathBuf)> {
+        self.directories.iter().map(|directory| (directory.id, directory.path.clone())).collect()
+    }
+
+    /// The cluster that these directories belong to, once known.
+    #[must_use]
+    pub fn cluster_id(&self) -> Option<String> {
+        self.cluster_id.lock().clone()
+    }
+
+    /// Writes the cluster id into the directories that have none.
+    ///
+    /// # Errors
+    /// `Layout` if they belong to another cluster, or `Io`.
+    pub fn bind_to_cluster(&self, cluster_id: &str) -> Result<(), LogError> {
+        let mut known = self.cluster_id.lock();
+        if let Some(known) = known.as_deref()
+            && known != cluster_id
+            && let Some(first) = self.directories.first()
+        {
+            let meta = first.path.join(META_PROPERTIES);
+            return layout(&meta, format!("is of cluster {known}, not of {cluster_id}"));
+        }
+        for directory in &self.directories {
+            write_meta(&self.disk, &directory.path, directory.id, self.node_id, Some(cluster_id))?;
+        }
+        *known = Some(cluster_id.to_owned());
+        Ok(())
+    }
+
+    /// The broker epoch that stopped cleanly, if every directory says so and says the same.
+    #[must_use]
+    pub fn clean_shutdown_epoch(&self) -> Option<BrokerEpoch> {
+        let first = self.directories.first()?.clean?;
+        self.directories.iter().all(|directory| directory.clean == Some(first)).then_some(first)
+    }
+
+    /// All partition folders.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<StoredPartition> {
+        let mut stored = Vec::new();
+        for directory in &self.directories {
+            for (partition, topic_id) in directory.partitions.lock().iter() {
+                stored.push(StoredPartition {
+                    directory: directory.id,
+                    partition: partition.clone(),
+                    topic_id: *topic_id,
+                });
+            }
+        }
+        stored
+    }
+
+    /// Opens a partition's log where it lies, or creates it in the directory with the fewest partitions. Also the
+    /// positions that were stored for it (zeroes for a new one).
+    ///
+    /// # Errors
+    /// As `Log::open`; `Layout` if the folder is of another topic id, or if there is no directory.
+    pub fn open_log(
+        &self,
+        partition: &TopicPartition,
+        topic_id: TopicId,
+        config: Arc<LogConfig>,
+        now_ms: i64,
+    ) -> Result<(Log, RecoveryReport, DirectoryId, CheckpointPositions), LogError> {
+        let directory = self.place(partition, topic_id)?;
+        let stored = directory.checkpoints.stored(partition);
+        let open = OpenLog {
+            disk: self.disk.clone(),
+            dir: directory.path.join(partition.to_string()),
+            partition: partition.clone(),
+            topic_id,
+            config,
+            clean: directory.clean.is_some(),
+            recovery_point: stored.recovery_point,
+            high_watermark: stored.high_watermark,
+            log_start: stored.log_start,
+            now_ms,
+        };
+        let (log, report) = Log::open_in(open, directory.checkpoints.clone())?;
+        directory.checkpoints.follow(partition, &log.positions);
+        Ok((log, report, directory.id, stored))
+    }
+
+    fn place(&self, partition: &TopicPartition, topic_id: TopicId) -> Result<&Directory, LogError> {
+        let mut least: Option<(usize, &Directory)> = None;
+        for directory in &self.directories {
+            let partitions = directory.partitions.lock();
+            if let Some(stored) = partitions.get(partition) {
+                if *stored == topic_id {
+                    return Ok(directory);
+                }
+                let folder = directory.path.join(partition.to_string());
+                return layout(&folder, format!("is of topic id {stored}, not {topic_id}: delete it first"));
+            }
+            if least.is_none_or(|(count, _)| partitions.len() < count) {
+                least = Some((partitions.len(), directory));
+            }
+        }
+        let Some((_, directory)) = least else {
+            return layout(Path::new("log.dirs"), "names no directory".to_owned());
+        };
+        directory.partitions.lock().insert(partition.clone(), topic_id);
+        Ok(directory)
+    }
+
+    /// Deletes a partition's folder: renamed first, so that a crash leaves no half of it. Without a folder there is
+    /// nothing to do. The `Log` must be dropped before.
+    ///
+    /// # Errors
+    /// `Layout` if the folder is of another topic id, or `Io`.
+    pub fn delete(&self, partition: &TopicPartition, topic_id: TopicId) -> Result<(), LogError> {
+        for directory in &self.directories {
+            let Some(stored) = directory.partitions.lock().get(partition).copied() else {
+                continue;
+            };
+            let folder = directory.path.join(partition.to_string());
+            if stored != topic_id {
+                return layout(&folder, format!("is of topic id {stored}, not {topic_id}"));
+            }
+            let name = format!("{}.{}{DELETE_SUFFIX}", partition.partition, topic_id.0.simple());
+            let renamed = directory.path.join(name);
+            if self.disk.exists(&renamed).map_err(LogError::io("look for", &renamed))? {
+                self.disk.remove_dir_all(&renamed).map_err(LogError::io("remove", &renamed))?;
+            }
+            if self.disk.exists(&folder).map_err(LogError::io("look for", &folder))? {
+                self.disk.rename(&folder, &renamed).map_err(LogError::io("rename", &folder))?;
+                self.disk.sync_dir(&directory.path).map_err(LogError::io("fsync", &directory.path))?;
+            }
+            directory.partitions.lock().remove(partition);
+            directory.checkpoints.forget(partition)?;
+            if self.disk.exists(&renamed).map_err(LogError::io("look for", &renamed))? {
+                self.disk.remove_dir_all(&renamed).map_err(LogError::io("remove", &renamed))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the checkpoint files of every directory that holds one of these partitions. Recovery points are taken from
+    /// the open logs themselves; a high watermark is written no higher than the log's end.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn write_checkpoints(
+        &self,
+        positions: &[(TopicPartition, CheckpointPositions)],
+    ) -> Result<(), LogError> {
+        for directory in &self.directories {
+            let held: Vec<&(TopicPartition, CheckpointPositions)> = {
+                let partitions = directory.partitions.lock();
+                positions.iter().filter(|(partition, _)| partitions.contains_key(partition)).collect()
+            };
+            if !held.is_empty() {
+                directory.checkpoints.write(&held)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The proof of a clean stop of this broker epoch; after all logs are closed and the checkpoints written.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn mark_clean(&self, epoch: BrokerEpoch) -> Result<(), LogError> {
+        let text = serde_json::json!({ "version": 0, "brokerEpoch": epoch.0 }).to_string();
+        for directory in &self.directories {
+            let path = directory.path.join(CLEAN_SHUTDOWN);
+            self.disk.write_atomically(&path, text.as_bytes()).map_err(LogError::io("write", &path))?;
+        }
+        Ok(())
+    }
+}
+
+fn layout<T>(path: &Path, detail: String) -> Result<T, LogError> {
+    Err(LogError::Layout { path: path.to_owned(), detail })
+}
+
+fn open_directory(
+    disk: &SharedDisk,
+    rng: &dyn Rng,
+    path: &Path,
+    node_id: BrokerId,
+    others: &[&str],
+) -> Result<(Directory, Option<String>), LogError> {
+    disk.create_dir_all(path).map_err(LogError::io("create", path))?;
+    let partitions = list_partitions(disk, path, others)?;
+    let meta = path.join(META_PROPERTIES);
+    let (id, cluster_id) = if disk.exists(&meta).map_err(LogError::io("look for", &meta))? {
+        read_meta(disk, &meta, node_id)?
+    } else if partitions.is_empty() {
+        // Checkpoints first: once `meta.properties` is there, a missing one is an error.
+        for name in [RECOVERY_POINTS, HIGH_WATERMARKS, LOG_STARTS] {
+            let file = path.join(name);
+            let empty = checkpoint::encode_offsets(std::iter::empty());
+            disk.write_atomically(&file, &empty).map_err(LogError::io("write", &file))?;
+        }
+        let id = DirectoryId(rng.uuid());
+        write_meta(disk, path, id, node_id, None)?;
+        (id, None)
+    } else {
+        return layout(&meta, "is missing in a directory that holds partitions".to_owned());
+    };
+    let clean = take_clean_shutdown(disk, path)?;
+    let checkpoints = Arc::new(DirectoryCheckpoints::read(disk.clone(), path)?);
+    let directory =
+        Directory { id, path: path.to_owned(), clean, partitions: Mutex::new(partitions), checkpoints };
+    Ok((directory, cluster_id))
+}
+
+/// Partition folders with their topic ids; what was being deleted or created at a crash goes.
+fn list_partitions(
+    disk: &SharedDisk,
+    path: &Path,
+    others: &[&str],
+) -> Result<BTreeMap<TopicPartition, TopicId>, LogError> {
+    let mut partitions = BTreeMap::new();
+    for entry in disk.read_dir(path).map_err(LogError::io("list", path))? {
+        let name = entry.name.as_str();
+        let io = |action| LogError::io(action, &entry.path);
+        if others.contains(&name) || name == "lost+found" {
+            continue;
+        }
+        if !entry.is_dir {
+            match name {
+                META_PROPERTIES | CLEAN_SHUTDOWN | RECOVERY_POINTS | HIGH_WATERMARKS | LOG_STARTS => continue,
+                _ if name.ends_with(".tmp") => {
+                    disk.remove_file(&entry.path).map_err(io("remove"))?;
+                    continue;
+                }
+                _ => return layout(&entry.path, "is no file of a log directory; move it away".to_owned()),
+            }
+        }
+        if name.ends_with(DELETE_SUFFIX) && name.contains('.') && parse_folder(name).is_none() {
+            disk.remove_dir_all(&entry.path).map_err(io("remove"))?;
+            continue;
+        }
+        let Some(partition) = parse_folder(name) else {
+            return layout(
+                &entry.path,
+                "is no folder of a partition (<topic>-<number>); move it away".to_owned(),
+            );
+        };
+        let metadata = entry.path.join(PARTITION_METADATA);
+        if !disk.exists(&metadata).map_err(LogError::io("look for", &metadata))? {
+            let files = disk.read_dir(&entry.path).map_err(io("list"))?;
+            if files.iter().all(|file| file.name.ends_with(".tmp")) {
+                disk.remove_dir_all(&entry.path).map_err(io("remove"))?;
+                continue;
+            }
+            return layout(&metadata, "is missing beside the segments".to_owned());
+        }
+        let text = disk.read(&metadata).map_err(LogError::io("read", &metadata))?;
+        let topic_id = checkpoint::decode_partition_metadata(&text)
+            .map_err(|e| LogError::Layout { path: metadata, detail: e.to_string() })?;
+        partitions.insert(partition, topic_id);
+    }
+    Ok(partitions)
+}
+
+fn parse_folder(name: &str) -> Option<TopicPartition> {
+    let (topic, number) = name.rsplit_once('-')?;
+    let partition: i32 = number.parse().ok().filter(|n| *n >= 0)?;
+    // "-01" or "-+1" would be a second name for the same partition.
+    if partition.to_string() != number {
+        return None;
+    }
+    Some(TopicPartition::new(TopicName::new(topic).ok()?, partition))
+}
+
+fn write_meta(
+    disk: &SharedDisk,
+    dir: &Path,
+    id: DirectoryId,
+    node_id: BrokerId,
+    cluster_id: Option<&str>,
+) -> Result<(), LogError> {
+    let cluster = cluster_id.map_or(String::new(), |cluster| format!("cluster.id={cluster}\n"));
+    let text = format!("{cluster}directory.id={id}\nnode.id={node_id}\nversion=1\n");
+    let path = dir.join(META_PROPERTIES);
+    disk.write_atomically(&path, text.as_bytes()).map_err(LogError::io("write", &path))
+}
+
+fn read_meta(
+    disk: &SharedDisk,
+    path: &Path,
+    node_id: BrokerId,
+) -> Result<(DirectoryId, Option<String>), LogError> {
+    let bytes = disk.read(path).map_err(LogError::io("read", path))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let properties: BTreeMap<&str, &str> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, value)| (key.trim(), value.trim()))
+        .collect();
+    let property = |key: &str| match properties.get(key) {
+        Some(value) => Ok(*value),
+        None => layout(path, format!("has no {key}")),
+    };
+    if property("version")? != "1" {
+        return layout(path, format!("has version {}, only 1 is known", property("version")?));
+    }
+    if property("node.id")? != node_id.to_string() {
+        return layout(path, format!("is of node.id {}, not {node_id}", property("node.id")?));
+    }
+    match property("directory.id")?.parse() {
+        Ok(id) => Ok((id, properties.get("cluster.id").map(|cluster| (*cluster).to_owned()))),
+        Err(e) => layout(path, format!("directory.id: {e}")),
+    }
+}
+
+/// Reads and removes the mark: from here on the directory is in use.
+fn take_clean_shutdown(disk: &SharedDisk, dir: &Path) -> Result<Option<BrokerEpoch>, LogError> {
+    let path = dir.join(CLEAN_SHUTDOWN);
+    let bytes = match disk.read(&path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(LogError::io("read", &path)(e)),
+    };
+    disk.remove_file(&path).map_err(LogError::io("remove", &path))?;
+    disk.sync_dir(dir).map_err(LogError::io("fsync", dir))?;
+    let mark: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+    Ok(mark.and_then(|mark| mark.get("brokerEpoch")?.as_i64()).map(BrokerEpoch))
+}
+
+/// The three checkpoint files of a directory. What they say of an open log never runs ahead of it.
+#[derive(Debug)]
+pub(super) struct DirectoryCheckpoints {
+    disk: SharedDisk,
+    dir: PathBuf,
+    entries: Mutex<BTreeMap<TopicPartition, Entry>>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// As in the files.
+    stored: CheckpointPositions,
+    live: Option<Arc<LivePositions>>,
+}
+
+impl DirectoryCheckpoints {
+    fn read(disk: SharedDisk, dir: &Path) -> Result<DirectoryCheckpoints, LogError> {
+        let mut entries: BTreeMap<TopicPartition, Entry> = BTreeMap::new();
+        for (name, field) in FILES {
+            let path = dir.join(name);
+            let text = match disk.read(&path) {
+                Ok(text) => text,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    return layout(&path, "is missing".to_owned());
+                }
+                Err(e) => return Err(LogError::io("read", &path)(e)),
+            };
+            let offsets = checkpoint::decode_offsets(&text)
+                .map_err(|e| LogError::Layout { path: path.clone(), detail: e.to_string() })?;
+            for (partition, offset) in offsets {
+                *field(&mut entries.entry(partition).or_default().stored) = offset;
+            }
+        }
+        Ok(DirectoryCheckpoints { disk, dir: dir.to_owned(), entries: Mutex::new(entries) })
+    }
+
+    fn stored(&self, partition: &TopicPartition) -> CheckpointPositions {
+        self.entries.lock().get(partition).map(|entry| entry.stored).unwrap_or_default()
+    }
+
+    fn follow(&self, partition: &TopicPartition, live: &Arc<LivePositions>) {
+        self.entries.lock().entry(partition.clone()).or_default().live = Some(live.clone());
+    }
+
+    fn forget(&self, partition: &TopicPartition) -> Result<(), LogError> {
+        let mut entries = self.entries.lock();
+        entries.remove(partition);
+        self.store(&entries, &FILES)
+    }
+
+    fn write(&self, positions: &[&(TopicPartition, CheckpointPositions)]) -> Result<(), LogError> {
+        let mut entries = self.entries.lock();
+        for (partition, position) in positions {
+            let entry = entries.entry(partition.clone()).or_default();
+            entry.stored = *position;
+            if let Some(live) = &entry.live {
+                entry.stored.recovery_point = live.flushed();
+                entry.stored.high_watermark = position.high_watermark.min(live.end());
+            }
+        }
+        self.store(&entries, &FILES)
+    }
+
+    /// Before a log is cut at `end`: no file may claim more of it.
+    pub(super) fn lower(
+        &self,
+        partition: &TopicPartition,
+        live: &LivePositions,
+        end: Offset,
+    ) -> Result<(), LogError> {
+        let mut entries = self.entries.lock();
+        // Under the lock, so that a checkpoint that is being written cannot bring the old values back.
+        live.lower_to(end);
+        let Some(entry) = entries.get_mut(partition) else {
+            return Ok(());
+        };
+        let stored = &mut entry.stored;
+        if stored.recovery_point <= end && stored.high_watermark <= end {
+            return Ok(());
+        }
+        stored.recovery_point = stored.recovery_point.min(end);
+        stored.high_watermark = stored.high_watermark.min(end);
+        self.store(&entries, &FILES[..2])
+    }
+
+    fn store(&self, entries: &BTreeMap<TopicPartition, Entry>, files: &[File]) -> Result<(), LogError> {
+        for (name, field) in files {
+            let offsets: Vec<(&TopicPartition, Offset)> = entries
+                .iter()
+                .map(|(partition, entry)| (partition, *field(&mut entry.stored.clone())))
+                .collect();
+            let path = self.dir.join(name);
+            let text = checkpoint::encode_offsets(offsets.into_iter());
+            self.disk.write_atomically(&path, &text).map_err(LogError::io("write", &path))?;
+        }
+        Ok(())
+    }
+}
+
+type File = (&'static str, fn(&mut CheckpointPositions) -> &mut Offset);
+
+const FILES: [File; 3] = [
+    (RECOVERY_POINTS, |positions| &mut positions.recovery_point),
+    (HIGH_WATERMARKS, |positions| &mut positions.high_watermark),
+    (LOG_STARTS, |positions| &mut positions.log_start),
+];

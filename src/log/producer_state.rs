@@ -1,0 +1,242 @@
+//! What the log remembers of idempotent and transactional producers (KIP-98).
+//!
+//! A producer's last five batches are remembered, so that a retry of any request in flight is recognised. Open
+//! transactions hold the last stable offset back, and so do decided ones until the high watermark has passed their marker.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::error::Rejected;
+use super::txn_index::AbortedTransaction;
+use crate::types::{Offset, ProducerEpoch, ProducerId};
+use crate::wire::record_batch::{Batch, BatchHeader, ControlKind};
+
+/// Batches remembered per producer: as many as a client keeps in flight.
+const REMEMBERED: usize = 5;
+/// A transaction marker is a few bytes.
+const MARKER_LIMIT_BYTES: usize = 4096;
+
+/// One batch of a producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ProducerBatch {
+    pub(super) last_sequence: i32,
+    pub(super) last_offset: Offset,
+    pub(super) offset_delta: i32,
+    pub(super) timestamp: i64,
+}
+
+impl ProducerBatch {
+    fn of(header: &BatchHeader) -> ProducerBatch {
+        ProducerBatch {
+            last_sequence: header.last_sequence(),
+            last_offset: header.last_offset(),
+            offset_delta: header.last_offset_delta,
+            timestamp: header.max_timestamp,
+        }
+    }
+
+    pub(super) fn base_offset(&self) -> Offset {
+        self.last_offset + -i64::from(self.offset_delta)
+    }
+}
+
+/// One producer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Producer {
+    pub(super) epoch: ProducerEpoch,
+    /// Oldest first.
+    pub(super) batches: VecDeque<ProducerBatch>,
+    pub(super) coordinator_epoch: i32,
+    /// First offset of the open transaction.
+    pub(super) transaction: Option<Offset>,
+    pub(super) timestamp: i64,
+    /// Wall time of the last append, or of the load: what expiration counts from.
+    pub(super) seen_ms: i64,
+}
+
+/// A transaction whose marker may still be above the high watermark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Decided {
+    first: Offset,
+    last: Offset,
+}
+
+/// All producers of a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ProducerState {
+    pub(super) producers: BTreeMap<ProducerId, Producer>,
+    /// First offsets of the open transactions.
+    open: BTreeMap<Offset, ProducerId>,
+    /// In the order of their markers.
+    decided: VecDeque<Decided>,
+}
+
+/// What a batch of a producer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sequence {
+    /// The next one, or of no idempotent producer.
+    Next,
+    /// One that is already in the log.
+    Duplicate(ProducerBatch),
+}
+
+impl ProducerState {
+    /// Judges a client's batch.
+    pub(super) fn check(&self, header: &BatchHeader) -> Result<Sequence, Rejected> {
+        if !header.has_producer() {
+            return Ok(Sequence::Next);
+        }
+        // A producer that is not known (any more) may begin with any sequence number, as in Kafka: its state may have
+        // expired, or its records may have been deleted.
+        let Some(producer) = self.producers.get(&header.producer_id) else {
+            return Ok(Sequence::Next);
+        };
+        if header.producer_epoch < producer.epoch {
+            return Err(Rejected::InvalidProducerEpoch {
+                current: producer.epoch,
+                got: header.producer_epoch,
+            });
+        }
+        let out_of_order = |last| Err(Rejected::OutOfOrderSequence { last, got: header.base_sequence });
+        if header.producer_epoch > producer.epoch {
+            return if header.base_sequence == 0 { Ok(Sequence::Next) } else { out_of_order(-1) };
+        }
+        let same = |batch: &&ProducerBatch| {
+            batch.last_sequence == header.last_sequence() && batch.offset_delta == header.last_offset_delta
+        };
+        if let Some(batch) = producer.batches.iter().find(same) {
+            return Ok(Sequence::Duplicate(*batch));
+        }
+        match producer.batches.back() {
+            None if header.base_sequence == 0 => Ok(Sequence::Next),
+            None => out_of_order(-1),
+            Some(last) => {
+                let next = if last.last_sequence == i32::MAX { 0 } else { last.last_sequence + 1 };
+                if header.base_sequence == next {
+                    Ok(Sequence::Next)
+                } else {
+                    out_of_order(last.last_sequence)
+                }
+            }
+        }
+    }
+
+    /// Takes in a batch that is in the log at its final place. The aborted transaction, if the batch ends one so.
+    pub(super) fn apply(&mut self, batch: &Batch, now_ms: i64) -> Option<AbortedTransaction> {
+        let header = &batch.header;
+        if !header.has_producer() {
+            return None;
+        }
+        if header.attributes.is_control() {
+            return self.apply_marker(batch, now_ms);
+        }
+        self.apply_data(header, now_ms);
+        None
+    }
+
+    /// Takes in a batch of records.
+    pub(super) fn apply_data(&mut self, header: &BatchHeader, now_ms: i64) {
+        let producer = self.producers.entry(header.producer_id).or_insert_with(|| Producer {
+            epoch: header.producer_epoch,
+            batches: VecDeque::with_capacity(REMEMBERED),
+            coordinator_epoch: -1,
+            transaction: None,
+            timestamp: header.max_timestamp,
+            seen_ms: now_ms,
+        });
+        if producer.epoch != header.producer_epoch {
+            producer.epoch = header.producer_epoch;
+            producer.batches.clear();
+        }
+        if producer.batches.len() == REMEMBERED {
+            producer.batches.pop_front();
+        }
+        producer.batches.push_back(ProducerBatch::of(header));
+        producer.timestamp = header.max_timestamp;
+        producer.seen_ms = now_ms;
+        if header.attributes.is_transactional() && producer.transaction.is_none() {
+            producer.transaction = Some(header.base_offset);
+            self.open.insert(header.base_offset, header.producer_id);
+        }
+    }
+
+    fn apply_marker(&mut self, batch: &Batch, now_ms: i64) -> Option<AbortedTransaction> {
+        let header = &batch.header;
+        let marker = batch.records(MARKER_LIMIT_BYTES).ok()?.next()?.ok()?;
+        let kind = marker.control_kind()?;
+        let producer = self.producers.entry(header.producer_id).or_insert_with(|| Producer {
+            epoch: header.producer_epoch,
+            batches: VecDeque::new(),
+            coordinator_epoch: -1,
+            transaction: None,
+            timestamp: header.max_timestamp,
+            seen_ms: now_ms,
+        });
+        if producer.epoch != header.producer_epoch {
+            producer.epoch = header.producer_epoch;
+            producer.batches.clear();
+        }
+        producer.coordinator_epoch = marker.coordinator_epoch().unwrap_or(producer.coordinator_epoch);
+        producer.timestamp = header.max_timestamp;
+        producer.seen_ms = now_ms;
+        let first = producer.transaction.take()?;
+        let last = header.last_offset();
+        self.open.remove(&first);
+        let last_stable = self.open.keys().next().copied().unwrap_or(last.next());
+        self.decided.push_back(Decided { first, last });
+        (kind == ControlKind::Abort).then_some(AbortedTransaction {
+            producer_id: header.producer_id,
+            first,
+            last,
+            last_stable,
+        })
+    }
+
+    /// The end of what is decided: below it, every transaction is committed or aborted, and so on all in-sync replicas.
+    pub(super) fn last_stable(&self, high_watermark: Offset) -> Offset {
+        let undecided = self.open.keys().next().copied();
+        let unreplicated =
+            self.decided.iter().filter(|decided| decided.last >= high_watermark).map(|decided| decided.first);
+        unreplicated.chain(undecided).fold(high_watermark, Offset::min)
+    }
+
+    /// Forgets decided transactions whose marker lies below the high watermark.
+    pub(super) fn forget_decided(&mut self, high_watermark: Offset) {
+        self.decided.retain(|decided| decided.last >= high_watermark);
+    }
+
+    /// Forgets producers without an open transaction that have been idle for longer than `idle_ms`.
+    pub(super) fn expire(&mut self, now_ms: i64, idle_ms: i64) {
+        self.producers.retain(|_, producer| {
+            producer.transaction.is_some() || now_ms.saturating_sub(producer.seen_ms) < idle_ms
+        });
+    }
+
+    /// Puts a producer back as a snapshot has it.
+    pub(super) fn restore(&mut self, id: ProducerId, producer: Producer) {
+        if let Some(first) = producer.transaction {
+            self.open.insert(first, id);
+        }
+        self.producers.insert(id, producer);
+    }
+
+    /// Adds older batches to what a snapshot knows of each producer (it keeps only the last one).
+    pub(super) fn remember_older(&mut self, header: &BatchHeader) {
+        let Some(producer) = self.producers.get_mut(&header.producer_id) else {
+            return;
+        };
+        let Some(oldest) = producer.batches.back() else {
+            return;
+        };
+        if producer.epoch != header.producer_epoch
+            || header.attributes.is_control()
+            || header.last_offset() >= oldest.last_offset
+        {
+            return;
+        }
+        let place = producer.batches.len() - 1;
+        producer.batches.insert(place, ProducerBatch::of(header));
+        if producer.batches.len() > REMEMBERED {
+            producer.batches.pop_front();
+        }
+    }
+}

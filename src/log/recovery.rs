@@ -1,0 +1,567 @@
+//! Opening a log: after a clean stop by trusting the files, after any other by scanning what was not flushed.
+//!
+//! A scan cuts a torn tail and nothing else. A bad batch that a good one follows, or that lies below the flushed end or
+//! the stored high watermark, is corruption: an error, and the files stay as they are.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::dirs::DirectoryCheckpoints;
+use super::epoch_cache::EpochCache;
+use super::error::LogError;
+use super::files::{DELETED, INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX, parse_segment_name, segment_path};
+use super::producer_state::ProducerState;
+use super::scan::{BatchReader, find_valid_batch};
+use super::segment::{Lengths, Segment};
+use super::{Health, LivePositions, Log, LogConfig, checkpoint, producer_snapshot};
+use crate::env::{OpenMode, SharedDisk};
+use crate::types::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::wire::record_batch::Batch;
+
+/// How far before a snapshot we look for the older batches that it has no room for.
+const REMEMBER_BYTES: u64 = 1 << 20;
+
+/// What is needed to open a log.
+#[derive(Clone, Debug)]
+pub struct OpenLog {
+    /// Where it lies.
+    pub disk: SharedDisk,
+    /// The partition's folder; created if absent.
+    pub dir: PathBuf,
+    /// Whose log it is.
+    pub partition: TopicPartition,
+    /// Must equal what the folder says.
+    pub topic_id: TopicId,
+    /// The topic's configs.
+    pub config: Arc<LogConfig>,
+    /// Whether the last stop was clean: no scan then.
+    pub clean: bool,
+    /// Everything below has been fsynced.
+    pub recovery_point: Offset,
+    /// The stored high watermark.
+    pub high_watermark: Offset,
+    /// The stored log start.
+    pub log_start: Offset,
+    /// Wall time.
+    pub now_ms: i64,
+}
+
+/// What opening found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// Bytes of a torn tail that were cut.
+    pub cut_bytes: u64,
+    /// Segments that were scanned, their indexes built anew.
+    pub scanned_segments: usize,
+    /// Offset from which the producers' state was replayed.
+    pub producers_replayed_from: Offset,
+}
+
+/// The names found in a partition's folder.
+#[derive(Default)]
+struct Found {
+    segments: BTreeMap<Offset, Lengths>,
+    snapshots: Vec<Offset>,
+}
+
+impl Log {
+    /// Opens the log in a folder, or creates it.
+    ///
+    /// # Errors
+    /// `Corrupt` when bytes that were once written have changed or are gone; `Layout` for foreign, missing or
+    /// unreadable files, by name; `Io`.
+    pub fn open(open: OpenLog) -> Result<(Log, RecoveryReport), LogError> {
+        Opening::begin(open, None)?.run()
+    }
+
+    /// The same, with checkpoints that this log keeps from running ahead of it.
+    pub(super) fn open_in(
+        open: OpenLog,
+        checkpoints: Arc<DirectoryCheckpoints>,
+    ) -> Result<(Log, RecoveryReport), LogError> {
+        Opening::begin(open, Some(checkpoints))?.run()
+    }
+}
+
+struct Opening {
+    open: OpenLog,
+    found: Found,
+    epochs: EpochCache,
+    /// The chain was not on disk: it is taken from the batches.
+    epochs_from_batches: bool,
+    producers: ProducerState,
+    segments: Vec<Segment>,
+    checkpoints: Option<Arc<DirectoryCheckpoints>>,
+    report: RecoveryReport,
+}
+
+impl Opening {
+    fn begin(open: OpenLog, checkpoints: Option<Arc<DirectoryCheckpoints>>) -> Result<Opening, LogError> {
+        let disk = &open.disk;
+        disk.create_dir_all(&open.dir).map_err(LogError::io("create", &open.dir))?;
+        let found = list(&open)?;
+        check_topic_id(&open, found.segments.is_empty())?;
+        let (epochs, epochs_from_batches) = read_epochs(&open, found.segments.is_empty())?;
+        Ok(Opening {
+            found,
+            epochs,
+            epochs_from_batches,
+            producers: ProducerState::default(),
+            segments: Vec::new(),
+            checkpoints,
+            report: RecoveryReport::default(),
+            open,
+        })
+    }
+
+    fn run(mut self) -> Result<(Log, RecoveryReport), LogError> {
+        let end = if self.found.segments.is_empty() { self.create_first()? } else { self.load()? };
+        let open = self.open;
+        let first = self.segments[0].base;
+        // What lies below the first local segment is in the tier, or has been deleted.
+        let log_start =
+            if open.config.remote_storage_enable { open.log_start } else { open.log_start.max(first) };
+        let flushed = if open.clean { end } else { open.recovery_point.min(end).max(first) };
+        let mut log = Log {
+            disk: open.disk,
+            dir: open.dir,
+            partition: open.partition,
+            topic_id: open.topic_id,
+            config: open.config,
+            segments: self.segments,
+            epochs: self.epochs,
+            producers: self.producers,
+            log_start: log_start.min(end),
+            positions: Arc::new(LivePositions::new(end, flushed)),
+            health: Health::Writable,
+            cuts: 0,
+            folder_unsynced: true,
+            checkpoints: self.checkpoints,
+        };
+        let changed = log.epochs.truncate_to(end);
+        if changed || self.epochs_from_batches {
+            log.store_epochs()?;
+        }
+        if log_start > end {
+            // The tail was lost, and everything left had been deleted: go on where the log starts.
+            log.reset_to(log_start, Vec::new())?;
+        }
+        Ok((log, self.report))
+    }
+
+    fn create_first(&mut self) -> Result<Offset, LogError> {
+        let open = &self.open;
+        let base = open.log_start;
+        let segment = Segment::create(&open.disk, &open.dir, base, open.now_ms)
+            .map_err(LogError::io("create a segment in", &open.dir))?;
+        self.segments.push(segment);
+        self.load_producers(base)?;
+        Ok(base)
+    }
+
+    /// Opens the segments that can be trusted, scans the others; the log end.
+    fn load(&mut self) -> Result<Offset, LogError> {
+        let bases: Vec<Offset> = self.found.segments.keys().copied().collect();
+        let mut trusted = 0;
+        while trusted < bases.len() && !self.epochs_from_batches {
+            let next = bases.get(trusted + 1).copied();
+            let flushed = next.is_some_and(|next| next <= self.open.recovery_point);
+            if !self.open.clean && !flushed {
+                break;
+            }
+            let Some(segment) = self.open_segment(bases[trusted], next)? else {
+                break;
+            };
+            self.segments.push(segment);
+            trusted += 1;
+        }
+        if !self.open.clean
+            && let Some(last) = self.segments.last()
+            && !last.indexes_in_order().map_err(LogError::io("read the indexes of", last.file.path()))?
+        {
+            self.segments.pop();
+            trusted -= 1;
+        }
+        if trusted == bases.len() {
+            return self.read_end();
+        }
+        self.scan(&bases[trusted..])
+    }
+
+    fn open_segment(&self, base: Offset, next: Option<Offset>) -> Result<Option<Segment>, LogError> {
+        let open = &self.open;
+        let path = segment_path(&open.dir, base, LOG);
+        Segment::open(&open.disk, &open.dir, base, &self.found.segments[&base], next, open.now_ms)
+            .map_err(LogError::io("open", &path))
+    }
+
+    /// After a clean stop: the end is where the last segment's batches end, and that must be the file's end.
+    fn read_end(&mut self) -> Result<Offset, LogError> {
+        let last = self.segments.last_mut().expect("there is a segment");
+        let path = last.file.path().to_owned();
+        let (end, position) = last.read_tail().map_err(LogError::io("read", &path))?;
+        if position != last.size {
+            return Err(LogError::Corrupt {
+                path,
+                position,
+                offset: end,
+                detail: "a bad batch below the flushed end".to_owned(),
+            });
+        }
+        if let Some(first) = last.first_timestamp
+            && (0..=self.open.now_ms).contains(&first)
+        {
+            last.since_ms = first;
+        }
+        self.load_producers(end)?;
+        Ok(end)
+    }
+
+    /// Scans the last segments, from the first that cannot be trusted; the log end.
+    fn scan(&mut self, bases: &[Offset]) -> Result<Offset, LogError> {
+        self.load_producers(bases[0])?;
+        let mut end = bases[0];
+        for (i, base) in bases.iter().enumerate() {
+            if *base != end {
+                let missing = segment_path(&self.open.dir, end, LOG);
+                return Err(LogError::Layout {
+                    path: missing,
+                    detail: format!("missing: the next segment begins at {base}"),
+                });
+            }
+            let (next, complete) = self.scan_segment(*base, &bases[i + 1..])?;
+            end = next;
+            if !complete {
+                break;
+            }
+        }
+        let open = &self.open;
+        if end < open.recovery_point {
+            return Err(LogError::Corrupt {
+                path: segment_path(&open.dir, self.segments[self.segments.len() - 1].base, LOG),
+                position: self.segments[self.segments.len() - 1].size,
+                offset: end,
+                detail: format!("it ends below the flushed end {}", open.recovery_point),
+            });
+        }
+        Ok(end)
+    }
+
+    /// Scans one segment; its end, and whether it was sound to its last byte.
+    fn scan_segment(&mut self, base: Offset, later: &[Offset]) -> Result<(Offset, bool), LogError> {
+        let open = &self.open;
+        let path = segment_path(&open.dir, base, LOG);
+        let io = || LogError::io("recover", &path);
+        let lengths = self.found.segments[&base];
+        let len = lengths.log.unwrap_or(0);
+        let mut segment =
+            Segment::to_be_scanned(&open.disk, &open.dir, base, &lengths, open.now_ms).map_err(io())?;
+        self.report.scanned_segments += 1;
+        let file = segment.file.get().map_err(io())?.clone();
+        let mut reader = BatchReader::new(&*file, 0, len);
+        let mut end = base;
+        let problem = loop {
+            let batch = match reader.next().map_err(io())? {
+                None => break None,
+                Some(Err(e)) => break Some(e.to_string()),
+                Some(Ok((_, batch))) => batch,
+            };
+            if let Err(e) = self.check_scanned(&batch, end) {
+                break Some(e);
+            }
+            end = batch.header.end_offset();
+            segment.add(&batch.header, self.open.config.index_interval_bytes).map_err(io())?;
+            if let Some(aborted) = self.producers.apply(&batch, self.open.now_ms) {
+                segment.txn_index.push(&aborted).map_err(io())?;
+            }
+        };
+        if let Some(problem) = problem {
+            self.judge(&segment, end, len, problem, later)?;
+            file.set_len(segment.size).map_err(io())?;
+            self.report.cut_bytes += len - segment.size;
+            for base in later {
+                remove_segment(&self.open, *base)?;
+            }
+        }
+        if !later.is_empty() {
+            segment.finish().map_err(io())?;
+        }
+        let complete = segment.size == len;
+        self.segments.push(segment);
+        if complete && !later.is_empty() {
+            self.write_snapshot(end)?;
+        }
+        Ok((end, complete))
+    }
+
+    fn check_scanned(&mut self, batch: &Batch, end: Offset) -> Result<(), String> {
+        let header = &batch.header;
+        batch.check_crc().map_err(|e| e.to_string())?;
+        if header.base_offset != end || header.last_offset_delta < 0 {
+            return Err(format!("a batch at offset {}", header.base_offset));
+        }
+        if self.epochs_from_batches {
+            if self.epochs.latest().is_some_and(|last| last.epoch > header.leader_epoch) {
+                return Err(format!("leader epoch {} goes back", header.leader_epoch));
+            }
+            self.epochs.assign(header.leader_epoch, header.base_offset);
+        } else if let Some(epoch) = self.epochs.epoch_at(header.base_offset)
+            && epoch != header.leader_epoch
+        {
+            return Err(format!("leader epoch {} where the chain says {epoch}", header.leader_epoch));
+        }
+        Ok(())
+    }
+
+    /// Tells a torn tail from corruption.
+    fn judge(
+        &self,
+        segment: &Segment,
+        end: Offset,
+        len: u64,
+        problem: String,
+        later: &[Offset],
+    ) -> Result<(), LogError> {
+        let open = &self.open;
+        let path = segment.file.path().to_owned();
+        let position = segment.size;
+        let corrupt = |why: String| {
+            let detail = format!("{problem}; {why}");
+            Err(LogError::Corrupt { path: path.clone(), position, offset: end, detail })
+        };
+        if end < open.recovery_point {
+            return corrupt(format!("it lies below the flushed end {}", open.recovery_point));
+        }
+        if end < open.high_watermark {
+            return corrupt(format!("it lies below the stored high watermark {}", open.high_watermark));
+        }
+        let latest = self.epochs.latest().map_or(LeaderEpoch(i32::MAX), |last| last.epoch);
+        let epochs = self.epochs.epoch_at(end).unwrap_or(LeaderEpoch::NONE)..=latest;
+        let find = |path: &PathBuf, from, len| {
+            let io = || LogError::io("recover", path);
+            let file = open.disk.open(path, OpenMode::Read).map_err(io())?;
+            find_valid_batch(&*file, from, len, end, epochs.clone()).map_err(io())
+        };
+        if let Some(position) = find(&path, position + 1, len)? {
+            return corrupt(format!("a valid batch follows at byte {position}"));
+        }
+        for base in later {
+            let path = segment_path(&open.dir, *base, LOG);
+            if find(&path, 0, self.found.segments[base].log.unwrap_or(0))?.is_some() {
+                return corrupt(format!("valid batches follow in {}", path.display()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The producers at `at`: from the last good snapshot at or below it, and the batches after that.
+    fn load_producers(&mut self, at: Offset) -> Result<(), LogError> {
+        let open = &self.open;
+        let first = self.segments.first().map_or(at, |segment| segment.base);
+        let mut from = first;
+        for snapshot in self.found.snapshots.iter().rev().copied() {
+            let path = segment_path(&open.dir, snapshot, SNAPSHOT);
+            if snapshot > at || snapshot < first {
+                open.disk.remove_file(&path).map_err(LogError::io("remove", &path))?;
+                continue;
+            }
+            if from > first {
+                continue;
+            }
+            let bytes = open.disk.read(&path).map_err(LogError::io("read", &path))?;
+            match producer_snapshot::decode(&bytes, open.now_ms) {
+                Ok(state) => {
+                    self.producers = state;
+                    from = snapshot;
+                    if snapshot == first {
+                        break;
+                    }
+                }
+                Err(e) => tracing::warn!(path = %path.display(), "{e}: replaying the log instead"),
+            }
+        }
+        self.report.producers_replayed_from = from;
+        let now_ms = open.now_ms;
+        for (i, segment) in self.segments.iter().enumerate() {
+            let end = self.segments.get(i + 1).map_or(at, |next| next.base);
+            if end > from {
+                replay(segment, from, &mut self.producers, now_ms)?;
+            }
+        }
+        if from > first && !self.producers.producers.is_empty() {
+            self.remember_before(from)?;
+        }
+        Ok(())
+    }
+
+    /// Fills in the batches before the last one of each producer, as far as they are near: a retry of a request that
+    /// was in flight at the stop must be recognised.
+    fn remember_before(&mut self, snapshot: Offset) -> Result<(), LogError> {
+        let Some(segment) = self.segments.iter().rev().find(|segment| segment.base < snapshot) else {
+            return Ok(());
+        };
+        remember_older(segment, snapshot, &mut self.producers)
+    }
+
+    fn write_snapshot(&self, at: Offset) -> Result<(), LogError> {
+        let path = segment_path(&self.open.dir, at, SNAPSHOT);
+        self.open
+            .disk
+            .write_atomically(&path, &producer_snapshot::encode(&self.producers))
+            .map_err(LogError::io("write the producer snapshot", &path))
+    }
+}
+
+/// Applies the batches of a segment from an offset on.
+pub(super) fn replay(
+    segment: &Segment,
+    from: Offset,
+    producers: &mut ProducerState,
+    now_ms: i64,
+) -> Result<(), LogError> {
+    let path = segment.file.path();
+    let io = || LogError::io("replay", path);
+    let file = segment.file.get().map_err(io())?;
+    let start = segment.index.position_before(from).map_err(io())?;
+    let mut reader = BatchReader::new(&**file, start, segment.size);
+    while let Some(next) = reader.next().map_err(io())? {
+        let (position, batch) = next.map_err(|e| LogError::Corrupt {
+            path: path.to_owned(),
+            position: start,
+            offset: from,
+            detail: e.to_string(),
+        })?;
+        if batch.header.base_offset < from {
+            continue;
+        }
+        batch.check_crc().map_err(|e| LogError::Corrupt {
+            path: path.to_owned(),
+            position,
+            offset: batch.header.base_offset,
+            detail: e.to_string(),
+        })?;
+        producers.apply(&batch, now_ms);
+    }
+    Ok(())
+}
+
+/// Gives the producers of a snapshot at `snapshot` back the batches it had no room for.
+pub(super) fn remember_older(
+    segment: &Segment,
+    snapshot: Offset,
+    producers: &mut ProducerState,
+) -> Result<(), LogError> {
+    let io = || LogError::io("read", segment.file.path());
+    let file = segment.file.get().map_err(io())?;
+    let end = segment.index.position_before(snapshot).map_err(io())?;
+    let near = segment.index.position_near(end.saturating_sub(REMEMBER_BYTES)).map_err(io())?;
+    let mut reader = BatchReader::new(&**file, near, segment.size);
+    while let Some(Ok((_, batch))) = reader.next().map_err(io())? {
+        if batch.header.base_offset >= snapshot {
+            break;
+        }
+        if batch.header.has_producer() {
+            producers.remember_older(&batch.header);
+        }
+    }
+    Ok(())
+}
+
+fn list(open: &OpenLog) -> Result<Found, LogError> {
+    let mut found = Found::default();
+    for entry in open.disk.read_dir(&open.dir).map_err(LogError::io("list", &open.dir))? {
+        let known = matches!(entry.name.as_str(), checkpoint::LEADER_EPOCHS | checkpoint::PARTITION_METADATA);
+        if known {
+            continue;
+        }
+        let unfinished = entry.name.ends_with(".tmp") || entry.name.ends_with(&format!(".{DELETED}"));
+        if unfinished && !entry.is_dir {
+            open.disk.remove_file(&entry.path).map_err(LogError::io("remove", &entry.path))?;
+            continue;
+        }
+        let foreign = || LogError::Layout {
+            path: entry.path.clone(),
+            detail: "is no file of a log; move it out of the folder".to_owned(),
+        };
+        let (base, extension) = parse_segment_name(&entry.name).ok_or_else(foreign)?;
+        if entry.is_dir {
+            return Err(foreign());
+        }
+        if extension == SNAPSHOT {
+            found.snapshots.push(base);
+            continue;
+        }
+        let lengths = found.segments.entry(base).or_default();
+        let place = match extension {
+            LOG => &mut lengths.log,
+            INDEX => &mut lengths.index,
+            TIME_INDEX => &mut lengths.time_index,
+            TXN_INDEX => &mut lengths.txn_index,
+            _ => return Err(foreign()),
+        };
+        *place = Some(entry.len);
+    }
+    // An index without its segment is left over from a deletion.
+    let orphans: Vec<Offset> =
+        found.segments.iter().filter(|(_, lengths)| lengths.log.is_none()).map(|(base, _)| *base).collect();
+    for base in orphans {
+        remove_segment(open, base)?;
+        found.segments.remove(&base);
+    }
+    Ok(found)
+}
+
+fn remove_segment(open: &OpenLog, base: Offset) -> Result<(), LogError> {
+    for extension in [LOG, INDEX, TIME_INDEX, TXN_INDEX] {
+        let path = segment_path(&open.dir, base, extension);
+        match open.disk.remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(LogError::io("remove", &path)(e));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_topic_id(open: &OpenLog, empty: bool) -> Result<(), LogError> {
+    let path = open.dir.join(checkpoint::PARTITION_METADATA);
+    if open.disk.exists(&path).map_err(LogError::io("look for", &path))? {
+        let text = open.disk.read(&path).map_err(LogError::io("read", &path))?;
+        let stored = checkpoint::decode_partition_metadata(&text)
+            .map_err(|e| LogError::Layout { path: path.clone(), detail: e.to_string() })?;
+        if stored != open.topic_id {
+            let detail = format!("is of topic id {stored}, not {}", open.topic_id);
+            return Err(LogError::Layout { path, detail });
+        }
+        return Ok(());
+    }
+    if !empty {
+        return Err(LogError::Layout { path, detail: "is missing beside the segments".to_owned() });
+    }
+    let text = checkpoint::encode_partition_metadata(open.topic_id);
+    open.disk.write_atomically(&path, &text).map_err(LogError::io("write", &path))
+}
+
+/// The chain, and whether it must be taken from the batches.
+fn read_epochs(open: &OpenLog, empty: bool) -> Result<(EpochCache, bool), LogError> {
+    let path = open.dir.join(checkpoint::LEADER_EPOCHS);
+    let problem = if open.disk.exists(&path).map_err(LogError::io("look for", &path))? {
+        let text = open.disk.read(&path).map_err(LogError::io("read", &path))?;
+        match checkpoint::decode_epochs(&text) {
+            Ok(entries) => return Ok((EpochCache::new(entries), false)),
+            Err(e) => e.to_string(),
+        }
+    } else if empty {
+        return Ok((EpochCache::default(), false));
+    } else {
+        "is missing beside the segments".to_owned()
+    };
+    if open.config.remote_storage_enable {
+        // The batches of the earlier epochs may be in the tier only.
+        return Err(LogError::Layout { path, detail: problem });
+    }
+    tracing::warn!(path = %path.display(), "{problem}: taking the leader epochs from the batches");
+    Ok((EpochCache::default(), true))
+}

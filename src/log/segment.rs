@@ -1,0 +1,218 @@
+//! One segment: a `.log` file of batches and its three indexes.
+
+use std::io;
+use std::path::Path;
+
+use super::files::{INDEX, LOG, LazyFile, TIME_INDEX, TXN_INDEX, segment_path};
+use super::index::OffsetIndex;
+use super::scan::BatchReader;
+use super::time_index::TimeIndex;
+use super::txn_index::TxnIndex;
+use crate::env::SharedDisk;
+use crate::types::Offset;
+use crate::wire::record_batch::{BatchHeader, NO_TIMESTAMP};
+
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) base: Offset,
+    pub(super) file: LazyFile,
+    /// Bytes of whole batches; the file may be longer after a failed write, never shorter.
+    pub(super) size: u64,
+    pub(super) index: OffsetIndex,
+    pub(super) time_index: TimeIndex,
+    pub(super) txn_index: TxnIndex,
+    /// Bytes of batches since the last index entry.
+    pub(super) since_index: u64,
+    pub(super) max_timestamp: i64,
+    /// Last offset of the batch with the largest timestamp.
+    pub(super) max_timestamp_at: Offset,
+    /// Largest timestamp of the first batch: `segment.ms` counts from it.
+    pub(super) first_timestamp: Option<i64>,
+    /// Wall time since when it has been written, as far as is known.
+    pub(super) since_ms: i64,
+    /// The index files have been written since they were last fsynced.
+    pub(super) indexes_unsynced: bool,
+}
+
+/// Lengths of the files beside a `.log` file; `None` where there is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lengths {
+    pub(super) log: Option<u64>,
+    pub(super) index: Option<u64>,
+    pub(super) time_index: Option<u64>,
+    pub(super) txn_index: Option<u64>,
+}
+
+impl Segment {
+    /// A new, empty segment.
+    pub(super) fn create(disk: &SharedDisk, dir: &Path, base: Offset, now_ms: i64) -> io::Result<Segment> {
+        let file = LazyFile::create(disk, segment_path(dir, base, LOG))?;
+        Segment::with_empty_indexes(disk, dir, base, file, 0, None, now_ms)
+    }
+
+    /// A segment that is there, to be scanned: its indexes are emptied.
+    pub(super) fn to_be_scanned(
+        disk: &SharedDisk,
+        dir: &Path,
+        base: Offset,
+        lengths: &Lengths,
+        now_ms: i64,
+    ) -> io::Result<Segment> {
+        let file = LazyFile::new(disk, segment_path(dir, base, LOG));
+        Segment::with_empty_indexes(disk, dir, base, file, 0, lengths.txn_index, now_ms)
+    }
+
+    fn with_empty_indexes(
+        disk: &SharedDisk,
+        dir: &Path,
+        base: Offset,
+        file: LazyFile,
+        size: u64,
+        txn_index: Option<u64>,
+        now_ms: i64,
+    ) -> io::Result<Segment> {
+        Ok(Segment {
+            base,
+            file,
+            size,
+            index: OffsetIndex::create(disk, segment_path(dir, base, INDEX), base)?,
+            time_index: TimeIndex::create(disk, segment_path(dir, base, TIME_INDEX), base)?,
+            txn_index: TxnIndex::create(disk, segment_path(dir, base, TXN_INDEX), txn_index)?,
+            since_index: 0,
+            max_timestamp: NO_TIMESTAMP,
+            max_timestamp_at: base,
+            first_timestamp: None,
+            since_ms: now_ms,
+            indexes_unsynced: true,
+        })
+    }
+
+    /// A segment that is there with its indexes; `None` when an index is missing or cannot be right.
+    pub(super) fn open(
+        disk: &SharedDisk,
+        dir: &Path,
+        base: Offset,
+        lengths: &Lengths,
+        end: Option<Offset>,
+        now_ms: i64,
+    ) -> io::Result<Option<Segment>> {
+        let (Some(size), Some(index), Some(time_index)) = (lengths.log, lengths.index, lengths.time_index)
+        else {
+            return Ok(None);
+        };
+        let path = |extension| segment_path(dir, base, extension);
+        let index = OffsetIndex::open(disk, path(INDEX), index, base, size, end)?;
+        let time_index = TimeIndex::open(disk, path(TIME_INDEX), time_index, base, end)?;
+        let txn_index = TxnIndex::open(disk, path(TXN_INDEX), lengths.txn_index)?;
+        let (Some(index), Some(time_index), Some(txn_index)) = (index, time_index, txn_index) else {
+            return Ok(None);
+        };
+        let last = time_index.last();
+        Ok(Some(Segment {
+            base,
+            file: LazyFile::new(disk, path(LOG)),
+            size,
+            index,
+            time_index,
+            txn_index,
+            since_index: 0,
+            max_timestamp: last.map_or(NO_TIMESTAMP, |last| last.timestamp),
+            max_timestamp_at: last.map_or(base, |last| last.offset),
+            first_timestamp: None,
+            since_ms: now_ms,
+            indexes_unsynced: false,
+        }))
+    }
+
+    /// Whether the indexes rise from the first entry to the last.
+    pub(super) fn indexes_in_order(&self) -> io::Result<bool> {
+        Ok(self.index.is_in_order()? && self.time_index.is_in_order()?)
+    }
+
+    /// Counts a batch that has been written at the end of the file.
+    pub(super) fn add(&mut self, header: &BatchHeader, index_interval_bytes: u64) -> io::Result<()> {
+        self.note(header);
+        let position = self.size;
+        if self.since_index > index_interval_bytes {
+            self.index.push(header.last_offset(), position)?;
+            self.time_index.push_if_later(self.max_timestamp, self.max_timestamp_at)?;
+            self.since_index = 0;
+            self.indexes_unsynced = true;
+        }
+        self.since_index += header.size() as u64;
+        self.size += header.size() as u64;
+        Ok(())
+    }
+
+    fn note(&mut self, header: &BatchHeader) {
+        if header.max_timestamp > self.max_timestamp {
+            self.max_timestamp = header.max_timestamp;
+            self.max_timestamp_at = header.last_offset();
+        }
+        if self.first_timestamp.is_none() {
+            self.first_timestamp = Some(header.max_timestamp);
+        }
+    }
+
+    /// Writes out what the indexes hold in memory, with the largest timestamp as the last time entry.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        self.time_index.push_if_later(self.max_timestamp, self.max_timestamp_at)?;
+        self.index.entries.spill()?;
+        self.time_index.entries.spill()?;
+        self.txn_index.spill()?;
+        self.indexes_unsynced = true;
+        Ok(())
+    }
+
+    /// Reads from the last index entry on what the indexes do not say: the end, the bytes since that entry, the
+    /// largest timestamp. Stops before a bad batch; the end offset and its position.
+    pub(super) fn read_tail(&mut self) -> io::Result<(Offset, u64)> {
+        let from = self.index.last().map_or(0, |entry| entry.position);
+        let mut end = self.base;
+        let file = self.file.get()?.clone();
+        if self.size > 0
+            && let Some(Ok((_, first))) = BatchReader::new(&*file, 0, self.size).next()?
+        {
+            self.first_timestamp = Some(first.header.max_timestamp);
+        }
+        self.since_index = 0;
+        let mut reader = BatchReader::new(&*file, from, self.size);
+        while let Some(Ok((_, batch))) = reader.next()? {
+            if batch.check_crc().is_err() || batch.header.base_offset < end {
+                return Ok((end, reader.position() - batch.bytes.len() as u64));
+            }
+            self.note(&batch.header);
+            self.since_index += batch.bytes.len() as u64;
+            end = batch.header.end_offset();
+        }
+        Ok((end, reader.position()))
+    }
+
+    /// Where the batch begins that holds `offset`, or the next one after it; the size if there is none.
+    pub(super) fn position_of(&self, offset: Offset) -> io::Result<u64> {
+        let file = self.file.get()?;
+        let mut reader = BatchReader::new(&**file, self.index.position_before(offset)?, self.size);
+        while let Some(Ok((position, batch))) = reader.next()? {
+            if batch.header.last_offset() >= offset {
+                return Ok(position);
+            }
+        }
+        Ok(reader.position())
+    }
+
+    /// Cuts to the last batch that ends at or below `end`; the new end.
+    pub(super) fn truncate_to(&mut self, end: Offset) -> io::Result<Offset> {
+        let position = self.position_of(end)?;
+        self.file.get()?.set_len(position)?;
+        self.size = position;
+        self.index.truncate_at(position)?;
+        self.time_index.truncate_to(end)?;
+        self.txn_index.truncate_to(end)?;
+        self.indexes_unsynced = true;
+        let last = self.time_index.last();
+        self.max_timestamp = last.map_or(NO_TIMESTAMP, |last| last.timestamp);
+        self.max_timestamp_at = last.map_or(self.base, |last| last.offset);
+        self.first_timestamp = None;
+        Ok(self.read_tail()?.0)
+    }
+}

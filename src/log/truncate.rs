@@ -1,0 +1,319 @@
+//! Everything that takes bytes away: truncation by leader epoch, resets, the log start, deletion of segments; and the
+//! chain of leader epochs, which changes with them.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use super::epoch_cache::{EpochCache, EpochEntry};
+use super::error::LogError;
+use super::files::{DELETED, INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX, parse_segment_name, segment_path};
+use super::producer_state::ProducerState;
+use super::recovery::{remember_older, replay};
+use super::segment::Segment;
+use super::{Health, Log, checkpoint, producer_snapshot};
+use crate::env::SharedDisk;
+use crate::types::{LeaderEpoch, Offset};
+
+/// Files that are out of the log and still take space; run it without the lock. What is not run is deleted at the next
+/// open.
+#[must_use]
+#[derive(Debug)]
+pub struct Removal {
+    disk: SharedDisk,
+    paths: Vec<PathBuf>,
+}
+
+impl Removal {
+    /// Deletes the files.
+    ///
+    /// # Errors
+    /// `Io` of the first file that could not be deleted.
+    pub fn run(self) -> Result<(), LogError> {
+        self.paths
+            .iter()
+            .try_for_each(|path| self.disk.remove_file(path).map_err(LogError::io("remove", path)))
+    }
+
+    /// Whether there is nothing to delete.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+}
+
+impl Log {
+    /// A leader's new epoch begins at the log end; it is durable when this returns. The same epoch again changes nothing.
+    ///
+    /// # Errors
+    /// `EpochWentBack`, why the log is not writable, or `Io`.
+    pub fn begin_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), LogError> {
+        let latest = self.last_epoch();
+        if epoch == latest {
+            return self.check_health();
+        }
+        if epoch < latest {
+            return Err(LogError::EpochWentBack { latest, got: epoch });
+        }
+        self.resume_under(epoch)?;
+        self.assign_epoch(epoch, self.log_end())
+    }
+
+    /// Ends the state after a failed write by cutting what was written in part. Call it when a new leader epoch is
+    /// known, as leader (`begin_epoch` does) or as follower.
+    ///
+    /// # Errors
+    /// `WriteFailed` under the same epoch still; `Broken` for ever.
+    pub fn resume_under(&mut self, epoch: LeaderEpoch) -> Result<(), LogError> {
+        if let Health::WriteFailed(failed) = self.health
+            && epoch > failed
+        {
+            self.cut(self.log_end())?;
+            self.health = Health::Writable;
+        }
+        self.check_health()
+    }
+
+    pub(super) fn assign_epoch(&mut self, epoch: LeaderEpoch, start: Offset) -> Result<(), LogError> {
+        if self.epochs.latest().is_some_and(|last| last.epoch == epoch) {
+            return Ok(());
+        }
+        let before = self.epochs.clone();
+        if self.epochs.assign(epoch, start) {
+            self.store_epochs().inspect_err(|_| self.epochs = before)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn store_epochs(&self) -> Result<(), LogError> {
+        let path = self.dir.join(checkpoint::LEADER_EPOCHS);
+        let text = checkpoint::encode_epochs(self.epochs.entries());
+        self.disk.write_atomically(&path, &text).map_err(LogError::io("write", &path))
+    }
+
+    /// Cuts to the last batch that ends at or below `end`; the new log end.
+    ///
+    /// # Errors
+    /// `OutOfRange` below the local start, `Io`, or why the log is not writable.
+    pub fn truncate_to(&mut self, end: Offset) -> Result<Offset, LogError> {
+        self.check_health()?;
+        if end >= self.log_end() {
+            return Ok(self.log_end());
+        }
+        if end < self.local_start() {
+            let (start, log_end) = (self.local_start(), self.log_end());
+            return Err(LogError::OutOfRange { offset: end, start, end: log_end });
+        }
+        let epoch = self.last_epoch();
+        self.cut(end).inspect_err(|_| self.health = Health::WriteFailed(epoch))
+    }
+
+    /// The checkpoints go down first: they must never claim what the log no longer has.
+    fn cut(&mut self, end: Offset) -> Result<Offset, LogError> {
+        self.cuts += 1;
+        if end < self.log_end() {
+            self.lower_checkpoints(end)?;
+        }
+        let keep = self.segment_of(end);
+        // The last one first, so that a crash in between leaves no gap.
+        while self.segments.len() > keep + 1 {
+            let paths = self.take_out(self.segments.len() - 1)?;
+            self.removal(paths).run()?;
+            self.segments.pop();
+        }
+        self.folder_unsynced = true;
+        let segment = self.active_mut();
+        let path = segment.file.path().to_owned();
+        let new_end = segment.truncate_to(end).map_err(LogError::io("truncate", &path))?;
+        self.set_end(new_end);
+        self.set_flushed(self.flushed_end().min(new_end));
+        self.log_start = self.log_start.min(new_end);
+        if self.epochs.truncate_to(new_end) {
+            self.store_epochs()?;
+        }
+        self.reload_producers(new_end)?;
+        Ok(new_end)
+    }
+
+    fn lower_checkpoints(&self, end: Offset) -> Result<(), LogError> {
+        match &self.checkpoints {
+            Some(checkpoints) => checkpoints.lower(&self.partition, &self.positions, end),
+            None => Ok(()),
+        }
+    }
+
+    /// The producers at the log end: from the last snapshot at or below it, and the batches after that.
+    fn reload_producers(&mut self, end: Offset) -> Result<(), LogError> {
+        let now_ms = self.active().since_ms;
+        let first = self.segments[0].base;
+        let mut state = ProducerState::default();
+        let mut from = first;
+        for snapshot in self.snapshots()?.into_iter().rev() {
+            let path = segment_path(&self.dir, snapshot, SNAPSHOT);
+            if snapshot > end {
+                self.disk.remove_file(&path).map_err(LogError::io("remove", &path))?;
+            } else if let Ok(found) = producer_snapshot::decode(
+                &self.disk.read(&path).map_err(LogError::io("read", &path))?,
+                now_ms,
+            ) {
+                state = found;
+                from = snapshot.max(first);
+                break;
+            }
+        }
+        for (i, segment) in self.segments.iter().enumerate() {
+            if self.segment_end(i) > from {
+                replay(segment, from, &mut state, now_ms)?;
+            }
+        }
+        if let Some(segment) = self.segments.iter().rev().find(|segment| segment.base < from) {
+            remember_older(segment, from, &mut state)?;
+        }
+        self.producers = state;
+        Ok(())
+    }
+
+    fn snapshots(&self) -> Result<Vec<Offset>, LogError> {
+        let entries = self.disk.read_dir(&self.dir).map_err(LogError::io("list", &self.dir))?;
+        Ok(entries
+            .iter()
+            .filter_map(|entry| parse_segment_name(&entry.name))
+            .filter_map(|(at, extension)| (extension == SNAPSHOT).then_some(at))
+            .collect())
+    }
+
+    /// Drops everything and starts at `start`, with this chain of epochs.
+    ///
+    /// # Errors
+    /// `Io`; the log is not writable then.
+    pub fn reset_to(&mut self, start: Offset, epochs: Vec<EpochEntry>) -> Result<(), LogError> {
+        self.check_health()?;
+        self.start_over(start, epochs, None)?;
+        self.log_start = start;
+        Ok(())
+    }
+
+    /// Drops everything local and goes on at the end of the tier, with the tier's chain of epochs and producers. The log
+    /// start stays.
+    ///
+    /// # Errors
+    /// `Layout` if the snapshot cannot be read: nothing has changed then. `Io`: the log is not writable then.
+    pub fn install_tier_state(
+        &mut self,
+        end: Offset,
+        epochs: Vec<EpochEntry>,
+        producer_snapshot: Bytes,
+    ) -> Result<(), LogError> {
+        self.check_health()?;
+        self.start_over(end, epochs, Some(producer_snapshot))
+    }
+
+    /// A crash in between leaves a log that is empty, or shorter: its owner does the same again.
+    fn start_over(
+        &mut self,
+        start: Offset,
+        epochs: Vec<EpochEntry>,
+        snapshot: Option<Bytes>,
+    ) -> Result<(), LogError> {
+        let now_ms = self.active().since_ms;
+        let producers = match &snapshot {
+            None => ProducerState::default(),
+            Some(bytes) => producer_snapshot::decode(bytes, now_ms).map_err(|e| LogError::Layout {
+                path: segment_path(&self.dir, start, SNAPSHOT),
+                detail: format!("cannot be installed: {e}"),
+            })?,
+        };
+        self.cuts += 1;
+        // If it stops half-way, only opening the log again tells what is left.
+        self.health = Health::Broken;
+        self.lower_checkpoints(start.min(self.segments[0].base))?;
+        for i in (0..self.segments.len()).rev() {
+            let paths = self.take_out(i)?;
+            self.removal(paths).run()?;
+        }
+        for at in self.snapshots()? {
+            let path = segment_path(&self.dir, at, SNAPSHOT);
+            self.disk.remove_file(&path).map_err(LogError::io("remove", &path))?;
+        }
+        self.epochs = EpochCache::new(epochs);
+        self.epochs.truncate_to(start);
+        self.store_epochs()?;
+        self.producers = producers;
+        if snapshot.is_some() {
+            self.write_snapshot(start)?;
+        }
+        let segment = Segment::create(&self.disk, &self.dir, start, now_ms)
+            .map_err(LogError::io("create a segment in", &self.dir))?;
+        self.segments = vec![segment];
+        self.set_end(start);
+        self.set_flushed(start);
+        self.folder_unsynced = true;
+        self.health = Health::Writable;
+        Ok(())
+    }
+
+    /// Raises the log start; segments wholly below it go. Store the new start (`LogDirs::write_checkpoints`) before
+    /// anybody is told.
+    ///
+    /// # Errors
+    /// `OutOfRange` above the log end, `Io`, or why the log is not writable.
+    pub fn advance_log_start(&mut self, to: Offset, now_ms: i64) -> Result<Removal, LogError> {
+        if to > self.log_end() {
+            let (start, end) = (self.log_start, self.log_end());
+            return Err(LogError::OutOfRange { offset: to, start, end });
+        }
+        if to <= self.log_start {
+            return Ok(self.removal(Vec::new()));
+        }
+        if to == self.log_end() {
+            self.roll(now_ms)?;
+        }
+        self.log_start = to;
+        let removal = self.delete_segments_below(to)?;
+        if self.epochs.advance_start(to) {
+            self.store_epochs()?;
+        }
+        Ok(removal)
+    }
+
+    /// Local retention of a tiered topic: closed segments that end at or below `end` go. The log start stays.
+    ///
+    /// # Errors
+    /// `Io`, or why the log is not writable.
+    pub fn delete_segments_below(&mut self, end: Offset) -> Result<Removal, LogError> {
+        self.check_health()?;
+        let count = (0..self.segments.len() - 1).take_while(|i| self.segment_end(*i) <= end).count();
+        let mut paths = Vec::new();
+        // The oldest first, so that a crash in between leaves no gap.
+        for _ in 0..count {
+            paths.extend(self.take_out(0)?);
+            let base = self.segments.remove(0).base;
+            let snapshot = segment_path(&self.dir, base, SNAPSHOT);
+            if self.disk.exists(&snapshot).map_err(LogError::io("look for", &snapshot))? {
+                self.disk.remove_file(&snapshot).map_err(LogError::io("remove", &snapshot))?;
+            }
+            self.folder_unsynced = true;
+        }
+        Ok(self.removal(paths))
+    }
+
+    /// Renames the files of a segment, the `.log` first: from then on it is not part of the log.
+    fn take_out(&self, i: usize) -> Result<Vec<PathBuf>, LogError> {
+        let base = self.segments[i].base;
+        let mut paths = Vec::new();
+        for extension in [LOG, INDEX, TIME_INDEX, TXN_INDEX] {
+            let from = segment_path(&self.dir, base, extension);
+            let to = segment_path(&self.dir, base, &format!("{extension}.{DELETED}"));
+            match self.disk.rename(&from, &to) {
+                Ok(()) => paths.push(to),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound && extension != LOG => {}
+                Err(e) => return Err(LogError::io("rename", &from)(e)),
+            }
+        }
+        Ok(paths)
+    }
+
+    fn removal(&self, paths: Vec<PathBuf>) -> Removal {
+        Removal { disk: self.disk.clone(), paths }
+    }
+}
