@@ -200,6 +200,13 @@ fn not_found(path: &Path) -> io::Error {
 }
 
 impl Disk for SimDisk {
+    fn write_secret(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let file = self.open(path, OpenMode::CreateNew)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync()?;
+        path.parent().map_or(Ok(()), |folder| self.sync_dir(folder))
+    }
+
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state.lock();
         state.check(DiskCall::Open, path)?;
