@@ -10,6 +10,8 @@
 //! - every request is answered exactly once, at the latest when a phase times out.
 
 mod admin;
+#[cfg(test)]
+mod bench;
 mod join;
 mod member;
 mod offsets;
