@@ -12,6 +12,8 @@ mod log;
 pub mod record;
 pub mod records;
 mod runtime;
+#[cfg(test)]
+mod runtime_tests;
 mod shard_task;
 
 pub use config::{GroupConfig, InvalidGroupConfig};

@@ -276,7 +276,6 @@ fn run(events: Vec<Event>) {
     for event in events {
         world.step(event);
     }
-    eprintln!(world.members.len(), world.parts.len(), world.committed, world.bench.log.len());
     // Nobody is stuck: by the end of every timeout there is an answer, and the silent are out.
     world.bench.pass_ms(400_000);
     world.collect();
