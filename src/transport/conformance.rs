@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use super::certs::{Authority, Issued};
 use super::memory::{MemoryNetwork, MemoryTransport};
 use super::quic::{QuicConfig, QuicTransport};
+use super::relay::Relay;
 use super::rpc::{self, RpcClient, RpcError};
 use super::tcp::{TcpConfig, TcpTransport};
 use super::{Incoming, Peer, PeerTls, Stream, StreamKind, Transport, TransportError};
@@ -24,6 +25,12 @@ trait World: Send + Sync {
     fn broker(&self, id: BrokerId, authority: Signer) -> Arc<dyn Transport>;
     /// Where to find it.
     fn address(&self, transport: &dyn Transport) -> String;
+    /// A way to broker 2 from broker 1, and what makes it fall silent both ways.
+    fn relayed(&self, transport: &dyn Transport) -> (String, Box<dyn Fn() + Send + Sync>);
+}
+
+fn local(transport: &dyn Transport) -> std::net::SocketAddr {
+    format!("127.0.0.1:{}", transport.local_port()).parse().unwrap()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,7 +79,12 @@ impl World for QuicWorld {
     }
 
     fn address(&self, transport: &dyn Transport) -> String {
-        format!("127.0.0.1:{}", transport.local_port())
+        local(transport).to_string()
+    }
+
+    fn relayed(&self, transport: &dyn Transport) -> (String, Box<dyn Fn() + Send + Sync>) {
+        let relay = Relay::udp(local(transport));
+        (relay.address.clone(), Box::new(move || relay.fall_silent()))
     }
 }
 
@@ -89,6 +101,11 @@ impl World for MemoryWorld {
     fn address(&self, transport: &dyn Transport) -> String {
         format!("memory:{}", transport.local_port())
     }
+
+    fn relayed(&self, transport: &dyn Transport) -> (String, Box<dyn Fn() + Send + Sync>) {
+        let network = self.0.clone();
+        (self.address(transport), Box::new(move || network.cut(BrokerId(1), BrokerId(2))))
+    }
 }
 
 struct TcpWorld(Certs);
@@ -100,7 +117,12 @@ impl World for TcpWorld {
     }
 
     fn address(&self, transport: &dyn Transport) -> String {
-        format!("127.0.0.1:{}", transport.local_port())
+        local(transport).to_string()
+    }
+
+    fn relayed(&self, transport: &dyn Transport) -> (String, Box<dyn Fn() + Send + Sync>) {
+        let relay = Relay::tcp(local(transport));
+        (relay.address.clone(), Box::new(move || relay.fall_silent()))
     }
 }
 
@@ -145,6 +167,7 @@ conformance!(
     a_foreign_authority_is_refused,
     nobody_listening_is_an_error_in_time,
     a_closed_peer_is_noticed_by_both_halves,
+    a_silent_peer_is_noticed_by_both_sides,
     a_peer_that_comes_back_is_reached_again,
     many_streams_share_what_is_there,
     a_call_is_answered_whatever_the_order,
@@ -326,6 +349,26 @@ async fn a_closed_peer_is_noticed_by_both_halves(world: &dyn World) {
     within(NOTICED, writing).await;
     assert!(within(NOTICED, two.accept()).await.is_none());
     drop(there);
+}
+
+async fn a_silent_peer_is_noticed_by_both_sides(world: &dyn World) {
+    let one = world.broker(BrokerId(1), Signer::Cluster);
+    let two = world.broker(BrokerId(2), Signer::Cluster);
+    let (address, fall_silent) = world.relayed(two.as_ref());
+    let to = Peer { id: BrokerId(2), address };
+    let mut here = one.open(to, StreamKind::Replication, 0).await.unwrap();
+    here.send.send(&[frame(0, 10)]).await.unwrap();
+    let mut there = two.accept().await.unwrap().stream;
+    assert_eq!(there.recv.recv().await.unwrap().unwrap(), frame(0, 10));
+    // Well above the idle time-out: signs of life keep it.
+    Env::real().clock.sleep(Duration::from_millis(2500)).await;
+    here.send.send(&[frame(1, 10)]).await.unwrap();
+    assert_eq!(there.recv.recv().await.unwrap().unwrap(), frame(1, 10));
+    fall_silent();
+    let (near, far) = tokio::join!(here.recv.recv(), there.recv.recv());
+    assert!(near.is_err() && far.is_err());
+    let writing = async { while here.send.send(&[frame(0, 100_000)]).await.is_ok() {} };
+    within(NOTICED, writing).await;
 }
 
 async fn a_peer_that_comes_back_is_reached_again(world: &dyn World) {

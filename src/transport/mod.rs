@@ -11,6 +11,8 @@ mod frame;
 mod identity;
 pub mod memory;
 pub mod quic;
+#[cfg(test)]
+mod relay;
 pub mod rpc;
 pub mod tcp;
 

@@ -41,8 +41,6 @@ const ALPN: &[u8] = b"esker-peer/1";
 const HELLO: u8 = 1;
 /// The largest payload of which ten fit in one 64 KB datagram train.
 const MAX_UDP_PAYLOAD: u16 = 6550;
-/// Handshakes in progress above which an address must prove itself by a Retry first.
-const RETRY_ABOVE: usize = 32;
 /// Handshakes in progress above which further ones are dropped unanswered.
 const IGNORE_ABOVE: usize = 256;
 const IN_ORDER: VarInt = VarInt::from_u32(0);
@@ -75,6 +73,8 @@ pub struct QuicConfig {
     pub socket_buffer_bytes: usize,
     /// Streams that a peer may have open at once on one connection.
     pub max_streams: u32,
+    /// Handshakes in progress from which on an address must prove itself by a Retry first.
+    pub retry_from: usize,
 }
 
 impl QuicConfig {
@@ -94,6 +94,7 @@ impl QuicConfig {
             send_window_bytes: 4 << 20,
             socket_buffer_bytes: 4 << 20,
             max_streams: 16_384,
+            retry_from: 32,
         }
     }
 
@@ -232,6 +233,7 @@ impl QuicTransport {
         let acceptor = Acceptor {
             env: env.clone(),
             connect_timeout: config.connect_timeout,
+            retry_from: config.retry_from,
             max_frame_bytes: config.max_frame_bytes,
             handshakes: Arc::new(AtomicUsize::new(0)),
             incoming: sender,
@@ -389,6 +391,7 @@ impl Slot {
 struct Acceptor {
     env: Env,
     connect_timeout: Duration,
+    retry_from: usize,
     max_frame_bytes: usize,
     handshakes: Arc<AtomicUsize>,
     incoming: mpsc::Sender<Incoming>,
@@ -400,7 +403,7 @@ impl Acceptor {
             let in_progress = self.handshakes.load(Ordering::Relaxed);
             if in_progress >= IGNORE_ABOVE {
                 attempt.ignore();
-            } else if in_progress >= RETRY_ABOVE && attempt.may_retry() {
+            } else if in_progress >= self.retry_from && attempt.may_retry() {
                 // The address may be forged: it must answer before a handshake is paid for.
                 let _ = attempt.retry();
             } else {
@@ -597,3 +600,7 @@ fn certificate_refused(error: &ConnectionError) -> Option<String> {
     };
     ((0x100..0x200).contains(&code) && code != 0x100 + 120).then(|| error.to_string())
 }
+
+#[cfg(test)]
+#[path = "quic_tests.rs"]
+mod tests;
