@@ -78,13 +78,14 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
                 Some(MechanismName::Sha512) => vec![ScramMechanism::Sha512],
                 None => vec![ScramMechanism::Sha256, ScramMechanism::Sha512],
             };
+            // In one request: the bootstrap user has lost its right as soon as one credential is there.
+            let upsertions = mechanisms
+                .into_iter()
+                .map(|mechanism| upsertion(&env, &name, &password, mechanism, iterations))
+                .collect::<Result<_>>()?;
             let mut client = Client::new(&env, &cluster)?;
-            for mechanism in mechanisms {
-                let upsertion = upsertion(&env, &name, &password, mechanism, iterations)?;
-                let request =
-                    AlterUserScramCredentialsRequest { deletions: Vec::new(), upsertions: vec![upsertion] };
-                alter(&mut client, &request).await?;
-            }
+            alter(&mut client, &AlterUserScramCredentialsRequest { deletions: Vec::new(), upsertions })
+                .await?;
             println!("added {name}");
         }
         Command::Delete { name, cluster } => {
@@ -117,8 +118,12 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
 
 async fn alter(client: &mut Client, request: &AlterUserScramCredentialsRequest) -> Result<()> {
     let response = client.ask_any(request).await?;
-    let result = response.results.first().context("the broker left the user out")?;
-    check(result.error_code, result.error_message.as_ref()).with_context(|| format!("user {}", result.user))
+    ensure!(!response.results.is_empty(), "the broker left the user out");
+    for result in &response.results {
+        check(result.error_code, result.error_message.as_ref())
+            .with_context(|| format!("user {}", result.user))?;
+    }
+    Ok(())
 }
 
 fn upsertion(
