@@ -2,6 +2,7 @@
 
 mod certs;
 mod client;
+mod demo;
 mod dev;
 mod topic;
 mod user;
@@ -26,6 +27,8 @@ struct Arguments {
 enum Command {
     /// Runs a cluster of real broker processes on this machine, with nothing to set up.
     Dev(dev::Arguments),
+    /// Shows the product in a minute: real records through both tiers and back.
+    Demo(demo::Arguments),
     /// Makes the certificates of a cluster: its authority, its nodes, its clients.
     Certs(certs::Arguments),
     /// Creates, lists, describes and deletes topics.
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
 async fn run(env: Env, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Dev(arguments) => dev::run(env, arguments).await,
+        Command::Demo(arguments) => demo::run(env, arguments).await,
         Command::Certs(arguments) => certs::run(&env, &arguments),
         Command::Topic(arguments) => topic::run(env, arguments).await,
         Command::User(arguments) => user::run(env, arguments).await,

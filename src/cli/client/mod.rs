@@ -4,6 +4,7 @@
 //! One request at a time per connection; retries are the caller's.
 
 mod connection;
+pub mod records;
 mod security;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,8 @@
 //! The broker processes of a development cluster: started, watched, and ended by their ids.
 //!
 //! A broker says `ready` on its standard output when it serves; its log goes to `broker.log`. Its standard input is a
-//! pipe of ours: when this process dies in whatever way, the pipe closes and the broker stops.
+//! pipe of ours: when this process dies in whatever way, the pipe closes and the broker stops. A line `requests` on it is
+//! answered by the counters of the broker's cold store, as JSON.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{mpsc, watch};
 
@@ -23,16 +25,65 @@ use crate::types::BrokerId;
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a broker may take to stop before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a broker may take to tell its counters.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 /// What a broker prints once it serves.
 pub const READY: &str = "ready";
+/// What a broker is asked for its counters, and the word before its answer.
+pub const REQUESTS: &str = "requests";
+
+/// What brokers have asked of the cold store since they started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreRequests {
+    /// Objects or parts written.
+    pub puts: u64,
+    /// Whole or ranged reads.
+    pub gets: u64,
+    /// Length requests.
+    pub heads: u64,
+    /// Listings.
+    pub lists: u64,
+    /// Removals.
+    pub deletes: u64,
+    /// Bytes sent to the store.
+    pub bytes_sent: u64,
+    /// Bytes received from it.
+    pub bytes_received: u64,
+}
+
+impl StoreRequests {
+    fn plus(self, other: StoreRequests) -> StoreRequests {
+        self.combine(other, |a, b| a + b)
+    }
+
+    /// What was added since an earlier moment.
+    #[must_use]
+    pub fn since(self, earlier: StoreRequests) -> StoreRequests {
+        self.combine(earlier, u64::saturating_sub)
+    }
+
+    fn combine(self, other: StoreRequests, with: impl Fn(u64, u64) -> u64) -> StoreRequests {
+        StoreRequests {
+            puts: with(self.puts, other.puts),
+            gets: with(self.gets, other.gets),
+            heads: with(self.heads, other.heads),
+            lists: with(self.lists, other.lists),
+            deletes: with(self.deletes, other.deletes),
+            bytes_sent: with(self.bytes_sent, other.bytes_sent),
+            bytes_received: with(self.bytes_received, other.bytes_received),
+        }
+    }
+}
 
 /// A running broker.
 struct Running {
     pid: Pid,
     exited: watch::Receiver<Option<ExitStatus>>,
     ready: watch::Receiver<bool>,
+    /// What it answers to `requests`.
+    answers: mpsc::Receiver<StoreRequests>,
     /// Open as long as we live.
-    _stdin: ChildStdin,
+    stdin: ChildStdin,
 }
 
 /// The processes of a cluster.
@@ -117,6 +168,30 @@ impl Cluster {
         }
     }
 
+    /// The folders in which the brokers keep partitions, in the order of their ids.
+    pub fn log_folders(&self) -> impl Iterator<Item = PathBuf> {
+        self.layout.nodes.iter().map(|node| node.folder.join("data"))
+    }
+
+    /// What all running brokers together have asked of the cold store since they started.
+    ///
+    /// # Errors
+    /// When a broker does not answer.
+    pub async fn store_requests(&mut self) -> Result<StoreRequests> {
+        let clock = self.env.clock.clone();
+        let mut sum = StoreRequests::default();
+        for (id, running) in &mut self.running {
+            let ask = async {
+                running.stdin.write_all(format!("{REQUESTS}\n").as_bytes()).await?;
+                running.answers.recv().await.context("its output has ended")
+            };
+            let answer = timeout(clock.as_ref(), ANSWER_PATIENCE, ask).await.map_err(anyhow::Error::from);
+            let counts = answer.and_then(|outcome| outcome);
+            sum = sum.plus(counts.with_context(|| format!("broker {id} does not tell its counters"))?);
+        }
+        Ok(sum)
+    }
+
     /// SIGTERM to all, SIGKILL to those that do not stop.
     pub async fn stop(&mut self) {
         for running in self.running.values() {
@@ -153,10 +228,11 @@ impl Cluster {
         let log = self.env.disk.open(&log_file(node), OpenMode::ReadWrite)?;
         tokio::spawn(keep_log(stderr, log));
         let (ready_sender, ready) = watch::channel(false);
-        tokio::spawn(watch_output(stdout, ready_sender));
+        let (answer_sender, answers) = mpsc::channel(1);
+        tokio::spawn(watch_output(stdout, ready_sender, answer_sender));
         let (exit_sender, exited) = watch::channel(None);
         tokio::spawn(watch_process(child, node.id, exit_sender, self.exits.0.clone()));
-        self.running.insert(node.id, Running { pid, exited, ready, _stdin: stdin });
+        self.running.insert(node.id, Running { pid, exited, ready, answers, stdin });
         Ok(format!("broker {} pid {} kafka {}", node.id, pid.as_raw_nonzero(), node.kafka))
     }
 
@@ -210,11 +286,20 @@ async fn keep_log(mut from: impl AsyncRead + Unpin, to: Arc<dyn DiskFile>) {
     }
 }
 
-async fn watch_output(from: impl AsyncRead + Unpin, ready: watch::Sender<bool>) {
+async fn watch_output(
+    from: impl AsyncRead + Unpin,
+    ready: watch::Sender<bool>,
+    answers: mpsc::Sender<StoreRequests>,
+) {
     let mut lines = BufReader::new(from).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         if line == READY {
             ready.send_replace(true);
+        } else if let Some(counts) =
+            line.strip_prefix(REQUESTS).and_then(|json| serde_json::from_str(json).ok())
+        {
+            // An answer that nobody waits for any more is dropped.
+            let _ = answers.try_send(counts);
         }
     }
 }
