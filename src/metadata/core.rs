@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::command::{Command, CommandReply};
 use super::config::MetadataConfig;
-use super::control::{Answer, ControlHandler, Request, hinted};
+use super::control::{Answer, ControlError, ControlHandler, Request, hinted};
 use super::handle::SubmitError;
 use super::image::Image;
 use super::lease::Lease;
@@ -146,7 +146,7 @@ impl Core {
             return Err(NotYet::because(format!("this node's part in the quorum has ended: {fatal}")));
         }
         let Some(leader) = hint.or_else(|| self.leader()) else { return Err(NotYet::default()) };
-        match self.ask(leader, Request::Submit(submission.clone()), TRY).await {
+        match self.ask_leader(leader, Request::Submit(submission.clone()), TRY).await {
             Ok(Answer::Outcome(outcome)) => Ok(outcome),
             Ok(Answer::NotLeader(next)) => {
                 let next = hinted(next).filter(|next| *next != leader);
@@ -155,6 +155,25 @@ impl Core {
             Ok(Answer::Failed(why)) => Err(NotYet::because(why)),
             Ok(other) => Err(NotYet::because(format!("broker {leader} answered {other:?}"))),
             Err(error) => Err(NotYet::because(error.to_string())),
+        }
+    }
+
+    /// Asks the Raft leader; gives up at once when this node learns that another one leads.
+    pub async fn ask_leader(
+        self: &Arc<Self>,
+        leader: BrokerId,
+        request: Request,
+        limit: Duration,
+    ) -> Result<Answer, ControlError> {
+        let was = self.leader();
+        let mut metrics = self.raft.metrics();
+        let changed = metrics.wait_for(|m| {
+            let now = m.current_leader.and_then(broker);
+            now.is_some() && now != was && now != Some(leader)
+        });
+        tokio::select! {
+            answer = self.ask(leader, request, limit) => answer,
+            _ = changed => Err(ControlError { peer: leader, reason: "it leads no more".to_owned() }),
         }
     }
 

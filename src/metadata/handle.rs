@@ -103,7 +103,7 @@ impl Metadata {
             images: images.clone(),
         };
         let failed = |e: &dyn std::fmt::Display| MetadataError::Raft(e.to_string());
-        let settings = raft_settings(&config).map_err(|e| MetadataError::Config(e.to_string()))?;
+        let settings = raft_settings(&config)?;
         let raft = Raft::new(id, Arc::new(settings), network.clone(), store.clone(), machine)
             .await
             .map_err(|e| failed(&e))?;
@@ -249,6 +249,11 @@ impl Metadata {
         self.core.ask_handler(broker, request, limit).await
     }
 
+    #[cfg(test)]
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
     /// Leaves the quorum in order and ends all tasks. The lease ends at once.
     pub async fn shutdown(&self) {
         self.core.stop.send_replace(true);
@@ -256,13 +261,13 @@ impl Metadata {
         if let Err(error) = self.core.raft.shutdown().await {
             tracing::warn!(%error, "the metadata node ended with an error");
         }
-        if let Err(error) = self.core.store.flush().await {
-            tracing::warn!(%error, "the metadata store could not be flushed");
+        if let Err(error) = self.core.store.close().await {
+            tracing::warn!(%error, "the metadata store could not be closed");
         }
     }
 }
 
-fn raft_settings(config: &MetadataConfig) -> Result<openraft::Config, openraft::ConfigError> {
+fn raft_settings(config: &MetadataConfig) -> Result<openraft::Config, MetadataError> {
     let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
     openraft::Config {
         cluster_name: "esker".to_owned(),
@@ -279,4 +284,5 @@ fn raft_settings(config: &MetadataConfig) -> Result<openraft::Config, openraft::
         ..openraft::Config::default()
     }
     .validate()
+    .map_err(|e| MetadataError::Config(e.to_string()))
 }

@@ -138,7 +138,7 @@ async fn keep_lease(core: Arc<Core>, id: BrokerId, epoch: BrokerEpoch) {
         let leader = hint.take().or_else(|| core.leader());
         let heartbeat = Heartbeat { id, epoch, version: core.image().version, ready: registered.ready };
         let answer = match leader {
-            Some(leader) => core.ask(leader, Request::Heartbeat(heartbeat), interval * 2).await.ok(),
+            Some(leader) => core.ask_leader(leader, Request::Heartbeat(heartbeat), interval * 2).await.ok(),
             None => None,
         };
         let pause = match answer {
@@ -155,14 +155,19 @@ async fn keep_lease(core: Arc<Core>, id: BrokerId, epoch: BrokerEpoch) {
                     () = core.env.clock.sleep(interval) => {}
                     _ = caught_up => {}
                 }
-                // Until the broker is ready there is nothing to be in a hurry for.
-                let mut changes = core.registered.subscribe();
-                tokio::select! {
-                    () = core.stopped() => return,
-                    () = core.env.clock.sleep(interval) => {}
-                    _ = changes.wait_for(|r| r.ready || r.epoch != Some(epoch)) => {}
+                if heartbeat.ready {
+                    // It was asked for already; the quorum is not through with something else.
+                    RETRY
+                } else {
+                    // Until the broker is ready there is nothing to be in a hurry for.
+                    let mut changes = core.registered.subscribe();
+                    tokio::select! {
+                        () = core.stopped() => return,
+                        () = core.env.clock.sleep(interval) => {}
+                        _ = changes.wait_for(|r| r.ready || r.epoch != Some(epoch)) => {}
+                    }
+                    Duration::ZERO
                 }
-                RETRY / 5
             }
             Some(Answer::Superseded) => {
                 core.lease.revoke();

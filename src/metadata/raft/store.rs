@@ -106,7 +106,8 @@ pub(in super::super) struct LogStore {
 
 struct Shared {
     path: PathBuf,
-    database: Database,
+    /// Only the writer's thread uses it; `None` once it is closed.
+    database: Mutex<Option<Database>>,
     memory: Mutex<Memory>,
     queue: Mutex<Vec<Write>>,
     writer: BlockingPool,
@@ -169,9 +170,13 @@ impl LogStore {
         self.write(Change::Values(values)).await.map_err(|e| failure(ErrorSubject::Snapshot(None), e))
     }
 
-    /// Writes what is pending; for an orderly stop.
-    pub async fn flush(&self) -> io::Result<()> {
-        self.write(Change::Flush).await
+    /// Writes what is pending and closes the file; every later write fails.
+    pub async fn close(&self) -> io::Result<()> {
+        let flushed = self.write(Change::Flush).await;
+        let shared = self.shared.clone();
+        let closed = self.shared.writer.run(move || shared.database.lock().take());
+        closed.await.map_err(io::Error::other)?;
+        flushed
     }
 
     async fn write(&self, change: Change) -> io::Result<()> {
@@ -213,7 +218,13 @@ impl Shared {
             disk.sync_dir(dir).map_err(unusable)?;
         }
         let (memory, snapshot) = load(&database, node, &path)?;
-        let shared = Shared { path, database, memory: Mutex::new(memory), queue: Mutex::default(), writer };
+        let shared = Shared {
+            path,
+            database: Mutex::new(Some(database)),
+            memory: Mutex::new(memory),
+            queue: Mutex::default(),
+            writer,
+        };
         Ok((shared, snapshot))
     }
 
@@ -248,7 +259,9 @@ impl Shared {
             let memory = self.memory.lock();
             (memory.committed, memory.committed != memory.committed_written)
         };
-        let mut transaction = self.database.begin_write()?;
+        let database = self.database.lock();
+        let database = database.as_ref().ok_or_else(|| redb::Error::DatabaseClosed)?;
+        let mut transaction = database.begin_write()?;
         transaction.set_two_phase_commit(true);
         {
             let mut log = transaction.open_table(LOG)?;
