@@ -60,7 +60,6 @@ impl Log {
         epoch: LeaderEpoch,
         now_ms: i64,
     ) -> Result<Vec<Result<Appended, Rejected>>, LogError> {
-        self.check_health()?;
         self.begin_epoch(epoch)?;
         let mut group = Group::default();
         let mut heads = BytesMut::with_capacity(HEADER_BYTES * items.len());

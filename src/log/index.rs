@@ -72,13 +72,18 @@ impl OffsetIndex {
         self.entries.push(entry)
     }
 
-    /// A position at or before the batch that holds `offset`.
-    pub(super) fn position_before(&self, offset: Offset) -> io::Result<u64> {
+    /// The last entry at or before the batch that holds `offset`; without one, the segment's start is.
+    pub(super) fn entry_before(&self, offset: Offset) -> io::Result<Option<IndexEntry>> {
         let next = self.entries.partition_point(|entry| self.decode(entry).last_offset <= offset)?;
         match next.checked_sub(1) {
-            Some(i) => Ok(self.decode(&self.entries.get(i)?).position),
-            None => Ok(0),
+            Some(i) => Ok(Some(self.decode(&self.entries.get(i)?))),
+            None => Ok(None),
         }
+    }
+
+    /// A position at or before the batch that holds `offset`.
+    pub(super) fn position_before(&self, offset: Offset) -> io::Result<u64> {
+        Ok(self.entry_before(offset)?.map_or(0, |entry| entry.position))
     }
 
     /// The last indexed batch at or before `position`.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::epoch_cache::EpochEntry;
 use super::error::LogError;
 use super::files::{SNAPSHOT, segment_path};
-use super::slice::{LogSlice, Source};
+use super::slice::{Anchor, LogSlice, Source};
 use super::txn_index::AbortedTransaction;
 use super::{Log, checkpoint};
 use crate::env::DiskFile;
@@ -66,12 +66,15 @@ impl Log {
         }
         let segment = &self.segments[self.segment_of(from)];
         let path = segment.file.path();
-        let position =
-            segment.index.position_before(from).map_err(LogError::io("look into the index of", path))?;
+        let entry = segment.index.entry_before(from).map_err(LogError::io("look into the index of", path))?;
+        let anchor = entry.filter(|entry| entry.position < segment.size).map_or(Anchor::default(), |entry| {
+            Anchor { position: entry.position, last_offset: Some(entry.last_offset) }
+        });
         Ok(LogSlice::new(Source {
             file: segment.file.get().map_err(LogError::io("open", path))?.clone(),
             path: path.to_owned(),
-            position: position.min(segment.size),
+            anchor,
+            base: segment.base,
             size: segment.size,
             from,
             end: end.min(log_end),

@@ -26,7 +26,9 @@ pub(super) struct Source {
     pub(super) file: Arc<dyn DiskFile>,
     pub(super) path: PathBuf,
     /// At or before the batch that holds `from`.
-    pub(super) position: u64,
+    pub(super) anchor: Anchor,
+    /// The segment's first offset.
+    pub(super) base: Offset,
     /// Bytes of the segment when it was looked at.
     pub(super) size: u64,
     pub(super) from: Offset,
@@ -36,6 +38,13 @@ pub(super) struct Source {
     pub(super) at_least_one: bool,
     /// What the leader epochs of the batches must be.
     pub(super) epochs: Arc<Vec<EpochEntry>>,
+}
+
+/// What an index entry says: a batch begins here, and this is its last offset. Without one: the segment's start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Anchor {
+    pub(super) position: u64,
+    pub(super) last_offset: Option<Offset>,
 }
 
 impl LogSlice {
@@ -53,7 +62,7 @@ impl LogSlice {
     #[must_use]
     pub fn bound_bytes(&self) -> usize {
         self.source.as_ref().map_or(0, |source| {
-            usize::try_from(source.size - source.position).unwrap_or(usize::MAX).min(source.max_bytes)
+            usize::try_from(source.size - source.anchor.position).unwrap_or(usize::MAX).min(source.max_bytes)
         })
     }
 
@@ -66,20 +75,20 @@ impl LogSlice {
         let Some(source) = &self.source else {
             return Ok(Bytes::new());
         };
-        match source.load(source.position) {
+        match source.load(source.anchor) {
             // The index may be what is wrong: without it, from the segment's start.
-            Err(LogError::Corrupt { .. }) if source.position > 0 => source.load(0),
+            Err(LogError::Corrupt { .. }) if source.anchor != Anchor::default() => {
+                source.load(Anchor::default())
+            }
             answer => answer,
         }
     }
 }
 
 impl Source {
-    fn load(&self, position: u64) -> Result<Bytes, LogError> {
-        let (start, bytes) = self.find_first(position)?;
-        let Ok(first) = BatchHeader::parse(&bytes) else {
-            return Ok(Bytes::new());
-        };
+    fn load(&self, anchor: Anchor) -> Result<Bytes, LogError> {
+        let (start, bytes) = self.find_first(anchor)?;
+        let first = BatchHeader::parse(&bytes).map_err(|e| self.corrupt(start, self.from, e.to_string()))?;
         let mut allowed = self.max_bytes;
         if first.size() > allowed && self.at_least_one {
             allowed = first.size();
@@ -90,38 +99,37 @@ impl Source {
         self.check(start, &bytes)
     }
 
-    /// The batch that holds `from`, or the next one: its position, and what was read from there on. No bytes when the
-    /// segment has none.
-    fn find_first(&self, position: u64) -> Result<(u64, Bytes), LogError> {
+    /// The batch that holds `from`: its position, and what was read from there on. The way there is checked from the
+    /// anchor on, so that neither a wrong index nor a flipped bit in an offset can lead past it.
+    fn find_first(&self, anchor: Anchor) -> Result<(u64, Bytes), LogError> {
+        let mut position = anchor.position;
         let room = (self.max_bytes as u64).saturating_add(SLACK_BYTES).min(self.size - position);
         let mut bytes = self.read(position, usize::try_from(room).unwrap_or(usize::MAX))?;
-        let mut position = position;
-        let mut offset = None;
+        let mut expected = None;
         loop {
             if bytes.len() < HEADER_BYTES {
                 let left = usize::try_from(self.size - position).unwrap_or(usize::MAX);
-                if bytes.len() < left {
-                    bytes = self.read(position, left.min(HEADER_BYTES + SLACK_BYTES as usize))?;
-                    continue;
+                if left < HEADER_BYTES {
+                    return Err(self.corrupt(position, self.from, "the segment ends".to_owned()));
                 }
-                return Ok((position, Bytes::new()));
+                bytes = self.read(position, left.min(HEADER_BYTES + SLACK_BYTES as usize))?;
             }
-            let header = BatchHeader::parse(&bytes)
-                .map_err(|e| self.corrupt(position, offset.unwrap_or(self.from), e.to_string()))?;
-            if offset.is_some_and(|offset| header.base_offset < offset)
-                || header.last_offset_delta < 0
-                || (offset.is_none() && header.base_offset > self.from)
-            {
-                return Err(self.corrupt(position, self.from, format!("a batch at {}", header.base_offset)));
+            let header =
+                BatchHeader::parse(&bytes).map_err(|e| self.corrupt(position, self.from, e.to_string()))?;
+            let in_place = match (expected, anchor.last_offset) {
+                (Some(expected), _) => header.base_offset == expected,
+                (None, Some(last)) => header.last_offset() == last,
+                (None, None) => header.base_offset == self.base,
+            };
+            if !in_place || header.last_offset_delta < 0 {
+                let found = format!("a batch at offset {}", header.base_offset);
+                return Err(self.corrupt(position, expected.unwrap_or(self.from), found));
             }
             if header.last_offset() >= self.from {
                 return Ok((position, bytes));
             }
-            offset = Some(header.end_offset());
-            position += header.size() as u64;
-            if position >= self.size {
-                return Ok((position, Bytes::new()));
-            }
+            expected = Some(header.end_offset());
+            position = self.size.min(position + header.size() as u64);
             bytes = if header.size() < bytes.len() { bytes.slice(header.size()..) } else { Bytes::new() };
         }
     }

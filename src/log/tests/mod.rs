@@ -1,6 +1,7 @@
 //! Tests of the log on a simulated disk.
 
 mod basics;
+mod crashes;
 
 use std::path::PathBuf;
 use std::sync::Arc;
