@@ -91,13 +91,18 @@ impl Log {
         self.disk.write_atomically(&path, &text).map_err(LogError::io("write", &path))
     }
 
-    /// Cuts to the last batch that ends at or below `end`; the new log end.
+    /// Cuts to the last batch that ends at or below `end`; the new log end. An epoch that is left without a batch is
+    /// forgotten, also when there is nothing to cut.
     ///
     /// # Errors
     /// `OutOfRange` below the local start, `Io`, or why the log is not writable.
     pub fn truncate_to(&mut self, end: Offset) -> Result<Offset, LogError> {
         self.check_health()?;
         if end >= self.log_end() {
+            let before = self.epochs.clone();
+            if self.epochs.truncate_to(self.log_end()) {
+                self.store_epochs().inspect_err(|_| self.epochs = before)?;
+            }
             return Ok(self.log_end());
         }
         if end < self.local_start() {

@@ -21,7 +21,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::isr::follower::Positions;
+use super::isr::follower::LeaderPositions;
 use super::isr::{OpenAnswer, OpenRequest, TierPosition};
 use crate::log::EpochEntry;
 use crate::types::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId};
@@ -138,7 +138,7 @@ pub struct Append {
     /// The offset of the first record.
     pub base: Offset,
     /// The leader's positions.
-    pub positions: Positions,
+    pub positions: LeaderPositions,
     /// Whole record batches, one after the other: a slice of the frame.
     pub batches: Bytes,
 }
@@ -151,7 +151,7 @@ pub enum ToFollower {
     /// Batches.
     Append(Append),
     /// Positions that have moved without batches.
-    Positions(Vec<(u64, Positions)>),
+    Positions(Vec<(u64, LeaderPositions)>),
     /// Sessions that the leader has ended: open again.
     Closes(Vec<u64>),
 }
@@ -245,7 +245,7 @@ impl ToLeader {
 impl Append {
     /// The frame without its batches, which follow it as further chunks.
     #[must_use]
-    pub fn head(session: u64, base: Offset, positions: &Positions) -> Bytes {
+    pub fn head(session: u64, base: Offset, positions: &LeaderPositions) -> Bytes {
         let mut out = BytesMut::with_capacity(1 + 8 + 8 + POSITIONS_BYTES);
         out.put_u8(17);
         out.put_u64(session);
@@ -323,20 +323,20 @@ fn put_sessions(out: &mut BytesMut, tag: u8, sessions: &[u64]) {
     }
 }
 
-fn put_positions(out: &mut BytesMut, positions: &Positions) {
+fn put_positions(out: &mut BytesMut, positions: &LeaderPositions) {
     out.put_i64(positions.high_watermark.0);
     out.put_i64(positions.log_start.0);
     out.put_i64(positions.tier.map_or(-1, |tier| tier.end.0));
     out.put_u64(positions.tier.map_or(0, |tier| tier.generation));
 }
 
-fn positions(input: &mut Input) -> Result<Positions, FrameError> {
+fn positions(input: &mut Input) -> Result<LeaderPositions, FrameError> {
     let high_watermark = Offset(input.i64()?);
     let log_start = Offset(input.i64()?);
     let end = Offset(input.i64()?);
     let generation = input.u64()?;
     let tier = (end.0 >= 0).then_some(TierPosition { end, generation });
-    Ok(Positions { high_watermark, log_start, tier })
+    Ok(LeaderPositions { high_watermark, log_start, tier })
 }
 
 fn put_answer(out: &mut BytesMut, answer: &OpenAnswer) {
@@ -474,11 +474,9 @@ mod tests {
             .prop_map(|(end, generation)| TierPosition { end: Offset(end), generation })
     }
 
-    fn any_positions() -> impl Strategy<Value = Positions> {
-        (any::<(i64, i64)>(), proptest::option::of(any_tier())).prop_map(|((high, start), tier)| Positions {
-            high_watermark: Offset(high),
-            log_start: Offset(start),
-            tier,
+    fn any_positions() -> impl Strategy<Value = LeaderPositions> {
+        (any::<(i64, i64)>(), proptest::option::of(any_tier())).prop_map(|((high, start), tier)| {
+            LeaderPositions { high_watermark: Offset(high), log_start: Offset(start), tier }
         })
     }
 
@@ -606,12 +604,12 @@ mod tests {
         );
         assert_eq!(hex(&ToLeader::Closes(vec![9]).encode()), "03000000010000000000000009");
 
-        let positions = Positions { high_watermark: Offset(1), log_start: Offset(2), tier: None };
+        let positions = LeaderPositions { high_watermark: Offset(1), log_start: Offset(2), tier: None };
         let tier = TierPosition { end: Offset(3), generation: 4 };
         let append = Append {
             session: 9,
             base: Offset(8),
-            positions: Positions { tier: Some(tier), ..positions },
+            positions: LeaderPositions { tier: Some(tier), ..positions },
             batches: Bytes::from_static(b"B"),
         };
         assert_eq!(

@@ -1,4 +1,24 @@
-//! Replication: `isr/` holds the pure state machines of leader and follower; around them sessions over `transport`.
+//! Replication: each partition's log, copied from its leader to its followers by the ISR protocol (REPLICATION.md).
+//!
+//! ```text
+//! image ─► reconcile ─► Replica ── lead / follow ── isr (pure) ── frames ── lanes ── transport
+//! append ─► Replica::append ─► log, on a disk thread ─► sessions of followers ─► acknowledgements ─► high watermark
+//! ```
+//!
+//! `isr/` decides and does no I/O; `replica/` holds a log and a role and carries decisions out; `lanes/` are the streams
+//! between brokers; `manager` and `reconcile` host what the image assigns.
 
+mod context;
 pub mod frames;
 pub mod isr;
+mod lanes;
+mod manager;
+mod reconcile;
+mod replica;
+mod tail;
+
+pub use context::{Quorum, ReplicationConfig, TierReader, TierState, TierUnavailable};
+pub use isr::TierPosition;
+pub use isr::leader::{NotEnoughReplicas, ProposalReply, Settings};
+pub use manager::ReplicaManager;
+pub use replica::{Acks, AppendError, Isolation, Positions, ReadError, Replica, ReplicaRole};

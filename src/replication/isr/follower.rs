@@ -70,7 +70,7 @@ pub struct Corrupt {
 
 /// The leader's positions as they travel with frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Positions {
+pub struct LeaderPositions {
     /// The leader's high watermark.
     pub high_watermark: Offset,
     /// The leader's log start.
@@ -136,6 +136,15 @@ impl Follower {
         self.leader_epoch
     }
 
+    /// The session whose frames are taken.
+    #[must_use]
+    pub fn streaming(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Streaming(session) => Some(session),
+            Phase::Closed | Phase::Opening(_) => None,
+        }
+    }
+
     /// Its high watermark (exclusive); at most its log end.
     #[must_use]
     pub fn high_watermark(&self) -> Offset {
@@ -181,17 +190,20 @@ impl Follower {
                     // Nothing to gain from the tier: the leader's state has moved since. Ask again.
                     return Step::WaitForImage;
                 }
-                self.high_watermark = tier.end;
                 Step::InstallTier { local_start: *local_start, tier: *tier }
             }
             OpenAnswer::Reset { log_start, chain } => {
                 if *log_start <= log.log_end {
                     return Step::WaitForImage;
                 }
-                self.high_watermark = *log_start;
                 Step::Reset { log_start: *log_start, chain: chain.clone() }
             }
         }
+    }
+
+    /// The log was dropped and begins at `end` now, all below being committed: after `InstallTier` or `Reset`.
+    pub fn restarted_at(&mut self, end: Offset) {
+        self.high_watermark = end;
     }
 
     fn diverged(&mut self, epoch: LeaderEpoch, end: Offset, log: &LogView<'_>) -> Step {
@@ -229,7 +241,7 @@ impl Follower {
 
     /// The leader's positions, after what came with them is in the log. Returns the log start to move to, or `None`
     /// for an old session's.
-    pub fn positions(&mut self, session: u64, leader: &Positions, log_end: Offset) -> Option<Offset> {
+    pub fn positions(&mut self, session: u64, leader: &LeaderPositions, log_end: Offset) -> Option<Offset> {
         if self.phase != Phase::Streaming(session) {
             return None;
         }

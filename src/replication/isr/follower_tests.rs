@@ -80,7 +80,7 @@ fn a_frame_is_taken_only_at_the_log_end() {
 fn the_followers_high_watermark_is_at_most_its_own_end_and_never_goes_back() {
     let mut follower = opening(60, None);
     follower.answer(1, &OpenAnswer::Accepted, &log());
-    let leader = |high_watermark, log_start| Positions {
+    let leader = |high_watermark, log_start| LeaderPositions {
         high_watermark: Offset(high_watermark),
         log_start: Offset(log_start),
         tier: None,
@@ -100,6 +100,8 @@ fn a_tier_that_covers_the_gap_is_installed_and_a_stale_offer_is_not() {
     let mut follower = opening(60, None);
     let step = follower.answer(1, &offer(120), &log());
     assert_eq!(step, Step::InstallTier { local_start: Offset(110), tier: tier(120) });
+    assert_eq!(follower.high_watermark(), Offset(60), "not before it is installed");
+    follower.restarted_at(Offset(120));
     assert_eq!(follower.high_watermark(), Offset(120), "what the tier covers is committed");
     assert_eq!(opening(60, None).answer(1, &offer(90), &log()), Step::WaitForImage);
 }

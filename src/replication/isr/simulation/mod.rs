@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use self::quorum::{Proposal, Truth};
-use super::follower::{self, Follower, Frame, Positions, Step};
+use super::follower::{self, Follower, Frame, LeaderPositions, Step};
 use super::leader::{self, Action, Event, Leader, ProposalReply, Settings};
 use super::{OpenAnswer, OpenRequest};
 use crate::env::MonoTime;
@@ -34,7 +34,7 @@ struct Entry {
 enum Message {
     Open(OpenRequest),
     Answer(OpenAnswer),
-    Append { base: Offset, entries: Vec<Entry>, positions: Positions },
+    Append { base: Offset, entries: Vec<Entry>, positions: LeaderPositions },
     Ack { end: Offset },
 }
 
@@ -360,7 +360,7 @@ impl World {
         let entries: Vec<Entry> = node.log.iter().skip(from).take(most).copied().collect();
         link.sent = Some(sent + entries.len() as i64);
         let positions =
-            Positions { high_watermark: leader.high_watermark(), log_start: Offset(0), tier: None };
+            LeaderPositions { high_watermark: leader.high_watermark(), log_start: Offset(0), tier: None };
         link.down.push_back(Message::Append { base: sent, entries, positions });
     }
 

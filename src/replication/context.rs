@@ -1,0 +1,194 @@
+//! What replication needs from the rest of the broker: its configs, the quorum, the tier.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use super::isr::TierPosition;
+use super::isr::leader::{ProposalReply, Settings};
+use super::replica::Replica;
+use crate::env::{BlockingPool, Clock, MonoTime};
+use crate::log::{EpochEntry, LogConfig};
+use crate::metadata::{Command, Image, Metadata, SubmitError};
+use crate::types::{BrokerEpoch, BrokerId, Incarnation, Offset, TopicId, TopicPartition};
+
+/// Configs of replication.
+#[derive(Clone, Debug)]
+pub struct ReplicationConfig {
+    /// This broker.
+    pub node_id: BrokerId,
+    /// This life of the process: an image that shows another one is not yet (or no more) for us.
+    pub incarnation: Incarnation,
+    /// `replica.lag.time.max.ms` and `replica.session.timeout.ms`.
+    pub settings: Settings,
+    /// Streams per leader broker; partitions are spread over them.
+    pub lanes: u32,
+    /// Bytes of batches that all leaders together may have on their way to this broker.
+    pub window_budget_bytes: u64,
+    /// Bytes of fresh appends that are kept in memory for followers that are not far behind.
+    pub tail_budget_bytes: usize,
+    /// `replica.high.watermark.checkpoint.interval.ms`.
+    pub checkpoint_interval: Duration,
+    /// The broker's defaults for what a topic doesn't set.
+    pub log_defaults: Arc<LogConfig>,
+}
+
+impl ReplicationConfig {
+    /// Defaults for a broker.
+    #[must_use]
+    pub fn new(node_id: BrokerId, incarnation: Incarnation) -> ReplicationConfig {
+        ReplicationConfig {
+            node_id,
+            incarnation,
+            settings: Settings::default(),
+            lanes: 4,
+            window_budget_bytes: 256 << 20,
+            tail_budget_bytes: 64 << 20,
+            checkpoint_interval: Duration::from_secs(5),
+            log_defaults: Arc::new(LogConfig::default()),
+        }
+    }
+}
+
+/// The metadata quorum as replication sees it.
+pub trait Quorum: Send + Sync + 'static {
+    /// The image, each newer one in order (some may be skipped).
+    fn images(&self) -> watch::Receiver<Arc<Image>>;
+    /// Proposes a command. `Refused` only when it is certain that this try changed nothing and never will.
+    fn submit(&self, command: Command) -> BoxFuture<'static, ProposalReply>;
+    /// Whether this broker's lease holds: without it nothing is acknowledged (REPLICATION, "Leader" 6).
+    fn lease_holds(&self, now: MonoTime) -> bool;
+}
+
+impl Quorum for Metadata {
+    fn images(&self) -> watch::Receiver<Arc<Image>> {
+        self.subscribe()
+    }
+
+    fn submit(&self, command: Command) -> BoxFuture<'static, ProposalReply> {
+        let metadata = self.clone();
+        Box::pin(async move {
+            match metadata.submit(command).await {
+                Ok(_) => ProposalReply::Applied,
+                Err(SubmitError::Rejected(_)) => ProposalReply::Refused,
+                Err(SubmitError::Unavailable(_)) => ProposalReply::Unknown,
+            }
+        })
+    }
+
+    fn lease_holds(&self, now: MonoTime) -> bool {
+        self.lease().holds(now)
+    }
+}
+
+/// What a follower installs when the tier covers what its leader has dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TierState {
+    /// The tier's end: the log goes on there.
+    pub end: Offset,
+    /// The leader epochs up to the end.
+    pub epochs: Vec<EpochEntry>,
+    /// The `.snapshot` of the producers at the end.
+    pub producer_snapshot: Bytes,
+}
+
+/// The tier could not be read; asked again later.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the state of the tier cannot be read: {0}")]
+pub struct TierUnavailable(pub String);
+
+/// The tier, for a follower that begins at its end (TIERING, invariant 7). Implemented by the tier driver.
+pub trait TierReader: Send + Sync + 'static {
+    /// Epoch chain and producer snapshot at the end of this generation, or of a newer one.
+    fn fetch_tier_state(
+        &self,
+        partition: &TopicPartition,
+        topic: TopicId,
+        tier: TierPosition,
+    ) -> BoxFuture<'static, Result<TierState, TierUnavailable>>;
+}
+
+/// A proposal on its way from a replica to the quorum.
+pub(super) struct Proposal {
+    pub(super) replica: Arc<Replica>,
+    pub(super) attempt: u64,
+    pub(super) command: Command,
+}
+
+/// Shared by all replicas and lanes of a broker.
+pub(super) struct Context {
+    pub(super) config: ReplicationConfig,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) pool: BlockingPool,
+    pub(super) quorum: Arc<dyn Quorum>,
+    pub(super) tier: Option<Arc<dyn TierReader>>,
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) proposals: mpsc::UnboundedSender<Proposal>,
+    /// Reads for lagging followers: few at a time, so that appends get the disk threads.
+    pub(super) catch_up_reads: Arc<Semaphore>,
+    pub(super) tail_bytes: AtomicUsize,
+    pub(super) following: AtomicUsize,
+    /// The epoch of this life's registration; −1 until the image shows it.
+    broker_epoch: AtomicI64,
+    next_number: AtomicU64,
+}
+
+impl Context {
+    pub(super) fn new(
+        config: ReplicationConfig,
+        clock: Arc<dyn Clock>,
+        pool: BlockingPool,
+        quorum: Arc<dyn Quorum>,
+        tier: Option<Arc<dyn TierReader>>,
+        proposals: mpsc::UnboundedSender<Proposal>,
+        first_number: u64,
+    ) -> Context {
+        Context {
+            config,
+            clock,
+            pool,
+            quorum,
+            tier,
+            runtime: tokio::runtime::Handle::current(),
+            proposals,
+            catch_up_reads: Arc::new(Semaphore::new(2)),
+            tail_bytes: AtomicUsize::new(0),
+            following: AtomicUsize::new(0),
+            broker_epoch: AtomicI64::new(BrokerEpoch::NONE.0),
+            next_number: AtomicU64::new(first_number),
+        }
+    }
+
+    /// A number for a session; never twice in one life, and unlikely in another.
+    pub(super) fn next_number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The epoch of this life's registration, once the image shows it.
+    pub(super) fn broker_epoch(&self) -> Option<BrokerEpoch> {
+        Some(BrokerEpoch(self.broker_epoch.load(Ordering::SeqCst)))
+            .filter(|epoch| *epoch != BrokerEpoch::NONE)
+    }
+
+    pub(super) fn set_broker_epoch(&self, epoch: BrokerEpoch) {
+        self.broker_epoch.store(epoch.0, Ordering::SeqCst);
+    }
+
+    pub(super) fn now(&self) -> MonoTime {
+        self.clock.now()
+    }
+
+    pub(super) fn lease_holds(&self) -> bool {
+        self.quorum.lease_holds(self.now())
+    }
+
+    /// Bytes of batches that one leader may have on their way for one partition.
+    pub(super) fn window_bytes(&self) -> u64 {
+        let sessions = self.following.load(Ordering::Relaxed).max(1) as u64;
+        (self.config.window_budget_bytes / sessions).clamp(64 << 10, 4 << 20)
+    }
+}

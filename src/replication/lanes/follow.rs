@@ -1,0 +1,255 @@
+//! The follower's end of a lane: opens the stream, opens its partitions' sessions in batches, hands every frame to its
+//! partition's inbox at once (what is on its way is bounded by each session's credit), sends acknowledgements.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+use super::{LIST, LaneError, heartbeat, receive};
+use crate::replication::context::Context;
+use crate::replication::frames::{Ack, Open, ToFollower, ToLeader};
+use crate::replication::replica::{Inbound, Replica};
+use crate::transport::{FrameRecv, FrameSend, Peer, SharedTransport, StreamKind};
+use crate::types::{BrokerId, TopicId};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(1000);
+
+/// A stream to one leader broker.
+pub(in crate::replication) struct FollowLane {
+    context: Arc<Context>,
+    leader: BrokerId,
+    index: u32,
+    address: Mutex<String>,
+    members: Mutex<HashMap<(TopicId, i32), Arc<Replica>>>,
+    /// What is to be sent, while the stream is up.
+    link: Mutex<Option<Link>>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Link {
+    opens: Vec<Open>,
+    acks: BTreeMap<u64, Ack>,
+    closes: Vec<u64>,
+    sessions: HashMap<u64, Arc<Replica>>,
+}
+
+impl FollowLane {
+    pub(in crate::replication) fn new(
+        context: Arc<Context>,
+        leader: BrokerId,
+        index: u32,
+        address: String,
+    ) -> Arc<FollowLane> {
+        Arc::new(FollowLane {
+            context,
+            leader,
+            index,
+            address: Mutex::new(address),
+            members: Mutex::default(),
+            link: Mutex::default(),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Where the leader listens now.
+    pub(in crate::replication) fn set_address(&self, address: &str) {
+        let mut current = self.address.lock();
+        if *current != address {
+            address.clone_into(&mut current);
+        }
+    }
+
+    /// A partition is to be followed over this lane.
+    pub(in crate::replication) fn join(&self, replica: &Arc<Replica>) {
+        let key = (replica.topic_id(), replica.partition().partition);
+        if self.members.lock().insert(key, replica.clone()).is_none() {
+            self.context.following.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.link.lock().is_some() {
+            replica.receive(Inbound::Open);
+        } else {
+            self.changed.notify_one();
+        }
+    }
+
+    /// A partition is no longer followed over this lane.
+    pub(in crate::replication) fn leave(&self, replica: &Arc<Replica>) {
+        let key = (replica.topic_id(), replica.partition().partition);
+        if self.members.lock().remove(&key).is_some() {
+            self.context.following.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(link) = &mut *self.link.lock() {
+            let sessions = link.sessions.iter().filter(|(_, r)| Arc::ptr_eq(r, replica));
+            let sessions: Vec<u64> = sessions.map(|(session, _)| *session).collect();
+            for session in sessions {
+                link.sessions.remove(&session);
+                link.closes.push(session);
+            }
+        }
+        self.changed.notify_one();
+    }
+
+    /// Sends an open request; `false` when the stream is down.
+    pub(in crate::replication) fn open(&self, replica: &Arc<Replica>, open: Open) -> bool {
+        let mut link = self.link.lock();
+        let Some(link) = &mut *link else { return false };
+        link.sessions.insert(open.session, replica.clone());
+        link.opens.push(open);
+        self.changed.notify_one();
+        true
+    }
+
+    /// Sends an acknowledgement, instead of an older one that has not gone out yet.
+    pub(in crate::replication) fn acknowledge(&self, ack: Ack) {
+        if let Some(link) = &mut *self.link.lock() {
+            link.acks.insert(ack.session, ack);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Ends a session.
+    pub(in crate::replication) fn close(&self, session: u64) {
+        if let Some(link) = &mut *self.link.lock() {
+            link.sessions.remove(&session);
+            link.acks.remove(&session);
+            link.closes.push(session);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Keeps the stream up as long as there is something to follow; ends with `stop`.
+    pub(in crate::replication) async fn run(
+        self: Arc<Self>,
+        transport: SharedTransport,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let running = async {
+            let mut pause = FIRST_PAUSE;
+            loop {
+                if self.members.lock().is_empty() {
+                    self.changed.notified().await;
+                    continue;
+                }
+                let address = self.address.lock().clone();
+                let peer = Peer { id: self.leader, address };
+                match transport.open(peer, StreamKind::Replication, self.index).await {
+                    Ok(mut stream) => {
+                        pause = FIRST_PAUSE;
+                        self.connected(&mut *stream.send, &mut *stream.recv).await;
+                    }
+                    Err(e) => {
+                        tracing::debug!(leader = %self.leader, lane = self.index, "{e}");
+                        self.context.clock.sleep(pause).await;
+                        pause = (pause * 2).min(LONGEST_PAUSE);
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = running => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+        self.disconnected();
+        self.members.lock().clear();
+    }
+
+    async fn connected(&self, send: &mut dyn FrameSend, recv: &mut dyn FrameRecv) {
+        *self.link.lock() = Some(Link::default());
+        let members: Vec<Arc<Replica>> = self.members.lock().values().cloned().collect();
+        for replica in members {
+            replica.receive(Inbound::Open);
+        }
+        let ended = tokio::select! {
+            ended = self.write(send) => ended,
+            ended = self.read(recv) => ended,
+        };
+        if let Err(e) = ended {
+            tracing::info!(leader = %self.leader, lane = self.index, "the stream to the leader has ended: {e}");
+        }
+        self.disconnected();
+    }
+
+    fn disconnected(&self) {
+        let link = self.link.lock().take();
+        for (session, replica) in link.into_iter().flat_map(|link| link.sessions) {
+            replica.receive(Inbound::Lost(session));
+        }
+    }
+
+    async fn write(&self, send: &mut dyn FrameSend) -> Result<(), LaneError> {
+        send.send(&[ToLeader::Hello { lane: self.index }.encode()]).await?;
+        loop {
+            let (opens, acks, closes) = match &mut *self.link.lock() {
+                Some(link) => (
+                    std::mem::take(&mut link.opens),
+                    std::mem::take(&mut link.acks),
+                    std::mem::take(&mut link.closes),
+                ),
+                None => return Err(LaneError::Ended),
+            };
+            let idle = opens.is_empty() && acks.is_empty() && closes.is_empty();
+            for closes in closes.chunks(LIST) {
+                send.send(&[ToLeader::Closes(closes.to_vec()).encode()]).await?;
+            }
+            for opens in opens.chunks(LIST) {
+                send.send(&[ToLeader::Opens(opens.to_vec()).encode()]).await?;
+            }
+            let acks: Vec<Ack> = acks.into_values().collect();
+            for acks in acks.chunks(LIST) {
+                send.send(&[ToLeader::Acks(acks.to_vec()).encode()]).await?;
+            }
+            if idle {
+                tokio::select! {
+                    () = self.changed.notified() => {}
+                    () = self.context.clock.sleep(heartbeat(&self.context)) => {
+                        if self.members.lock().is_empty() {
+                            return Ok(());
+                        }
+                        send.send(&[ToLeader::Acks(Vec::new()).encode()]).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn read(&self, recv: &mut dyn FrameRecv) -> Result<(), LaneError> {
+        loop {
+            match ToFollower::decode(receive(&self.context, recv).await?)? {
+                ToFollower::Answers(answers) => {
+                    for (session, answer) in answers {
+                        self.hand_over(session, Inbound::Answer(session, answer));
+                    }
+                }
+                ToFollower::Append(append) => self.hand_over(append.session, Inbound::Append(append)),
+                ToFollower::Positions(all) => {
+                    for (session, positions) in all {
+                        self.hand_over(session, Inbound::Positions(session, positions));
+                    }
+                }
+                ToFollower::Closes(sessions) => {
+                    for session in sessions {
+                        let replica =
+                            self.link.lock().as_mut().and_then(|link| link.sessions.remove(&session));
+                        if let Some(replica) = replica {
+                            replica.receive(Inbound::Lost(session));
+                            replica.receive(Inbound::Open);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn hand_over(&self, session: u64, inbound: Inbound) {
+        let replica = self.link.lock().as_ref().and_then(|link| link.sessions.get(&session).cloned());
+        if let Some(replica) = replica {
+            replica.receive(inbound);
+        }
+    }
+}

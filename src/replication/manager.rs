@@ -1,0 +1,269 @@
+//! All replicas of this broker: hosts them as the image says, keeps the lanes to their leaders, serves the lanes of
+//! their followers, carries proposals to the quorum, writes the checkpoints.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::context::{Context, Proposal, Quorum, ReplicationConfig, TierReader};
+use super::lanes::follow::FollowLane;
+use super::lanes::serve::{Lookup, serve};
+use super::reconcile::Hosted;
+use super::replica::Replica;
+use crate::env::{BlockingPool, Env};
+use crate::log::{CheckpointPositions, LogDirs, LogError};
+use crate::transport::{Incoming, SharedTransport};
+use crate::types::{BrokerId, Offset, TopicId, TopicPartition};
+
+/// Proposals that wait for their replies at the same time, at most.
+const PROPOSALS: usize = 64;
+/// How often leaders look for members that lag or are gone.
+const TICK_DIVISOR: u32 = 4;
+
+/// The replicas of a broker.
+pub struct ReplicaManager {
+    pub(super) context: Arc<Context>,
+    pub(super) dirs: Arc<LogDirs>,
+    pub(super) hosted: RwLock<HashMap<(TopicId, i32), Hosted>>,
+    names: RwLock<HashMap<TopicPartition, Arc<Replica>>>,
+    pub(super) lanes: Mutex<HashMap<(BrokerId, u32), Arc<FollowLane>>>,
+    transport: SharedTransport,
+    stop: watch::Sender<bool>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    reconciled: watch::Sender<u64>,
+    pub(super) again: Notify,
+}
+
+impl ReplicaManager {
+    /// Starts to host what the image assigns to this broker, as soon as the image shows this life's registration.
+    /// Must be called inside a tokio runtime; `pool` are the disk threads.
+    #[must_use]
+    pub fn start(
+        env: &Env,
+        config: ReplicationConfig,
+        dirs: Arc<LogDirs>,
+        quorum: Arc<dyn Quorum>,
+        transport: SharedTransport,
+        pool: BlockingPool,
+        tier: Option<Arc<dyn TierReader>>,
+    ) -> Arc<ReplicaManager> {
+        let (proposals, receiver) = mpsc::unbounded_channel();
+        // Numbers of another life must not be ours: begin anywhere in 2^63.
+        let first_number = env.rng.next_u64() >> 1;
+        let context = Context::new(config, env.clock.clone(), pool, quorum, tier, proposals, first_number);
+        let manager = Arc::new(ReplicaManager {
+            context: Arc::new(context),
+            dirs,
+            hosted: RwLock::default(),
+            names: RwLock::default(),
+            lanes: Mutex::default(),
+            transport,
+            stop: watch::channel(false).0,
+            tasks: Mutex::default(),
+            reconciled: watch::channel(0).0,
+            again: Notify::new(),
+        });
+        manager.spawn(manager.clone().follow_images());
+        manager.spawn(manager.clone().tick());
+        manager.spawn(manager.clone().checkpoint());
+        manager.spawn(propose(manager.context.clone(), receiver));
+        manager
+    }
+
+    /// Takes over a replication stream that a follower broker has opened.
+    pub fn serve(self: &Arc<Self>, incoming: Incoming) {
+        let manager = Arc::downgrade(self);
+        let lookup: Lookup =
+            Arc::new(move |topic, partition| manager.upgrade()?.replica_by_id(topic, partition));
+        let serving = serve(self.context.clone(), lookup, incoming);
+        let mut stop = self.stop.subscribe();
+        self.context.runtime.spawn(async move {
+            tokio::select! {
+                () = serving => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        });
+    }
+
+    /// The replica of a partition that this broker hosts.
+    #[must_use]
+    pub fn replica(&self, partition: &TopicPartition) -> Option<Arc<Replica>> {
+        self.names.read().get(partition).cloned()
+    }
+
+    /// The same by the topic's id.
+    #[must_use]
+    pub fn replica_by_id(&self, topic: TopicId, partition: i32) -> Option<Arc<Replica>> {
+        self.hosted.read().get(&(topic, partition)).map(|hosted| hosted.replica.clone())
+    }
+
+    /// All replicas that this broker hosts.
+    #[must_use]
+    pub fn replicas(&self) -> Vec<Arc<Replica>> {
+        self.hosted.read().values().map(|hosted| hosted.replica.clone()).collect()
+    }
+
+    /// The version of the image that the replicas' roles follow; wakes after each newer one has been carried out.
+    #[must_use]
+    pub fn reconciled(&self) -> watch::Receiver<u64> {
+        self.reconciled.subscribe()
+    }
+
+    /// Stops in order: ends all roles, closes the logs, writes the checkpoints and the proof of a clean stop.
+    ///
+    /// # Errors
+    /// `LogError` when a log could not be closed; then there is no proof.
+    pub async fn shutdown(&self) -> Result<(), LogError> {
+        self.stop.send_replace(true);
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            // A task that panicked has been reported; it can't be waited for.
+            let _ = task.await;
+        }
+        let replicas = self.replicas();
+        let dirs = self.dirs.clone();
+        let epoch = self.context.broker_epoch();
+        let closing = self.context.pool.run(move || {
+            let mut stored = Vec::with_capacity(replicas.len());
+            for replica in &replicas {
+                replica.rest(replica.positions().leader_epoch);
+                replica.with_log(crate::log::Log::close_clean)?;
+                stored.push((replica.partition().clone(), checkpoint_of(replica)));
+            }
+            dirs.write_checkpoints(&stored)?;
+            match epoch {
+                Some(epoch) => dirs.mark_clean(epoch),
+                None => Ok(()),
+            }
+        });
+        let outcome = closing.await.unwrap_or(Ok(()));
+        self.hosted.write().clear();
+        self.names.write().clear();
+        outcome
+    }
+
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut stop = self.stop.subscribe();
+        let task = self.context.runtime.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        });
+        let mut tasks = self.tasks.lock();
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task);
+    }
+
+    /// The lane over which a partition follows a leader.
+    pub(super) fn lane(
+        self: &Arc<Self>,
+        leader: BrokerId,
+        address: &str,
+        topic: TopicId,
+        partition: i32,
+    ) -> Arc<FollowLane> {
+        let id = topic.as_bytes();
+        let spread = u32::from_be_bytes([id[0], id[1], id[2], id[3]]).wrapping_add(partition.cast_unsigned());
+        let index = spread % self.context.config.lanes.max(1);
+        let mut lanes = self.lanes.lock();
+        if let Some(lane) = lanes.get(&(leader, index)) {
+            lane.set_address(address);
+            return lane.clone();
+        }
+        let lane = FollowLane::new(self.context.clone(), leader, index, address.to_owned());
+        lanes.insert((leader, index), lane.clone());
+        self.spawn(lane.clone().run(self.transport.clone(), self.stop.subscribe()));
+        lane
+    }
+
+    pub(super) fn host(&self, key: (TopicId, i32), hosted: Hosted) {
+        self.names.write().insert(hosted.replica.partition().clone(), hosted.replica.clone());
+        self.hosted.write().insert(key, hosted);
+    }
+
+    pub(super) fn unhost(&self, key: (TopicId, i32)) -> Option<Arc<Replica>> {
+        let replica = self.hosted.write().remove(&key)?.replica;
+        let mut names = self.names.write();
+        if names.get(replica.partition()).is_some_and(|named| Arc::ptr_eq(named, &replica)) {
+            names.remove(replica.partition());
+        }
+        Some(replica)
+    }
+
+    async fn follow_images(self: Arc<Self>) {
+        let mut images = self.context.quorum.images();
+        let mut before = None;
+        loop {
+            let image = images.borrow_and_update().clone();
+            self.reconcile(before.as_deref(), &image).await;
+            self.reconciled.send_replace(image.version);
+            before = Some(image);
+            tokio::select! {
+                changed = images.changed() => if changed.is_err() { return },
+                () = self.again.notified() => {}
+            }
+        }
+    }
+
+    async fn tick(self: Arc<Self>) {
+        loop {
+            self.context.clock.sleep(self.context.config.settings.session_timeout / TICK_DIVISOR).await;
+            for replica in self.replicas() {
+                replica.tick();
+            }
+        }
+    }
+
+    async fn checkpoint(self: Arc<Self>) {
+        loop {
+            self.context.clock.sleep(self.context.config.checkpoint_interval).await;
+            let replicas = self.replicas();
+            let dirs = self.dirs.clone();
+            let written = self.context.pool.run(move || {
+                let stored: Vec<_> =
+                    replicas.iter().map(|r| (r.partition().clone(), checkpoint_of(r))).collect();
+                dirs.write_checkpoints(&stored)
+            });
+            if let Ok(Err(e)) = written.await {
+                // The older checkpoints stay: a restart scans a little more.
+                tracing::warn!("cannot write the checkpoints: {e}");
+            }
+        }
+    }
+}
+
+fn checkpoint_of(replica: &Replica) -> CheckpointPositions {
+    let positions = replica.positions();
+    CheckpointPositions {
+        // Taken from the open log itself.
+        recovery_point: Offset::ZERO,
+        high_watermark: positions.high_watermark,
+        log_start: positions.log_start,
+    }
+}
+
+/// Carries proposals to the quorum, and the replies back.
+async fn propose(context: Arc<Context>, mut proposals: mpsc::UnboundedReceiver<Proposal>) {
+    let room = Arc::new(Semaphore::new(PROPOSALS));
+    while let Some(Proposal { replica, attempt, command }) = proposals.recv().await {
+        // The semaphore is never closed.
+        let Ok(permit) = room.clone().acquire_owned().await else { return };
+        let outcome = context.quorum.submit(command);
+        context.runtime.spawn(async move {
+            let reply = outcome.await;
+            tracing::debug!(partition = %replica.partition(), attempt, ?reply, "ISR proposal");
+            replica.reply(attempt, reply);
+            drop(permit);
+        });
+    }
+}
+
+/// Runs jobs for many partitions, a few at a time.
+pub(super) async fn run_all(jobs: impl Iterator<Item = impl Future<Output = ()>>) {
+    futures::stream::iter(jobs).buffer_unordered(8).collect::<()>().await;
+}

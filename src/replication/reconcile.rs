@@ -1,0 +1,276 @@
+//! From one image to the next: which partitions this broker hosts, and in which role.
+//!
+//! Nothing happens before the image shows the registration of this very life: an older image may assign other
+//! partitions, or make a leader of what a former life was.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::isr::leader::{PartitionView, ProposalReply, ReplicaView};
+use super::manager::{ReplicaManager, run_all};
+use super::replica::Replica;
+use crate::log::LogConfig;
+use crate::metadata::{BrokerState, Command, Image, Partition, Topic};
+use crate::types::{BrokerEpoch, DirectoryId, LeaderEpoch, TopicId, TopicPartition};
+
+/// A hosted partition and the leader epoch that its role is for.
+#[derive(Clone)]
+pub(super) struct Hosted {
+    pub(super) replica: Arc<Replica>,
+    epoch: Option<LeaderEpoch>,
+}
+
+/// What to do about one partition.
+struct Job {
+    key: (TopicId, i32),
+    topic: Arc<Topic>,
+    index: usize,
+}
+
+impl Job {
+    fn partition(&self) -> &Partition {
+        &self.topic.partitions[self.index]
+    }
+}
+
+impl ReplicaManager {
+    /// Makes what is hosted follow the image.
+    pub(super) async fn reconcile(self: &Arc<Self>, before: Option<&Image>, image: &Arc<Image>) {
+        let me = self.context.config.node_id;
+        let Some(own) = image.brokers.get(&me).filter(|b| b.incarnation == self.context.config.incarnation)
+        else {
+            return;
+        };
+        let first = self.context.broker_epoch().is_none();
+        self.context.set_broker_epoch(own.epoch);
+        let brokers_changed = first
+            || before.is_none_or(|b| b.brokers != image.brokers || b.broker_configs != image.broker_configs);
+        for broker in image.brokers.values() {
+            for ((leader, _), lane) in &*self.lanes.lock() {
+                if *leader == broker.id {
+                    lane.set_address(&broker.peer_address);
+                }
+            }
+        }
+
+        let mut wanted: HashMap<(TopicId, i32), Job> = HashMap::new();
+        let mut jobs = Vec::new();
+        for topic in image.topics.values() {
+            let same =
+                before.and_then(|b| b.topics.get(&topic.name)).is_some_and(|old| Arc::ptr_eq(old, topic));
+            for (index, partition) in topic.partitions.iter().enumerate() {
+                if !partition.is_replica(me) {
+                    continue;
+                }
+                let key =
+                    (topic.id, i32::try_from(index).expect("a topic has far fewer than 2^31 partitions"));
+                let job = Job { key, topic: topic.clone(), index };
+                if !same || brokers_changed || !self.hosted.read().contains_key(&key) {
+                    jobs.push(Job { key, topic: topic.clone(), index });
+                }
+                wanted.insert(key, job);
+            }
+        }
+
+        let gone: Vec<_> =
+            self.hosted.read().keys().filter(|key| !wanted.contains_key(*key)).copied().collect();
+        run_all(gone.into_iter().map(|key| self.clone().remove(key))).await;
+        if first {
+            self.remove_strays(&wanted).await;
+        }
+        run_all(jobs.into_iter().map(|job| self.clone().carry_out(job, image.clone()))).await;
+        self.assign_directories(own.epoch, wanted.into_values());
+    }
+
+    /// A partition that is no longer assigned here, or whose topic was deleted.
+    async fn remove(self: Arc<Self>, key: (TopicId, i32)) {
+        let Some(replica) = self.unhost(key) else { return };
+        let dirs = self.dirs.clone();
+        let deleted = self.context.pool.run(move || {
+            replica.rest(replica.positions().leader_epoch);
+            dirs.delete(replica.partition(), replica.topic_id())
+        });
+        if let Ok(Err(e)) = deleted.await {
+            tracing::error!("cannot delete a partition's folder: {e}");
+        }
+    }
+
+    /// Folders of partitions that were deleted or moved while this broker was down.
+    async fn remove_strays(&self, wanted: &HashMap<(TopicId, i32), Job>) {
+        let strays: Vec<_> = self
+            .dirs
+            .partitions()
+            .into_iter()
+            .filter(|stored| !wanted.contains_key(&(stored.topic_id, stored.partition.partition)))
+            .collect();
+        let dirs = self.dirs.clone();
+        let removing = self.context.pool.run(move || {
+            for stray in strays {
+                tracing::info!(partition = %stray.partition, topic = %stray.topic_id, "deletes a stray folder");
+                if let Err(e) = dirs.delete(&stray.partition, stray.topic_id) {
+                    tracing::error!(partition = %stray.partition, "cannot delete a stray folder: {e}");
+                }
+            }
+        });
+        // The pool ends only with the process.
+        let _ = removing.await;
+    }
+
+    async fn carry_out(self: Arc<Self>, job: Job, image: Arc<Image>) {
+        let config = self.log_config(&image, &job.topic);
+        let hosted = self.hosted.read().get(&job.key).cloned();
+        let mut hosted = match hosted {
+            Some(hosted) => hosted,
+            None => match self.open(&job, config.clone()).await {
+                Some(replica) => Hosted { replica, epoch: None },
+                None => return,
+            },
+        };
+        let partition = job.partition();
+        let view = view_of(&image, &job.topic, partition);
+        if hosted.epoch == Some(partition.leader_epoch) {
+            if partition.leader == Some(self.context.config.node_id) {
+                hosted.replica.image(view);
+            }
+            let replica = hosted.replica.clone();
+            let configured = self.context.pool.run(move || replica.configure(config));
+            // The pool ends only with the process.
+            let _ = configured.await;
+            return;
+        }
+        self.take_role(&hosted.replica, partition, view, &image, config).await;
+        hosted.epoch = Some(partition.leader_epoch);
+        self.host(job.key, hosted);
+    }
+
+    async fn open(self: &Arc<Self>, job: &Job, config: Arc<LogConfig>) -> Option<Arc<Replica>> {
+        let partition = TopicPartition::new(job.topic.name.clone(), job.key.1);
+        let (dirs, context) = (self.dirs.clone(), self.context.clone());
+        let topic = job.topic.id;
+        let name = partition.clone();
+        let opened = self.context.pool.run(move || {
+            let opened = dirs.open_log(&name, topic, config, context.clock.wall_ms());
+            opened.map(|(log, report, directory, stored)| {
+                if report.cut_bytes > 0 {
+                    tracing::warn!(partition = %name, bytes = report.cut_bytes, "cut a torn tail");
+                }
+                Replica::new(context, log, directory, stored.high_watermark)
+            })
+        });
+        match opened.await {
+            Ok(Ok(replica)) => Some(replica),
+            Ok(Err(e)) => {
+                tracing::error!(%partition, "cannot open the log; this copy stays offline: {e}");
+                None
+            }
+            Err(e) => {
+                tracing::error!(%partition, "cannot open the log: {e}");
+                None
+            }
+        }
+    }
+
+    async fn take_role(
+        self: &Arc<Self>,
+        replica: &Arc<Replica>,
+        partition: &Partition,
+        view: PartitionView,
+        image: &Arc<Image>,
+        config: Arc<LogConfig>,
+    ) {
+        let epoch = partition.leader_epoch;
+        let unclean = partition.unclean.map(|unclean| unclean.leader_epoch);
+        let leader = partition.leader.and_then(|leader| image.brokers.get(&leader));
+        let lane = leader.filter(|leader| leader.id != self.context.config.node_id).map(|leader| {
+            let number = replica.partition().partition;
+            (leader.id, self.lane(leader.id, &leader.peer_address, replica.topic_id(), number))
+        });
+        let leads = partition.leader == Some(self.context.config.node_id);
+        let replica = replica.clone();
+        let name = replica.partition().clone();
+        let taken = self.context.pool.run(move || match lane {
+            _ if leads => replica.lead(&view, config),
+            Some((leader, lane)) => replica.follow(leader, epoch, unclean, lane, config),
+            None => {
+                replica.rest(epoch);
+                Ok(())
+            }
+        });
+        match taken.await {
+            Ok(Ok(())) => {
+                tracing::info!(partition = %name, %epoch, leader = ?partition.leader, isr = ?partition.isr, "new leader epoch")
+            }
+            Ok(Err(e)) => {
+                tracing::error!(partition = %name, %epoch, "cannot begin the leader epoch; this copy is offline: {e}")
+            }
+            Err(e) => tracing::error!(partition = %name, %epoch, "cannot begin the leader epoch: {e}"),
+        }
+    }
+
+    fn log_config(&self, image: &Image, topic: &Topic) -> Arc<LogConfig> {
+        let defaults = &self.context.config.log_defaults;
+        if topic.configs.is_empty() {
+            return defaults.clone();
+        }
+        match LogConfig::from_properties(defaults, &topic.configs) {
+            Ok(config) => Arc::new(config),
+            Err(e) => {
+                // Checked when it was set; what an older version let through must not stop the partition.
+                tracing::warn!(topic = %topic.name, version = image.version, "a topic config is ignored: {e}");
+                defaults.clone()
+            }
+        }
+    }
+
+    /// Tells the quorum which directory holds which replica, where it doesn't know.
+    fn assign_directories(self: &Arc<Self>, epoch: BrokerEpoch, wanted: impl Iterator<Item = Job>) {
+        let me = self.context.config.node_id;
+        let mut missing: BTreeMap<DirectoryId, BTreeSet<(TopicId, i32)>> = BTreeMap::new();
+        {
+            let hosted = self.hosted.read();
+            for job in wanted {
+                let Some(hosted) = hosted.get(&job.key) else { continue };
+                let known =
+                    job.partition().replicas.iter().find(|r| r.broker == me).and_then(|r| r.directory);
+                let directory = hosted.replica.directory();
+                if known != Some(directory) {
+                    missing.entry(directory).or_default().insert(job.key);
+                }
+            }
+        }
+        for (directory, partitions) in missing {
+            let partitions = partitions.into_iter().collect();
+            let command = Command::AssignDirectory { broker: me, epoch, directory, partitions };
+            let outcome = self.context.quorum.submit(command);
+            let manager = Arc::downgrade(self);
+            self.spawn(async move {
+                let reply = outcome.await;
+                if reply != ProposalReply::Applied
+                    && let Some(manager) = manager.upgrade()
+                {
+                    manager.context.clock.sleep(manager.context.config.settings.session_timeout).await;
+                    manager.again.notify_one();
+                }
+            });
+        }
+    }
+}
+
+/// What the leader's rules need to know of a partition.
+fn view_of(image: &Image, topic: &Topic, partition: &Partition) -> PartitionView {
+    let replicas = partition.replicas.iter().map(|replica| {
+        let broker = image.brokers.get(&replica.broker);
+        ReplicaView {
+            broker: replica.broker,
+            epoch: broker.map_or(BrokerEpoch::NONE, |b| b.epoch),
+            active: broker.is_some_and(|b| b.state == BrokerState::Active),
+        }
+    });
+    PartitionView {
+        leader_epoch: partition.leader_epoch,
+        partition_epoch: partition.partition_epoch,
+        isr: partition.isr.clone(),
+        min_isr: image.min_insync_replicas(topic).min(partition.replicas.len()),
+        replicas: replicas.collect::<Vec<ReplicaView>>(),
+    }
+}

@@ -1,0 +1,213 @@
+//! Group append: requests queue; one job at a time drains the queue on a disk thread, writes all of it at once,
+//! answers, and wakes the followers' sessions with the bytes still in memory.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::lead::Effects;
+use super::{Replica, Role};
+use crate::env::MonoTime;
+use crate::log::{Appended, LogError, Rejected};
+use crate::replication::isr::leader::{Event, NotEnoughReplicas};
+use crate::types::{LeaderEpoch, Offset};
+
+/// Requests that one write takes at most: bounds the time under the log's lock.
+const GROUP: usize = 256;
+
+/// When an append is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acks {
+    /// After the leader's own write: acks=0 and acks=1.
+    Leader,
+    /// When the high watermark has passed it: acks=all.
+    All,
+}
+
+/// Why an append was not, or may not have been, taken.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AppendError {
+    /// This broker does not lead the partition, no longer leads it, or its lease is over.
+    #[error("this broker does not lead the partition")]
+    NotLeader,
+    /// acks=all with too few in-sync replicas; nothing was written.
+    #[error(transparent)]
+    NotEnoughReplicas(NotEnoughReplicas),
+    /// acks=all, written, but then there were too few in-sync replicas.
+    #[error("written, but {0}")]
+    NotEnoughReplicasAfterAppend(NotEnoughReplicas),
+    /// acks=all, written, but not committed by the deadline.
+    #[error("not committed in time")]
+    TimedOut,
+    /// The batch was refused.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// The write failed; the leader has resigned.
+    #[error(transparent)]
+    Storage(#[from] LogError),
+}
+
+type Answer = oneshot::Sender<Result<Appended, AppendError>>;
+
+/// An acks=all append that is written and waits to be committed.
+pub(super) struct Waiter {
+    pub(super) answer: Answer,
+    pub(super) appended: Appended,
+    pub(super) end: Offset,
+}
+
+struct Queued {
+    records: Bytes,
+    acks: Acks,
+    answer: Answer,
+}
+
+#[derive(Default)]
+pub(super) struct AppendQueue {
+    items: Vec<Queued>,
+    draining: bool,
+}
+
+impl Replica {
+    /// Appends the records field of one produce request for this partition, grouped with what else is waiting.
+    ///
+    /// # Errors
+    /// See [`AppendError`]; after `TimedOut` and `NotEnoughReplicasAfterAppend` the records are in the leader's log.
+    pub async fn append(
+        self: &Arc<Self>,
+        records: Bytes,
+        acks: Acks,
+        deadline: MonoTime,
+    ) -> Result<Appended, AppendError> {
+        if !self.context.lease_holds() {
+            return Err(AppendError::NotLeader);
+        }
+        {
+            let state = self.state.lock();
+            let Role::Leader(leader) = &state.role else { return Err(AppendError::NotLeader) };
+            if acks == Acks::All {
+                leader.check_min_isr().map_err(AppendError::NotEnoughReplicas)?;
+            }
+        }
+        let (answer, mut receiver) = oneshot::channel();
+        let idle = {
+            let mut queue = self.appends.lock();
+            queue.items.push(Queued { records, acks, answer });
+            !std::mem::replace(&mut queue.draining, true)
+        };
+        if idle {
+            let replica = self.clone();
+            self.context.pool.spawn(move || replica.drain_appends());
+        }
+        let outcome = tokio::select! {
+            biased;
+            outcome = &mut receiver => outcome.unwrap_or(Err(AppendError::NotLeader)),
+            () = self.context.clock.sleep_until(deadline) => Err(AppendError::TimedOut),
+        };
+        // A zombie may have written under an epoch that is over: it must not say so (REPLICATION, "Leader" 6).
+        if outcome.is_ok() && !self.context.lease_holds() {
+            return Err(AppendError::NotLeader);
+        }
+        outcome
+    }
+
+    fn drain_appends(self: &Arc<Self>) {
+        loop {
+            let items: Vec<Queued> = {
+                let mut queue = self.appends.lock();
+                if queue.items.is_empty() {
+                    queue.draining = false;
+                    return;
+                }
+                let most = queue.items.len().min(GROUP);
+                queue.items.drain(..most).collect()
+            };
+            self.append_group(items);
+        }
+    }
+
+    fn append_group(self: &Arc<Self>, items: Vec<Queued>) {
+        let mut records = Vec::with_capacity(items.len());
+        let mut answers = Vec::with_capacity(items.len());
+        for item in items {
+            records.push(item.records);
+            answers.push((item.acks, item.answer));
+        }
+        let mut log = self.log();
+        // Roles change only with the log's lock held: the epoch stays until the write is accounted for.
+        let Some(epoch) = self.leading_epoch() else {
+            drop(log);
+            for (_, answer) in answers {
+                let _ = answer.send(Err(AppendError::NotLeader));
+            }
+            return;
+        };
+        let outcome = log.append_as_leader(records, epoch, self.context.clock.wall_ms());
+        let mut effects = match outcome {
+            Ok(results) => self.written(&log, results.into_iter().zip(answers)),
+            Err(e) => {
+                let mut effects = self.go_offline(&mut self.state.lock(), &e);
+                let failed =
+                    answers.into_iter().map(|(_, answer)| (answer, Err(AppendError::Storage(e.clone()))));
+                effects.answers.extend(failed);
+                effects
+            }
+        };
+        drop(log);
+        if self.flush_is_due() {
+            self.flush(&mut effects);
+        }
+        self.finish(effects);
+    }
+
+    fn leading_epoch(&self) -> Option<LeaderEpoch> {
+        match &self.state.lock().role {
+            Role::Leader(leader) => Some(leader.leader_epoch()),
+            _ => None,
+        }
+    }
+
+    fn written(
+        &self,
+        log: &crate::log::Log,
+        results: impl Iterator<Item = (Result<Appended, Rejected>, (Acks, Answer))>,
+    ) -> Effects {
+        let now = self.context.now();
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let mut effects = Effects::default();
+        let mut waits = Vec::new();
+        for (result, (acks, answer)) in results {
+            let appended = match result {
+                Ok(appended) => appended,
+                Err(rejected) => {
+                    effects.answers.push((answer, Err(rejected.into())));
+                    continue;
+                }
+            };
+            let end = appended.last.next();
+            if !appended.duplicate && !state.sessions.is_empty() {
+                let budget = self.context.config.tail_budget_bytes;
+                state.tail.push(appended.base, end, &appended.chunks, &self.context.tail_bytes, budget);
+            }
+            match acks {
+                Acks::Leader => effects.answers.push((answer, Ok(appended))),
+                Acks::All => {
+                    state.next_ticket += 1;
+                    state.waiters.insert(state.next_ticket, Waiter { answer, appended, end });
+                    waits.push(Event::Wait { ticket: state.next_ticket, end });
+                }
+            }
+        }
+        self.look_at(log, state);
+        let (log_end, durable_end) = (state.positions.log_end, state.durable_end);
+        self.event(state, Event::Appended { log_end, durable_end }, now, &mut effects);
+        for wait in waits {
+            self.event(state, wait, now, &mut effects);
+        }
+        super::wake_all(state);
+        self.publish(state);
+        effects
+    }
+}

@@ -1,0 +1,456 @@
+//! The follower's side: an inbox that one job at a time works off on a disk thread, in the order it came.
+//!
+//! Opening, answers, frames and losses all pass through the inbox, so that a session's end can't overtake its frames.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::lead::Effects;
+use super::{LogGuard, Replica, Role, last_epoch};
+use crate::log::{LogConfig, LogError, Removal};
+use crate::replication::context::{TierState, TierUnavailable};
+use crate::replication::frames::{Ack, Append, Open};
+use crate::replication::isr::follower::{Follower, Frame, LeaderPositions, LogView, Step};
+use crate::replication::isr::{OpenAnswer, TierPosition};
+use crate::replication::lanes::follow::FollowLane;
+use crate::types::{BrokerEpoch, BrokerId, LeaderEpoch, Offset};
+
+/// The pause after the first open request that could not be served; it doubles up to 32 times this.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// A follower's state beside the pure one.
+pub(super) struct Following {
+    pub(super) isr: Follower,
+    pub(super) lane: Option<Arc<FollowLane>>,
+    /// Bytes of batches taken in this session.
+    consumed: u64,
+    /// Open requests since the last session that streamed.
+    attempts: u32,
+    /// The tier's state is being fetched.
+    installing: bool,
+}
+
+/// What a follower has to deal with.
+pub(in crate::replication) enum Inbound {
+    /// Open a session, unless there is one.
+    Open,
+    /// The leader's answer.
+    Answer(u64, OpenAnswer),
+    /// Batches.
+    Append(Append),
+    /// Positions.
+    Positions(u64, LeaderPositions),
+    /// The session has ended.
+    Lost(u64),
+    /// The tier's state for the leader epoch under which it was asked for.
+    Tier(LeaderEpoch, Result<TierState, TierUnavailable>),
+}
+
+#[derive(Default)]
+pub(super) struct Inbox {
+    items: VecDeque<Inbound>,
+    draining: bool,
+}
+
+/// Left to do when the log is released.
+#[derive(Default)]
+struct Outcome {
+    effects: Effects,
+    reopen: Option<Duration>,
+    install: Option<TierPosition>,
+    acknowledge: bool,
+    log_start: Option<Offset>,
+    removal: Option<Removal>,
+}
+
+impl Replica {
+    /// Follows a leader under a new epoch. Runs on a disk thread.
+    pub(in crate::replication) fn follow(
+        self: &Arc<Self>,
+        leader: BrokerId,
+        leader_epoch: LeaderEpoch,
+        unclean: Option<LeaderEpoch>,
+        lane: Arc<FollowLane>,
+        config: Arc<LogConfig>,
+    ) -> Result<(), LogError> {
+        let mut log = self.log();
+        log.set_config(config);
+        // An epoch that this broker led without writing anything must not bar the new leader's older batches.
+        let end = log.log_end();
+        let resumed = log.resume_under(leader_epoch).and_then(|()| log.truncate_to(end).map(|_| ()));
+        let effects = {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            let effects = self.leave_role(state);
+            state.positions.leader = Some(leader);
+            state.positions.leader_epoch = leader_epoch;
+            self.look_at(&log, state);
+            if resumed.is_ok() {
+                state.role = Role::Follower(Following {
+                    isr: Follower::new(leader_epoch, unclean, state.positions.high_watermark),
+                    lane: Some(lane.clone()),
+                    consumed: 0,
+                    attempts: 0,
+                    installing: false,
+                });
+            }
+            self.publish(state);
+            effects
+        };
+        drop(log);
+        self.finish(effects);
+        if resumed.is_ok() {
+            lane.join(self);
+        }
+        resumed
+    }
+
+    /// There is no leader, or the replica is about to be closed or deleted. Runs on a disk thread.
+    pub(in crate::replication) fn rest(self: &Arc<Self>, leader_epoch: LeaderEpoch) {
+        let log = self.log();
+        let effects = {
+            let mut state = self.state.lock();
+            let effects = self.leave_role(&mut state);
+            state.positions.leader = None;
+            state.positions.leader_epoch = leader_epoch;
+            self.publish(&mut state);
+            effects
+        };
+        drop(log);
+        self.finish(effects);
+    }
+
+    /// Puts something into the inbox.
+    pub(in crate::replication) fn receive(self: &Arc<Self>, inbound: Inbound) {
+        let idle = {
+            let mut inbox = self.inbox.lock();
+            inbox.items.push_back(inbound);
+            !std::mem::replace(&mut inbox.draining, true)
+        };
+        if idle {
+            let replica = self.clone();
+            self.context.pool.spawn(move || replica.drain_inbox());
+        }
+    }
+
+    fn drain_inbox(self: &Arc<Self>) {
+        loop {
+            let items = {
+                let mut inbox = self.inbox.lock();
+                if inbox.items.is_empty() {
+                    inbox.draining = false;
+                    return;
+                }
+                std::mem::take(&mut inbox.items)
+            };
+            let mut outcome = Outcome::default();
+            let mut log = self.log();
+            for item in items {
+                self.take_in(item, &mut log, &mut outcome);
+            }
+            self.raise_log_start(&mut log, &mut outcome);
+            drop(log);
+            if outcome.acknowledge && self.flush_is_due() {
+                self.flush(&mut outcome.effects);
+            }
+            self.conclude(outcome);
+        }
+    }
+
+    fn take_in(self: &Arc<Self>, item: Inbound, log: &mut LogGuard<'_>, outcome: &mut Outcome) {
+        match item {
+            Inbound::Open => self.open(log),
+            Inbound::Answer(session, answer) => self.take_answer(session, &answer, log, outcome),
+            Inbound::Append(append) => self.take_append(append, log, outcome),
+            Inbound::Positions(session, positions) => {
+                self.take_positions(session, &positions, log.log_end(), outcome);
+            }
+            Inbound::Lost(session) => {
+                if let Role::Follower(following) = &mut self.state.lock().role {
+                    following.isr.lost(session);
+                }
+            }
+            Inbound::Tier(epoch, tier) => self.take_tier(epoch, tier, log, outcome),
+        }
+    }
+
+    fn open(self: &Arc<Self>, log: &LogGuard<'_>) {
+        let session = self.context.next_number();
+        let (lane, open) = {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            self.look_at(log, state);
+            let Role::Follower(following) = &mut state.role else { return };
+            let Some(lane) = following.lane.clone() else { return };
+            if following.isr.is_open() || following.installing {
+                return;
+            }
+            following.isr.opening(session);
+            following.consumed = 0;
+            let open = Open {
+                session,
+                topic: self.topic_id,
+                partition: self.partition.partition,
+                leader_epoch: following.isr.leader_epoch(),
+                broker_epoch: self.context.broker_epoch().unwrap_or(BrokerEpoch::NONE),
+                directory: self.directory,
+                log_end: state.positions.log_end,
+                last_epoch: state.last_epoch,
+                log_start: state.positions.log_start,
+                credit: self.context.window_bytes(),
+            };
+            (lane, open)
+        };
+        if !lane.open(self, open)
+            && let Role::Follower(following) = &mut self.state.lock().role
+        {
+            // The stream is down: whoever connects it asks again.
+            following.isr.lost(session);
+        }
+    }
+
+    fn take_answer(
+        self: &Arc<Self>,
+        session: u64,
+        answer: &OpenAnswer,
+        log: &mut LogGuard<'_>,
+        outcome: &mut Outcome,
+    ) {
+        let step = {
+            let mut state = self.state.lock();
+            let Role::Follower(following) = &mut state.role else { return };
+            let view = LogView {
+                log_start: log.log_start(),
+                log_end: log.log_end(),
+                last_epoch: last_epoch(log),
+                chain: log.epochs(),
+            };
+            following.isr.answer(session, answer, &view)
+        };
+        let changed = match step {
+            Step::Ignore => return,
+            Step::Stream => {
+                tracing::debug!(partition = %self.partition, end = %log.log_end(), "follows");
+                if let Role::Follower(following) = &mut self.state.lock().role {
+                    following.attempts = 0;
+                }
+                return;
+            }
+            Step::WaitForImage => {
+                outcome.reopen = self.pause();
+                return;
+            }
+            Step::InstallTier { local_start, tier } => {
+                tracing::info!(partition = %self.partition, %local_start, tier_end = %tier.end, "begins at the tier's end");
+                if let Role::Follower(following) = &mut self.state.lock().role {
+                    following.installing = true;
+                }
+                outcome.install = Some(tier);
+                return;
+            }
+            Step::Corrupt(corrupt) => {
+                outcome.effects = self.go_offline(&mut self.state.lock(), &corrupt);
+                return;
+            }
+            Step::Truncate { to } => {
+                tracing::info!(partition = %self.partition, from = %log.log_end(), %to, "truncates");
+                if to < log.log_start() {
+                    log.reset_to(to, Vec::new())
+                } else {
+                    log.truncate_to(to).map(|_| ())
+                }
+            }
+            Step::Reset { log_start, chain } => {
+                tracing::info!(partition = %self.partition, from = %log.log_end(), %log_start, "starts anew");
+                log.reset_to(log_start, chain)
+            }
+        };
+        self.restarted(changed, matches!(answer, OpenAnswer::Reset { .. }), log, outcome);
+    }
+
+    /// The log was cut or dropped: open again, or go offline.
+    fn restarted(
+        self: &Arc<Self>,
+        changed: Result<(), LogError>,
+        dropped: bool,
+        log: &LogGuard<'_>,
+        outcome: &mut Outcome,
+    ) {
+        let mut state = self.state.lock();
+        match changed {
+            Ok(()) => {
+                if let Role::Follower(following) = &mut state.role
+                    && dropped
+                {
+                    following.isr.restarted_at(log.log_end());
+                }
+                outcome.reopen = Some(Duration::ZERO);
+            }
+            Err(e) => outcome.effects = self.go_offline(&mut state, &e),
+        }
+    }
+
+    fn take_append(self: &Arc<Self>, append: Append, log: &mut LogGuard<'_>, outcome: &mut Outcome) {
+        let frame = {
+            let mut state = self.state.lock();
+            let Role::Follower(following) = &mut state.role else { return };
+            following.isr.frame(append.session, append.base, log.log_end())
+        };
+        match frame {
+            Frame::Ignore => return,
+            Frame::Reopen => {
+                self.close(append.session);
+                outcome.reopen = Some(Duration::ZERO);
+                return;
+            }
+            Frame::Take => {}
+        }
+        let bytes = append.batches.len() as u64;
+        match log.append_as_follower(append.batches, self.context.clock.wall_ms()) {
+            Ok(_) => {
+                if let Role::Follower(following) = &mut self.state.lock().role {
+                    following.consumed += bytes;
+                }
+                outcome.acknowledge = true;
+                self.take_positions(append.session, &append.positions, log.log_end(), outcome);
+            }
+            Err(e @ (LogError::Gap { .. } | LogError::EpochWentBack { .. } | LogError::BadBatch { .. })) => {
+                tracing::warn!(partition = %self.partition, "refuses a frame: {e}");
+                self.close(append.session);
+                outcome.reopen = self.pause();
+            }
+            Err(e) => outcome.effects = self.go_offline(&mut self.state.lock(), &e),
+        }
+    }
+
+    fn take_positions(&self, session: u64, leader: &LeaderPositions, log_end: Offset, outcome: &mut Outcome) {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let Role::Follower(following) = &mut state.role else { return };
+        if let Some(log_start) = following.isr.positions(session, leader, log_end) {
+            state.positions.tier = leader.tier.or(state.positions.tier);
+            state.positions.high_watermark = following.isr.high_watermark();
+            outcome.log_start = Some(log_start);
+        }
+    }
+
+    fn raise_log_start(self: &Arc<Self>, log: &mut LogGuard<'_>, outcome: &mut Outcome) {
+        let Some(to) = outcome.log_start.filter(|to| *to > log.log_start()) else { return };
+        match log.advance_log_start(to, self.context.clock.wall_ms()) {
+            Ok(removal) => {
+                outcome.removal = Some(removal);
+                outcome.acknowledge = true;
+            }
+            Err(e) => outcome.effects = self.go_offline(&mut self.state.lock(), &e),
+        }
+    }
+
+    fn take_tier(
+        self: &Arc<Self>,
+        epoch: LeaderEpoch,
+        tier: Result<TierState, TierUnavailable>,
+        log: &mut LogGuard<'_>,
+        outcome: &mut Outcome,
+    ) {
+        {
+            let mut state = self.state.lock();
+            let Role::Follower(following) = &mut state.role else { return };
+            if following.isr.leader_epoch() != epoch || !following.installing {
+                return;
+            }
+            following.installing = false;
+        }
+        match tier {
+            Ok(tier) if tier.end > log.log_end() => {
+                let installed = log.install_tier_state(tier.end, tier.epochs, tier.producer_snapshot);
+                self.restarted(installed, true, log, outcome);
+            }
+            Ok(_) => outcome.reopen = self.pause(),
+            Err(e) => {
+                tracing::warn!(partition = %self.partition, "{e}");
+                outcome.reopen = self.pause();
+            }
+        }
+    }
+
+    /// The pause before the next open request.
+    fn pause(&self) -> Option<Duration> {
+        match &mut self.state.lock().role {
+            Role::Follower(following) => {
+                let pause = FIRST_PAUSE * (1 << following.attempts.min(5));
+                following.attempts += 1;
+                Some(pause)
+            }
+            _ => None,
+        }
+    }
+
+    /// Tells the leader that a session is over.
+    fn close(&self, session: u64) {
+        let mut state = self.state.lock();
+        if let Role::Follower(following) = &mut state.role {
+            following.isr.lost(session);
+            if let Some(lane) = &following.lane {
+                lane.close(session);
+            }
+        }
+    }
+
+    fn conclude(self: &Arc<Self>, outcome: Outcome) {
+        if let Some(removal) = outcome.removal
+            && let Err(e) = removal.run()
+        {
+            // Deleted at the next start.
+            tracing::warn!(partition = %self.partition, "cannot delete old segments: {e}");
+        }
+        if outcome.acknowledge {
+            self.acknowledge();
+        }
+        self.finish(outcome.effects);
+        if let Some(tier) = outcome.install {
+            self.fetch_tier(tier);
+        }
+        match outcome.reopen {
+            Some(Duration::ZERO) => self.receive(Inbound::Open),
+            Some(pause) => {
+                let replica = Arc::downgrade(self);
+                let sleep = self.context.clock.sleep(pause);
+                self.context.runtime.spawn(async move {
+                    sleep.await;
+                    if let Some(replica) = replica.upgrade() {
+                        replica.receive(Inbound::Open);
+                    }
+                });
+            }
+            None => {}
+        }
+    }
+
+    /// One acknowledgement for all frames that were taken.
+    fn acknowledge(&self) {
+        let window = self.context.window_bytes();
+        let state = self.state.lock();
+        let Role::Follower(following) = &state.role else { return };
+        if let (Some(session), Some(lane)) = (following.isr.streaming(), &following.lane) {
+            lane.acknowledge(Ack {
+                session,
+                log_end: state.durable_end,
+                log_start: state.positions.log_start,
+                credit: following.consumed + window,
+            });
+        }
+    }
+
+    fn fetch_tier(self: &Arc<Self>, tier: TierPosition) {
+        let epoch = self.state.lock().positions.leader_epoch;
+        let replica = self.clone();
+        self.context.runtime.spawn(async move {
+            let fetched = match &replica.context.tier {
+                Some(reader) => reader.fetch_tier_state(&replica.partition, replica.topic_id, tier).await,
+                None => Err(TierUnavailable("this broker has no tier.store.url".to_owned())),
+            };
+            replica.receive(Inbound::Tier(epoch, fetched));
+        });
+    }
+}

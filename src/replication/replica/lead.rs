@@ -1,0 +1,434 @@
+//! The leader's side: taking the role, opening sessions, acknowledgements, and what a session sends next.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::append::AppendError;
+use super::{Replica, Role, State};
+use crate::env::MonoTime;
+use crate::log::{Appended, LogConfig, LogError};
+use crate::metadata::{AlterPartition, Command};
+use crate::replication::context::Proposal;
+use crate::replication::frames::{Ack, Append, Open};
+use crate::replication::isr::OpenAnswer;
+use crate::replication::isr::follower::LeaderPositions;
+use crate::replication::isr::leader::{Action, Event, Leader, LogView, PartitionView, ProposalReply};
+use crate::replication::lanes::follow::FollowLane;
+use crate::replication::lanes::serve::Session;
+use crate::types::Offset;
+use crate::wire::record_batch::BatchIter;
+
+/// Bytes of batches in one frame, unless a single append is larger.
+const FRAME_BYTES: usize = 1 << 20;
+
+/// What a session has sent and may send.
+#[derive(Debug)]
+pub(super) struct Flow {
+    next: Offset,
+    sent_bytes: u64,
+    credit: u64,
+    positions: Option<LeaderPositions>,
+    /// Read from disk for a follower that is behind.
+    loaded: Option<Bytes>,
+    loading: bool,
+}
+
+/// What a session has to send.
+pub(in crate::replication) enum Next {
+    /// Nothing now.
+    Nothing,
+    /// Positions alone; they may wait a little for company.
+    Positions,
+    /// A frame of batches, as chunks, and whether there is more.
+    Append {
+        /// The frame.
+        chunks: Vec<Bytes>,
+        /// More can be sent at once.
+        more: bool,
+    },
+    /// The follower is behind what memory holds: load, then ask again.
+    Load,
+    /// The follower needs what is no longer here: end the session, it will open another.
+    End,
+}
+
+type Outcome = Result<Appended, AppendError>;
+
+/// What is left to do when the locks are released.
+#[derive(Default)]
+pub(super) struct Effects {
+    pub(super) answers: Vec<(oneshot::Sender<Outcome>, Outcome)>,
+    pub(super) ended: Vec<Arc<Session>>,
+    pub(super) left: Option<Arc<FollowLane>>,
+    proposals: Vec<(u64, Command)>,
+    high_watermark_moved: bool,
+}
+
+impl Effects {
+    /// Adds what else is left to do; a failure takes back what was to be answered well.
+    pub(super) fn absorb(&mut self, failed: Effects) {
+        for (_, outcome) in &mut self.answers {
+            if outcome.is_ok() {
+                *outcome = Err(AppendError::NotLeader);
+            }
+        }
+        self.answers.extend(failed.answers);
+        self.ended.extend(failed.ended);
+        self.left = self.left.take().or(failed.left);
+        self.proposals.extend(failed.proposals);
+    }
+}
+
+impl Replica {
+    /// Becomes the leader under the view's epoch. Runs on a disk thread.
+    pub(in crate::replication) fn lead(
+        self: &Arc<Self>,
+        view: &PartitionView,
+        config: Arc<LogConfig>,
+    ) -> Result<(), LogError> {
+        let now = self.context.now();
+        let mut log = self.log();
+        log.set_config(config);
+        let begun = log.begin_epoch(view.leader_epoch);
+        let effects = {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            let mut effects = self.leave_role(state);
+            state.positions.leader = Some(self.context.config.node_id);
+            state.positions.leader_epoch = view.leader_epoch;
+            self.look_at(&log, state);
+            if begun.is_ok() {
+                let log_end = state.positions.log_end;
+                // What the tier covers on this chain is committed.
+                let tiered = state.positions.tier_end();
+                let known = if tiered <= log_end { tiered } else { Offset::ZERO };
+                let leader = Leader::new(
+                    self.context.config.node_id,
+                    self.context.config.settings,
+                    view,
+                    log_end,
+                    state.durable_end,
+                    state.positions.high_watermark.max(known),
+                    now,
+                );
+                state.role = Role::Leader(Box::new(leader));
+                self.event(state, Event::Tick, now, &mut effects);
+            }
+            self.publish(state);
+            effects
+        };
+        drop(log);
+        self.finish(effects);
+        begun
+    }
+
+    /// The image has changed under the same leader epoch.
+    pub(in crate::replication) fn image(self: &Arc<Self>, view: PartitionView) {
+        self.handle(Event::Image(view));
+    }
+
+    /// Time has passed.
+    pub(in crate::replication) fn tick(self: &Arc<Self>) {
+        let now = self.context.now();
+        let mut effects = Effects::default();
+        {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            if !matches!(state.role, Role::Leader(_)) {
+                return;
+            }
+            // Producers that have given up.
+            let gone: Vec<(u64, Offset)> = state
+                .waiters
+                .iter()
+                .filter(|(_, w)| w.answer.is_closed())
+                .map(|(t, w)| (*t, w.end))
+                .collect();
+            for (ticket, end) in gone {
+                state.waiters.remove(&ticket);
+                self.event(state, Event::Forget { ticket, end }, now, &mut effects);
+            }
+            self.event(state, Event::Tick, now, &mut effects);
+            self.publish(state);
+        }
+        self.finish(effects);
+    }
+
+    /// The outcome of a proposal.
+    pub(in crate::replication) fn reply(self: &Arc<Self>, attempt: u64, reply: ProposalReply) {
+        self.handle(Event::Reply { attempt, reply });
+    }
+
+    fn handle(self: &Arc<Self>, event: Event) {
+        let now = self.context.now();
+        let mut effects = Effects::default();
+        {
+            let mut state = self.state.lock();
+            self.event(&mut state, event, now, &mut effects);
+            self.publish(&mut state);
+        }
+        self.finish(effects);
+    }
+
+    /// Answers an open request; with `Accepted` the session is registered, but sends nothing until it is armed.
+    pub(in crate::replication) fn open_session(
+        self: &Arc<Self>,
+        open: &Open,
+        session: &Arc<Session>,
+    ) -> OpenAnswer {
+        let now = self.context.now();
+        let mut effects = Effects::default();
+        let answer = {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            let Role::Leader(leader) = &mut state.role else {
+                return if open.leader_epoch > state.positions.leader_epoch {
+                    OpenAnswer::UnknownEpoch
+                } else {
+                    OpenAnswer::NotLeader
+                };
+            };
+            let log = LogView {
+                log_start: state.positions.log_start,
+                local_start: state.positions.local_start,
+                log_end: state.positions.log_end,
+                tier: state.positions.tier,
+                chain: &state.chain,
+            };
+            let (answer, actions) = leader.open(&open.request(session.peer()), session.key, &log, now);
+            if answer == OpenAnswer::Accepted {
+                let flow = Flow {
+                    next: open.log_end,
+                    sent_bytes: 0,
+                    credit: open.credit,
+                    positions: None,
+                    loaded: None,
+                    loading: false,
+                };
+                state.sessions.insert(session.key, (session.clone(), flow));
+            }
+            self.act(state, actions, &mut effects);
+            self.publish(state);
+            answer
+        };
+        self.finish(effects);
+        answer
+    }
+
+    /// A follower's acknowledgement.
+    pub(in crate::replication) fn acknowledged(self: &Arc<Self>, session: &Arc<Session>, ack: &Ack) {
+        let now = self.context.now();
+        let mut effects = Effects::default();
+        {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            let Some((_, flow)) = state.sessions.get_mut(&session.key) else { return };
+            flow.credit = flow.credit.max(ack.credit);
+            let behind = flow.next < state.positions.log_end;
+            let event = Event::Ack {
+                broker: session.peer(),
+                session: session.key,
+                end: ack.log_end,
+                log_start: ack.log_start,
+            };
+            self.event(state, event, now, &mut effects);
+            self.publish(state);
+            if behind {
+                session.wake();
+            }
+        }
+        self.finish(effects);
+    }
+
+    /// A session's stream has ended, or its follower has closed it.
+    pub(in crate::replication) fn session_lost(self: &Arc<Self>, session: &Session) {
+        let now = self.context.now();
+        let mut effects = Effects::default();
+        {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            if state.sessions.remove(&session.key).is_none() {
+                return;
+            }
+            self.trim_tail(state);
+            let event = Event::SessionLost { broker: session.peer(), session: session.key };
+            self.event(state, event, now, &mut effects);
+            self.publish(state);
+        }
+        self.finish(effects);
+    }
+
+    /// What a session sends next.
+    pub(in crate::replication) fn next_frame(&self, session: &Session) -> Next {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let positions = LeaderPositions {
+            high_watermark: state.positions.high_watermark,
+            log_start: state.positions.log_start,
+            tier: state.positions.tier,
+        };
+        let Some((_, flow)) = state.sessions.get_mut(&session.key) else { return Next::Nothing };
+        let (log_end, local_start) = (state.positions.log_end, state.positions.local_start);
+        if flow.next < log_end && flow.sent_bytes < flow.credit && !flow.loading {
+            let base = flow.next;
+            let stretch = match flow.loaded.take() {
+                Some(batches) => end_of(&batches).map(|end| (end, batches.len(), vec![batches])),
+                None => state.tail.read(base, FRAME_BYTES).map(|s| (s.end, s.bytes, s.chunks)),
+            };
+            if let Some((end, bytes, mut chunks)) = stretch {
+                flow.next = end;
+                flow.sent_bytes += bytes as u64;
+                flow.positions = Some(positions);
+                chunks.insert(0, Append::head(session.id, base, &positions));
+                let more = flow.next < log_end && flow.sent_bytes < flow.credit;
+                self.trim_tail(state);
+                return Next::Append { chunks, more };
+            }
+            if base < local_start {
+                return Next::End;
+            }
+            flow.loading = true;
+            return Next::Load;
+        }
+        if flow.positions == Some(positions) {
+            return Next::Nothing;
+        }
+        Next::Positions
+    }
+
+    /// The positions of a `Next::Positions` go out now: as they are by now.
+    pub(in crate::replication) fn positions_to_send(&self, session: &Session) -> Option<LeaderPositions> {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let (_, flow) = state.sessions.get_mut(&session.key)?;
+        let positions = LeaderPositions {
+            high_watermark: state.positions.high_watermark,
+            log_start: state.positions.log_start,
+            tier: state.positions.tier,
+        };
+        (flow.positions.replace(positions) != Some(positions)).then_some(positions)
+    }
+
+    /// Reads from disk what the session needs next; on a disk thread. `false` when the session must end.
+    pub(in crate::replication) fn load_for(&self, session: &Session) -> bool {
+        let Some((from, end)) = ({
+            let state = self.state.lock();
+            state.sessions.get(&session.key).map(|(_, flow)| (flow.next, state.positions.log_end))
+        }) else {
+            return true;
+        };
+        let slice = self.log.lock().read(from, FRAME_BYTES, end, true);
+        self.renew_last_stable();
+        let loaded = slice.and_then(|slice| slice.load());
+        let mut state = self.state.lock();
+        let Some((_, flow)) = state.sessions.get_mut(&session.key) else { return true };
+        flow.loading = false;
+        match loaded {
+            Ok(batches) if !batches.is_empty() => {
+                flow.loaded = Some(batches);
+                true
+            }
+            Ok(_) => false,
+            Err(e) => {
+                tracing::warn!(partition = %self.partition, "cannot read {from} for a follower: {e}");
+                false
+            }
+        }
+    }
+
+    /// Drops from the tail what every session has sent.
+    fn trim_tail(&self, state: &mut State) {
+        let sent = state.sessions.values().map(|(_, flow)| flow.next).min();
+        state.tail.trim(sent.unwrap_or(Offset(i64::MAX)), &self.context.tail_bytes);
+    }
+
+    /// Gives the leader an event and takes up its actions. No effect in another role.
+    pub(super) fn event(&self, state: &mut State, event: Event, now: MonoTime, effects: &mut Effects) {
+        if let Role::Leader(leader) = &mut state.role {
+            let actions = leader.handle(event, now);
+            self.act(state, actions, effects);
+        }
+    }
+
+    fn act(&self, state: &mut State, actions: Vec<Action>, effects: &mut Effects) {
+        for action in actions {
+            match action {
+                Action::HighWatermark(offset) => {
+                    state.positions.high_watermark = offset;
+                    effects.high_watermark_moved = true;
+                }
+                Action::Propose { attempt, partition_epoch, isr } => {
+                    let me = self.context.config.node_id;
+                    let Some(leader) = isr.iter().copied().find(|member| member.broker == me) else {
+                        continue;
+                    };
+                    let command = Command::AlterPartition(AlterPartition {
+                        topic: self.topic_id,
+                        partition: self.partition.partition,
+                        leader,
+                        leader_epoch: state.positions.leader_epoch,
+                        partition_epoch,
+                        isr,
+                    });
+                    effects.proposals.push((attempt, command));
+                }
+                Action::Complete { ticket, outcome } => {
+                    if let Some(waiter) = state.waiters.remove(&ticket) {
+                        let outcome = outcome
+                            .map(|()| waiter.appended)
+                            .map_err(AppendError::NotEnoughReplicasAfterAppend);
+                        effects.answers.push((waiter.answer, outcome));
+                    }
+                }
+                Action::EndSession { session, .. } => {
+                    if let Some((session, _)) = state.sessions.remove(&session) {
+                        effects.ended.push(session);
+                    }
+                    self.trim_tail(state);
+                }
+            }
+        }
+        if effects.high_watermark_moved {
+            super::wake_all(state);
+        }
+    }
+
+    /// Does what must not be done under a lock.
+    pub(super) fn finish(self: &Arc<Self>, effects: Effects) {
+        if effects.high_watermark_moved {
+            self.stable_is_stale.store(true, std::sync::atomic::Ordering::SeqCst);
+            self.renew_last_stable();
+        }
+        for (answer, outcome) in effects.answers {
+            // A producer that has given up does not listen.
+            let _ = answer.send(outcome);
+        }
+        for session in effects.ended {
+            session.end();
+        }
+        if let Some(lane) = effects.left {
+            lane.leave(self);
+        }
+        for (attempt, command) in effects.proposals {
+            let proposal = Proposal { replica: self.clone(), attempt, command };
+            // The receiver lives as long as the manager; without it nothing is proposed any more.
+            let _ = self.context.proposals.send(proposal);
+        }
+    }
+
+    /// Whether every live replica has stored this log start (DeleteRecords); `None` unless this replica leads.
+    #[must_use]
+    pub fn log_start_is_stored(&self, log_start: Offset) -> Option<bool> {
+        match &self.state.lock().role {
+            Role::Leader(leader) => Some(leader.log_start_is_stored(log_start)),
+            _ => None,
+        }
+    }
+}
+
+/// The end of whole batches.
+fn end_of(batches: &Bytes) -> Option<Offset> {
+    BatchIter::new(batches.clone()).filter_map(Result::ok).last().map(|batch| batch.header.end_offset())
+}

@@ -1,0 +1,512 @@
+//! One partition's replica on this broker: its log, its role, its positions.
+//!
+//! Two locks, taken in this order: `log`, held while files are written, by disk threads only; and `state`, held for
+//! moments and never during I/O, which keeps a copy of the log's positions. So an acknowledgement, an open request or
+//! a look at the positions never waits for a disk. A role changes only with both locks held.
+
+mod append;
+mod follow;
+mod lead;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::watch;
+
+pub use append::{Acks, AppendError};
+pub(super) use follow::Inbound;
+pub(super) use lead::Next;
+
+use self::append::{AppendQueue, Waiter};
+use self::follow::{Following, Inbox};
+use self::lead::Flow;
+use super::context::Context;
+use super::isr::TierPosition;
+use super::isr::leader::{Event, Leader};
+use super::lanes::serve::Session;
+use super::tail::Tail;
+use crate::log::{EpochCache, Log, LogConfig, LogError, LogSlice};
+use crate::types::{BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId, TopicPartition};
+
+/// What a replica does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplicaRole {
+    /// Takes appends.
+    Leader,
+    /// Copies its leader.
+    Follower,
+    /// Neither: there is no leader, or the log has failed, or the copy is corrupt.
+    Offline,
+}
+
+/// Where a replica stands; a consistent snapshot.
+///
+/// `log start ≤ local start ≤ log end`, `last stable ≤ high watermark ≤ log end`; ends are exclusive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Positions {
+    /// What it does.
+    pub role: ReplicaRole,
+    /// Who leads, as far as this broker knows.
+    pub leader: Option<BrokerId>,
+    /// The leader epoch it is under.
+    pub leader_epoch: LeaderEpoch,
+    /// The committed ISR; empty unless it leads.
+    pub isr: Arc<[BrokerId]>,
+    /// First offset of the log over both tiers.
+    pub log_start: Offset,
+    /// First offset of the local files.
+    pub local_start: Offset,
+    /// The tier as the leader knows it.
+    pub tier: Option<TierPosition>,
+    /// End of what every in-sync replica has.
+    pub high_watermark: Offset,
+    /// End of what read_committed may see.
+    pub last_stable: Offset,
+    /// End of the local log.
+    pub log_end: Offset,
+    /// Whether ListOffsets latest may be answered (KIP-207); false right after an election.
+    pub latest_is_known: bool,
+}
+
+impl Positions {
+    /// Whether it leads.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.role == ReplicaRole::Leader
+    }
+
+    /// End of the tier; zero without one.
+    #[must_use]
+    pub fn tier_end(&self) -> Offset {
+        self.tier.map_or(Offset::ZERO, |tier| tier.end)
+    }
+}
+
+/// Which records a reader may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// Up to the high watermark.
+    ReadUncommitted,
+    /// Up to the last stable offset.
+    ReadCommitted,
+}
+
+/// Why a read was refused.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    /// This broker does not lead the partition.
+    #[error("this broker does not lead the partition")]
+    NotLeader,
+    /// The reader's leader epoch is over (KIP-320).
+    #[error("leader epoch {asked} is over, the current one is {current}")]
+    FencedLeaderEpoch {
+        /// The reader's.
+        asked: LeaderEpoch,
+        /// The leader's.
+        current: LeaderEpoch,
+    },
+    /// The reader has seen a newer epoch than this broker (KIP-320).
+    #[error("leader epoch {asked} is not known here yet, the current one is {current}")]
+    UnknownLeaderEpoch {
+        /// The reader's.
+        asked: LeaderEpoch,
+        /// The leader's.
+        current: LeaderEpoch,
+    },
+    /// Below the log start or above the high watermark.
+    #[error("offset {offset} is outside of {start} to {end}")]
+    OutOfRange {
+        /// Asked for.
+        offset: Offset,
+        /// The log start.
+        start: Offset,
+        /// The high watermark.
+        end: Offset,
+    },
+    /// In the log, but only in the cold tier.
+    #[error("offset {offset} is below the local start {local_start}: only the tier has it")]
+    OnlyTiered {
+        /// Asked for.
+        offset: Offset,
+        /// Where the local files begin.
+        local_start: Offset,
+    },
+    /// The log could not be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// One partition's replica on this broker.
+pub struct Replica {
+    pub(super) context: Arc<Context>,
+    partition: TopicPartition,
+    topic_id: TopicId,
+    directory: DirectoryId,
+    log: Mutex<Log>,
+    state: Mutex<State>,
+    appends: Mutex<AppendQueue>,
+    inbox: Mutex<Inbox>,
+    watch: watch::Sender<Positions>,
+    /// The high watermark has moved since `last_stable` was computed.
+    stable_is_stale: AtomicBool,
+}
+
+enum Role {
+    Offline,
+    Leader(Box<Leader>),
+    Follower(Following),
+}
+
+struct State {
+    role: Role,
+    positions: Positions,
+    durable_end: Offset,
+    flush_due: bool,
+    last_epoch: LeaderEpoch,
+    chain: EpochCache,
+    tail: Tail,
+    sessions: BTreeMap<u64, (Arc<Session>, Flow)>,
+    waiters: HashMap<u64, Waiter>,
+    next_ticket: u64,
+}
+
+/// The log, locked; the state's copy of its positions is renewed when it is dropped.
+struct LogGuard<'a> {
+    replica: &'a Replica,
+    log: Option<MutexGuard<'a, Log>>,
+}
+
+impl std::ops::Deref for LogGuard<'_> {
+    type Target = Log;
+    fn deref(&self) -> &Log {
+        self.log.as_ref().expect("held until the guard is dropped")
+    }
+}
+
+impl std::ops::DerefMut for LogGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Log {
+        self.log.as_mut().expect("held until the guard is dropped")
+    }
+}
+
+impl Drop for LogGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(log) = self.log.take() {
+            let mut state = self.replica.state.lock();
+            self.replica.look_at(&log, &mut state);
+            self.replica.publish(&mut state);
+        }
+        self.replica.renew_last_stable();
+    }
+}
+
+impl Replica {
+    pub(super) fn new(
+        context: Arc<Context>,
+        log: Log,
+        directory: DirectoryId,
+        high_watermark: Offset,
+    ) -> Arc<Replica> {
+        let positions = Positions {
+            role: ReplicaRole::Offline,
+            leader: None,
+            leader_epoch: LeaderEpoch::NONE,
+            isr: Arc::from([]),
+            log_start: log.log_start(),
+            local_start: log.local_start(),
+            tier: None,
+            // A checkpoint may be newer than what a crash has left of the log.
+            high_watermark: high_watermark.min(log.log_end()).max(log.log_start()),
+            last_stable: log.log_start(),
+            log_end: log.log_end(),
+            latest_is_known: false,
+        };
+        let replica = Replica {
+            context,
+            partition: log.partition().clone(),
+            topic_id: log.topic_id(),
+            directory,
+            state: Mutex::new(State {
+                role: Role::Offline,
+                positions: positions.clone(),
+                durable_end: Offset::ZERO,
+                flush_due: false,
+                last_epoch: LeaderEpoch::NONE,
+                chain: EpochCache::default(),
+                tail: Tail::default(),
+                sessions: BTreeMap::new(),
+                waiters: HashMap::new(),
+                next_ticket: 0,
+            }),
+            log: Mutex::new(log),
+            appends: Mutex::default(),
+            inbox: Mutex::default(),
+            watch: watch::channel(positions).0,
+            stable_is_stale: AtomicBool::new(false),
+        };
+        drop(replica.log());
+        Arc::new(replica)
+    }
+
+    /// The partition.
+    #[must_use]
+    pub fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// The topic's identity.
+    #[must_use]
+    pub fn topic_id(&self) -> TopicId {
+        self.topic_id
+    }
+
+    /// The log directory that holds it.
+    #[must_use]
+    pub fn directory(&self) -> DirectoryId {
+        self.directory
+    }
+
+    /// Where it stands now.
+    #[must_use]
+    pub fn positions(&self) -> Positions {
+        self.state.lock().positions.clone()
+    }
+
+    /// Wakes whenever a position or the role has changed; missed values are skipped.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Positions> {
+        self.watch.subscribe()
+    }
+
+    /// Uses the log under its lock. It may wait for a write: call it on a disk thread (`BlockingPool`).
+    pub fn with_log<T>(&self, f: impl FnOnce(&mut Log) -> T) -> T {
+        f(&mut self.log())
+    }
+
+    /// Changed configs.
+    pub(super) fn configure(&self, config: Arc<LogConfig>) {
+        let mut log = self.log();
+        if **log.config() != *config {
+            log.set_config(config);
+        }
+    }
+
+    /// What the tier covers, as the leader's offload driver knows it; travels to the followers. Ignored unless this
+    /// replica leads under `epoch`, and where it would go back.
+    pub fn set_tier(&self, epoch: LeaderEpoch, tier: TierPosition) {
+        let mut state = self.state.lock();
+        let positions = &mut state.positions;
+        let newer = positions.tier.is_none_or(|old| old.generation < tier.generation);
+        if positions.leads() && positions.leader_epoch == epoch && newer {
+            positions.tier = Some(tier);
+            self.publish(&mut state);
+            wake_all(&state);
+        }
+    }
+
+    /// Finds whole batches from the one that holds `from`, below the high watermark or the last stable offset;
+    /// `LogSlice::load` then reads them without any lock. `client_epoch` is the reader's leader epoch, if it sent one.
+    /// With `at_least_one` a first batch above `max_bytes` is given too. `None` when nothing is there yet.
+    ///
+    /// # Errors
+    /// `ReadError` says why; `OnlyTiered` sends the reader to the cold tier.
+    pub fn read(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        at_least_one: bool,
+        isolation: Isolation,
+        client_epoch: Option<LeaderEpoch>,
+    ) -> Result<Option<LogSlice>, ReadError> {
+        let end = {
+            let state = self.state.lock();
+            let positions = &state.positions;
+            self.check_reader(positions, client_epoch)?;
+            if from < positions.log_start || from > positions.high_watermark {
+                return Err(ReadError::OutOfRange {
+                    offset: from,
+                    start: positions.log_start,
+                    end: positions.high_watermark,
+                });
+            }
+            let end = match isolation {
+                Isolation::ReadUncommitted => positions.high_watermark,
+                Isolation::ReadCommitted => positions.last_stable,
+            };
+            if from >= end {
+                return Ok(None);
+            }
+            if from < positions.local_start {
+                return Err(ReadError::OnlyTiered { offset: from, local_start: positions.local_start });
+            }
+            end
+        };
+        let slice = self.log.lock().read(from, max_bytes, end, at_least_one);
+        self.renew_last_stable();
+        Ok(Some(slice?))
+    }
+
+    /// Whether a reader with this leader epoch may be served here (KIP-320).
+    ///
+    /// # Errors
+    /// `NotLeader`, `FencedLeaderEpoch` or `UnknownLeaderEpoch`.
+    pub fn check_reader(
+        &self,
+        positions: &Positions,
+        client_epoch: Option<LeaderEpoch>,
+    ) -> Result<(), ReadError> {
+        let current = positions.leader_epoch;
+        match client_epoch.filter(|epoch| *epoch != LeaderEpoch::NONE) {
+            Some(asked) if asked < current => Err(ReadError::FencedLeaderEpoch { asked, current }),
+            Some(asked) if asked > current => Err(ReadError::UnknownLeaderEpoch { asked, current }),
+            _ if !positions.leads() => Err(ReadError::NotLeader),
+            _ => Ok(()),
+        }
+    }
+
+    fn log(&self) -> LogGuard<'_> {
+        LogGuard { replica: self, log: Some(self.log.lock()) }
+    }
+
+    /// Copies the log's positions; the caller holds both locks.
+    fn look_at(&self, log: &Log, state: &mut State) {
+        let positions = &mut state.positions;
+        positions.log_start = log.log_start();
+        positions.local_start = log.local_start();
+        positions.log_end = log.log_end();
+        positions.high_watermark = positions.high_watermark.min(positions.log_end).max(positions.log_start);
+        positions.last_stable = log.last_stable(positions.high_watermark);
+        state.durable_end = if log.config().flush_messages == 1 { log.flushed_end() } else { log.log_end() };
+        state.flush_due = flush_is_due(log);
+        state.last_epoch = last_epoch(log);
+        state.chain = log.epochs().clone();
+    }
+
+    /// Tells the watchers what the state says.
+    fn publish(&self, state: &mut State) {
+        let positions = &mut state.positions;
+        match &state.role {
+            Role::Offline => {
+                positions.role = ReplicaRole::Offline;
+                positions.latest_is_known = false;
+            }
+            Role::Follower(following) => {
+                positions.role = ReplicaRole::Follower;
+                positions.high_watermark = following.isr.high_watermark().min(positions.log_end);
+                positions.latest_is_known = false;
+            }
+            Role::Leader(leader) => {
+                positions.role = ReplicaRole::Leader;
+                positions.high_watermark = leader.high_watermark();
+                positions.latest_is_known = leader.latest_is_known();
+                if !positions.isr.iter().eq(leader.isr()) {
+                    positions.isr = leader.isr().iter().copied().collect();
+                }
+            }
+        }
+        if !matches!(state.role, Role::Leader(_)) && !positions.isr.is_empty() {
+            positions.isr = Arc::from([]);
+        }
+        positions.last_stable = positions.last_stable.min(positions.high_watermark);
+        let positions = &state.positions;
+        self.watch.send_if_modified(|published| {
+            let moved = published != positions;
+            if moved {
+                published.clone_from(positions);
+            }
+            moved
+        });
+    }
+
+    /// Computes `last_stable` anew if the high watermark has moved and nobody holds the log; whoever holds it does
+    /// this when it lets go.
+    fn renew_last_stable(&self) {
+        while self.stable_is_stale.load(Ordering::SeqCst) {
+            let Some(log) = self.log.try_lock() else { return };
+            self.stable_is_stale.store(false, Ordering::SeqCst);
+            let mut state = self.state.lock();
+            self.look_at(&log, &mut state);
+            self.publish(&mut state);
+        }
+    }
+
+    fn flush_is_due(&self) -> bool {
+        self.state.lock().flush_due
+    }
+
+    /// Fsyncs, without the log's lock. With fsync-before-ack the high watermark may move then.
+    fn flush(self: &Arc<Self>, effects: &mut lead::Effects) {
+        let job = self.log().begin_flush();
+        let mut log;
+        let flushed = match job {
+            Ok(job) => {
+                let outcome = job.run();
+                log = self.log();
+                log.finish_flush(outcome)
+            }
+            Err(e) => {
+                log = self.log();
+                Err(e)
+            }
+        };
+        let mut state = self.state.lock();
+        match flushed {
+            Ok(_) => {
+                self.look_at(&log, &mut state);
+                let (log_end, durable_end) = (state.positions.log_end, state.durable_end);
+                let now = self.context.now();
+                self.event(&mut state, Event::Appended { log_end, durable_end }, now, effects);
+                self.publish(&mut state);
+            }
+            Err(e) => effects.absorb(self.go_offline(&mut state, &e)),
+        }
+    }
+
+    /// Ends whatever the role had begun; the caller holds both locks and sets the next role.
+    fn leave_role(self: &Arc<Self>, state: &mut State) -> lead::Effects {
+        let mut effects = lead::Effects::default();
+        for (_, (session, _)) in std::mem::take(&mut state.sessions) {
+            effects.ended.push(session);
+        }
+        state.tail.clear(&self.context.tail_bytes);
+        for (_, waiter) in state.waiters.drain() {
+            effects.answers.push((waiter.answer, Err(AppendError::NotLeader)));
+        }
+        if let Role::Follower(following) = std::mem::replace(&mut state.role, Role::Offline) {
+            effects.left = following.lane;
+        }
+        effects
+    }
+
+    /// Takes the copy out of service until the next leader epoch: its log has failed, or contradicts the leader's.
+    fn go_offline(self: &Arc<Self>, state: &mut State, reason: &dyn std::fmt::Display) -> lead::Effects {
+        tracing::error!(partition = %self.partition, epoch = %state.positions.leader_epoch, "replica goes offline: {reason}");
+        let effects = self.leave_role(state);
+        self.publish(state);
+        effects
+    }
+}
+
+impl std::fmt::Debug for Replica {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replica").field("partition", &self.partition).finish_non_exhaustive()
+    }
+}
+
+/// The epoch of the last batch; an epoch without any doesn't count (KIP-279).
+fn last_epoch(log: &Log) -> LeaderEpoch {
+    log.epochs().epoch_at(Offset(log.log_end().0 - 1)).unwrap_or(LeaderEpoch::NONE)
+}
+
+/// Whether `flush.messages` demands an fsync, or a closed segment waits for its one.
+fn flush_is_due(log: &Log) -> bool {
+    log.log_end() - log.flushed_end() >= log.config().flush_messages || log.closed_unflushed()
+}
+
+fn wake_all(state: &State) {
+    for (session, _) in state.sessions.values() {
+        session.wake();
+    }
+}
