@@ -1,0 +1,69 @@
+//! DescribeGroups (15), versions 0–6: groups in full, with their members.
+//!
+//! Metadata and assignments are shown while a group is stable. A group that does not exist is `Dead`, from version 6
+//! with error 69. Until there are ACLs, everybody may do everything that can be done with a group.
+//!
+//! Errors: per group 14, 15, 16 · 69.
+
+use super::Context;
+use super::groups::{ask, code};
+use crate::coordinator::CoordinatorError;
+use crate::coordinator::group::{DescribeGroup, GroupError, MemberDescription};
+use crate::wire::messages::describe_groups::{
+    DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
+};
+use crate::wire::{ErrorCode, StrBytes};
+
+/// READ (3), DELETE (6), DESCRIBE (8), DESCRIBE_CONFIGS (10) and ALTER_CONFIGS (11), as bits.
+const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
+
+pub(super) async fn handle(
+    context: &Context,
+    version: i16,
+    request: DescribeGroupsRequest,
+) -> DescribeGroupsResponse {
+    let mut response = DescribeGroupsResponse::default();
+    for group in request.groups {
+        let mut described = describe(context, version, group).await;
+        if request.include_authorized_operations && described.error_code == ErrorCode::NONE {
+            described.authorized_operations = ALL_OPERATIONS;
+        }
+        response.groups.push(described);
+    }
+    response
+}
+
+async fn describe(context: &Context, version: i16, group_id: StrBytes) -> DescribedGroup {
+    match ask(&context.broker, &group_id, DescribeGroup((&*group_id).into())).await {
+        Ok(group) => DescribedGroup {
+            group_id,
+            group_state: StrBytes::from(group.state),
+            protocol_type: group.protocol_type.into(),
+            protocol_data: group.protocol.into(),
+            members: group.members.into_iter().map(member).collect(),
+            ..DescribedGroup::default()
+        },
+        Err(CoordinatorError::Group(GroupError::GroupNotFound)) => {
+            let (error_code, error_message) = if version >= 6 {
+                let message = format!("Group {group_id} not found.");
+                (ErrorCode::GROUP_ID_NOT_FOUND, Some(StrBytes::from(message)))
+            } else {
+                (ErrorCode::NONE, None)
+            };
+            let group_state = StrBytes::from_static("Dead");
+            DescribedGroup { group_id, group_state, error_code, error_message, ..DescribedGroup::default() }
+        }
+        Err(error) => DescribedGroup { group_id, error_code: code(&error), ..DescribedGroup::default() },
+    }
+}
+
+fn member(member: MemberDescription) -> DescribedGroupMember {
+    DescribedGroupMember {
+        member_id: member.member_id.into(),
+        group_instance_id: member.instance_id.map(StrBytes::from),
+        client_id: member.client_id.into(),
+        client_host: member.client_host.into(),
+        member_metadata: member.metadata,
+        member_assignment: member.assignment,
+    }
+}

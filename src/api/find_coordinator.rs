@@ -1,0 +1,92 @@
+//! FindCoordinator (10), versions 0–6: which broker coordinates a group.
+//!
+//! Up to version 3 for one key, from 4 for several (KIP-699). It is the leader of the group's partition of
+//! `__consumer_offsets`, on the listener the client came by; the topic is created when the first group asks.
+//! Key type 0 is a group; 1 (transactions) and 2 (share groups) are not served and are refused for good.
+//!
+//! Errors: 15 no leader at the moment, or the topic cannot be created yet · 42 a key type that is not served ·
+//! 53 a transactional id, which every client takes as fatal.
+
+use futures::future::join_all;
+
+use super::Context;
+use super::groups::partition_of;
+use super::topics::endpoint;
+use crate::broker::OFFSETS_TOPIC;
+use crate::types::TopicName;
+use crate::wire::messages::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
+use crate::wire::{ErrorCode, StrBytes};
+
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+
+pub(super) async fn handle(
+    context: &Context,
+    version: i16,
+    request: FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
+    if version >= 4 {
+        let keys = request.coordinator_keys.into_iter().map(|key| find(context, request.key_type, key));
+        return FindCoordinatorResponse {
+            coordinators: join_all(keys).await,
+            ..FindCoordinatorResponse::default()
+        };
+    }
+    let found = find(context, request.key_type, request.key).await;
+    FindCoordinatorResponse {
+        error_code: found.error_code,
+        error_message: found.error_message,
+        node_id: found.node_id,
+        host: found.host,
+        port: found.port,
+        ..FindCoordinatorResponse::default()
+    }
+}
+
+async fn find(context: &Context, key_type: i8, key: StrBytes) -> Coordinator {
+    match key_type {
+        GROUP => {}
+        TRANSACTION => {
+            let message = "transactions are not served yet";
+            return refused(key, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, message);
+        }
+        _ => return refused(key, ErrorCode::INVALID_REQUEST, "only groups have coordinators"),
+    }
+    let Ok(topic) = TopicName::new(OFFSETS_TOPIC) else {
+        return refused(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, "the offsets topic has no name");
+    };
+    if !context.broker.image().topics.contains_key(&topic)
+        && let Err(why) = context.broker.auto_create(&topic).await
+    {
+        tracing::warn!(%why, "the offsets topic could not be created");
+        return refused(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, "the offsets topic could not be created yet");
+    }
+    let image = context.broker.image();
+    let leader = partition_of(&context.broker, &key)
+        .and_then(|partition| image.partition(&topic, partition))
+        .and_then(|partition| partition.leader)
+        .and_then(|leader| image.brokers.get(&leader));
+    let endpoint = leader.and_then(|broker| endpoint(broker, &context.client.listener));
+    match (leader, endpoint) {
+        (Some(broker), Some(endpoint)) => Coordinator {
+            key,
+            node_id: broker.id.0,
+            host: StrBytes::from(&endpoint.host),
+            port: i32::from(endpoint.port),
+            error_code: ErrorCode::NONE,
+            error_message: None,
+        },
+        _ => refused(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, "the group's partition has no leader now"),
+    }
+}
+
+fn refused(key: StrBytes, error_code: ErrorCode, message: &'static str) -> Coordinator {
+    Coordinator {
+        key,
+        node_id: -1,
+        host: StrBytes::default(),
+        port: -1,
+        error_code,
+        error_message: Some(StrBytes::from_static(message)),
+    }
+}

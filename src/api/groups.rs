@@ -1,0 +1,77 @@
+//! What the group APIs share: where a group lives, and which error code says why it refused.
+
+use crate::broker::{Broker, OFFSETS_TOPIC};
+use crate::coordinator::group::{GroupError, Membership};
+use crate::coordinator::{Ask, CoordinatorError, Coordinators};
+use crate::types::TopicName;
+use crate::wire::{ErrorCode, StrBytes};
+
+/// Kafka's code for a refusal.
+pub(super) fn code(error: &CoordinatorError) -> ErrorCode {
+    match error {
+        CoordinatorError::NotCoordinator => ErrorCode::NOT_COORDINATOR,
+        CoordinatorError::Loading => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        CoordinatorError::NotAvailable => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        CoordinatorError::Group(error) => group_code(error),
+    }
+}
+
+/// Kafka's code for a refusal by the group itself.
+pub(super) fn group_code(error: &GroupError) -> ErrorCode {
+    match error {
+        GroupError::InvalidGroupId => ErrorCode::INVALID_GROUP_ID,
+        GroupError::NameTooLong => ErrorCode::INVALID_REQUEST,
+        GroupError::InvalidSessionTimeout => ErrorCode::INVALID_SESSION_TIMEOUT,
+        GroupError::InconsistentProtocol => ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
+        GroupError::UnknownMember => ErrorCode::UNKNOWN_MEMBER_ID,
+        GroupError::FencedInstance => ErrorCode::FENCED_INSTANCE_ID,
+        GroupError::IllegalGeneration => ErrorCode::ILLEGAL_GENERATION,
+        GroupError::RebalanceInProgress => ErrorCode::REBALANCE_IN_PROGRESS,
+        GroupError::MemberIdRequired(_) => ErrorCode::MEMBER_ID_REQUIRED,
+        GroupError::GroupFull => ErrorCode::GROUP_MAX_SIZE_REACHED,
+        GroupError::TooManyGroups => ErrorCode::POLICY_VIOLATION,
+        // As Kafka, where the record of the generation exceeds the topic's limit.
+        GroupError::MetadataTooLarge => ErrorCode::UNKNOWN_SERVER_ERROR,
+        GroupError::OffsetMetadataTooLarge => ErrorCode::OFFSET_METADATA_TOO_LARGE,
+        GroupError::GroupNotFound => ErrorCode::GROUP_ID_NOT_FOUND,
+        GroupError::GroupNotEmpty => ErrorCode::NON_EMPTY_GROUP,
+    }
+}
+
+/// The partition of `__consumer_offsets` that a group lives in; `None` while the topic does not exist.
+pub(super) fn partition_of(broker: &Broker, group: &str) -> Option<i32> {
+    let image = broker.image();
+    let topic = image.topics.get(&TopicName::new(OFFSETS_TOPIC).ok()?)?;
+    let partitions = i32::try_from(topic.partitions.len()).ok().filter(|count| *count > 0)?;
+    Some(Coordinators::partition_for(group, partitions))
+}
+
+/// Asks the coordinator of a group.
+pub(super) async fn ask<A: Ask>(
+    broker: &Broker,
+    group: &str,
+    question: A,
+) -> Result<A::Answer, CoordinatorError> {
+    let partition = partition_of(broker, group).ok_or(CoordinatorError::NotCoordinator)?;
+    broker.coordinators().ask(partition, question).await
+}
+
+/// Who speaks, copied out of the frame.
+pub(super) fn membership(
+    group: &StrBytes,
+    member: &StrBytes,
+    instance: Option<&StrBytes>,
+    generation: i32,
+) -> Membership {
+    Membership {
+        group: (&**group).into(),
+        member_id: text(member),
+        instance_id: instance.map(text),
+        generation,
+    }
+}
+
+/// A text in memory of its own: the coordinator's state must not keep frames alive.
+pub(super) fn text(text: &StrBytes) -> String {
+    text.as_str().to_owned()
+}

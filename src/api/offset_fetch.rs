@@ -1,0 +1,188 @@
+//! OffsetFetch (9), versions 1–10: where groups have got to.
+//!
+//! Up to version 7 for one group, from 8 for several; no list of topics means all that is committed (from version
+//! 2). A partition without a committed offset answers −1 and no error. From version 10 topics are named by id; what
+//! was committed in a former topic of the same name is not an offset of this one. `RequireStable` holds by itself
+//! while there are no transactional commits. The member id and epoch of version 9 belong to KIP-848 and are not
+//! looked at.
+//!
+//! Errors: of the group 14, 15, 16 (per partition in version 1) · per partition 100 in version 10.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+
+use super::Context;
+use super::groups::{ask, code};
+use crate::coordinator::group::{FetchOffsets, FetchedOffset};
+use crate::metadata::Image;
+use crate::types::{LeaderEpoch, Offset, TopicId, TopicName};
+use crate::wire::messages::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponse,
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+};
+use crate::wire::{ErrorCode, StrBytes};
+
+pub(super) async fn handle(context: &Context, version: i16, request: OffsetFetchRequest) -> OffsetFetchResponse {
+    if version >= 8 {
+        let groups = request.groups.into_iter().map(|group| fetch(context, version, group));
+        return OffsetFetchResponse { groups: join_all(groups).await, ..OffsetFetchResponse::default() };
+    }
+    let topics = request.topics.map(|topics| {
+        let by_name = |t: crate::wire::messages::offset_fetch::OffsetFetchRequestTopic| {
+            OffsetFetchRequestTopics {
+                name: t.name,
+                topic_id: TopicId::ZERO,
+                partition_indexes: t.partition_indexes,
+            }
+        };
+        topics.into_iter().map(by_name).collect()
+    });
+    let group = OffsetFetchRequestGroup {
+        group_id: request.group_id,
+        member_id: None,
+        member_epoch: -1,
+        topics,
+    };
+    let fetched = fetch(context, version, group).await;
+    let topics = fetched.topics.into_iter().map(|t| OffsetFetchResponseTopic {
+        name: t.name,
+        partitions: t
+            .partitions
+            .into_iter()
+            .map(|p| OffsetFetchResponsePartition {
+                partition_index: p.partition_index,
+                committed_offset: p.committed_offset,
+                committed_leader_epoch: p.committed_leader_epoch,
+                metadata: p.metadata,
+                error_code: p.error_code,
+            })
+            .collect(),
+    });
+    OffsetFetchResponse {
+        topics: topics.collect(),
+        error_code: fetched.error_code,
+        ..OffsetFetchResponse::default()
+    }
+}
+
+async fn fetch(context: &Context, version: i16, request: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+    let image = context.broker.image();
+    let partitions = request.topics.as_ref().map(|topics| wanted(&image, version, topics));
+    let question = FetchOffsets { group: (&*request.group_id).into(), partitions };
+    match ask(&context.broker, &request.group_id, question).await {
+        Ok(fetched) => OffsetFetchResponseGroup {
+            topics: match &request.topics {
+                Some(topics) => named(&image, version, topics, fetched),
+                None => all(&image, version, fetched),
+            },
+            group_id: request.group_id,
+            error_code: ErrorCode::NONE,
+        },
+        Err(error) => {
+            let error = code(&error);
+            // Version 1 has no place for the group's error.
+            let per_partition = |t: OffsetFetchRequestTopics| OffsetFetchResponseTopics {
+                name: t.name,
+                topic_id: t.topic_id,
+                partitions: t.partition_indexes.iter().map(|p| none(*p, error)).collect(),
+            };
+            let topics = request.topics.filter(|_| version < 2).unwrap_or_default();
+            OffsetFetchResponseGroup {
+                group_id: request.group_id,
+                topics: topics.into_iter().map(per_partition).collect(),
+                error_code: error,
+            }
+        }
+    }
+}
+
+/// The topic that a request means, if it can exist.
+fn resolve(image: &Image, version: i16, topic: &OffsetFetchRequestTopics) -> Option<(TopicName, TopicId)> {
+    if version >= 10 {
+        return image.topic_by_id(topic.topic_id).map(|t| (t.name.clone(), t.id));
+    }
+    let name = TopicName::new(&topic.name).ok()?;
+    let id = image.topics.get(&name).map_or(TopicId::ZERO, |t| t.id);
+    Some((name, id))
+}
+
+fn wanted(
+    image: &Image,
+    version: i16,
+    topics: &[OffsetFetchRequestTopics],
+) -> Vec<(TopicName, TopicId, i32)> {
+    topics
+        .iter()
+        .filter_map(|t| resolve(image, version, t).map(|resolved| (resolved, &t.partition_indexes)))
+        .flat_map(|((name, id), partitions)| partitions.iter().map(move |p| (name.clone(), id, *p)))
+        .collect()
+}
+
+/// In the order of the request; `fetched` has what [`wanted`] asked for, in the same order.
+fn named(
+    image: &Image,
+    version: i16,
+    topics: &[OffsetFetchRequestTopics],
+    fetched: Vec<FetchedOffset>,
+) -> Vec<OffsetFetchResponseTopics> {
+    let mut fetched = fetched.into_iter();
+    topics
+        .iter()
+        .map(|topic| {
+            let exists = resolve(image, version, topic).is_some();
+            let partitions = topic.partition_indexes.iter().map(|p| match version {
+                10.. if !exists => none(*p, ErrorCode::UNKNOWN_TOPIC_ID),
+                _ if !exists => none(*p, ErrorCode::NONE),
+                _ => fetched.next().map_or_else(|| none(*p, ErrorCode::NONE), partition),
+            });
+            OffsetFetchResponseTopics {
+                partitions: partitions.collect(),
+                name: topic.name.clone(),
+                topic_id: topic.topic_id,
+            }
+        })
+        .collect()
+}
+
+/// All that is committed, by topic; where topics go by id, those that are gone have none.
+fn all(image: &Image, version: i16, fetched: Vec<FetchedOffset>) -> Vec<OffsetFetchResponseTopics> {
+    let mut topics: BTreeMap<TopicName, Vec<OffsetFetchResponsePartitions>> = BTreeMap::new();
+    for offset in fetched {
+        topics.entry(offset.topic.clone()).or_default().push(partition(offset));
+    }
+    topics
+        .into_iter()
+        .filter_map(|(name, partitions)| {
+            let topic_id = image.topics.get(&name).map_or(TopicId::ZERO, |t| t.id);
+            let can_be_named = version < 10 || topic_id != TopicId::ZERO;
+            can_be_named.then(|| OffsetFetchResponseTopics {
+                name: StrBytes::from(name.as_str()),
+                topic_id,
+                partitions,
+            })
+        })
+        .collect()
+}
+
+fn partition(fetched: FetchedOffset) -> OffsetFetchResponsePartitions {
+    let Some(committed) = fetched.committed else { return none(fetched.partition, ErrorCode::NONE) };
+    OffsetFetchResponsePartitions {
+        partition_index: fetched.partition,
+        committed_offset: committed.offset.0,
+        committed_leader_epoch: committed.leader_epoch.0,
+        metadata: Some(StrBytes::from(&*committed.metadata)),
+        error_code: ErrorCode::NONE,
+    }
+}
+
+fn none(partition: i32, error_code: ErrorCode) -> OffsetFetchResponsePartitions {
+    OffsetFetchResponsePartitions {
+        partition_index: partition,
+        committed_offset: Offset::NONE.0,
+        committed_leader_epoch: LeaderEpoch::NONE.0,
+        metadata: Some(StrBytes::default()),
+        error_code,
+    }
+}
