@@ -14,11 +14,11 @@ import time
 import urllib.request
 from pathlib import Path
 
-CACHE = Path(os.environ.get("ESKER_CACHE", Path.home() / ".cache/esker"))
+CACHE = Path(os.environ.get("TESTS_CACHE", Path.home() / ".cache/esker"))
 ROOT = Path(__file__).resolve().parent.parent.parent
-ESKER = Path(os.environ.get("ESKER_BIN", ROOT / "target/debug/esker"))
+ESKER = Path(os.environ.get("TESTS_BIN", ROOT / "target/debug/esker"))
 KAFKA_JARS = CACHE / "kafka-4.3.1"
-FAST = "ESKER_FAST" in os.environ
+FAST = "TESTS_FAST" in os.environ
 
 # Light JVMs: the tests start dozens of them on two cores.
 JAVA = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp"]

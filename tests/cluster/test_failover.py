@@ -55,7 +55,7 @@ class Writer(threading.Thread):
 class Failover(ClusterCase):
     @slow
     def test_a_killed_leader_stalls_an_acks_all_producer_for_less_than_ten_seconds_and_loses_nothing(self):
-        kills = int(os.environ.get("ESKER_KILLS", 6))
+        kills = int(os.environ.get("TESTS_KILLS", 6))
         dev = self.dev(3)
         dev.topic_create("t")
         admin = Admin(dev.bootstrap)

@@ -134,7 +134,7 @@ class Hostile(ClusterCase):
         self.still_serves()
 
     def test_random_bytes_never_stop_the_broker(self):
-        seed = int(os.environ.get("ESKER_SEED", time.time_ns() % 10**6))
+        seed = int(os.environ.get("TESTS_SEED", time.time_ns() % 10**6))
         print(f"(seed {seed}) ", end="", flush=True)
         random.seed(seed)
         for _ in range(300):
