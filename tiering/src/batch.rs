@@ -109,23 +109,35 @@ fn field<const N: usize, const M: usize>(bytes: &[u8; M], at: usize) -> [u8; N] 
     out
 }
 
-/// The whole batches in `bytes` that hold `from` or lie behind it, at most `max_bytes` of them but at least one.
+/// The whole batches in `bytes` that hold `from` or lie behind it, before `limit`, at most `max_bytes` of them, and the
+/// offset after them; `None` when none lies there or fits. With `at_least_one`, the first fits always.
 ///
 /// # Errors
 /// `BadBatch` when a frame is broken.
-pub fn slice_from(bytes: &Bytes, from: i64, max_bytes: usize) -> Result<Bytes, BadBatch> {
+pub fn slice_from(
+    bytes: &Bytes,
+    from: i64,
+    limit: i64,
+    max_bytes: usize,
+    at_least_one: bool,
+) -> Result<Option<(Bytes, i64)>, BadBatch> {
     let mut position = 0;
-    let mut start = None;
+    let mut taken: Option<(usize, usize, i64)> = None;
     while let Some(batch) = head(&bytes[position..])? {
+        let next = position + batch.bytes;
+        if batch.base >= limit {
+            break;
+        }
         if batch.end > from {
-            let first = *start.get_or_insert(position);
-            if position > first && position + batch.bytes - first > max_bytes {
+            let start = taken.map_or(position, |(start, ..)| start);
+            if next - start > max_bytes && !(taken.is_none() && at_least_one) {
                 break;
             }
+            taken = Some((start, next, batch.end));
         }
-        position += batch.bytes;
+        position = next;
     }
-    Ok(start.map_or_else(Bytes::new, |start| bytes.slice(start..position)))
+    Ok(taken.map(|(start, end, next_offset)| (bytes.slice(start..end), next_offset)))
 }
 
 #[cfg(test)]
@@ -163,8 +175,10 @@ mod tests {
             all.extend_from_slice(&batch(i * 10, 10, 0, 0, &[0; 39]));
         }
         let all = Bytes::from(all);
-        assert_eq!(slice_from(&all, 15, 250).unwrap(), all.slice(100..300));
-        assert_eq!(slice_from(&all, 39, 1).unwrap(), all.slice(300..400));
-        assert_eq!(slice_from(&all, 40, 1000).unwrap(), Bytes::new());
+        assert_eq!(slice_from(&all, 15, i64::MAX, 250, true).unwrap(), Some((all.slice(100..300), 30)));
+        assert_eq!(slice_from(&all, 39, i64::MAX, 1, true).unwrap(), Some((all.slice(300..400), 40)));
+        assert_eq!(slice_from(&all, 39, i64::MAX, 1, false).unwrap(), None);
+        assert_eq!(slice_from(&all, 40, i64::MAX, 1000, true).unwrap(), None);
+        assert_eq!(slice_from(&all, 15, 20, 1000, true).unwrap(), Some((all.slice(100..200), 20)));
     }
 }

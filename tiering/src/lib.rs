@@ -1,7 +1,7 @@
 //! The cold tier: closed segments as self-describing objects in an S3-compatible store, and numbered manifests beside them.
 //!
 //! A segment's life is `plan → upload → verify → publish → delete locally → unpublish → delete the object`:
-//! [`upload`] writes and verifies, [`publish`] makes it count.
+//! [`plan`] decides (pure), [`offload`] carries it out with [`upload`], [`publish`] and [`gc`]; [`read`] serves.
 //! The bytes of every persistent form are in [`layout`] (keys), [`object`] (segments) and [`manifest`].
 //!
 //! The crate knows no broker: offsets are `i64`, leader epochs `i32`, ends are exclusive; time, ids and
@@ -10,12 +10,17 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+pub mod cache;
+pub mod gc;
 pub mod index;
 pub mod layout;
 pub mod lineage;
 pub mod manifest;
 pub mod object;
+pub mod offload;
+pub mod plan;
 pub mod publish;
+pub mod read;
 pub mod store;
 pub mod upload;
 

@@ -29,13 +29,20 @@ pub fn slice(chain: &[EpochStart], base: i64, end: i64) -> Vec<EpochStart> {
     part
 }
 
-/// Whether data with chain `data` over `base..end` is of the lineage of `chain`. Offsets before the chain's first
-/// entry were expired from the log: nothing is known of them, and nothing contradicts.
+/// Up to where data with chain `data` over `base..end` is of the lineage of `chain`: `end` for all of it, `base` for
+/// none. Offsets before the chain's first entry were expired from the log: nothing is known of them, and nothing
+/// contradicts. Without a chain nothing is known to agree.
 #[must_use]
-pub fn agrees(chain: &[EpochStart], data: &[EpochStart], base: i64, end: i64) -> bool {
-    let Some(known_from) = chain.first().map(|entry| entry.start) else { return false };
+pub fn agreed_end(chain: &[EpochStart], data: &[EpochStart], base: i64, end: i64) -> i64 {
+    let Some(known_from) = chain.first().map(|entry| entry.start) else { return base };
     let from = base.max(known_from);
-    from >= end || slice(chain, from, end) == slice(data, from, end)
+    if from >= end {
+        return end;
+    }
+    let (ours, theirs) = (slice(chain, from, end), slice(data, from, end));
+    let same = ours.iter().zip(&theirs).take_while(|(a, b)| a == b).count();
+    let next = ours.get(same).into_iter().chain(theirs.get(same)).map(|entry| entry.start).min();
+    next.unwrap_or(end)
 }
 
 #[cfg(test)]
@@ -62,17 +69,18 @@ mod tests {
     #[test]
     fn other_data_at_the_same_offsets_is_not_of_the_lineage() {
         let leader = chain(&[(0, 0), (3, 40)]);
-        assert!(agrees(&leader, &chain(&[(0, 10)]), 10, 40));
-        assert!(agrees(&leader, &chain(&[(0, 10), (3, 40)]), 10, 60));
-        assert!(!agrees(&leader, &chain(&[(0, 10), (2, 40)]), 10, 60), "a deposed leader's tail");
-        assert!(!agrees(&leader, &chain(&[(0, 10)]), 10, 41), "past the divergence");
+        assert_eq!(agreed_end(&leader, &chain(&[(0, 10)]), 10, 40), 40);
+        assert_eq!(agreed_end(&leader, &chain(&[(0, 10), (3, 40)]), 10, 60), 60);
+        assert_eq!(agreed_end(&leader, &chain(&[(0, 10), (2, 45)]), 10, 60), 40, "a deposed leader's tail");
+        assert_eq!(agreed_end(&leader, &chain(&[(2, 30), (3, 40)]), 30, 60), 30, "from the first record on");
+        assert_eq!(agreed_end(&leader, &chain(&[(0, 10)]), 10, 41), 40, "past the divergence");
     }
 
     #[test]
     fn what_lies_before_the_chain_is_not_contradicted() {
         let leader = chain(&[(3, 40)]);
-        assert!(agrees(&leader, &chain(&[(0, 0)]), 0, 30));
-        assert!(agrees(&leader, &chain(&[(0, 0), (3, 35)]), 0, 50));
-        assert!(!agrees(&[], &chain(&[(0, 0)]), 0, 30), "without a chain nothing is known to agree");
+        assert_eq!(agreed_end(&leader, &chain(&[(0, 0)]), 0, 30), 30);
+        assert_eq!(agreed_end(&leader, &chain(&[(0, 0), (3, 35)]), 0, 50), 50);
+        assert_eq!(agreed_end(&[], &chain(&[(0, 0)]), 0, 30), 0);
     }
 }

@@ -28,7 +28,7 @@ pub struct Writer {
 pub struct Segment {
     /// Its object's name: base offset, the uploader's epoch, uuid.
     pub name: SegmentName,
-    /// The offset after its last record.
+    /// The offset after its last record that counts: the object holds more if a leader was elected that lacked the rest.
     pub end: i64,
     /// The epochs of its records.
     pub epochs: Vec<EpochStart>,
@@ -47,6 +47,19 @@ impl Segment {
     #[must_use]
     pub fn base(&self) -> i64 {
         self.name.base
+    }
+
+    /// Up to where its records are on the chain; what follows was written by a leader that was deposed without it (an
+    /// unclean election), and is not served. A segment is judged alone: where one leaves the chain, no later one returns.
+    #[must_use]
+    pub fn agreed_end(&self, chain: &[EpochStart]) -> i64 {
+        lineage::agreed_end(chain, &self.epochs, self.base(), self.end)
+    }
+
+    /// The part before `end`.
+    fn cut_at(&self, end: i64) -> Option<Segment> {
+        let epochs = lineage::slice(&self.epochs, self.base(), end);
+        (end > self.base()).then(|| Segment { end, epochs, ..self.clone() })
     }
 
     /// The object's length.
@@ -110,12 +123,21 @@ impl Manifest {
         self.live.iter().map(Segment::object_bytes).sum()
     }
 
-    /// How many of the live segments, from the first on, lie on the chain. What follows was written by a leader that was
-    /// deposed without its records (an unclean election), and is not served.
+    /// About the memory it holds.
     #[must_use]
-    pub fn agreeing(&self, chain: &[EpochStart]) -> usize {
-        let agrees = |s: &Segment| lineage::agrees(chain, &s.epochs, s.base(), s.end);
-        self.live.iter().take_while(|segment| agrees(segment)).count()
+    pub fn memory_bytes(&self) -> usize {
+        let row = |segment: &Segment| size_of::<Removed>() + segment.epochs.len() * size_of::<EpochStart>();
+        let live: usize = self.live.iter().map(row).sum();
+        live + self.removed.iter().map(|removed| row(&removed.segment)).sum::<usize>() + size_of::<Manifest>()
+    }
+
+    /// The live segments on the chain; the last one may be cut at the divergence.
+    #[must_use]
+    pub fn on_chain(&self, chain: &[EpochStart]) -> Vec<Segment> {
+        let whole = self.live.partition_point(|segment| segment.agreed_end(chain) == segment.end);
+        let mut segments = self.live[..whole].to_vec();
+        segments.extend(self.live.get(whole).and_then(|segment| segment.cut_at(segment.agreed_end(chain))));
+        segments
     }
 
     /// Checks the order of the rows.
@@ -145,6 +167,8 @@ pub struct Changes<'a> {
     pub add: &'a [Segment],
     /// The leader's epoch chain.
     pub chain: &'a [EpochStart],
+    /// Segments from this offset on are unpublished: an object is lost, and its records go up again.
+    pub cut: Option<i64>,
     /// The partition's log start: segments that end at or below it are unpublished.
     pub log_start: i64,
     /// Removed segments whose objects are gone.
@@ -158,11 +182,14 @@ pub struct Changes<'a> {
 pub fn successor(head: Option<&Manifest>, writer: Writer, changes: &Changes<'_>) -> Manifest {
     let empty = (0, Vec::new(), Vec::new());
     let (generation, mut live, mut removed) = head.map_or(empty, |head| {
-        let (on_chain, diverged) = head.live.split_at(head.agreeing(changes.chain));
+        let cut = changes.cut.unwrap_or(i64::MAX);
+        let mut on_chain = head.on_chain(changes.chain);
+        on_chain.retain(|segment| segment.base() < cut);
+        let diverged = &head.live[on_chain.len()..];
         let mut removed = head.removed.clone();
         let since_ms = changes.now_ms;
         removed.extend(diverged.iter().map(|s| Removed { segment: s.clone(), since_ms }));
-        (head.generation, on_chain.to_vec(), removed)
+        (head.generation, on_chain, removed)
     });
     let log_start = changes.log_start.max(head.map_or(i64::MIN, |head| head.log_start));
     live.extend_from_slice(changes.add);

@@ -530,8 +530,8 @@ mod tests {
                 let chunk = &footer.chunks[footer.chunk_of(head.base).unwrap()];
                 let start = chunk.position as usize;
                 let chunk_bytes = bytes.slice(start..start + chunk.bytes as usize);
-                let slice = batch::slice_from(&chunk_bytes, head.base, 1).unwrap();
-                prop_assert_eq!(&slice, batch_bytes);
+                let slice = batch::slice_from(&chunk_bytes, head.base, i64::MAX, 1, true).unwrap().unwrap();
+                prop_assert_eq!(slice, (batch_bytes.clone(), head.end));
             }
         }
     }

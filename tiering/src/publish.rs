@@ -1,8 +1,8 @@
 //! Which generation is the truth, and how the next one comes to be: put-if-absent, then a look at what else is there.
 //!
 //! ```text
-//! LIST after the known generation → head N;  PUT-IF-ABSENT N + 1;  LIST after N + 1:
-//!     nothing newer and the boundary below N + 1 → published
+//! LIST from the known generation → head N;  PUT-IF-ABSENT N + 1;  LIST from N + 1:
+//!     N + 1 there, nothing newer, and the boundary below it → published
 //! ```
 //! Two writers can't both create N + 1. Old generations are removed only after the boundary was durably raised to them,
 //! so a paused zombie that re-creates a removed number sees the boundary and has published nothing. Readers take the
@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::layout::{self, Entry, PartitionFolder};
 use crate::manifest::{BadManifest, Manifest};
-use crate::store::{SharedStore, StoreError};
+use crate::store::{Operation, SharedStore, StoreError};
 
 /// What a LIST showed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -157,7 +157,9 @@ impl Publisher {
     /// `PublishError` says who was there.
     pub async fn publish(&self, next: &Manifest) -> Result<(), PublishError> {
         let generation = next.generation;
-        let bytes = next.encode().map_err(|error| PublishError::Bad { generation, error })?;
+        let bad = |error| PublishError::Bad { generation, error };
+        next.check().map_err(bad)?;
+        let bytes = next.encode().map_err(bad)?;
         match self.store.put_if_absent(&self.folder.manifest(generation), vec![bytes]).await {
             Ok(()) => {}
             Err(StoreError::AlreadyExists { .. }) => {
@@ -168,7 +170,12 @@ impl Publisher {
             }
             Err(error) => return Err(error.into()),
         }
-        let newer = self.list_after(generation).await?;
+        let newer = self.list_after(generation - 1).await?;
+        if newer.highest < generation {
+            let key = self.folder.manifest(generation);
+            let reason = "it was acknowledged, and is not there".to_owned();
+            return Err(StoreError::Unavailable { operation: Operation::PutIfAbsent, key, reason }.into());
+        }
         if newer.highest > generation {
             return Err(judge(next, &self.read(newer.highest).await?));
         }
@@ -217,7 +224,7 @@ mod tests {
 
     use super::*;
     use crate::manifest::Writer;
-    use crate::store::{Fault, FaultStore, Faults, MemoryStore, Operation, RemoteOptions, RemoteStore};
+    use crate::store::{Fault, FaultStore, Faults, MemoryStore, RemoteOptions, RemoteStore};
 
     fn folder() -> PartitionFolder {
         PartitionFolder::new("c", "t", "i", 0).unwrap()

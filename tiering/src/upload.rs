@@ -230,7 +230,7 @@ impl Scan {
     fn finish(self, request: &UploadRequest) -> Result<(Bytes, Segment), UploadError> {
         let (base, found) = (self.base, self.builder.end());
         let epochs = self.builder.epochs().to_vec();
-        let on_chain = lineage::agrees(&request.chain, &epochs, base, found);
+        let on_chain = lineage::agreed_end(&request.chain, &epochs, base, found) == found;
         if found != request.end || found <= base || !self.rest.is_empty() || !on_chain {
             return Err(UploadError::Range { base, found, planned: request.end });
         }
@@ -281,7 +281,7 @@ pub fn read_footer(segment: &Segment, tail: &Bytes) -> Result<Footer, BadObject>
     let footer = Footer::decode(tail)?;
     let stored = tail.len().checked_sub(12).and_then(|at| tail[at..].first_chunk()).copied();
     let same = footer.name == segment.name
-        && footer.end == segment.end
+        && footer.end >= segment.end
         && footer.log_bytes == segment.log_bytes
         && stored.map(u32::from_be_bytes) == Some(segment.crc);
     if same { Ok(footer) } else { Err(BadObject::Content("identity")) }

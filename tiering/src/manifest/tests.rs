@@ -34,7 +34,7 @@ fn manifest() -> Manifest {
 }
 
 fn changes<'a>(chain: &'a [EpochStart], add: &'a [Segment], log_start: i64) -> Changes<'a> {
-    Changes { add, chain, log_start, deleted: &[], now_ms: 1_000 }
+    Changes { add, chain, cut: None, log_start, deleted: &[], now_ms: 1_000 }
 }
 
 #[test]
@@ -113,8 +113,10 @@ fn a_successor_adds_unpublishes_and_forgets() {
 fn a_successor_drops_what_is_not_of_the_leaders_lineage() {
     let chain = [EpochStart { epoch: 1, start: 15 }, EpochStart { epoch: 4, start: 40 }];
     let next = successor(Some(&manifest()), writer(4), &changes(&chain, &[], 15));
-    assert_eq!(next.tier_end(), Some(20));
-    assert_eq!(next.removed.len(), 3);
+    assert_eq!(next.tier_end(), Some(40), "the segment 20..50 counts up to the divergence");
+    assert_eq!(next.live[1].name, segment(20, 50, 1).name);
+    assert_eq!(next.removed.len(), 2);
+    next.check().unwrap();
 }
 
 proptest! {

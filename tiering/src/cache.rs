@@ -1,0 +1,460 @@
+//! The chunk cache: memory first, then files on local NVMe, then the store.
+//!
+//! Room on disk is reserved before a download starts, by removing what was used longest ago; files survive a restart; a
+//! file whose CRC does not match is dropped and fetched again. A fill is a task of its own: a reader that goes away
+//! does not abort it, and readers of the same chunk share it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
+use tokio::runtime::Handle;
+use uuid::Uuid;
+
+use crate::object::{self, Chunk};
+use crate::read::ReadError;
+
+/// The folder of chunk files. Names are flat.
+#[async_trait]
+pub trait CacheDisk: Send + Sync + std::fmt::Debug + 'static {
+    /// Names and lengths of all files; the caller's best order, longest unused first.
+    async fn list(&self) -> io::Result<Vec<(String, u64)>>;
+    /// A whole file.
+    async fn read(&self, name: &str) -> io::Result<Bytes>;
+    /// Creates or replaces a file. A torn one is found by its CRC: nothing needs to be synced.
+    async fn write(&self, name: &str, bytes: Bytes) -> io::Result<()>;
+    /// Removes a file; also Ok when it is not there.
+    async fn remove(&self, name: &str) -> io::Result<()>;
+}
+
+/// A chunk of an object. Objects are never overwritten, so this names its bytes for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChunkId {
+    /// The object's uuid.
+    pub object: Uuid,
+    /// The chunk's number in the footer's table.
+    pub number: u32,
+}
+
+impl ChunkId {
+    fn file_name(self) -> String {
+        format!("{}-{:05}.chunk", self.object.simple(), self.number)
+    }
+
+    fn parse(name: &str) -> Option<ChunkId> {
+        let (object, number) = name.strip_suffix(".chunk")?.split_once('-')?;
+        Some(ChunkId { object: Uuid::try_parse(object).ok()?, number: number.parse().ok()? })
+    }
+}
+
+/// How much the cache may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheLimits {
+    /// Chunks in memory, in bytes.
+    pub memory_bytes: u64,
+    /// Chunk files (`tier.cache.bytes`).
+    pub disk_bytes: u64,
+}
+
+/// What the cache did; the numbers only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheCounts {
+    /// Served from memory.
+    pub memory_hits: u64,
+    /// Served from a chunk file.
+    pub disk_hits: u64,
+    /// Fetched from the store.
+    pub misses: u64,
+    /// Chunk files removed for room.
+    pub evictions: u64,
+    /// Chunk files dropped for a wrong CRC, or that could not be read or written.
+    pub bad_files: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    memory_hits: AtomicU64,
+    disk_hits: AtomicU64,
+    misses: AtomicU64,
+    evictions: AtomicU64,
+    bad_files: AtomicU64,
+}
+
+type Fill = Shared<BoxFuture<'static, Result<Bytes, ReadError>>>;
+
+/// The cache; clones share it.
+#[derive(Clone)]
+pub struct ChunkCache {
+    shared: Arc<SharedCache>,
+}
+
+struct SharedCache {
+    memory: moka::future::Cache<ChunkId, Bytes>,
+    disk: Option<Arc<dyn CacheDisk>>,
+    files: Mutex<Files>,
+    fills: Mutex<HashMap<ChunkId, Fill>>,
+    counters: Counters,
+    runtime: Handle,
+}
+
+impl std::fmt::Debug for ChunkCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChunkCache").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+// A panic between two map operations leaves the maps as they were: the data is good also after one.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl ChunkCache {
+    /// Opens the cache and takes over the chunk files that are there. Fills run on `runtime`, the cold one.
+    ///
+    /// # Errors
+    /// When the folder can't be listed.
+    pub async fn open(
+        limits: CacheLimits,
+        disk: Option<Arc<dyn CacheDisk>>,
+        runtime: Handle,
+    ) -> io::Result<ChunkCache> {
+        let memory = moka::future::Cache::builder()
+            .max_capacity(limits.memory_bytes)
+            .weigher(|_: &ChunkId, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX))
+            .build();
+        let mut files = Files { limit: limits.disk_bytes, ..Files::default() };
+        let mut gone = Vec::new();
+        if let Some(disk) = &disk {
+            for (name, bytes) in disk.list().await? {
+                match ChunkId::parse(&name).map(|id| files.reserve(id, bytes)) {
+                    Some(Some(evicted)) => gone.extend(evicted.into_iter().map(ChunkId::file_name)),
+                    // Foreign, or larger than all the room there is.
+                    Some(None) | None => gone.push(name),
+                }
+            }
+            for name in gone {
+                disk.remove(&name).await?;
+            }
+        }
+        let counters = Counters::default();
+        let fills = Mutex::default();
+        let files = Mutex::new(files);
+        Ok(ChunkCache { shared: Arc::new(SharedCache { memory, disk, files, fills, counters, runtime }) })
+    }
+
+    /// The counters now.
+    #[must_use]
+    pub fn counts(&self) -> CacheCounts {
+        let counters = &self.shared.counters;
+        CacheCounts {
+            memory_hits: counters.memory_hits.load(Relaxed),
+            disk_hits: counters.disk_hits.load(Relaxed),
+            misses: counters.misses.load(Relaxed),
+            evictions: counters.evictions.load(Relaxed),
+            bad_files: counters.bad_files.load(Relaxed),
+        }
+    }
+
+    /// The bytes of all chunk files.
+    #[must_use]
+    pub fn disk_bytes(&self) -> u64 {
+        lock(&self.shared.files).used
+    }
+
+    /// A chunk's bytes, checked. `fetch` asks the store, and checks what comes.
+    ///
+    /// # Errors
+    /// What `fetch` answers.
+    pub async fn get<F>(&self, id: ChunkId, chunk: Chunk, fetch: F) -> Result<Bytes, ReadError>
+    where
+        F: Future<Output = Result<Bytes, ReadError>> + Send + 'static,
+    {
+        if let Some(bytes) = self.shared.memory.get(&id).await {
+            self.shared.counters.memory_hits.fetch_add(1, Relaxed);
+            return Ok(bytes);
+        }
+        self.start(id, chunk, fetch).await
+    }
+
+    /// Starts to bring a chunk into memory, unless it is there or on its way: read-ahead.
+    pub fn prefetch<F>(&self, id: ChunkId, chunk: Chunk, fetch: F)
+    where
+        F: Future<Output = Result<Bytes, ReadError>> + Send + 'static,
+    {
+        if !self.shared.memory.contains_key(&id) {
+            drop(self.start(id, chunk, fetch));
+        }
+    }
+
+    /// Joins the fill of this chunk, or starts it.
+    fn start<F>(&self, id: ChunkId, chunk: Chunk, fetch: F) -> Fill
+    where
+        F: Future<Output = Result<Bytes, ReadError>> + Send + 'static,
+    {
+        let mut fills = lock(&self.shared.fills);
+        if let Some(fill) = fills.get(&id) {
+            return fill.clone();
+        }
+        let shared = self.shared.clone();
+        let task = self.shared.runtime.spawn(async move {
+            let bytes = shared.fill(id, chunk, fetch).await;
+            if let Ok(bytes) = &bytes {
+                shared.memory.insert(id, bytes.clone()).await;
+            }
+            lock(&shared.fills).remove(&id);
+            bytes
+        });
+        // A fill that panicked, or whose runtime ends, is a read that failed.
+        let joined = async move { task.await.unwrap_or(Err(ReadError::Stopped)) };
+        let fill = joined.boxed().shared();
+        fills.insert(id, fill.clone());
+        fill
+    }
+}
+
+impl SharedCache {
+    async fn fill<F>(self: &Arc<Self>, id: ChunkId, chunk: Chunk, fetch: F) -> Result<Bytes, ReadError>
+    where
+        F: Future<Output = Result<Bytes, ReadError>> + Send + 'static,
+    {
+        if let Some(bytes) = self.read_file(id, &chunk).await {
+            self.counters.disk_hits.fetch_add(1, Relaxed);
+            return Ok(bytes);
+        }
+        self.counters.misses.fetch_add(1, Relaxed);
+        let Some(disk) = self.disk.clone() else { return fetch.await };
+        let Some(evicted) = lock(&self.files).reserve(id, u64::from(chunk.bytes)) else { return fetch.await };
+        for old in evicted {
+            self.counters.evictions.fetch_add(1, Relaxed);
+            if let Err(error) = disk.remove(&old.file_name()).await {
+                tracing::warn!(chunk = old.file_name(), %error, "a chunk file can't be removed");
+            }
+        }
+        let fetched = fetch.await;
+        match &fetched {
+            Ok(bytes) => self.keep(disk, id, bytes.clone()),
+            Err(_) => lock(&self.files).release(id),
+        }
+        fetched
+    }
+
+    /// Writes the file beside the answer, not before it.
+    fn keep(self: &Arc<Self>, disk: Arc<dyn CacheDisk>, id: ChunkId, bytes: Bytes) {
+        let shared = self.clone();
+        self.runtime.spawn(async move {
+            if let Err(error) = disk.write(&id.file_name(), bytes).await {
+                tracing::warn!(chunk = id.file_name(), %error, "a chunk file can't be written");
+                shared.drop_file(&disk, id).await;
+            }
+        });
+    }
+
+    async fn read_file(&self, id: ChunkId, chunk: &Chunk) -> Option<Bytes> {
+        let disk = self.disk.as_ref()?;
+        if !lock(&self.files).touch(id) {
+            return None;
+        }
+        match disk.read(&id.file_name()).await {
+            Ok(bytes) if object::check_chunk(chunk, &bytes).is_ok() => Some(bytes),
+            outcome => {
+                let error = outcome.err().map(|error| error.to_string());
+                tracing::warn!(chunk = id.file_name(), ?error, "a chunk file is bad: fetched again");
+                self.drop_file(disk, id).await;
+                None
+            }
+        }
+    }
+
+    async fn drop_file(&self, disk: &Arc<dyn CacheDisk>, id: ChunkId) {
+        self.counters.bad_files.fetch_add(1, Relaxed);
+        lock(&self.files).release(id);
+        if let Err(error) = disk.remove(&id.file_name()).await {
+            tracing::warn!(chunk = id.file_name(), %error, "a chunk file can't be removed");
+        }
+    }
+}
+
+/// Which chunk files there are, or are about to be, by their last use.
+#[derive(Debug, Default)]
+struct Files {
+    limit: u64,
+    used: u64,
+    next_use: u64,
+    entries: HashMap<ChunkId, (u64, u64)>,
+    by_use: BTreeMap<u64, ChunkId>,
+}
+
+impl Files {
+    /// Notes a use; false when the file is not there.
+    fn touch(&mut self, id: ChunkId) -> bool {
+        let Some((_, last_use)) = self.entries.get_mut(&id) else { return false };
+        self.by_use.remove(last_use);
+        *last_use = self.next_use;
+        self.by_use.insert(self.next_use, id);
+        self.next_use += 1;
+        true
+    }
+
+    /// Makes room and takes it; returns what must go, or `None` when it would never fit.
+    fn reserve(&mut self, id: ChunkId, bytes: u64) -> Option<Vec<ChunkId>> {
+        self.release(id);
+        if bytes > self.limit {
+            return None;
+        }
+        let mut evicted = Vec::new();
+        while self.used + bytes > self.limit {
+            let Some((_, &oldest)) = self.by_use.first_key_value() else { break };
+            self.release(oldest);
+            evicted.push(oldest);
+        }
+        self.used += bytes;
+        self.entries.insert(id, (bytes, self.next_use));
+        self.by_use.insert(self.next_use, id);
+        self.next_use += 1;
+        Some(evicted)
+    }
+
+    fn release(&mut self, id: ChunkId) {
+        if let Some((bytes, last_use)) = self.entries.remove(&id) {
+            self.by_use.remove(&last_use);
+            self.used -= bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct MemoryDisk(Mutex<BTreeMap<String, Bytes>>);
+
+    #[async_trait]
+    impl CacheDisk for MemoryDisk {
+        async fn list(&self) -> io::Result<Vec<(String, u64)>> {
+            Ok(lock(&self.0).iter().map(|(name, bytes)| (name.clone(), bytes.len() as u64)).collect())
+        }
+        async fn read(&self, name: &str) -> io::Result<Bytes> {
+            lock(&self.0).get(name).cloned().ok_or(io::ErrorKind::NotFound.into())
+        }
+        async fn write(&self, name: &str, bytes: Bytes) -> io::Result<()> {
+            lock(&self.0).insert(name.to_owned(), bytes);
+            Ok(())
+        }
+        async fn remove(&self, name: &str) -> io::Result<()> {
+            lock(&self.0).remove(name);
+            Ok(())
+        }
+    }
+
+    fn chunk(number: u32) -> (ChunkId, Chunk, Bytes) {
+        let bytes = Bytes::from(vec![number as u8; 100]);
+        let crc = crc32c::crc32c(&bytes);
+        let id = ChunkId { object: Uuid::from_u128(5), number };
+        (id, Chunk { position: u64::from(number) * 100, bytes: 100, crc, base: 0 }, bytes)
+    }
+
+    async fn open(disk: &Arc<MemoryDisk>, memory_bytes: u64, disk_bytes: u64) -> ChunkCache {
+        let limits = CacheLimits { memory_bytes, disk_bytes };
+        ChunkCache::open(limits, Some(disk.clone()), Handle::current()).await.unwrap()
+    }
+
+    async fn get(cache: &ChunkCache, number: u32) -> Bytes {
+        let (id, chunk, bytes) = chunk(number);
+        let got = cache.get(id, chunk, async move { Ok(bytes) }).await.unwrap();
+        // Lets the write of the file run.
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        got
+    }
+
+    async fn never() -> Result<Bytes, ReadError> {
+        panic!("the store is not asked")
+    }
+
+    #[tokio::test]
+    async fn a_chunk_is_fetched_once_and_survives_a_restart() {
+        let disk = Arc::new(MemoryDisk::default());
+        let cache = open(&disk, 1000, 1000).await;
+        get(&cache, 1).await;
+        let (id, info, bytes) = chunk(1);
+        assert_eq!(cache.get(id, info, never()).await.unwrap(), bytes);
+        let restarted = open(&disk, 1000, 1000).await;
+        assert_eq!(restarted.get(id, info, never()).await.unwrap(), bytes);
+        assert_eq!(restarted.counts().disk_hits, 1);
+        assert_eq!(cache.counts(), CacheCounts { memory_hits: 1, misses: 1, ..CacheCounts::default() });
+    }
+
+    #[tokio::test]
+    async fn a_chunk_file_that_rotted_is_dropped_and_fetched_again() {
+        let disk = Arc::new(MemoryDisk::default());
+        get(&open(&disk, 0, 1000).await, 1).await;
+        for bytes in lock(&disk.0).values_mut() {
+            *bytes = Bytes::from(vec![9; 100]);
+        }
+        let cache = open(&disk, 0, 1000).await;
+        assert_eq!(get(&cache, 1).await, chunk(1).2);
+        assert_eq!((cache.counts().bad_files, cache.counts().misses), (1, 1));
+        assert_eq!(lock(&disk.0).values().next().unwrap(), &chunk(1).2);
+    }
+
+    #[tokio::test]
+    async fn the_files_used_longest_ago_make_room_before_a_download() {
+        let disk = Arc::new(MemoryDisk::default());
+        let cache = open(&disk, 0, 300).await;
+        for number in [1, 2, 3, 1, 4] {
+            get(&cache, number).await;
+            assert!(cache.disk_bytes() <= 300);
+            assert_eq!(lock(&disk.0).len() as u64 * 100, cache.disk_bytes());
+        }
+        let left: Vec<_> =
+            lock(&disk.0).keys().filter_map(|n| ChunkId::parse(n)).map(|id| id.number).collect();
+        assert_eq!(left, [1, 3, 4]);
+        assert_eq!(cache.counts().evictions, 1);
+    }
+
+    #[tokio::test]
+    async fn readers_share_a_fill_and_one_that_leaves_does_not_abort_it() {
+        let cache = open(&Arc::default(), 1000, 1000).await;
+        let (fetches, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let reader = || {
+            let (id, info, bytes) = chunk(1);
+            let (fetches, gate, cache) = (fetches.clone(), gate.clone(), cache.clone());
+            tokio::spawn(async move {
+                let fetch = async move {
+                    fetches.fetch_add(1, Relaxed);
+                    gate.notified().await;
+                    Ok(bytes)
+                };
+                cache.get(id, info, fetch).await
+            })
+        };
+        let (first, second) = (reader(), reader());
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        first.abort();
+        gate.notify_one();
+        assert_eq!(second.await.unwrap().unwrap(), chunk(1).2);
+        assert_eq!(fetches.load(Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failed_fetch_gives_its_room_back_and_may_be_tried_again() {
+        let cache = open(&Arc::default(), 0, 100).await;
+        let (id, info, _) = chunk(1);
+        assert_eq!(cache.get(id, info, async { Err(ReadError::Stopped) }).await, Err(ReadError::Stopped));
+        assert_eq!(cache.disk_bytes(), 0);
+        assert_eq!(get(&cache, 1).await, chunk(1).2);
+    }
+}

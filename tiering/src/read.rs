@@ -1,0 +1,470 @@
+//! Serves batches from the cold tier: manifest → footer → chunks → whole batches, each step checked by its CRC.
+//!
+//! Only segments on the leader's epoch chain are served. A copy that is missing or broken is an error that names
+//! the object and the range of offsets, and that a client may retry; nothing unchecked is ever returned.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::batch;
+use crate::cache::{ChunkCache, ChunkId};
+use crate::index::{self, AbortedTransaction};
+use crate::layout::PartitionFolder;
+use crate::lineage::EpochStart;
+use crate::manifest::{Manifest, Segment};
+use crate::object::{self, Chunk, Footer};
+use crate::publish::{PublishError, Publisher};
+use crate::store::{SharedStore, StoreError};
+use crate::upload;
+
+/// Why there are no bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The tier does not hold the offset, or holds it only in another lineage.
+    #[error("offset {offset} is not in the tier")]
+    NotInTier {
+        /// The offset.
+        offset: i64,
+    },
+    /// A segment's object is gone although the manifest names it. Retriable: it may be repaired.
+    #[error("{key}, which holds offsets {base}..{end}, is missing")]
+    Missing {
+        /// The object.
+        key: String,
+        /// Its first offset.
+        base: i64,
+        /// The offset after its last.
+        end: i64,
+    },
+    /// An object does not pass its checks. Retriable: it may be repaired.
+    #[error("{key} is corrupt in offsets {base}..{end}: {reason}")]
+    Corrupt {
+        /// The object.
+        key: String,
+        /// The first offset that is affected.
+        base: i64,
+        /// The offset after the last one that is.
+        end: i64,
+        /// What was found.
+        reason: String,
+    },
+    /// The manifest can't be read. Retriable.
+    #[error("the manifest of {folder}: {reason}")]
+    Manifest {
+        /// The partition's folder.
+        folder: String,
+        /// What was found.
+        reason: String,
+    },
+    /// The store. Retriable, unless it refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The reader is being shut down.
+    #[error("the reader of the cold tier has stopped")]
+    Stopped,
+}
+
+/// Batches from the tier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TierSlice {
+    /// Whole batches in order; the first holds the offset that was asked for.
+    pub batches: Vec<Bytes>,
+    /// The offset after them.
+    pub next: i64,
+}
+
+/// Bounds of a reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// Bytes that may be on their way from the store at once.
+    pub in_flight_bytes: u32,
+    /// Footers in memory (`tier.index.cache.bytes`).
+    pub index_bytes: u64,
+    /// Manifests in memory.
+    pub manifest_bytes: u64,
+    /// How far a sequential reader is run ahead of, at most.
+    pub read_ahead_bytes: u64,
+}
+
+impl Default for ReadLimits {
+    fn default() -> Self {
+        ReadLimits {
+            in_flight_bytes: 64 << 20,
+            index_bytes: 64 << 20,
+            manifest_bytes: 32 << 20,
+            read_ahead_bytes: 16 << 20,
+        }
+    }
+}
+
+/// Reads any partition of one store; clones share caches and budgets.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    store: SharedStore,
+    chunks: ChunkCache,
+    footers: moka::future::Cache<Uuid, Arc<Footer>>,
+    manifests: moka::future::Cache<PartitionFolder, Arc<Manifest>>,
+    in_flight: Arc<Semaphore>,
+    limits: ReadLimits,
+    cursors: Arc<Mutex<Cursors>>,
+}
+
+impl Reader {
+    /// A reader over a store and a chunk cache.
+    #[must_use]
+    pub fn new(store: SharedStore, chunks: ChunkCache, limits: ReadLimits) -> Reader {
+        let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        Reader {
+            store,
+            chunks,
+            footers: moka::future::Cache::builder()
+                .max_capacity(limits.index_bytes)
+                .weigher(move |_: &Uuid, footer: &Arc<Footer>| weight(footer.memory_bytes()))
+                .build(),
+            manifests: moka::future::Cache::builder()
+                .max_capacity(limits.manifest_bytes)
+                .weigher(move |_: &PartitionFolder, manifest: &Arc<Manifest>| weight(manifest.memory_bytes()))
+                .build(),
+            in_flight: Arc::new(Semaphore::new(limits.in_flight_bytes as usize)),
+            limits,
+            cursors: Arc::default(),
+        }
+    }
+
+    /// The chunk cache.
+    #[must_use]
+    pub fn chunks(&self) -> &ChunkCache {
+        &self.chunks
+    }
+
+    /// A generation not older than `at_least`: from the cache, or the head from the store, asked once for all who wait.
+    ///
+    /// # Errors
+    /// `Manifest` when there is none or it is broken, `Store`.
+    pub async fn manifest(
+        &self,
+        folder: &PartitionFolder,
+        at_least: u64,
+    ) -> Result<Arc<Manifest>, ReadError> {
+        if let Some(manifest) = self.manifests.get(folder).await {
+            if manifest.generation >= at_least {
+                return Ok(manifest);
+            }
+            self.manifests.invalidate(folder).await;
+        }
+        let find = async {
+            let failed = |reason: String| ReadError::Manifest { folder: folder.to_string(), reason };
+            let head = match Publisher::new(self.store.clone(), folder.clone()).find_head(at_least).await {
+                Ok(head) => head,
+                Err(PublishError::Store(error)) => return Err(ReadError::Store(error)),
+                Err(error) => return Err(failed(error.to_string())),
+            };
+            head.manifest.map(Arc::new).ok_or_else(|| failed("there is none".to_owned()))
+        };
+        self.manifests.try_get_with(folder.clone(), find).await.map_err(|error| (*error).clone())
+    }
+
+    /// Takes a manifest that the caller has just published.
+    pub async fn note_manifest(&self, folder: &PartitionFolder, manifest: Arc<Manifest>) {
+        self.manifests.insert(folder.clone(), manifest).await;
+    }
+
+    /// Whole batches from the one that holds `offset` on: at most `max_bytes`, but at least one batch.
+    ///
+    /// # Errors
+    /// `ReadError`.
+    pub async fn read(
+        &self,
+        folder: &PartitionFolder,
+        manifest: &Manifest,
+        chain: &[EpochStart],
+        offset: i64,
+        max_bytes: usize,
+    ) -> Result<TierSlice, ReadError> {
+        let first = manifest.live.partition_point(|segment| segment.end <= offset);
+        let mut slice = TierSlice { batches: Vec::new(), next: offset };
+        let mut left = max_bytes;
+        let ahead = self.lock_cursors().ahead(folder, offset, self.limits.read_ahead_bytes);
+        for segment in &manifest.live[first..] {
+            let limit = segment.agreed_end(chain);
+            let in_it = segment.base() <= slice.next && slice.next < limit;
+            if !in_it || (left == 0 && !slice.batches.is_empty()) {
+                break;
+            }
+            match self.read_segment(folder, segment, limit, &mut slice, &mut left, ahead).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                // What is there is right; the next read meets the error.
+                Err(_) if !slice.batches.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if slice.batches.is_empty() {
+            return Err(ReadError::NotInTier { offset });
+        }
+        self.lock_cursors().note(folder, slice.next, ahead);
+        Ok(slice)
+    }
+
+    /// Reads on within a segment, before `limit`; true when its end was reached.
+    async fn read_segment(
+        &self,
+        folder: &PartitionFolder,
+        segment: &Segment,
+        limit: i64,
+        slice: &mut TierSlice,
+        left: &mut usize,
+        ahead: u64,
+    ) -> Result<bool, ReadError> {
+        let footer = self.footer(folder, segment).await?;
+        let Some(first) = footer.chunk_of(slice.next) else { return Ok(true) };
+        let mut wanted = (*left as u64).saturating_add(ahead);
+        for (number, chunk) in footer.chunks.iter().enumerate().skip(first) {
+            let id = ChunkId { object: segment.name.uuid, number: number as u32 };
+            self.chunks.prefetch(id, *chunk, self.fetch(folder, segment, &footer, number));
+            wanted = wanted.saturating_sub(u64::from(chunk.bytes));
+            if wanted == 0 {
+                break;
+            }
+        }
+        let start = index::position_of(&footer.offset_index, segment.base(), slice.next);
+        for (number, chunk) in footer.chunks.iter().enumerate().skip(first) {
+            let bytes = self.chunk(folder, segment, &footer, number).await?;
+            let skip = start.saturating_sub(chunk.position).min(u64::from(chunk.bytes)) as usize;
+            let batches = bytes.slice(if number == first { skip } else { 0 }..);
+            let at_least_one = slice.batches.is_empty();
+            let taken = batch::slice_from(&batches, slice.next, limit, *left, at_least_one)
+                .map_err(|error| corrupt(folder, segment, &footer, number, &error))?;
+            let Some((taken, next)) = taken else { return Ok(false) };
+            let chunk_end = footer.chunks.get(number + 1).map_or(segment.end, |next| next.base.min(limit));
+            *left = left.saturating_sub(taken.len());
+            slice.batches.push(taken);
+            slice.next = next;
+            if next >= limit {
+                return Ok(next == segment.end);
+            }
+            if next < chunk_end || *left == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The first batch, at or after `from`, whose largest timestamp reaches `timestamp`; `None` when the tier has none.
+    /// Records inside it are the caller's to search: batches may be compressed.
+    ///
+    /// # Errors
+    /// `ReadError`.
+    pub async fn first_batch_reaching(
+        &self,
+        folder: &PartitionFolder,
+        manifest: &Manifest,
+        chain: &[EpochStart],
+        timestamp: i64,
+        from: i64,
+    ) -> Result<Option<Bytes>, ReadError> {
+        for segment in manifest.live.iter().filter(|s| s.end > from && s.max_timestamp >= timestamp) {
+            let limit = segment.agreed_end(chain);
+            if limit <= from.max(segment.base()) {
+                return Ok(None);
+            }
+            let footer = self.footer(folder, segment).await?;
+            let start = index::offset_before_time(&footer.time_index, segment.base(), timestamp);
+            let Some(first) = footer.chunk_of(start.max(from).max(segment.base())) else { continue };
+            for number in first..footer.chunks.len() {
+                let bytes = self.chunk(folder, segment, &footer, number).await?;
+                let mut position = 0;
+                while let Some(head) = batch::head(&bytes[position..])
+                    .map_err(|error| corrupt(folder, segment, &footer, number, &error))?
+                {
+                    let next = position + head.bytes;
+                    if head.base >= limit {
+                        return Ok(None);
+                    }
+                    if head.end > from && head.max_timestamp >= timestamp {
+                        return Ok(Some(bytes.slice(position..next)));
+                    }
+                    position = next;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The aborted transactions that overlap `from..to`, from the segment that holds `from` on and every later one until an
+    /// entry shows that the search is complete; false when it must go on in the local log.
+    ///
+    /// # Errors
+    /// `ReadError`.
+    pub async fn aborted_transactions(
+        &self,
+        folder: &PartitionFolder,
+        manifest: &Manifest,
+        chain: &[EpochStart],
+        from: i64,
+        to: i64,
+    ) -> Result<(Vec<AbortedTransaction>, bool), ReadError> {
+        let mut found = Vec::new();
+        for segment in manifest.live.iter().filter(|segment| segment.end > from) {
+            let limit = segment.agreed_end(chain);
+            if limit <= segment.base() {
+                break;
+            }
+            let footer = self.footer(folder, segment).await?;
+            for aborted in index::aborted_transactions(&footer.aborted_transactions) {
+                if aborted.last_offset >= limit {
+                    // Its marker lies past the divergence: it was not of this lineage.
+                    continue;
+                }
+                if aborted.last_offset >= from && aborted.first_offset < to {
+                    found.push(aborted);
+                }
+                if aborted.last_stable_offset >= to {
+                    return Ok((found, true));
+                }
+            }
+        }
+        Ok((found, false))
+    }
+
+    /// The footer of a segment, checked against its row.
+    ///
+    /// # Errors
+    /// `ReadError`.
+    pub async fn footer(
+        &self,
+        folder: &PartitionFolder,
+        segment: &Segment,
+    ) -> Result<Arc<Footer>, ReadError> {
+        let load = async {
+            let key = folder.segment(&segment.name);
+            let _permits = self.permits(u64::from(segment.footer_bytes)).await?;
+            let range = segment.log_bytes..segment.object_bytes();
+            let tail = self.store.get_range(&key, range).await.map_err(|e| missing(folder, segment, e))?;
+            let footer = upload::read_footer(segment, &tail).map_err(|error| ReadError::Corrupt {
+                key,
+                base: segment.base(),
+                end: segment.end,
+                reason: error.to_string(),
+            })?;
+            Ok(Arc::new(footer))
+        };
+        let loaded = self.footers.try_get_with(segment.name.uuid, load).await;
+        loaded.map_err(|error: Arc<ReadError>| (*error).clone())
+    }
+
+    async fn permits(&self, bytes: u64) -> Result<tokio::sync::OwnedSemaphorePermit, ReadError> {
+        let permits = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.limits.in_flight_bytes);
+        self.in_flight.clone().acquire_many_owned(permits).await.map_err(|_| ReadError::Stopped)
+    }
+
+    async fn chunk(
+        &self,
+        folder: &PartitionFolder,
+        segment: &Segment,
+        footer: &Footer,
+        number: usize,
+    ) -> Result<Bytes, ReadError> {
+        let id = ChunkId { object: segment.name.uuid, number: number as u32 };
+        let fetch = self.fetch(folder, segment, footer, number);
+        self.chunks.get(id, footer.chunks[number], fetch).await
+    }
+
+    /// One ranged GET, checked; a wrong answer is asked for once more, since it may have been broken on the way.
+    fn fetch(
+        &self,
+        folder: &PartitionFolder,
+        segment: &Segment,
+        footer: &Footer,
+        number: usize,
+    ) -> impl Future<Output = Result<Bytes, ReadError>> + Send + 'static {
+        let chunk: Chunk = footer.chunks[number];
+        let key = folder.segment(&segment.name);
+        let end = footer.chunks.get(number + 1).map_or(segment.end, |next| next.base);
+        let (reader, folder, segment) = (self.clone(), folder.clone(), segment.clone());
+        async move {
+            let range = chunk.position..chunk.position + u64::from(chunk.bytes);
+            let mut attempt = 1;
+            loop {
+                let _permits = reader.permits(u64::from(chunk.bytes)).await?;
+                let got = reader.store.get_range(&key, range.clone()).await;
+                let bytes = got.map_err(|error| missing(&folder, &segment, error))?;
+                match object::check_chunk(&chunk, &bytes) {
+                    Ok(()) => return Ok(bytes),
+                    Err(error) if attempt == 2 => {
+                        let reason = error.to_string();
+                        return Err(ReadError::Corrupt { key, base: chunk.base, end, reason });
+                    }
+                    Err(error) => tracing::warn!(%key, %error, "a chunk came broken: asked once more"),
+                }
+                attempt += 1;
+            }
+        }
+    }
+
+    fn lock_cursors(&self) -> std::sync::MutexGuard<'_, Cursors> {
+        self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn missing(folder: &PartitionFolder, segment: &Segment, error: StoreError) -> ReadError {
+    match error {
+        StoreError::NotFound { .. } => {
+            ReadError::Missing { key: folder.segment(&segment.name), base: segment.base(), end: segment.end }
+        }
+        other => ReadError::Store(other),
+    }
+}
+
+fn corrupt(
+    folder: &PartitionFolder,
+    segment: &Segment,
+    footer: &Footer,
+    number: usize,
+    error: &batch::BadBatch,
+) -> ReadError {
+    ReadError::Corrupt {
+        key: folder.segment(&segment.name),
+        base: footer.chunks[number].base,
+        end: footer.chunks.get(number + 1).map_or(segment.end, |next| next.base),
+        reason: error.to_string(),
+    }
+}
+
+/// Where recent reads ended: a read that starts there is sequential, and is run ahead of, twice as far each time.
+#[derive(Debug, Default)]
+struct Cursors {
+    ends: HashMap<(PartitionFolder, i64), u64>,
+    order: VecDeque<(PartitionFolder, i64)>,
+}
+
+const CURSORS: usize = 4096;
+const FIRST_AHEAD_BYTES: u64 = 2 << 20;
+
+impl Cursors {
+    fn ahead(&mut self, folder: &PartitionFolder, offset: i64, most: u64) -> u64 {
+        match self.ends.remove(&(folder.clone(), offset)) {
+            Some(before) => (before * 2).max(FIRST_AHEAD_BYTES).min(most),
+            None => 0,
+        }
+    }
+
+    fn note(&mut self, folder: &PartitionFolder, next: i64, ahead: u64) {
+        let cursor = (folder.clone(), next);
+        if self.ends.insert(cursor.clone(), ahead).is_none() {
+            self.order.push_back(cursor);
+        }
+        while self.order.len() > CURSORS {
+            if let Some(oldest) = self.order.pop_front() {
+                self.ends.remove(&oldest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

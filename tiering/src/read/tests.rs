@@ -1,0 +1,195 @@
+use tokio::runtime::Handle;
+
+use super::*;
+use crate::cache::CacheLimits;
+use crate::layout::SegmentName;
+use crate::manifest::Writer;
+use crate::object::ObjectOptions;
+use crate::store::{Fault, FaultStore, Faults, MemoryStore, MeteredStore, Operation, Store};
+use crate::testing::{MemorySegment, batches};
+use crate::upload::{Progress, UploadOptions, UploadRequest, upload};
+
+fn folder() -> PartitionFolder {
+    PartitionFolder::new("c", "t", "i", 0).unwrap()
+}
+
+const CHAIN: [EpochStart; 1] = [EpochStart { epoch: 2, start: 0 }];
+const BATCH: usize = 161;
+
+/// Three segments of 100 batches of ten records each; chunks of ten batches.
+async fn tier(store: &dyn Store) -> (Manifest, Bytes) {
+    let options = UploadOptions {
+        object: ObjectOptions { chunk_bytes: 10 * BATCH as u32, index_interval_bytes: 500 },
+        ..UploadOptions::default()
+    };
+    let mut live = Vec::new();
+    for base in [0, 1000, 2000] {
+        let request = UploadRequest {
+            folder: folder(),
+            name: SegmentName { base, leader_epoch: 2, uuid: Uuid::from_u128(base as u128 + 1) },
+            end: base + 1000,
+            chain: CHAIN.to_vec(),
+            aborted_transactions: Bytes::new(),
+            producer_snapshot: Bytes::new(),
+        };
+        let source = MemorySegment(batches(base, 100, 10, 2, 100));
+        live.push(upload(store, &request, &source, &options, &Progress::default()).await.unwrap());
+    }
+    let writer = Writer { epoch: 2, uuid: Uuid::from_u128(1) };
+    let manifest = Manifest { generation: 1, writer, log_start: 0, live, removed: Vec::new() };
+    (manifest, batches(0, 300, 10, 2, 100))
+}
+
+async fn reader(store: SharedStore) -> Reader {
+    let limits = CacheLimits { memory_bytes: 1 << 20, disk_bytes: 0 };
+    let chunks = ChunkCache::open(limits, None, Handle::current()).await.unwrap();
+    Reader::new(store, chunks, ReadLimits::default())
+}
+
+fn joined(slice: &TierSlice) -> Bytes {
+    crate::store::concat(&slice.batches)
+}
+
+#[tokio::test]
+async fn a_read_brings_whole_batches_from_the_one_that_holds_the_offset_on() {
+    let store = Arc::new(MemoryStore::new());
+    let (manifest, log) = tier(&*store).await;
+    let reader = reader(store).await;
+    for offset in [0, 5, 9, 10, 999, 1000, 1234, 2999] {
+        let first = offset as usize / 10 * BATCH;
+        for max_bytes in [0, 1, BATCH, 5 * BATCH + 1, 40 * BATCH, 150 * BATCH, usize::MAX] {
+            let slice = reader.read(&folder(), &manifest, &CHAIN, offset, max_bytes).await.unwrap();
+            let expected = max_bytes.saturating_add(first).min(log.len()).max(first + BATCH);
+            let expected = log.slice(first..first + (expected - first) / BATCH * BATCH);
+            assert_eq!(joined(&slice), expected, "{offset} {max_bytes}");
+            assert_eq!(slice.next as usize, (first + expected.len()) / BATCH * 10);
+        }
+    }
+    let beyond = reader.read(&folder(), &manifest, &CHAIN, 3000, 1).await;
+    assert_eq!(beyond, Err(ReadError::NotInTier { offset: 3000 }));
+}
+
+#[tokio::test]
+async fn a_sequential_reader_gets_everything_with_one_get_per_chunk_and_footer() {
+    let memory = Arc::new(MemoryStore::new());
+    let (manifest, log) = tier(&*memory).await;
+    let metered = MeteredStore::new(memory);
+    let requests = metered.requests();
+    let reader = reader(Arc::new(metered)).await;
+    let (mut offset, mut all) = (0, Vec::new());
+    while offset < 3000 {
+        let slice = reader.read(&folder(), &manifest, &CHAIN, offset, 7 * BATCH).await.unwrap();
+        all.extend_from_slice(&joined(&slice));
+        offset = slice.next;
+    }
+    assert_eq!(all, log);
+    assert_eq!(requests.counts().gets, 3 * (1 + 10));
+}
+
+#[tokio::test]
+async fn another_lineage_is_not_served() {
+    let store = Arc::new(MemoryStore::new());
+    let (manifest, _) = tier(&*store).await;
+    let reader = reader(store).await;
+    let chain = [EpochStart { epoch: 2, start: 0 }, EpochStart { epoch: 3, start: 1500 }];
+    let slice = reader.read(&folder(), &manifest, &chain, 990, usize::MAX).await.unwrap();
+    assert_eq!(slice.next, 1500, "the second segment is served up to the divergence");
+    for offset in [1500, 2000] {
+        let other = reader.read(&folder(), &manifest, &chain, offset, 1).await;
+        assert_eq!(other, Err(ReadError::NotInTier { offset }));
+    }
+    let late = reader.first_batch_reaching(&folder(), &manifest, &chain, 15_000, 0).await;
+    assert_eq!(late, Ok(None));
+}
+
+#[tokio::test]
+async fn a_time_leads_to_the_first_batch_that_reaches_it() {
+    let store = Arc::new(MemoryStore::new());
+    let (manifest, _) = tier(&*store).await;
+    let reader = reader(store).await;
+    // Batch `i` has timestamp i * 100.
+    for (timestamp, from, base) in
+        [(0, 0, 0), (1, 0, 10), (99_99, 0, 1000), (100, 500, 500), (29_900, 0, 2990)]
+    {
+        let found = reader.first_batch_reaching(&folder(), &manifest, &CHAIN, timestamp, from).await.unwrap();
+        let head = batch::head(&found.unwrap()).unwrap().unwrap();
+        assert_eq!(head.base, base, "{timestamp} from {from}");
+    }
+    let none = reader.first_batch_reaching(&folder(), &manifest, &CHAIN, 29_901, 0).await.unwrap();
+    assert_eq!(none, None);
+}
+
+#[tokio::test]
+async fn a_lost_object_makes_exactly_its_range_fail() {
+    let store = Arc::new(MemoryStore::new());
+    let (manifest, _) = tier(&*store).await;
+    let key = folder().segment(&manifest.live[1].name);
+    store.delete(&key).await.unwrap();
+    let reader = reader(store).await;
+    let slice = reader.read(&folder(), &manifest, &CHAIN, 900, usize::MAX).await.unwrap();
+    assert_eq!(slice.next, 1000);
+    let error = reader.read(&folder(), &manifest, &CHAIN, 1000, 1).await.unwrap_err();
+    assert_eq!(error, ReadError::Missing { key, base: 1000, end: 2000 });
+    assert!(reader.read(&folder(), &manifest, &CHAIN, 2000, 1).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_flipped_byte_in_the_store_is_an_error_that_names_object_and_range() {
+    let store = Arc::new(MemoryStore::new());
+    let (manifest, _) = tier(&*store).await;
+    let key = folder().segment(&manifest.live[0].name);
+    let mut bytes = store.get(&key).await.unwrap().to_vec();
+    bytes[15 * BATCH] ^= 1;
+    store.put(&key, vec![bytes.into()]).await.unwrap();
+    let reader = reader(store).await;
+    assert!(reader.read(&folder(), &manifest, &CHAIN, 99, 1).await.is_ok());
+    let error = reader.read(&folder(), &manifest, &CHAIN, 100, 1).await.unwrap_err();
+    assert!(matches!(error, ReadError::Corrupt { base: 100, end: 200, .. }), "{error}");
+    assert!(error.to_string().contains(&key));
+}
+
+#[derive(Debug, Default)]
+struct FlipOnce(Mutex<bool>);
+
+impl Faults for FlipOnce {
+    fn next(&self, operation: Operation, _: &str) -> Fault {
+        let mut done = self.0.lock().unwrap();
+        if operation == Operation::Get && !*done {
+            *done = true;
+            return Fault::Flip(3);
+        }
+        Fault::None
+    }
+}
+
+#[tokio::test]
+async fn a_byte_that_flipped_on_the_way_is_asked_for_again() {
+    let memory = Arc::new(MemoryStore::new());
+    let (manifest, log) = tier(&*memory).await;
+    let clean = reader(memory.clone()).await;
+    let footer = clean.footer(&folder(), &manifest.live[0]).await.unwrap();
+    let reader = reader(Arc::new(FaultStore::new(memory, Arc::new(FlipOnce::default())))).await;
+    reader.footers.insert(manifest.live[0].name.uuid, footer).await;
+    let slice = reader.read(&folder(), &manifest, &CHAIN, 0, BATCH).await.unwrap();
+    assert_eq!(joined(&slice), log.slice(..BATCH));
+}
+
+#[tokio::test]
+async fn manifests_are_cached_until_a_newer_one_is_announced() {
+    let memory = MemoryStore::new();
+    let metered = MeteredStore::new(Arc::new(memory.clone()));
+    let requests = metered.requests();
+    let publisher = Publisher::new(Arc::new(memory), folder());
+    let writer = Writer { epoch: 2, uuid: Uuid::from_u128(1) };
+    let generation =
+        |generation| Manifest { generation, writer, log_start: 0, live: vec![], removed: vec![] };
+    publisher.publish(&generation(1)).await.unwrap();
+    let reader = reader(Arc::new(metered)).await;
+    assert_eq!(reader.manifest(&folder(), 0).await.unwrap().generation, 1);
+    let before = requests.counts();
+    assert_eq!(reader.manifest(&folder(), 1).await.unwrap().generation, 1);
+    assert_eq!(requests.counts(), before);
+    publisher.publish(&generation(2)).await.unwrap();
+    assert_eq!(reader.manifest(&folder(), 2).await.unwrap().generation, 2);
+    assert!(reader.manifest(&folder(), 3).await.is_err(), "a generation that is gone is an error");
+}
