@@ -40,7 +40,7 @@ struct Node {
     id: BrokerId,
     cluster: String,
     incoming: mpsc::Sender<Incoming>,
-    alive: watch::Receiver<bool>,
+    kill: watch::Sender<bool>,
 }
 
 /// One direction between two brokers.
@@ -68,16 +68,18 @@ impl MemoryNetwork {
     #[must_use]
     pub fn join_cluster(&self, id: BrokerId, address: &str, cluster: &str) -> Arc<MemoryTransport> {
         let (incoming, receiver) = mpsc::channel(256);
-        let (kill, alive) = watch::channel(true);
-        let node = Node { id, cluster: cluster.to_owned(), incoming, alive };
-        self.inner.nodes.lock().insert(address.to_owned(), node.clone());
+        let kill = watch::Sender::new(true);
+        let node = Node { id, cluster: cluster.to_owned(), incoming, kill: kill.clone() };
+        if let Some(former) = self.inner.nodes.lock().insert(address.to_owned(), node) {
+            former.kill.send_replace(false);
+        }
         Arc::new(MemoryTransport {
             network: self.clone(),
             id,
-            cluster: node.cluster,
+            cluster: cluster.to_owned(),
             address: address.to_owned(),
+            alive: kill.subscribe(),
             kill,
-            alive: node.alive,
             incoming: tokio::sync::Mutex::new(receiver),
         })
     }
@@ -166,8 +168,8 @@ impl Transport for MemoryTransport {
             }
             let out = Pipe::new();
             let home = Pipe::new();
-            let fate = Fate { here: self.alive.clone(), there: node.alive.clone() };
-            let far_fate = Fate { here: node.alive.clone(), there: self.alive.clone() };
+            let fate = Fate { here: self.alive.clone(), there: node.kill.subscribe() };
+            let far_fate = Fate { here: node.kill.subscribe(), there: self.alive.clone() };
             let mine = self.network.stream(&out, &home, &there, &back, &fate);
             let stream = self.network.stream(&home, &out, &back, &there, &far_fate);
             node.incoming
@@ -197,7 +199,7 @@ impl Transport for MemoryTransport {
     fn close(&self) {
         if self.kill.send_replace(false) {
             let mut nodes = self.network.inner.nodes.lock();
-            if nodes.get(&self.address).is_some_and(|node| node.alive.same_channel(&self.alive)) {
+            if nodes.get(&self.address).is_some_and(|node| node.kill.same_channel(&self.kill)) {
                 nodes.remove(&self.address);
             }
         }
@@ -508,6 +510,15 @@ mod tests {
         assert!(send.send(&[Bytes::from_static(b"x")]).await.is_err());
         drop((send, w.there.send));
         assert!(near.recv().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn who_joins_at_an_address_kills_its_former_holder() {
+        let mut w = world().await;
+        let _two = w.network.join(TWO, "memory:2");
+        assert!(w.here.recv.recv().await.is_err());
+        assert!(w.there.recv.recv().await.is_err());
+        assert!(w._nodes[1].accept().await.is_none());
     }
 
     #[tokio::test]

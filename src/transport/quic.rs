@@ -255,7 +255,11 @@ impl Transport for QuicTransport {
         Box::pin(async move {
             let connection =
                 self.opener.connection(&peer, Lane::of(kind, lane, self.opener.config.lanes)).await?;
-            let (mut send, recv) = connection.open_bi().await.map_err(|e| closed(&e))?;
+            let clock = self.opener.env.clock.as_ref();
+            let (mut send, recv) = timeout(clock, self.opener.config.connect_timeout, connection.open_bi())
+                .await
+                .map_err(|_| unreachable(&peer, "it grants no further stream".to_owned()))?
+                .map_err(|e| closed(&e))?;
             send.write_all(&[kind.byte()]).await.map_err(|e| write_error(&e))?;
             Ok(stream(send, recv, self.opener.config.max_frame_bytes))
         })

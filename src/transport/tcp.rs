@@ -116,8 +116,14 @@ impl TcpTransport {
             None => unreachable(peer, error.to_string()),
         };
         let found = shared.env.net.resolve(peer.address.clone()).await.map_err(failed)?;
-        let address = found.first().ok_or_else(|| unreachable(peer, "no address".to_owned()))?;
-        let tcp = shared.env.net.connect(*address).await.map_err(failed)?;
+        let mut tcp = Err(unreachable(peer, "it has no address".to_owned()));
+        for address in found {
+            tcp = shared.env.net.connect(address).await.map_err(failed);
+            if tcp.is_ok() {
+                break;
+            }
+        }
+        let tcp = tcp?;
         let socket = shared.sockets.add(&tcp).map_err(failed)?;
         let tls = self.connector.connect(server_name(peer.id), tcp).await.map_err(failed)?;
         let mut tls = TlsStream::from(tls);
