@@ -1,3 +1,110 @@
-//! The composition of a broker: partitions, the fetch purgatory, retention, and the driver of the cold tier.
+//! The composition of a broker: partitions, the fetch purgatory, groups, retention, and the driver of the cold tier.
+//!
+//! [`Broker`] is what `api` calls. One file is one subject: `produce` (a record in), `fetch` (a fetch out), `offsets`,
+//! `topics`, `groups`, `retention`, `producer_ids`; `lifecycle` starts and stops the whole.
 
+mod cold;
 pub mod config;
+mod epoch_file;
+mod fetch;
+mod groups;
+mod lifecycle;
+mod machine;
+mod offsets;
+mod produce;
+mod producer_ids;
+mod quorum;
+mod retention;
+mod stop;
+mod topics;
+
+use std::sync::Arc;
+
+pub use cold::{ColdError, ColdTier};
+pub use fetch::{FetchError, FetchPartition, FetchRequest, Fetched};
+pub use groups::OFFSETS_TOPIC;
+pub use lifecycle::StartError;
+pub use offsets::{ListError, ListedOffset, OffsetSpec};
+pub use produce::{ProduceError, Produced};
+pub use topics::{ConfigEntry, ConfigSource, NewTopic, TopicError};
+
+use self::config::BrokerConfig;
+use self::producer_ids::ProducerIds;
+use self::stop::StopSignal;
+use crate::coordinator::Coordinators;
+use crate::env::{BlockingPool, Env};
+use crate::log::LogConfig;
+use crate::metadata::{Image, Metadata};
+use crate::replication::ReplicaManager;
+use crate::transport::SharedTransport;
+use crate::types::BrokerId;
+
+/// A running broker. Everything that `api` and `admin` do goes through it.
+pub struct Broker {
+    env: Env,
+    config: BrokerConfig,
+    topic_defaults: LogConfig,
+    metadata: Metadata,
+    replicas: Arc<ReplicaManager>,
+    coordinators: Coordinators,
+    tier: Option<Arc<dyn ColdTier>>,
+    transport: SharedTransport,
+    disk_threads: BlockingPool,
+    producer_ids: ProducerIds,
+    stopping: StopSignal,
+    cold: lifecycle::ColdRuntime,
+}
+
+impl Broker {
+    /// The seams.
+    #[must_use]
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// The configuration that it was started with.
+    #[must_use]
+    pub fn config(&self) -> &BrokerConfig {
+        &self.config
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn node_id(&self) -> BrokerId {
+        self.config.node_id
+    }
+
+    /// What the cluster knows, as of now on this broker.
+    #[must_use]
+    pub fn image(&self) -> Arc<Image> {
+        self.metadata.image()
+    }
+
+    /// The metadata quorum.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The partitions on this broker.
+    #[must_use]
+    pub fn replicas(&self) -> &Arc<ReplicaManager> {
+        &self.replicas
+    }
+
+    /// The groups coordinated here.
+    #[must_use]
+    pub fn coordinators(&self) -> &Coordinators {
+        &self.coordinators
+    }
+
+    /// The broker that clients are told is the controller: the metadata leader if it is alive, else any live broker.
+    #[must_use]
+    pub fn controller(&self) -> Option<BrokerId> {
+        let image = self.image();
+        self.metadata
+            .leader()
+            .filter(|id| image.is_active(*id))
+            .or_else(|| image.brokers.keys().copied().find(|id| image.is_active(*id)))
+    }
+}

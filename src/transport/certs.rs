@@ -178,7 +178,11 @@ pub fn load_certificates(disk: &dyn Disk, path: &Path) -> Result<Vec<Certificate
     certificates(path, &bytes)
 }
 
-fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertError> {
+/// The certificates of PEM text that came from `path`; at least one.
+///
+/// # Errors
+/// `Pem`, with the path.
+pub fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertError> {
     let pem_error = |reason: String| CertError::Pem { path: path.to_path_buf(), reason };
     let found = CertificateDer::pem_slice_iter(bytes)
         .collect::<Result<Vec<_>, _>>()

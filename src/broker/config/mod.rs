@@ -264,6 +264,15 @@ impl BrokerConfig {
         self.properties.get(key) == Some("true")
     }
 
+    /// Every property that has a value, set or defaulted, by name.
+    #[must_use]
+    pub fn all_values(&self) -> BTreeMap<String, String> {
+        DEFINITIONS
+            .iter()
+            .filter_map(|d| Some((d.name.to_owned(), self.properties.get(d.name)?.to_owned())))
+            .collect()
+    }
+
     /// Topic configs as this broker's properties default them, by topic config name.
     #[must_use]
     pub fn topic_defaults(&self) -> BTreeMap<String, String> {

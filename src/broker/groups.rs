@@ -1,0 +1,166 @@
+//! Groups: hands the partitions of `__consumer_offsets` that this broker leads to the coordinator, and their log to it
+//! through [`PartitionLog`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+use super::Broker;
+use crate::coordinator::{PartitionLog, PartitionLogError};
+use crate::env::{BlockingPool, Clock};
+use crate::log::Rejected;
+use crate::metadata::Lease;
+use crate::replication::{Acks, AppendError, Replica};
+use crate::types::{LeaderEpoch, Offset, TopicName};
+
+/// How long an append of the coordinator waits for the replicas before it is an error to the group's member.
+const APPEND_LIMIT: Duration = Duration::from_secs(5);
+
+/// The topic of committed offsets and group metadata.
+pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+struct ReplicaLog {
+    replica: Arc<Replica>,
+    epoch: LeaderEpoch,
+    clock: Arc<dyn Clock>,
+    threads: BlockingPool,
+    lease: Lease,
+}
+
+impl PartitionLog for ReplicaLog {
+    fn append(&self, batch: Bytes) -> BoxFuture<'static, Result<Offset, PartitionLogError>> {
+        let replica = self.replica.clone();
+        let deadline = self.clock.now() + APPEND_LIMIT;
+        Box::pin(async move {
+            match replica.append(batch, Acks::All, deadline).await {
+                Ok(appended) => Ok(appended.last.next()),
+                Err(AppendError::NotLeader) => Err(PartitionLogError::NotLeader),
+                Err(AppendError::NotEnoughReplicas(_)) => Err(PartitionLogError::NotEnoughReplicas),
+                Err(AppendError::TimedOut | AppendError::NotEnoughReplicasAfterAppend(_)) => {
+                    Err(PartitionLogError::NotCommitted)
+                }
+                Err(AppendError::Rejected(Rejected::TooLarge { .. })) => Err(PartitionLogError::TooLarge),
+                Err(other) => Err(PartitionLogError::Storage(other.to_string())),
+            }
+        })
+    }
+
+    fn read(&self, from: Offset, max_bytes: usize) -> BoxFuture<'static, Result<Bytes, PartitionLogError>> {
+        let (replica, threads, leads) = (self.replica.clone(), self.threads.clone(), self.leads());
+        Box::pin(async move {
+            if !leads {
+                return Err(PartitionLogError::NotLeader);
+            }
+            let read = threads
+                .run(move || replica.with_log(|log| log.read(from, max_bytes, log.log_end(), true))?.load());
+            match read.await {
+                Ok(Ok(bytes)) => Ok(bytes),
+                Ok(Err(e)) => Err(PartitionLogError::Storage(e.to_string())),
+                Err(e) => Err(PartitionLogError::Storage(e.to_string())),
+            }
+        })
+    }
+
+    fn committed(&self, end: Offset) -> BoxFuture<'static, Result<(), PartitionLogError>> {
+        let (replica, epoch) = (self.replica.clone(), self.epoch);
+        Box::pin(async move {
+            let mut watch = replica.watch();
+            loop {
+                let positions = replica.positions();
+                if !positions.leads() || positions.leader_epoch != epoch {
+                    return Err(PartitionLogError::NotLeader);
+                }
+                if positions.high_watermark >= end {
+                    return Ok(());
+                }
+                if watch.changed().await.is_err() {
+                    return Err(PartitionLogError::NotLeader);
+                }
+            }
+        })
+    }
+
+    fn start(&self) -> Offset {
+        self.replica.positions().log_start
+    }
+
+    fn end(&self) -> Offset {
+        self.replica.positions().log_end
+    }
+
+    fn high_watermark(&self) -> Offset {
+        self.replica.positions().high_watermark
+    }
+
+    fn leader_epoch(&self) -> LeaderEpoch {
+        self.epoch
+    }
+
+    fn leads(&self) -> bool {
+        let positions = self.replica.positions();
+        positions.leads() && positions.leader_epoch == self.epoch && self.lease.holds(self.clock.now())
+    }
+}
+
+impl Broker {
+    /// Follows the leadership of the offsets partitions until the broker stops.
+    pub(super) async fn run_group_leadership(self: Arc<Self>) {
+        let Ok(topic) = TopicName::new(OFFSETS_TOPIC) else { return };
+        let mut images = self.metadata.subscribe();
+        let mut led: HashMap<i32, LeaderEpoch> = HashMap::new();
+        loop {
+            let image = images.borrow_and_update().clone();
+            let mut now: HashMap<i32, LeaderEpoch> = HashMap::new();
+            for (index, partition) in
+                image.topics.get(&topic).iter().flat_map(|t| t.partitions.iter().enumerate())
+            {
+                if partition.leader == Some(self.config.node_id) {
+                    now.insert(i32::try_from(index).unwrap_or(i32::MAX), partition.leader_epoch);
+                }
+            }
+            for (index, _) in led.iter().filter(|(index, epoch)| now.get(index) != Some(epoch)) {
+                self.coordinators.on_resign(*index);
+            }
+            let mut waiting = false;
+            let mut hosted = HashMap::new();
+            for (index, epoch) in now {
+                if led.get(&index) == Some(&epoch) {
+                    hosted.insert(index, epoch);
+                    continue;
+                }
+                let partition = crate::types::TopicPartition::new(topic.clone(), index);
+                // The replica follows the same image and may be a moment behind.
+                match self.replicas.replica(&partition).filter(|r| r.positions().leader_epoch == epoch) {
+                    Some(replica) => {
+                        let log = ReplicaLog {
+                            replica,
+                            epoch,
+                            clock: self.env.clock.clone(),
+                            threads: self.disk_threads.clone(),
+                            lease: self.metadata.lease(),
+                        };
+                        self.coordinators.on_leader(index, Arc::new(log), epoch);
+                        hosted.insert(index, epoch);
+                    }
+                    None => waiting = true,
+                }
+            }
+            led = hosted;
+            let again = async {
+                if waiting {
+                    self.env.clock.sleep(Duration::from_millis(20)).await;
+                } else {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                changed = images.changed() => if changed.is_err() { return },
+                () = again => {}
+                () = self.stopping.stopped() => return,
+            }
+        }
+    }
+}

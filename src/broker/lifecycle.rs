@@ -1,0 +1,309 @@
+//! Starting and stopping: directories, peer transport, metadata, replicas, registration, and the background tasks.
+//!
+//! The order is what makes it safe: the peer listener answers before the quorum can form; the broker registers (with
+//! its proof of how it last stopped) before it leads; it stops in the reverse order, so that the clean-shutdown marker is
+//! the last thing written.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::Broker;
+use super::config::{BrokerConfig, ConfigError, PeerTransport};
+use super::epoch_file;
+use super::machine::machine_proof;
+use super::producer_ids::ProducerIds;
+use super::quorum::MetadataQuorum;
+use super::stop::StopSignal;
+use crate::coordinator::{Coordinators, GroupConfig};
+use crate::env::{BlockingPool, Env};
+use crate::log::{LogConfig, LogDirs};
+use crate::metadata::{BrokerRegistration, Endpoint, Metadata, MetadataConfig, Proof};
+use crate::replication::{ReplicaManager, ReplicationConfig, Settings};
+use crate::transport::{PeerTls, SharedTransport, StreamKind, certs, quic, tcp};
+use crate::types::Incarnation;
+
+/// Threads for file calls. They wait for the disk more than they compute.
+const DISK_THREADS: usize = 4;
+
+/// How long a broker that is stopping waits for its partitions to move.
+const CONTROLLED_SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a broker did not start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A log directory cannot be used.
+    #[error("log.dirs: {0}")]
+    LogDirs(String),
+    /// The peer listener or its certificates cannot be used.
+    #[error("peer listener: {0}")]
+    Peer(String),
+    /// The metadata store or quorum cannot be used.
+    #[error("metadata: {0}")]
+    Metadata(String),
+    /// The cold tier cannot be used.
+    #[error("cold tier: {0}")]
+    Tier(String),
+    /// The operating system refused something.
+    #[error("{0}")]
+    System(String),
+}
+
+/// The runtime of the cold path: uploads and reads of the store never take a thread from the hot one.
+pub(super) struct ColdRuntime(Mutex<Option<tokio::runtime::Runtime>>);
+
+impl ColdRuntime {
+    fn new() -> Result<ColdRuntime, StartError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("cold")
+            .enable_all()
+            .build()
+            .map_err(|e| StartError::System(format!("no thread for the cold runtime: {e}")))?;
+        Ok(ColdRuntime(Mutex::new(Some(runtime))))
+    }
+
+    fn handle(&self) -> Option<tokio::runtime::Handle> {
+        self.0.lock().as_ref().map(|r| r.handle().clone())
+    }
+
+    fn shutdown(&self) {
+        if let Some(runtime) = self.0.lock().take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for ColdRuntime {
+    fn drop(&mut self) {
+        // A runtime must not be dropped where blocking is forbidden.
+        self.shutdown();
+    }
+}
+
+impl Broker {
+    /// Starts a broker whose client listeners are bound already (`endpoints` are what clients are told).
+    ///
+    /// Returns once it is registered and unfenced.
+    ///
+    /// # Errors
+    /// `StartError` names what cannot be used and what to do.
+    pub async fn start(
+        env: Env,
+        config: BrokerConfig,
+        endpoints: Vec<Endpoint>,
+    ) -> Result<Arc<Broker>, StartError> {
+        let topic_defaults = LogConfig::from_properties(&LogConfig::default(), &config.topic_defaults())
+            .map_err(|e| StartError::Config(ConfigError::Contradiction(e.to_string())))?;
+        let groups = GroupConfig::from_properties(&config.all_values())
+            .map_err(|e| StartError::Config(ConfigError::Contradiction(e.to_string())))?;
+        let dirs = open_dirs(&env, &config)?;
+        let registration = registration(&env, &config, &dirs, endpoints)?;
+        let transport = bind_transport(&env, &config).await?;
+        let metadata = Metadata::start(&env, metadata_config(&config, &dirs), transport.clone())
+            .await
+            .map_err(|e| StartError::Metadata(e.to_string()))?;
+        let disk_threads = BlockingPool::new("disk", DISK_THREADS);
+        let replicas = ReplicaManager::start(
+            &env,
+            replication_config(&config, &registration, &topic_defaults),
+            dirs.clone(),
+            Arc::new(MetadataQuorum(metadata.clone())),
+            transport.clone(),
+            disk_threads.clone(),
+            None,
+        );
+        let coordinators = Coordinators::new(env.clone(), groups);
+        let broker = Arc::new(Broker {
+            env,
+            config,
+            topic_defaults,
+            metadata,
+            replicas,
+            coordinators,
+            tier: None,
+            transport,
+            disk_threads,
+            producer_ids: ProducerIds::default(),
+            stopping: StopSignal::default(),
+            cold: ColdRuntime::new()?,
+        });
+        tokio::spawn(broker.clone().serve_peers());
+        broker.join(registration, &dirs).await?;
+        tokio::spawn(broker.clone().run_group_leadership());
+        tokio::spawn(broker.clone().run_retention());
+        Ok(broker)
+    }
+
+    /// Registers, stores the epoch, waits for the logs to be open, and becomes active.
+    async fn join(&self, registration: BrokerRegistration, dirs: &LogDirs) -> Result<(), StartError> {
+        let refused = |e: &dyn std::fmt::Display| StartError::Metadata(e.to_string());
+        let epoch = self.metadata.register(registration).await.map_err(|e| refused(&e))?;
+        let image = self.image();
+        dirs.bind_to_cluster(&image.cluster_id).map_err(|e| StartError::LogDirs(e.to_string()))?;
+        epoch_file::remember(&*self.env.disk, &self.config.log_dirs, epoch)
+            .map_err(|e| StartError::LogDirs(e.to_string()))?;
+        let mut reconciled = self.replicas.reconciled();
+        if reconciled.wait_for(|version| *version >= image.version).await.is_err() {
+            return Err(StartError::Metadata(
+                "the replicas stopped before the broker had started".to_owned(),
+            ));
+        }
+        self.metadata.activate().await.map_err(|e| refused(&e))
+    }
+
+    /// Stops in order: partitions move, followers are told, logs are flushed, the clean-shutdown marker is written.
+    pub async fn shutdown(&self) {
+        let moved = self.metadata.controlled_shutdown();
+        match crate::env::timeout(&*self.env.clock, CONTROLLED_SHUTDOWN_LIMIT, moved).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "stopping without a controlled shutdown"),
+            Err(error) => tracing::warn!(%error, "stopping without a controlled shutdown"),
+        }
+        self.stopping.stop();
+        self.coordinators.shutdown().await;
+        if let Err(error) = self.replicas.shutdown().await {
+            tracing::error!(%error, "the logs could not be closed cleanly; they are recovered at the next start");
+        }
+        self.metadata.shutdown().await;
+        self.transport.close();
+        self.cold.shutdown();
+    }
+
+    /// Hands each stream that a peer opens to the room it is for.
+    async fn serve_peers(self: Arc<Self>) {
+        loop {
+            let incoming = tokio::select! {
+                incoming = self.transport.accept() => incoming,
+                () = self.stopping.stopped() => return,
+            };
+            let Some(incoming) = incoming else { return };
+            match incoming.kind {
+                StreamKind::Raft | StreamKind::Control => self.metadata.serve(incoming),
+                StreamKind::Replication => self.replicas.serve(incoming),
+                StreamKind::TierPeer => {
+                    tracing::debug!(peer = %incoming.peer, "reads from a peer's cache are not served yet");
+                }
+            }
+        }
+    }
+}
+
+async fn bind_transport(env: &Env, config: &BrokerConfig) -> Result<SharedTransport, StartError> {
+    let peer = |e: &dyn std::fmt::Display| StartError::Peer(e.to_string());
+    let unresolved = |what: &dyn std::fmt::Display| {
+        StartError::Peer(format!("peer.listener {} cannot be bound: {what}", config.peer_listener))
+    };
+    let found = env.net.resolve(config.peer_listener.clone()).await.map_err(|e| unresolved(&e))?;
+    let address: SocketAddr = *found.first().ok_or_else(|| unresolved(&"the host has no address"))?;
+    let tls = match &config.peer_tls {
+        Some([ca, certificate, key]) => PeerTls::load(env, config.node_id, ca, certificate, key),
+        None => lone_identity(env, config),
+    }
+    .map_err(|e| peer(&e))?;
+    let transport: SharedTransport = match config.peer_transport {
+        PeerTransport::Quic => {
+            quic::QuicTransport::bind(env, quic::QuicConfig::new(address), &tls).map_err(|e| peer(&e))?
+        }
+        PeerTransport::Tcp => {
+            tcp::TcpTransport::bind(env, tcp::TcpConfig::new(address), &tls).map_err(|e| peer(&e))?
+        }
+    };
+    Ok(transport)
+}
+
+/// A lone broker needs no peers' trust: it makes an authority that nobody else has.
+fn lone_identity(env: &Env, config: &BrokerConfig) -> Result<PeerTls, crate::transport::PeerTlsError> {
+    let authority = certs::Authority::new(env, "lone broker")?;
+    let issued = authority.issue_node(env, config.node_id, &[])?;
+    let trusted = certs::certificates(Path::new("memory"), authority.certificate_pem().as_bytes())?;
+    PeerTls::new(env, config.node_id, &trusted, issued.identity()?)
+}
+
+/// Names in a log directory that are not the log's.
+fn others(config: &BrokerConfig) -> Vec<String> {
+    let mut names = vec![epoch_file::BROKER_EPOCH.to_owned(), "tier-cache".to_owned()];
+    for inside in
+        [Some(&config.metadata_dir), config.properties.get("tier.cache.dir").map(PathBuf::from).as_ref()]
+            .into_iter()
+            .flatten()
+    {
+        for dir in &config.log_dirs {
+            let first = inside.strip_prefix(dir).ok().and_then(|rest| rest.components().next());
+            names.extend(first.map(|name| name.as_os_str().to_string_lossy().into_owned()));
+        }
+    }
+    names
+}
+
+fn open_dirs(env: &Env, config: &BrokerConfig) -> Result<Arc<LogDirs>, StartError> {
+    let others = others(config);
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    LogDirs::open(env.disk.clone(), &*env.rng, &config.log_dirs, config.node_id, &others)
+        .map(Arc::new)
+        .map_err(|e| StartError::LogDirs(e.to_string()))
+}
+
+fn registration(
+    env: &Env,
+    config: &BrokerConfig,
+    dirs: &LogDirs,
+    endpoints: Vec<Endpoint>,
+) -> Result<BrokerRegistration, StartError> {
+    let machine = machine_proof(&*env.disk, &config.log_dirs)
+        .map_err(|e| StartError::System(format!("boot id and mounts cannot be read: {e}")))?;
+    let proof = match dirs.clean_shutdown_epoch() {
+        Some(previous) => Proof::CleanShutdown { previous },
+        None => Proof::Unclean {
+            previous: epoch_file::remembered(&*env.disk, &config.log_dirs)
+                .map_err(|e| StartError::LogDirs(e.to_string()))?,
+        },
+    };
+    Ok(BrokerRegistration {
+        id: config.node_id,
+        incarnation: Incarnation(env.rng.uuid()),
+        endpoints,
+        peer_address: config.peer_advertised.clone(),
+        rack: config.properties.get("broker.rack").map(str::to_owned),
+        directories: dirs.directories().into_iter().map(|(id, _)| id).collect(),
+        machine,
+        proof,
+    })
+}
+
+fn replication_config(
+    config: &BrokerConfig,
+    registration: &BrokerRegistration,
+    log_defaults: &LogConfig,
+) -> ReplicationConfig {
+    ReplicationConfig {
+        settings: Settings {
+            lag_max: config.millis("replica.lag.time.max.ms"),
+            session_timeout: config.millis("replica.session.timeout.ms"),
+        },
+        log_defaults: Arc::new(log_defaults.clone()),
+        ..ReplicationConfig::new(config.node_id, registration.incarnation)
+    }
+}
+
+fn metadata_config(config: &BrokerConfig, dirs: &LogDirs) -> MetadataConfig {
+    MetadataConfig {
+        node_id: config.node_id,
+        voters: config.voters.clone(),
+        dir: config.metadata_dir.clone(),
+        cluster_id: dirs.cluster_id().or_else(|| config.properties.get("cluster.id").map(str::to_owned)),
+        peer_address: config.peer_advertised.clone(),
+        cluster_configs: ["min.insync.replicas", "unclean.leader.election.enable"]
+            .iter()
+            .filter_map(|key| Some(((*key).to_owned(), config.properties.explicit(key)?.value.clone())))
+            .collect(),
+        session_timeout: config.millis("broker.session.timeout.ms"),
+        ..MetadataConfig::default()
+    }
+}

@@ -1,0 +1,53 @@
+//! The retention driver: rolls segments that are due and removes what time and size have expired.
+//!
+//! Tiered partitions are looked after by the tier driver, since there the manifest goes first (TIERING invariant 6).
+
+use std::sync::Arc;
+
+use super::Broker;
+use crate::log::{LogError, Removal};
+use crate::replication::Replica;
+
+impl Broker {
+    /// Looks after every partition once an interval until the broker stops.
+    pub(super) async fn run_retention(self: Arc<Self>) {
+        let interval = self.config.millis("log.retention.check.interval.ms");
+        loop {
+            tokio::select! {
+                () = self.env.clock.sleep(interval) => {}
+                () = self.stopping.stopped() => return,
+            }
+            self.check_retention().await;
+        }
+    }
+
+    /// One round over all partitions on this broker.
+    pub async fn check_retention(&self) {
+        let now_ms = self.env.clock.wall_ms();
+        for replica in self.replicas.replicas() {
+            let partition = replica.partition().clone();
+            let worked = self.disk_threads.run(move || expire(&replica, now_ms)).await;
+            match worked {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%partition, %error, "retention failed"),
+                Err(error) => tracing::error!(%partition, %error, "retention failed"),
+            }
+        }
+    }
+}
+
+fn expire(replica: &Replica, now_ms: i64) -> Result<(), LogError> {
+    let positions = replica.positions();
+    let removal = replica.with_log(|log| {
+        log.roll_if_due(now_ms)?;
+        let config = log.config();
+        // Until compaction exists a compacted topic is never expired: it would lose the last value of a key.
+        let expires = config.cleanup.delete && !config.cleanup.compact && !config.remote_storage_enable;
+        if !positions.leads() || !expires {
+            return Ok(None);
+        }
+        let to = log.expired_by_retention(now_ms, positions.high_watermark);
+        if to > log.log_start() { log.advance_log_start(to, now_ms).map(Some) } else { Ok(None) }
+    })?;
+    removal.map_or(Ok(()), Removal::run)
+}

@@ -1,0 +1,421 @@
+//! Topics: creating, growing, deleting, and their configs.
+//!
+//! The rules of a topic's configs live in [`LogConfig`]; here they are checked before a command is proposed, so that
+//! nothing reaches the metadata log that a broker could not open.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Broker;
+use super::config::{DEFINITIONS, Kind, definition};
+use crate::log::LogConfig;
+use crate::metadata::{Command, CommandError, CreateTopic, Image, SubmitError, Topic, assign_replicas};
+use crate::types::{BrokerId, TopicId, TopicName};
+
+/// FAULTS 28: a count above this is refused before anything is computed.
+const MAX_PARTITIONS_PER_REQUEST: i32 = 10_000;
+
+/// A topic that somebody wants.
+#[derive(Clone, Debug)]
+pub struct NewTopic {
+    /// Its name.
+    pub name: TopicName,
+    /// How many partitions; `None`: `num.partitions`.
+    pub partitions: Option<i32>,
+    /// How many replicas each; `None`: `default.replication.factor`.
+    pub replication_factor: Option<i16>,
+    /// Replicas by hand, instead of the two counts.
+    pub assignment: Option<Vec<Vec<BrokerId>>>,
+    /// Configs by Kafka's names.
+    pub configs: BTreeMap<String, String>,
+}
+
+/// Why a topic was not created, changed or deleted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TopicError {
+    /// A topic of that name exists.
+    #[error("topic {0} exists already")]
+    Exists(TopicName),
+    /// No such topic.
+    #[error("there is no topic {0}")]
+    Unknown(String),
+    /// The number of partitions makes no sense.
+    #[error("{0}")]
+    InvalidPartitions(String),
+    /// The number of replicas makes no sense for the brokers there are.
+    #[error("{0}")]
+    InvalidReplicationFactor(String),
+    /// The assignment by hand makes no sense.
+    #[error("{0}")]
+    InvalidAssignment(String),
+    /// A config is refused.
+    #[error("{0}")]
+    InvalidConfig(String),
+    /// Topics of the broker's own are not for clients to change.
+    #[error("topic {0} belongs to the broker itself")]
+    Internal(TopicName),
+    /// `delete.topic.enable` is off.
+    #[error("deleting topics is switched off (delete.topic.enable=false)")]
+    DeletionDisabled,
+    /// The metadata quorum gave no answer in time.
+    #[error("the metadata quorum did not answer: {0}")]
+    Unavailable(String),
+}
+
+impl From<SubmitError> for TopicError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Rejected(CommandError::TopicExists(name)) => TopicError::Exists(name),
+            SubmitError::Rejected(CommandError::UnknownTopic(id)) => TopicError::Unknown(id.to_string()),
+            SubmitError::Rejected(CommandError::UnknownBroker(id)) => {
+                TopicError::InvalidAssignment(format!("broker {id} is not registered"))
+            }
+            SubmitError::Rejected(other) => TopicError::InvalidConfig(other.to_string()),
+            other => TopicError::Unavailable(other.to_string()),
+        }
+    }
+}
+
+/// Where a config's value comes from, as `DescribeConfigs` tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigSource {
+    /// Set on the topic.
+    Topic,
+    /// Set in the broker's own configuration.
+    StaticBroker,
+    /// Nobody set it.
+    Default,
+}
+
+/// One config with its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfigEntry {
+    /// Its name.
+    pub name: String,
+    /// Its value; `None` for secrets and where there is none.
+    pub value: Option<String>,
+    /// Who set it.
+    pub source: ConfigSource,
+    /// Its type.
+    pub kind: Kind,
+    /// What it means.
+    pub doc: &'static str,
+    /// Never shown.
+    pub sensitive: bool,
+    /// The broker property that is its default, with its value (topic configs only).
+    pub synonym: Option<(&'static str, Option<String>, ConfigSource)>,
+}
+
+impl Broker {
+    /// The log configuration of a topic: its own configs over the broker's defaults.
+    ///
+    /// # Errors
+    /// `InvalidConfig` names the config and what is accepted.
+    pub fn log_config(&self, configs: &BTreeMap<String, String>) -> Result<LogConfig, TopicError> {
+        LogConfig::from_properties(&self.topic_defaults, configs)
+            .map_err(|e| TopicError::InvalidConfig(e.to_string()))
+    }
+
+    /// Creates a topic, or with `validate_only` says what it would be.
+    ///
+    /// # Errors
+    /// `TopicError` names what is wrong with the request.
+    pub async fn create_topic(&self, new: NewTopic, validate_only: bool) -> Result<Arc<Topic>, TopicError> {
+        let image = self.image();
+        if image.topics.contains_key(&new.name) {
+            return Err(TopicError::Exists(new.name));
+        }
+        self.check_configs(&new.configs)?;
+        let assignment = self.assignment(&image, &new)?;
+        let command = CreateTopic {
+            name: new.name.clone(),
+            id: TopicId(self.env.rng.uuid()),
+            assignment,
+            configs: new.configs,
+        };
+        if validate_only {
+            let mut copy = Image::clone(&image);
+            let next = copy.version + 1;
+            copy.apply(next, &Command::CreateTopic(command))
+                .map_err(|e| TopicError::from(SubmitError::Rejected(e)))?;
+            return copy
+                .topics
+                .get(&new.name)
+                .cloned()
+                .ok_or_else(|| TopicError::Unknown(new.name.to_string()));
+        }
+        self.metadata.submit(Command::CreateTopic(command)).await?;
+        self.image().topics.get(&new.name).cloned().ok_or_else(|| TopicError::Unknown(new.name.to_string()))
+    }
+
+    /// Creates a topic that a client asked for by name only, with the broker's defaults; internal topics get their own
+    /// settings. One that exists already is success.
+    ///
+    /// # Errors
+    /// As [`Broker::create_topic`].
+    pub async fn auto_create(&self, name: &TopicName) -> Result<Arc<Topic>, TopicError> {
+        let new = if name.is_internal() {
+            self.internal_topic(name)
+        } else {
+            NewTopic {
+                name: name.clone(),
+                partitions: None,
+                replication_factor: None,
+                assignment: None,
+                configs: BTreeMap::new(),
+            }
+        };
+        match self.create_topic(new, false).await {
+            Err(TopicError::Exists(_)) => {
+                self.image().topics.get(name).cloned().ok_or_else(|| TopicError::Unknown(name.to_string()))
+            }
+            other => other,
+        }
+    }
+
+    fn internal_topic(&self, name: &TopicName) -> NewTopic {
+        let image = self.image();
+        let live = image.brokers.keys().filter(|id| image.is_active(**id)).count().max(1);
+        // A lone broker can hold one replica; Kafka would refuse, developers would be stuck.
+        let wanted =
+            self.config.size("offsets.topic.replication.factor").min(live.max(self.config.voters.len()));
+        NewTopic {
+            name: name.clone(),
+            partitions: Some(i32::try_from(self.config.number("offsets.topic.num.partitions")).unwrap_or(50)),
+            replication_factor: Some(i16::try_from(wanted).unwrap_or(3)),
+            assignment: None,
+            configs: BTreeMap::from([
+                ("cleanup.policy".to_owned(), "compact".to_owned()),
+                ("compression.type".to_owned(), "producer".to_owned()),
+                ("segment.bytes".to_owned(), self.config.number("offsets.topic.segment.bytes").to_string()),
+                ("remote.storage.enable".to_owned(), "false".to_owned()),
+            ]),
+        }
+    }
+
+    /// Deletes a topic.
+    ///
+    /// # Errors
+    /// Unknown, internal, switched off, or the quorum is away.
+    pub async fn delete_topic(&self, id: TopicId) -> Result<(), TopicError> {
+        if !self.config.is_on("delete.topic.enable") {
+            return Err(TopicError::DeletionDisabled);
+        }
+        let image = self.image();
+        let topic = image.topic_by_id(id).ok_or_else(|| TopicError::Unknown(id.to_string()))?;
+        if topic.name.is_internal() {
+            return Err(TopicError::Internal(topic.name.clone()));
+        }
+        self.metadata.submit(Command::DeleteTopic { id }).await?;
+        Ok(())
+    }
+
+    /// Grows a topic to `count` partitions.
+    ///
+    /// # Errors
+    /// `InvalidPartitions` unless `count` is above what there is; `InvalidAssignment` when it does not fit.
+    pub async fn create_partitions(
+        &self,
+        name: &TopicName,
+        count: i32,
+        assignment: Option<Vec<Vec<BrokerId>>>,
+        validate_only: bool,
+    ) -> Result<(), TopicError> {
+        let image = self.image();
+        let topic = image.topics.get(name).ok_or_else(|| TopicError::Unknown(name.to_string()))?;
+        let from = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+        if count <= from || count > from.saturating_add(MAX_PARTITIONS_PER_REQUEST) {
+            return Err(TopicError::InvalidPartitions(format!(
+                "topic {name} has {from} partitions; the new count must be above that and at most \
+                 {MAX_PARTITIONS_PER_REQUEST} more, not {count}"
+            )));
+        }
+        let added = usize::try_from(count - from).unwrap_or(0);
+        let factor = topic.partitions.first().map_or(1, |p| p.replicas.len());
+        let assignment = match assignment {
+            Some(by_hand) => {
+                check_assignment(&image, &by_hand)?;
+                if by_hand.len() != added {
+                    return Err(TopicError::InvalidAssignment(format!(
+                        "{added} partitions are added but {} are assigned",
+                        by_hand.len()
+                    )));
+                }
+                by_hand
+            }
+            None => self.place(&image, added, factor)?,
+        };
+        if !validate_only {
+            self.metadata.submit(Command::CreatePartitions { id: topic.id, from, assignment }).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes a topic's configs: `Some` sets, `None` returns to the default.
+    ///
+    /// # Errors
+    /// `InvalidConfig` names the config and what is accepted.
+    pub async fn alter_topic_config(
+        &self,
+        name: &TopicName,
+        changes: BTreeMap<String, Option<String>>,
+        validate_only: bool,
+    ) -> Result<(), TopicError> {
+        let image = self.image();
+        let topic = image.topics.get(name).ok_or_else(|| TopicError::Unknown(name.to_string()))?;
+        let mut configs = topic.configs.clone();
+        for (key, value) in &changes {
+            match value {
+                Some(value) => configs.insert(key.clone(), value.clone()),
+                None => configs.remove(key),
+            };
+        }
+        self.check_configs(&configs)?;
+        if !validate_only {
+            self.metadata.submit(Command::AlterTopicConfig { id: topic.id, changes }).await?;
+        }
+        Ok(())
+    }
+
+    /// Every config of a topic with its value and source, sorted by name.
+    #[must_use]
+    pub fn topic_config(&self, topic: &Topic) -> Vec<ConfigEntry> {
+        let mut entries: Vec<ConfigEntry> = DEFINITIONS
+            .iter()
+            .filter_map(|d| {
+                let name = d.topic_config?;
+                let broker = self.broker_value(d.name);
+                let (value, source) = match topic.configs.get(name) {
+                    Some(value) => (Some(value.clone()), ConfigSource::Topic),
+                    None => broker.clone(),
+                };
+                Some(ConfigEntry {
+                    name: name.to_owned(),
+                    value,
+                    source,
+                    kind: d.kind,
+                    doc: d.doc,
+                    sensitive: false,
+                    synonym: Some((d.name, broker.0, broker.1)),
+                })
+            })
+            .collect();
+        // Harmless configs that other tools set are kept and shown.
+        for (name, value) in &topic.configs {
+            if !entries.iter().any(|e| e.name == *name) {
+                entries.push(ConfigEntry {
+                    name: name.clone(),
+                    value: Some(value.clone()),
+                    source: ConfigSource::Topic,
+                    kind: Kind::Text,
+                    doc: "Kept as it was set; Esker does not use it.",
+                    sensitive: false,
+                    synonym: None,
+                });
+            }
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries
+    }
+
+    /// Every property of this broker with its value and source, sorted by name; secrets without their value.
+    #[must_use]
+    pub fn broker_config(&self) -> Vec<ConfigEntry> {
+        let mut entries: Vec<ConfigEntry> = DEFINITIONS
+            .iter()
+            .map(|d| {
+                let sensitive = d.kind == Kind::Secret;
+                let (value, source) = self.broker_value(d.name);
+                ConfigEntry {
+                    name: d.name.to_owned(),
+                    value: value.filter(|_| !sensitive),
+                    source,
+                    kind: d.kind,
+                    doc: d.doc,
+                    sensitive,
+                    synonym: None,
+                }
+            })
+            .collect();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries
+    }
+
+    fn broker_value(&self, name: &str) -> (Option<String>, ConfigSource) {
+        match self.config.properties.explicit(name) {
+            Some(setting) => (Some(setting.value.clone()), ConfigSource::StaticBroker),
+            None => (definition(name).and_then(|d| d.default).map(str::to_owned), ConfigSource::Default),
+        }
+    }
+
+    fn check_configs(&self, configs: &BTreeMap<String, String>) -> Result<(), TopicError> {
+        let parsed = self.log_config(configs)?;
+        if parsed.remote_storage_enable && self.config.properties.get("tier.store.url").is_none() {
+            return Err(TopicError::InvalidConfig(
+                "remote.storage.enable=true needs a store: set tier.store.url on the brokers".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    fn assignment(&self, image: &Image, new: &NewTopic) -> Result<Vec<Vec<BrokerId>>, TopicError> {
+        if let Some(by_hand) = &new.assignment {
+            check_assignment(image, by_hand)?;
+            return Ok(by_hand.clone());
+        }
+        let partitions = new
+            .partitions
+            .unwrap_or_else(|| i32::try_from(self.config.number("num.partitions")).unwrap_or(1));
+        if !(1..=MAX_PARTITIONS_PER_REQUEST).contains(&partitions) {
+            return Err(TopicError::InvalidPartitions(format!(
+                "the number of partitions must be from 1 to {MAX_PARTITIONS_PER_REQUEST}, not {partitions}"
+            )));
+        }
+        let factor = new
+            .replication_factor
+            .map_or_else(|| self.config.number("default.replication.factor"), i64::from);
+        let factor = usize::try_from(factor).ok().filter(|f| *f > 0).ok_or_else(|| {
+            TopicError::InvalidReplicationFactor(format!(
+                "the replication factor must be at least 1, not {factor}"
+            ))
+        })?;
+        self.place(image, usize::try_from(partitions).unwrap_or(0), factor)
+    }
+
+    fn place(
+        &self,
+        image: &Image,
+        partitions: usize,
+        factor: usize,
+    ) -> Result<Vec<Vec<BrokerId>>, TopicError> {
+        let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        assign_replicas(image, count(partitions), count(factor), self.env.rng.next_u64())
+            .map_err(|e| TopicError::InvalidReplicationFactor(e.to_string()))
+    }
+}
+
+fn check_assignment(image: &Image, assignment: &[Vec<BrokerId>]) -> Result<(), TopicError> {
+    let first = assignment.first().map_or(0, Vec::len);
+    if first == 0 || assignment.len() > usize::try_from(MAX_PARTITIONS_PER_REQUEST).unwrap_or(usize::MAX) {
+        return Err(TopicError::InvalidAssignment("an assignment needs partitions and replicas".to_owned()));
+    }
+    for (index, replicas) in assignment.iter().enumerate() {
+        if replicas.len() != first {
+            return Err(TopicError::InvalidAssignment(format!(
+                "partition {index} has {} replicas, partition 0 has {first}",
+                replicas.len()
+            )));
+        }
+        for (i, broker) in replicas.iter().enumerate() {
+            if !image.brokers.contains_key(broker) {
+                return Err(TopicError::InvalidAssignment(format!("broker {broker} is not registered")));
+            }
+            if replicas[..i].contains(broker) {
+                return Err(TopicError::InvalidAssignment(format!(
+                    "partition {index} names broker {broker} twice"
+                )));
+            }
+        }
+    }
+    Ok(())
+}

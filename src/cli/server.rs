@@ -1,0 +1,138 @@
+//! `esker server`: one broker in the foreground.
+//!
+//! It prints `ready` once it serves, and stops in order on SIGTERM or Ctrl-C. With `--with-parent` it also stops when its
+//! standard input ends: that is how `esker dev` never leaves a broker behind.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::dev::READY;
+use crate::api::Api;
+use crate::broker::Broker;
+use crate::broker::config::{BrokerConfig, ListenerConfig};
+use crate::env::Env;
+use crate::metadata::Endpoint;
+use crate::security::tls::{ListenerTls, ListenerTlsConfig};
+use crate::server::{self, ListenerSpec, ServerLimits};
+
+/// How long answers in flight may take when the broker stops.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Arguments of `esker server`.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// The configuration: TOML, or Kafka's key=value lines if it ends in `.properties`.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Stop when standard input ends.
+    #[arg(long, hide = true)]
+    with_parent: bool,
+}
+
+/// Runs the broker until it is told to stop.
+///
+/// # Errors
+/// A configuration that is refused, or anything that the broker needs and does not get.
+pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
+    let file = &arguments.config;
+    let bytes = env.disk.read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8", file.display()))?;
+    let config = BrokerConfig::load(file, &text, std::env::vars())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+
+    let bound = server::bind(&env, limits(&config), specs(&env, &config)?).await?;
+    let endpoints = endpoints(&config, &bound.addresses()?);
+    let starting = Broker::start(env.clone(), config, endpoints);
+    let broker = tokio::select! {
+        started = starting => started?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+        () = parent_gone(arguments.with_parent) => return Ok(()),
+    };
+    let api = Api::new(broker.clone()).context("security.bootstrap.user")?;
+    let server = bound.serve(Arc::new(api));
+    println!("{READY}");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = parent_gone(arguments.with_parent) => {}
+    }
+    tracing::info!("stopping");
+    // Leadership moves while clients can still ask where to.
+    broker.shutdown().await;
+    server.shutdown(GRACE).await;
+    Ok(())
+}
+
+/// Completes when the process that started this one has closed our standard input.
+async fn parent_gone(watched: bool) {
+    if !watched {
+        return std::future::pending().await;
+    }
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(_)) = lines.next_line().await {}
+}
+
+fn limits(config: &BrokerConfig) -> ServerLimits {
+    ServerLimits {
+        max_request_bytes: config.size("socket.request.max.bytes"),
+        max_queued_bytes: config.size("queued.max.request.bytes"),
+        idle: config.millis("connections.max.idle.ms"),
+        receive_deadline: config.millis("socket.receive.deadline.ms"),
+        ..ServerLimits::default()
+    }
+}
+
+fn specs(env: &Env, config: &BrokerConfig) -> Result<Vec<ListenerSpec>> {
+    let path = |key: &str| config.properties.get(key).map(Path::new).map(Path::to_path_buf);
+    let tls = match (path("ssl.keystore.certificate.location"), path("ssl.keystore.key.location")) {
+        (Some(keystore), key) if config.listeners.iter().any(|l| l.protocol.is_tls()) => {
+            let client_auth = config.properties.get("ssl.client.auth").unwrap_or("none");
+            let files = ListenerTlsConfig {
+                keystore,
+                key,
+                truststore: path("ssl.truststore.location"),
+                client_auth: client_auth.parse().map_err(anyhow::Error::msg)?,
+            };
+            Some(Arc::new(ListenerTls::load(env, files).context("TLS of the listeners")?))
+        }
+        _ => None,
+    };
+    Ok(config
+        .listeners
+        .iter()
+        .map(|listener| ListenerSpec {
+            name: listener.name.clone(),
+            host: listener.host.clone(),
+            port: listener.port,
+            tls: tls.clone().filter(|_| listener.protocol.is_tls()),
+            sasl: listener.protocol.is_sasl(),
+        })
+        .collect())
+}
+
+/// What clients are told: the advertised address, or the bound one.
+fn endpoints(config: &BrokerConfig, bound: &[(String, std::net::SocketAddr)]) -> Vec<Endpoint> {
+    let told = |listener: &ListenerConfig, address: &std::net::SocketAddr| match &listener.advertised {
+        Some((host, port)) => (host.clone(), *port),
+        None if listener.host.is_empty() || address.ip().is_unspecified() => {
+            ("localhost".to_owned(), address.port())
+        }
+        None => (listener.host.clone(), address.port()),
+    };
+    config
+        .listeners
+        .iter()
+        .filter_map(|listener| {
+            let (name, address) = bound.iter().find(|(name, _)| *name == listener.name)?;
+            let (host, port) = told(listener, address);
+            Some(Endpoint { listener: name.clone(), host, port })
+        })
+        .collect()
+}
