@@ -1,7 +1,7 @@
 //! `esker user`: SASL users, whose salted credentials live in the cluster's metadata.
 //!
 //! The password is salted here (`AlterUserScramCredentials`, KIP-554): it never reaches a broker. The first user is
-//! added by whoever `security.bootstrap.user` names.
+//! created by the brokers from `security.bootstrap.user`.
 
 use std::io::BufRead as _;
 
@@ -78,7 +78,6 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
                 Some(MechanismName::Sha512) => vec![ScramMechanism::Sha512],
                 None => vec![ScramMechanism::Sha256, ScramMechanism::Sha512],
             };
-            // In one request: the bootstrap user has lost its right as soon as one credential is there.
             let upsertions = mechanisms
                 .into_iter()
                 .map(|mechanism| upsertion(&env, &name, &password, mechanism, iterations))

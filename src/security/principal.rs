@@ -1,66 +1,34 @@
-//! Whom a connection speaks for.
+//! Who a client is.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// How a principal was proven.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Proof {
-    /// Not at all: a listener without authentication.
-    None,
-    /// By a TLS client certificate.
-    Certificate,
-    /// By SASL, against a credential of the metadata.
-    Password,
-    /// By SASL, with the broker's bootstrap password.
-    Bootstrap,
-}
-
-/// A user, in Kafka's writing `User:<name>`. Cheap to clone.
+/// A principal in Kafka's form `User:name`. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Principal {
-    name: Arc<str>,
-    proof: Proof,
-}
+pub struct Principal(Arc<str>);
 
 impl Principal {
-    /// Who does not say who he is: `User:ANONYMOUS`.
-    #[must_use]
-    pub fn anonymous() -> Principal {
-        Principal::proven("ANONYMOUS", Proof::None)
-    }
-
-    /// A user of the metadata, proven by his password.
+    /// A user by name.
     #[must_use]
     pub fn user(name: &str) -> Principal {
-        Principal::proven(name, Proof::Password)
+        Principal(name.into())
     }
 
-    pub(super) fn proven(name: &str, proof: Proof) -> Principal {
-        Principal { name: name.into(), proof }
+    /// Who does not say who he is.
+    #[must_use]
+    pub fn anonymous() -> Principal {
+        Principal::user("ANONYMOUS")
     }
 
-    /// The name without `User:`.
+    /// The name, without `User:`.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// How it was proven.
-    #[must_use]
-    pub fn proof(&self) -> Proof {
-        self.proof
-    }
-
-    /// Whether it may only set up the first user.
-    #[must_use]
-    pub fn is_bootstrap(&self) -> bool {
-        self.proof == Proof::Bootstrap
+        &self.0
     }
 }
 
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "User:{}", self.name)
+        write!(f, "User:{}", self.0)
     }
 }

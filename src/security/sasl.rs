@@ -4,13 +4,12 @@
 //! answers it with SASL_AUTHENTICATION_FAILED after `FAILURE_DELAY` on the clock and closes. A step may cost a few
 //! milliseconds of PBKDF2 (`is_costly`): then it belongs on the blocking pool.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::scram::{self, ClientFirst, CredentialError, ScramExchange};
-use super::{Principal, Proof};
+use super::Principal;
+use super::scram::{self, ClientFirst, ScramExchange};
 use crate::env::Rng;
 use crate::metadata::{Image, ScramCredential, ScramMechanism};
 
@@ -59,44 +58,10 @@ impl fmt::Display for Mechanism {
     }
 }
 
-/// The user that may create the first user (see the room's head).
-pub struct Bootstrap {
-    user: String,
-    credentials: BTreeMap<ScramMechanism, ScramCredential>,
-}
-
-impl fmt::Debug for Bootstrap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bootstrap").field("user", &self.user).finish_non_exhaustive()
-    }
-}
-
-impl Bootstrap {
-    /// From the broker's config. The password itself is not kept.
-    ///
-    /// # Errors
-    /// When the password is empty.
-    pub fn new(rng: &dyn Rng, user: &str, password: &str) -> Result<Bootstrap, CredentialError> {
-        let mut credentials = BTreeMap::new();
-        for mechanism in [ScramMechanism::Sha256, ScramMechanism::Sha512] {
-            let credential = scram::credential(rng, mechanism, password, scram::MIN_ITERATIONS)?;
-            credentials.insert(mechanism, credential);
-        }
-        Ok(Bootstrap { user: user.to_owned(), credentials })
-    }
-
-    /// Whether it may still be used: no user exists.
-    #[must_use]
-    pub fn still_open(image: &Image) -> bool {
-        image.users.is_empty()
-    }
-}
-
 /// What all sessions of a broker share. Cheap to clone.
 #[derive(Clone)]
 pub struct SaslServer {
     rng: Arc<dyn Rng>,
-    bootstrap: Option<Arc<Bootstrap>>,
     /// For the salts of users that do not exist, while there is no credential to draw them from.
     secret: Arc<[u8; 32]>,
 }
@@ -104,10 +69,10 @@ pub struct SaslServer {
 impl SaslServer {
     /// For one broker.
     #[must_use]
-    pub fn new(rng: Arc<dyn Rng>, bootstrap: Option<Bootstrap>) -> SaslServer {
+    pub fn new(rng: Arc<dyn Rng>) -> SaslServer {
         let mut secret = [0; 32];
         rng.fill(&mut secret);
-        SaslServer { rng, bootstrap: bootstrap.map(Arc::new), secret: Arc::new(secret) }
+        SaslServer { rng, secret: Arc::new(secret) }
     }
 
     /// Begins an exchange; the mechanism must be one that the listener enables.
@@ -116,22 +81,15 @@ impl SaslServer {
         SaslSession { server: self.clone(), mechanism, state: State::First }
     }
 
-    /// The credential of a user and how it proves him; a decoy when there is none.
-    fn credential(&self, image: &Image, user: &str, mechanism: ScramMechanism) -> (ScramCredential, Proof) {
+    /// The credential of a user, or a decoy when there is none; and whether it is a real one.
+    fn credential(&self, image: &Image, user: &str, mechanism: ScramMechanism) -> (ScramCredential, bool) {
         if let Some(credential) = image.users.get(user).and_then(|all| all.get(&mechanism)) {
-            return (credential.clone(), Proof::Password);
-        }
-        if let Some(bootstrap) = &self.bootstrap
-            && Bootstrap::still_open(image)
-            && bootstrap.user == user
-            && let Some(credential) = bootstrap.credentials.get(&mechanism)
-        {
-            return (credential.clone(), Proof::Bootstrap);
+            return (credential.clone(), true);
         }
         // Drawn from a credential of the cluster, the decoy is the same on every broker.
         let secret = image.users.values().find_map(|all| all.values().next());
         let secret = secret.map_or(&self.secret[..], |credential| &credential.server_key);
-        (scram::decoy(mechanism, secret, user), Proof::None)
+        (scram::decoy(mechanism, secret, user), false)
     }
 }
 
@@ -144,7 +102,7 @@ pub struct SaslSession {
 
 enum State {
     First,
-    Proof(ScramExchange, Proof),
+    Proof { exchange: ScramExchange, user_exists: bool },
     Over,
 }
 
@@ -201,7 +159,7 @@ impl SaslSession {
         let outcome = match (self.mechanism, std::mem::replace(&mut self.state, State::Over)) {
             (Mechanism::Plain, State::First) => self.plain(image, token),
             (Mechanism::Scram(mechanism), State::First) => self.scram_first(image, mechanism, token),
-            (_, State::Proof(exchange, proof)) => self.scram_final(image, exchange, proof, token),
+            (_, State::Proof { exchange, user_exists }) => self.scram_final(exchange, user_exists, token),
             (_, State::Over) => Err(self.bad_message("the exchange is over")),
         };
         outcome.unwrap_or_else(SaslStep::Failed)
@@ -222,10 +180,10 @@ impl SaslSession {
         // Whichever the user has; an unknown one is checked against a decoy, at the same cost.
         let has_sha256 = image.users.get(user).is_none_or(|all| all.contains_key(&ScramMechanism::Sha256));
         let mechanism = if has_sha256 { ScramMechanism::Sha256 } else { ScramMechanism::Sha512 };
-        let (credential, proof) = self.server.credential(image, user, mechanism);
+        let (credential, user_exists) = self.server.credential(image, user, mechanism);
         let fits = scram::password_fits(mechanism, &credential, password);
-        if fits && proof != Proof::None {
-            Ok(SaslStep::Done(Principal::proven(user, proof), Vec::new()))
+        if fits && user_exists {
+            Ok(SaslStep::Done(Principal::user(user), Vec::new()))
         } else {
             Err(self.bad_credentials(user))
         }
@@ -238,30 +196,23 @@ impl SaslSession {
         token: &[u8],
     ) -> Result<SaslStep, SaslFailure> {
         let first = ClientFirst::parse(token).map_err(|e| self.bad_message(&e.to_string()))?;
-        let (credential, proof) = self.server.credential(image, &first.user, mechanism);
+        let (credential, user_exists) = self.server.credential(image, &first.user, mechanism);
         let rng = self.server.rng.as_ref();
         let (exchange, reply) = ScramExchange::begin(rng, mechanism, first, Arc::new(credential));
-        self.state = State::Proof(exchange, proof);
+        self.state = State::Proof { exchange, user_exists };
         Ok(SaslStep::Continue(reply.into_bytes()))
     }
 
     fn scram_final(
         &self,
-        image: &Image,
         exchange: ScramExchange,
-        proof: Proof,
+        user_exists: bool,
         token: &[u8],
     ) -> Result<SaslStep, SaslFailure> {
         let user = exchange.user().to_owned();
         let reply = exchange.finish(token).map_err(|e| self.bad_message(&e.to_string()))?;
-        let counts = match proof {
-            Proof::Password => true,
-            // A user may have come between the two messages.
-            Proof::Bootstrap => Bootstrap::still_open(image),
-            Proof::None | Proof::Certificate => false,
-        };
         match reply {
-            Some(reply) if counts => Ok(SaslStep::Done(Principal::proven(&user, proof), reply.into_bytes())),
+            Some(reply) if user_exists => Ok(SaslStep::Done(Principal::user(&user), reply.into_bytes())),
             _ => Err(self.bad_credentials(&user)),
         }
     }

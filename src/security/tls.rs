@@ -15,7 +15,7 @@ use rustls_pki_types::CertificateDer;
 use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::{Principal, Proof};
+use super::Principal;
 use crate::env::Env;
 use crate::transport::certificate_time;
 use crate::transport::certs::{self, CertError, Identity};
@@ -114,7 +114,7 @@ impl ListenerTls {
     #[must_use]
     pub fn principal(connection: &ServerConnection) -> Principal {
         match connection.peer_certificates().and_then(|chain| distinguished_name(chain.first()?)) {
-            Some(name) => Principal::proven(&name, Proof::Certificate),
+            Some(name) => Principal::user(&name),
             None => Principal::anonymous(),
         }
     }

@@ -368,7 +368,7 @@ pub const DEFINITIONS: &[Definition] = &[
         kind: Kind::Secret,
         default: None,
         topic_config: None,
-        doc: "`name:password` that may add the first user, as long as the cluster has no user at all.",
+        doc: "`name:password` created once, as long as the cluster has no user at all.",
     },
     number(
         "socket.receive.deadline.ms",
