@@ -221,7 +221,6 @@ impl Group {
                 step.answer(id, Reply::Sync(Err(GroupError::RebalanceInProgress)));
             }
         }
-        self.pending_sync.clear();
         let timeout = self.rebalance_timeout();
         if self.phase == Phase::Empty {
             let delay = step.config.initial_rebalance_delay;

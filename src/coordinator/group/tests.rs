@@ -318,6 +318,44 @@ fn a_static_member_that_is_away_keeps_its_place_until_its_session_ends() {
 }
 
 #[test]
+fn whoever_asks_again_gets_the_answer_and_the_first_question_is_refused() {
+    let mut bench = Bench::new(config());
+    let old = bench.settle(vec![static_member("s1"), static_member("s2")]);
+    let known = JoinGroup { member_id: old[0].member_id.clone(), ..static_member("s1") };
+    bench.join(JoinGroup { id_before_join: false, ..member("c") });
+    let first = bench.join(known.clone());
+    let second = bench.join(known);
+    assert_eq!(bench.joined(first), Err(GroupError::RebalanceInProgress));
+    let restarted = bench.join(static_member("s1"));
+    assert_eq!(bench.joined(second), Err(GroupError::FencedInstance));
+    assert!(bench.is_waiting(restarted));
+    let s2 = bench.join(JoinGroup { member_id: old[1].member_id.clone(), ..static_member("s2") });
+    let joined = [bench.joined(restarted).unwrap(), bench.joined(s2).unwrap()];
+    let follower = joined.iter().find(|j| j.leader != j.member_id).unwrap();
+    let waits = bench.sync(follower, &[]);
+    let again = bench.sync(follower, &[]);
+    assert_eq!(bench.synced(waits), Err(GroupError::RebalanceInProgress));
+    assert!(bench.is_waiting(again));
+}
+
+#[test]
+fn a_member_that_the_leader_left_out_has_no_assignment() {
+    let mut bench = Bench::new(config());
+    let old = bench.settle(vec![static_member("s1"), static_member("s2")]);
+    let s1 = bench.join(JoinGroup { member_id: old[0].member_id.clone(), ..static_member("s1") });
+    let mut request = JoinGroup { member_id: old[1].member_id.clone(), ..static_member("s2") };
+    request.protocols[0].1 = Bytes::from_static(b"changed");
+    let s2 = bench.join(request);
+    bench.pass_ms(0);
+    let joined = [bench.joined(s1).unwrap(), bench.joined(s2).unwrap()];
+    let leader = joined.iter().find(|j| j.leader == j.member_id).unwrap();
+    let follower = joined.iter().find(|j| j.leader != j.member_id).unwrap();
+    let waits = bench.sync(follower, &[]);
+    bench.sync(leader, &[(leader.member_id.as_str(), "everything")]);
+    assert_eq!(bench.synced(waits), Ok(String::new()));
+}
+
+#[test]
 fn members_leave_alone_or_together_and_static_ones_by_name() {
     let mut bench = Bench::new(config());
     let joined = bench.stable(&["a", "b"]);
