@@ -22,7 +22,7 @@ pub struct MetadataConfig {
     pub cluster_id: Option<String>,
     /// Cluster-wide configs that a new cluster begins with.
     pub cluster_configs: BTreeMap<String, String>,
-    /// Between two heartbeats of the Raft leader.
+    /// Between two heartbeats of the Raft leader; openraft also gives each of its calls so long.
     pub heartbeat_interval: Duration,
     /// A follower that has heard nothing waits for the upper bound and a random time between the two, then stands.
     pub election_timeout: (Duration, Duration),
@@ -43,7 +43,7 @@ impl Default for MetadataConfig {
             dir: PathBuf::from("metadata"),
             cluster_id: None,
             cluster_configs: BTreeMap::new(),
-            heartbeat_interval: Duration::from_millis(100),
+            heartbeat_interval: Duration::from_millis(120),
             election_timeout: (Duration::from_millis(150), Duration::from_millis(250)),
             session_timeout: Duration::from_millis(2000),
             lease: Duration::from_millis(1000),

@@ -48,6 +48,8 @@ pub(super) struct Registered {
     pub epoch: Option<BrokerEpoch>,
     /// Its logs are open: it may be unfenced.
     pub ready: bool,
+    /// It has had a lease.
+    pub leased: bool,
     /// Another life has taken its id.
     pub superseded: bool,
 }

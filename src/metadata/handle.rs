@@ -174,7 +174,8 @@ impl Metadata {
         member::register(&self.core, registration).await
     }
 
-    /// Says that the broker has stored its epoch and opened its logs; returns once it is unfenced.
+    /// Says that the broker has stored its epoch and opened its logs; returns once it is unfenced and has
+    /// a lease.
     ///
     /// # Errors
     /// `Refused` when another process has taken the node id; `Stopped`.
@@ -182,18 +183,17 @@ impl Metadata {
         let core = &self.core;
         core.registered.send_modify(|r| r.ready = true);
         let id = core.config.node_id;
-        let epoch = self.broker_epoch();
         let mut images = core.images.clone();
         let mut registered = core.registered.subscribe();
-        let active = |image: &Arc<Image>| {
-            image.is_active(id) && image.brokers.get(&id).is_some_and(|b| b.epoch == epoch)
+        let active = async {
+            let leased = registered.wait_for(|r| r.leased || r.superseded).await.is_ok_and(|r| r.leased);
+            leased && images.wait_for(|image| image.is_active(id)).await.is_ok()
         };
         tokio::select! {
-            _ = images.wait_for(active) => Ok(()),
-            _ = registered.wait_for(|r| r.superseded) => {
-                Err(MetadataError::Refused(CommandError::DuplicateBroker(id)))
-            }
             () = core.stopped() => Err(MetadataError::Stopped),
+            is_active = active => {
+                if is_active { Ok(()) } else { Err(MetadataError::Refused(CommandError::DuplicateBroker(id))) }
+            }
         }
     }
 

@@ -144,6 +144,7 @@ async fn keep_lease(core: Arc<Core>, id: BrokerId, epoch: BrokerEpoch) {
         let pause = match answer {
             Some(Answer::Renewed) => {
                 core.lease.extend(sent + core.config.lease);
+                core.registered.send_if_modified(|r| !std::mem::replace(&mut r.leased, true));
                 interval.saturating_sub(core.env.clock.now().since(sent))
             }
             Some(Answer::Fenced { version }) => {

@@ -15,6 +15,9 @@ pub(super) struct Cluster {
     pub env: Env,
     pub network: MemoryNetwork,
     pub nodes: BTreeMap<i32, Node>,
+    /// Of every node that starts from now on.
+    pub lease: Duration,
+    pub session_timeout: Duration,
     voters: Vec<(BrokerId, String)>,
     folder: tempfile::TempDir,
     lives: u8,
@@ -37,26 +40,42 @@ impl Cluster {
         let network = MemoryNetwork::new(&env);
         let voters = (1..=voters).map(|id| (BrokerId(id), address(id))).collect();
         let folder = tempfile::tempdir().unwrap();
-        Cluster { env, network, nodes: BTreeMap::new(), voters, folder, lives: 0 }
+        let MetadataConfig { lease, session_timeout, .. } = MetadataConfig::default();
+        let nodes = BTreeMap::new();
+        Cluster { env, network, nodes, lease, session_timeout, voters, folder, lives: 0 }
     }
 
     /// `count` voters that run and have formed a cluster.
     pub async fn formed(count: i32) -> Cluster {
+        Cluster::new(count).form(count).await
+    }
+
+    /// The same with time enough for a busy machine: who must not lose a lease has several elections' time.
+    pub async fn formed_at_leisure(count: i32) -> Cluster {
         let mut cluster = Cluster::new(count);
+        cluster.lease = Duration::from_millis(3500);
+        cluster.session_timeout = Duration::from_millis(5000);
+        cluster.form(count).await
+    }
+
+    async fn form(mut self, count: i32) -> Cluster {
         for id in 1..=count {
-            cluster.start(id).await;
+            self.start(id).await;
         }
-        cluster.everywhere(|image| !image.cluster_id.is_empty()).await;
-        cluster
+        self.everywhere(|image| !image.cluster_id.is_empty()).await;
+        self
     }
 
     /// `count` voters that are registered and active too.
     pub async fn active(count: i32) -> Cluster {
-        let mut cluster = Cluster::formed(count).await;
+        Cluster::formed(count).await.enlisted(count).await
+    }
+
+    pub async fn enlisted(mut self, count: i32) -> Cluster {
         for id in 1..=count {
-            cluster.enlist(id).await;
+            self.enlist(id).await;
         }
-        cluster
+        self
     }
 
     pub fn dir(&self, id: i32) -> PathBuf {
@@ -69,6 +88,8 @@ impl Cluster {
             voters: self.voters.clone(),
             peer_address: address(id),
             dir: self.dir(id),
+            lease: self.lease,
+            session_timeout: self.session_timeout,
             ..MetadataConfig::default()
         }
     }
