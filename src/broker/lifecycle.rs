@@ -23,6 +23,7 @@ use crate::env::{BlockingPool, Env};
 use crate::log::{LogConfig, LogDirs};
 use crate::metadata::{BrokerRegistration, Endpoint, Metadata, MetadataConfig, Proof};
 use crate::replication::{ReplicaManager, ReplicationConfig, Settings};
+use crate::security::first_user;
 use crate::transport::{PeerTls, SharedTransport, StreamKind, certs, quic, tcp};
 use crate::types::Incarnation;
 
@@ -155,7 +156,21 @@ impl Broker {
                 "the replicas stopped before the broker had started".to_owned(),
             ));
         }
+        self.create_first_user().await?;
         self.metadata.activate().await.map_err(|e| refused(&e))
+    }
+
+    /// Creates the user that `security.bootstrap.user` names, if the cluster has no user at all.
+    async fn create_first_user(&self) -> Result<(), StartError> {
+        let Some(setting) = self.config.properties.get("security.bootstrap.user") else { return Ok(()) };
+        let (user, password) = setting.split_once(':').unwrap_or((setting, ""));
+        let commands = first_user(&*self.env.rng, &self.image(), user, password).map_err(|e| {
+            StartError::Config(ConfigError::Contradiction(format!("security.bootstrap.user: {e}")))
+        })?;
+        for command in commands {
+            self.metadata.submit(command).await.map_err(|e| StartError::Metadata(e.to_string()))?;
+        }
+        Ok(())
     }
 
     /// Stops in order: partitions move, followers are told, logs are flushed, the clean-shutdown marker is written.
