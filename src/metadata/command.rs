@@ -162,6 +162,18 @@ pub enum Command {
         /// The replicas in it.
         partitions: Vec<(TopicId, i32)>,
     },
+    /// A leader whose write has failed steps down: another member of the ISR leads, or the same one under a new leader
+    /// epoch when there is no other (an offset is never reused within an epoch).
+    Resign {
+        /// The topic.
+        topic: TopicId,
+        /// The partition.
+        partition: i32,
+        /// The leader.
+        leader: IsrMember,
+        /// Its leader epoch.
+        leader_epoch: LeaderEpoch,
+    },
     /// A broker says that copies of its own cannot be trusted (corrupt, failed disk, failed fsync after an unclean
     /// start): it leaves their ISR and ELR until it has caught up again.
     LoseReplicas {

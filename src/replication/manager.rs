@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::context::{Context, Proposal, Quorum, ReplicationConfig, TierReader};
+use super::isr::leader::ProposalReply;
 use super::lanes::follow::FollowLane;
 use super::lanes::serve::{Lookup, serve};
 use super::reconcile::Hosted;
@@ -253,9 +254,15 @@ async fn propose(context: Arc<Context>, mut proposals: mpsc::UnboundedReceiver<P
     while let Some(Proposal { replica, attempt, command }) = proposals.recv().await {
         // The semaphore is never closed.
         let Ok(permit) = room.clone().acquire_owned().await else { return };
-        let outcome = context.quorum.submit(command);
-        context.runtime.spawn(async move {
-            let reply = outcome.await;
+        let context = context.clone();
+        let runtime = context.runtime.clone();
+        runtime.spawn(async move {
+            let mut reply = context.quorum.submit(command.clone()).await;
+            // A leader repeats its own proposals; what a failed replica has to say must arrive.
+            while attempt == 0 && reply == ProposalReply::Unknown {
+                context.clock.sleep(context.config.settings.session_timeout).await;
+                reply = context.quorum.submit(command.clone()).await;
+            }
             tracing::debug!(partition = %replica.partition(), attempt, ?reply, "ISR proposal");
             replica.reply(attempt, reply);
             drop(permit);

@@ -22,3 +22,6 @@ pub use isr::TierPosition;
 pub use isr::leader::{NotEnoughReplicas, ProposalReply, Settings};
 pub use manager::ReplicaManager;
 pub use replica::{Acks, AppendError, Isolation, Positions, ReadError, Replica, ReplicaRole};
+
+#[cfg(test)]
+mod tests;

@@ -65,7 +65,8 @@ impl ReplicaManager {
                 let key =
                     (topic.id, i32::try_from(index).expect("a topic has far fewer than 2^31 partitions"));
                 let job = Job { key, topic: topic.clone(), index };
-                if !same || brokers_changed || !self.hosted.read().contains_key(&key) {
+                let settled = self.hosted.read().get(&key).is_some_and(|hosted| hosted.epoch.is_some());
+                if !same || brokers_changed || !settled {
                     jobs.push(Job { key, topic: topic.clone(), index });
                 }
                 wanted.insert(key, job);
@@ -80,6 +81,18 @@ impl ReplicaManager {
         }
         run_all(jobs.into_iter().map(|job| self.clone().carry_out(job, image.clone()))).await;
         self.assign_directories(own.epoch, wanted.into_values());
+    }
+
+    /// Goes through the image once more, a little later.
+    fn try_again(self: &Arc<Self>) {
+        let manager = Arc::downgrade(self);
+        let pause = self.context.clock.sleep(self.context.config.settings.session_timeout);
+        self.spawn(async move {
+            pause.await;
+            if let Some(manager) = manager.upgrade() {
+                manager.again.notify_one();
+            }
+        });
     }
 
     /// A partition that is no longer assigned here, or whose topic was deleted.
@@ -123,7 +136,7 @@ impl ReplicaManager {
             Some(hosted) => hosted,
             None => match self.open(&job, config.clone()).await {
                 Some(replica) => Hosted { replica, epoch: None },
-                None => return,
+                None => return self.try_again(),
             },
         };
         let partition = job.partition();
@@ -138,9 +151,12 @@ impl ReplicaManager {
             let _ = configured.await;
             return;
         }
-        self.take_role(&hosted.replica, partition, view, &image, config).await;
-        hosted.epoch = Some(partition.leader_epoch);
+        let taken = self.take_role(&hosted.replica, partition, view, &image, config).await;
+        hosted.epoch = taken.then_some(partition.leader_epoch);
         self.host(job.key, hosted);
+        if !taken {
+            self.try_again();
+        }
     }
 
     async fn open(self: &Arc<Self>, job: &Job, config: Arc<LogConfig>) -> Option<Arc<Replica>> {
@@ -177,7 +193,7 @@ impl ReplicaManager {
         view: PartitionView,
         image: &Arc<Image>,
         config: Arc<LogConfig>,
-    ) {
+    ) -> bool {
         let epoch = partition.leader_epoch;
         let unclean = partition.unclean.map(|unclean| unclean.leader_epoch);
         let leader = partition.leader.and_then(|leader| image.brokers.get(&leader));
@@ -196,7 +212,8 @@ impl ReplicaManager {
                 Ok(())
             }
         });
-        match taken.await {
+        let taken = taken.await;
+        match &taken {
             Ok(Ok(())) => {
                 tracing::info!(partition = %name, %epoch, leader = ?partition.leader, isr = ?partition.isr, "new leader epoch")
             }
@@ -205,6 +222,7 @@ impl ReplicaManager {
             }
             Err(e) => tracing::error!(partition = %name, %epoch, "cannot begin the leader epoch: {e}"),
         }
+        matches!(taken, Ok(Ok(())))
     }
 
     fn log_config(&self, image: &Image, topic: &Topic) -> Arc<LogConfig> {
@@ -248,8 +266,7 @@ impl ReplicaManager {
                 if reply != ProposalReply::Applied
                     && let Some(manager) = manager.upgrade()
                 {
-                    manager.context.clock.sleep(manager.context.config.settings.session_timeout).await;
-                    manager.again.notify_one();
+                    manager.try_again();
                 }
             });
         }

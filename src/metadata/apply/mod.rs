@@ -51,6 +51,9 @@ impl Image {
             Command::AssignDirectory { broker, epoch, directory, partitions } => {
                 self.assign_directory(*broker, *epoch, *directory, partitions)
             }
+            Command::Resign { topic, partition, leader, leader_epoch } => {
+                self.resign(*topic, *partition, *leader, *leader_epoch)
+            }
             Command::LoseReplicas { broker, epoch, partitions } => {
                 self.lose_replicas(*broker, *epoch, partitions)
             }

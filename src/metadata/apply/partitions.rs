@@ -3,7 +3,7 @@
 use super::elections;
 use crate::metadata::command::{AlterPartition, CommandError, CommandReply, IsrMember};
 use crate::metadata::image::{Image, Partition};
-use crate::types::BrokerId;
+use crate::types::{BrokerId, LeaderEpoch, TopicId};
 
 use super::Rules;
 
@@ -41,6 +41,36 @@ impl Image {
         after.isr = isr;
         let after = elections::settle(&rules, before, after, |_| {});
         self.edit_partition(proposal.topic, index, |_, _| Some(after));
+        Ok(CommandReply::Done)
+    }
+}
+
+impl Image {
+    /// A leader steps down after a failed write.
+    pub(super) fn resign(
+        &mut self,
+        topic: TopicId,
+        partition: i32,
+        leader: IsrMember,
+        leader_epoch: LeaderEpoch,
+    ) -> Result<CommandReply, CommandError> {
+        let (topic, index, before) = self.known_partition(topic, partition)?;
+        let rules = Rules::new(&self.brokers, self.broker_configs.get(&None), topic);
+        if leader_epoch != before.leader_epoch || before.leader != Some(leader.broker) {
+            let current = before.leader_epoch;
+            return Err(CommandError::FencedLeaderEpoch { proposed: leader_epoch, current });
+        }
+        self.broker_with_epoch(leader.broker, leader.epoch)?;
+        let mut after = before.clone();
+        let others = before.replicas.iter().map(|r| r.broker).filter(|b| *b != leader.broker);
+        let next = others
+            .into_iter()
+            .find(|b| before.isr.contains(b) && elections::is_electable(&rules, before, *b));
+        after.leader = Some(next.unwrap_or(leader.broker));
+        after.leader_epoch = before.leader_epoch.next();
+        let after = elections::settle(&rules, before, after, |_| {});
+        let topic = topic.id;
+        self.edit_partition(topic, index, |_, _| Some(after));
         Ok(CommandReply::Done)
     }
 }

@@ -533,3 +533,31 @@ fn a_cluster_is_formed_once() {
     assert_eq!(rig.apply(&form), Err(CommandError::AlreadyFormed("c".to_owned())));
     assert_eq!(rig.image.cluster_id, "c");
 }
+
+#[test]
+fn a_leader_that_resigns_hands_over_within_the_isr_or_goes_on_under_a_new_epoch() {
+    let mut rig = Rig::new(2);
+    rig.topic(&[1, 2], &[]);
+    let resign = |rig: &Rig, id| Command::Resign {
+        topic: topic_id(1),
+        partition: 0,
+        leader: rig.member(id),
+        leader_epoch: rig.partition().leader_epoch,
+    };
+    let before = rig.partition().clone();
+    rig.ok(resign(&rig, 1));
+    let after = rig.partition().clone();
+    assert_eq!((after.leader, after.isr), (Some(broker(2)), before.isr));
+    assert_eq!(after.leader_epoch, before.leader_epoch.next());
+    let late = Command::Resign {
+        topic: topic_id(1),
+        partition: 0,
+        leader: rig.member(1),
+        leader_epoch: before.leader_epoch,
+    };
+    assert!(matches!(rig.apply(&late), Err(CommandError::FencedLeaderEpoch { .. })));
+    rig.fence(1);
+    rig.ok(resign(&rig, 2));
+    let alone = rig.partition();
+    assert_eq!((alone.leader, alone.leader_epoch), (Some(broker(2)), after.leader_epoch.next()));
+}

@@ -147,7 +147,7 @@ impl Replica {
         let mut effects = match outcome {
             Ok(results) => self.written(&log, results.into_iter().zip(answers)),
             Err(e) => {
-                let mut effects = self.go_offline(&mut self.state.lock(), &e);
+                let mut effects = self.log_failed(&mut self.state.lock(), &e);
                 let failed =
                     answers.into_iter().map(|(_, answer)| (answer, Err(AppendError::Storage(e.clone()))));
                 effects.answers.extend(failed);

@@ -19,6 +19,9 @@ use crate::types::{BrokerEpoch, BrokerId, LeaderEpoch, Offset};
 /// The pause after the first open request that could not be served; it doubles up to 32 times this.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
+/// The pause after a write that failed.
+const AFTER_FAILED_WRITE: Duration = Duration::from_secs(1);
+
 /// A follower's state beside the pure one.
 pub(super) struct Following {
     pub(super) isr: Follower,
@@ -160,7 +163,16 @@ impl Replica {
 
     fn take_in(self: &Arc<Self>, item: Inbound, log: &mut LogGuard<'_>, outcome: &mut Outcome) {
         match item {
-            Inbound::Open => self.open(log),
+            Inbound::Open => {
+                let epoch = self.state.lock().positions.leader_epoch;
+                match log.resume_under(epoch) {
+                    Ok(()) => self.open(log),
+                    Err(e) => {
+                        tracing::warn!(partition = %self.partition, "still cannot write: {e}");
+                        outcome.reopen = Some(AFTER_FAILED_WRITE);
+                    }
+                }
+            }
             Inbound::Answer(session, answer) => self.take_answer(session, &answer, log, outcome),
             Inbound::Append(append) => self.take_append(append, log, outcome),
             Inbound::Positions(session, positions) => {
@@ -250,7 +262,7 @@ impl Replica {
                 return;
             }
             Step::Corrupt(corrupt) => {
-                outcome.effects = self.go_offline(&mut self.state.lock(), &corrupt);
+                outcome.effects = self.go_offline(&mut self.state.lock(), &corrupt, true);
                 return;
             }
             Step::Truncate { to } => {
@@ -287,7 +299,7 @@ impl Replica {
                 }
                 outcome.reopen = Some(Duration::ZERO);
             }
-            Err(e) => outcome.effects = self.go_offline(&mut state, &e),
+            Err(e) => outcome.effects = self.log_failed(&mut state, &e),
         }
     }
 
@@ -320,7 +332,13 @@ impl Replica {
                 self.close(append.session);
                 outcome.reopen = self.pause();
             }
-            Err(e) => outcome.effects = self.go_offline(&mut self.state.lock(), &e),
+            Err(e @ (LogError::Io { .. } | LogError::WriteFailed { .. })) => {
+                // The disk may be full: this copy lags until there is room, and then goes on by itself.
+                tracing::error!(partition = %self.partition, "cannot write what the leader sends: {e}");
+                self.close(append.session);
+                outcome.reopen = Some(AFTER_FAILED_WRITE);
+            }
+            Err(e) => outcome.effects = self.log_failed(&mut self.state.lock(), &e),
         }
     }
 
@@ -342,7 +360,7 @@ impl Replica {
                 outcome.removal = Some(removal);
                 outcome.acknowledge = true;
             }
-            Err(e) => outcome.effects = self.go_offline(&mut self.state.lock(), &e),
+            Err(e) => outcome.effects = self.log_failed(&mut self.state.lock(), &e),
         }
     }
 

@@ -67,6 +67,11 @@ pub(super) struct Effects {
 }
 
 impl Effects {
+    /// Something for the quorum that no leader waits for: attempts are numbered from 1.
+    pub(super) fn tell(&mut self, command: Command) {
+        self.proposals.push((0, command));
+    }
+
     /// Adds what else is left to do; a failure takes back what was to be answered well.
     pub(super) fn absorb(&mut self, failed: Effects) {
         for (_, outcome) in &mut self.answers {

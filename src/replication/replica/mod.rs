@@ -28,6 +28,7 @@ use super::isr::leader::{Event, Leader};
 use super::lanes::serve::Session;
 use super::tail::Tail;
 use crate::log::{EpochCache, Log, LogConfig, LogError, LogSlice};
+use crate::metadata::{Command, IsrMember};
 use crate::types::{BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId, TopicPartition};
 
 /// What a replica does.
@@ -460,7 +461,7 @@ impl Replica {
                 self.event(&mut state, Event::Appended { log_end, durable_end }, now, effects);
                 self.publish(&mut state);
             }
-            Err(e) => effects.absorb(self.go_offline(&mut state, &e)),
+            Err(e) => effects.absorb(self.log_failed(&mut state, &e)),
         }
     }
 
@@ -480,11 +481,36 @@ impl Replica {
         effects
     }
 
-    /// Takes the copy out of service until the next leader epoch: its log has failed, or contradicts the leader's.
-    fn go_offline(self: &Arc<Self>, state: &mut State, reason: &dyn std::fmt::Display) -> lead::Effects {
-        tracing::error!(partition = %self.partition, epoch = %state.positions.leader_epoch, "replica goes offline: {reason}");
-        let effects = self.leave_role(state);
+    /// The log has failed: out of service until the next leader epoch, and the quorum is told. The caller holds both
+    /// locks.
+    fn log_failed(self: &Arc<Self>, state: &mut State, error: &LogError) -> lead::Effects {
+        let lost = matches!(error, LogError::Broken | LogError::Corrupt { .. });
+        self.go_offline(state, error, lost)
+    }
+
+    /// Out of service until the next leader epoch. `lost`: the copy can't be trusted; else only the write has failed.
+    fn go_offline(
+        self: &Arc<Self>,
+        state: &mut State,
+        reason: &dyn std::fmt::Display,
+        lost: bool,
+    ) -> lead::Effects {
+        let epoch = state.positions.leader_epoch;
+        tracing::error!(partition = %self.partition, %epoch, "replica goes offline: {reason}");
+        let led = matches!(state.role, Role::Leader(_));
+        let mut effects = self.leave_role(state);
         self.publish(state);
+        let broker = self.context.config.node_id;
+        let (topic, partition) = (self.topic_id, self.partition.partition);
+        if let Some(broker_epoch) = self.context.broker_epoch() {
+            if lost {
+                let partitions = vec![(topic, partition)];
+                effects.tell(Command::LoseReplicas { broker, epoch: broker_epoch, partitions });
+            } else if led {
+                let leader = IsrMember { broker, epoch: broker_epoch };
+                effects.tell(Command::Resign { topic, partition, leader, leader_epoch: epoch });
+            }
+        }
         effects
     }
 }

@@ -1,0 +1,323 @@
+//! Three brokers in one process: real managers, replicas, lanes and logs over a network and disks in memory.
+
+mod rig;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+use self::rig::{Cluster, TOPIC, batch, eventually};
+use super::*;
+use crate::env::sim::{DiskCall, Fault, SimDisk};
+use crate::metadata::{Command, Proof};
+use crate::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acks_all_append_is_on_every_member_of_the_isr_when_it_is_answered() {
+    let cluster = Cluster::with_topic(3, &[]).await;
+    cluster.leads(1).await;
+    for i in 0..20 {
+        let appended = cluster.append(1, Acks::All, &["a", "b"]).await.unwrap();
+        assert_eq!((appended.base, appended.last), (Offset(2 * i), Offset(2 * i + 1)));
+        for id in [2, 3] {
+            assert!(cluster.replica(id).positions().log_end > appended.last, "{id} lacks {i}");
+        }
+    }
+    cluster.agree(&[1, 2, 3], 40).await;
+    assert_eq!(cluster.replica(1).positions().isr[..], [1, 2, 3].map(BrokerId));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_appends_at_once_are_grouped_and_all_answered_in_their_order() {
+    let cluster = Cluster::with_topic(2, &[]).await;
+    cluster.leads(1).await;
+    let replica = cluster.replica(1);
+    let appends: Vec<_> = (0..300)
+        .map(|i| {
+            let acks = if i % 3 == 0 { Acks::Leader } else { Acks::All };
+            replica.append(batch(&[&format!("value {i}")]), acks, cluster.deadline())
+        })
+        .collect();
+    let bases: Vec<i64> =
+        futures::future::join_all(appends).await.into_iter().map(|a| a.unwrap().base.0).collect();
+    assert_eq!(bases, (0..300).collect::<Vec<i64>>());
+    cluster.agree(&[1, 2], 300).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_leader_is_replaced_and_catches_up_when_it_returns() {
+    let mut cluster = Cluster::with_topic(3, &[("min.insync.replicas", "2")]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["before"]).await.unwrap();
+    let (disk, proof) = cluster.kill(1);
+    cluster.fence(1);
+    cluster.leads(2).await;
+    cluster.append(2, Acks::All, &["after"]).await.unwrap();
+    cluster.agree(&[2, 3], 2).await;
+    cluster.start(1, disk, proof);
+    eventually("1 hosts the partition", || cluster.nodes[&1].manager.replica_by_id(TOPIC, 0).is_some()).await;
+    cluster.isr_is(&[1, 2, 3]).await;
+    cluster.append(2, Acks::All, &["again"]).await.unwrap();
+    cluster.agree(&[1, 2, 3], 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tail_that_only_a_deposed_leader_has_is_cut_when_it_follows() {
+    let cluster = Cluster::with_topic(3, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["committed"]).await.unwrap();
+    let one = &cluster.nodes[&1];
+    one.view.connected.store(false, Ordering::SeqCst);
+    for other in [2, 3] {
+        cluster.network.cut(BrokerId(1), BrokerId(other));
+    }
+    // acks=1 on the zombie: its tail is on no other broker.
+    cluster.append(1, Acks::Leader, &["lost", "lost"]).await.unwrap();
+    cluster.fence(1);
+    cluster.leads(2).await;
+    cluster.append(2, Acks::All, &["kept"]).await.unwrap();
+    assert_eq!(cluster.replica(1).positions().high_watermark, Offset(1), "a zombie commits nothing");
+    for other in [2, 3] {
+        cluster.network.heal(BrokerId(1), BrokerId(other));
+    }
+    one.view.connected.store(true, Ordering::SeqCst);
+    let epoch = cluster.epoch(1);
+    cluster.truth.ok(&Command::Unfence { id: BrokerId(1), epoch });
+    cluster.isr_is(&[1, 2, 3]).await;
+    cluster.agree(&[1, 2, 3], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_is_cut_off_leaves_the_isr_and_returns_when_it_has_caught_up() {
+    let mut cluster = Cluster::new();
+    cluster.tail_budget_bytes = 300;
+    for id in 1..=3 {
+        cluster.start(id, SimDisk::new(), Proof::Unclean { previous: None });
+    }
+    cluster.create_topic(3, &[("segment.bytes", "1048576")]).await;
+    cluster.leads(1).await;
+    cluster.network.cut(BrokerId(1), BrokerId(3));
+    cluster.isr_is(&[1, 2]).await;
+    for i in 0..60 {
+        cluster
+            .append(1, Acks::All, &[&format!("written without 3, so it reads {i} from disk")])
+            .await
+            .unwrap();
+    }
+    cluster.network.heal(BrokerId(1), BrokerId(3));
+    cluster.isr_is(&[1, 2, 3]).await;
+    cluster.append(1, Acks::All, &["with 3"]).await.unwrap();
+    cluster.agree(&[1, 2, 3], 61).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn below_min_isr_acks_all_is_refused_and_acks_one_is_not() {
+    let mut cluster = Cluster::with_topic(2, &[("min.insync.replicas", "2")]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    cluster.kill(2);
+    // Written while the ISR is still whole, refused once it has shrunk.
+    let after = cluster.append(1, Acks::All, &["b"]).await;
+    assert!(matches!(after, Err(AppendError::NotEnoughReplicasAfterAppend(_))), "{after:?}");
+    cluster.isr_is(&[1]).await;
+    eventually("the leader knows", || cluster.replica(1).positions().isr.len() == 1).await;
+    let before = cluster.append(1, Acks::All, &["c"]).await;
+    assert!(matches!(before, Err(AppendError::NotEnoughReplicas(_))), "{before:?}");
+    cluster.append(1, Acks::Leader, &["d"]).await.unwrap();
+    let positions = cluster.replica(1).positions();
+    assert_eq!((positions.high_watermark, positions.log_end), (Offset(1), Offset(3)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_without_its_lease_acknowledges_nothing() {
+    let cluster = Cluster::with_topic(1, &[]).await;
+    cluster.leads(1).await;
+    cluster.nodes[&1].view.leased.store(false, Ordering::SeqCst);
+    for acks in [Acks::Leader, Acks::All] {
+        let refused = cluster.append(1, acks, &["a"]).await;
+        assert!(matches!(refused, Err(AppendError::NotLeader)), "{refused:?}");
+    }
+    cluster.nodes[&1].view.leased.store(true, Ordering::SeqCst);
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_replies_of_proposals_are_made_good_by_the_image() {
+    let cluster = Cluster::with_topic(3, &[]).await;
+    cluster.leads(1).await;
+    cluster.nodes[&1].view.replies_get_lost.store(true, Ordering::SeqCst);
+    cluster.network.cut(BrokerId(1), BrokerId(2));
+    cluster.isr_is(&[1, 3]).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    cluster.network.heal(BrokerId(1), BrokerId(2));
+    cluster.isr_is(&[1, 2, 3]).await;
+    cluster.append(1, Acks::All, &["b"]).await.unwrap();
+    cluster.agree(&[1, 2, 3], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_whose_end_lies_below_the_log_start_starts_anew_there() {
+    let mut cluster = Cluster::with_topic(2, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a", "b"]).await.unwrap();
+    let (disk, proof) = cluster.kill(2);
+    cluster.isr_is(&[1]).await;
+    cluster.append(1, Acks::All, &["c", "d"]).await.unwrap();
+    cluster.append(1, Acks::All, &["e"]).await.unwrap();
+    let leader = cluster.replica(1);
+    leader.with_log(|log| {
+        log.roll(0).unwrap();
+        log.advance_log_start(Offset(4), 0).unwrap().run().unwrap();
+        assert_eq!(log.local_start(), Offset(4));
+    });
+    cluster.start(2, disk, proof);
+    cluster.isr_is(&[1, 2]).await;
+    eventually("2 begins at 4", || cluster.replica(2).positions().log_start == Offset(4)).await;
+    eventually("2 has it all", || cluster.replica(2).positions().log_end == Offset(5)).await;
+    eventually("both have the log start", || leader.log_start_is_stored(Offset(4)) == Some(true)).await;
+}
+
+/// A tier that covers everything below its end.
+struct Covered(TierState);
+
+impl TierReader for Covered {
+    fn fetch_tier_state(
+        &self,
+        _: &TopicPartition,
+        topic: TopicId,
+        tier: TierPosition,
+    ) -> BoxFuture<'static, Result<TierState, TierUnavailable>> {
+        assert_eq!((topic, tier.end, tier.generation), (TOPIC, self.0.end, 9));
+        let state = self.0.clone();
+        Box::pin(async move { Ok(state) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_with_an_empty_disk_begins_at_the_tiers_end_and_copies_only_the_hot_tail() {
+    let mut cluster = Cluster::with_topic(2, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["cold", "cold", "cold"]).await.unwrap();
+    cluster.kill(2);
+    cluster.fence(2);
+    cluster.isr_is(&[1]).await;
+    let leader = cluster.replica(1);
+    let (sections, epochs) = leader.with_log(|log| {
+        log.roll(0).unwrap();
+        (log.segment_sections(Offset(0)).unwrap(), log.epochs().entries().to_vec())
+    });
+    cluster.append(1, Acks::All, &["hot"]).await.unwrap();
+    let tier = TierPosition { end: Offset(3), generation: 9 };
+    leader.set_tier(leader.positions().leader_epoch, tier);
+    leader.with_log(|log| log.delete_segments_below(Offset(3)).unwrap().run().unwrap());
+    cluster.tier = Some(Arc::new(Covered(TierState {
+        end: Offset(3),
+        epochs,
+        producer_snapshot: sections.producer_snapshot,
+    })));
+    cluster.start(2, SimDisk::new(), Proof::Unclean { previous: None });
+    cluster.isr_is(&[1, 2]).await;
+    let positions = cluster.replica(2).positions();
+    assert_eq!((positions.log_start, positions.local_start), (Offset(0), Offset(3)));
+    eventually("the tier's end is known", || cluster.replica(2).positions().tier == Some(tier)).await;
+    cluster.append(1, Acks::All, &["hot"]).await.unwrap();
+    cluster.agree(&[1, 2], 5).await;
+    let cold = leader.read(Offset(1), 100, true, Isolation::ReadUncommitted, None);
+    assert!(matches!(cold, Err(ReadError::OnlyTiered { .. })), "{cold:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_write_makes_the_leader_resign_and_another_goes_on() {
+    let cluster = Cluster::with_topic(3, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    let fault =
+        Fault { written: 10, ..Fault::next(DiskCall::Write, ".log", std::io::ErrorKind::StorageFull) };
+    cluster.nodes[&1].disk.inject(fault);
+    let failed = cluster.append(1, Acks::All, &["torn"]).await;
+    assert!(matches!(failed, Err(AppendError::Storage(_))), "{failed:?}");
+    eventually("another leads", || cluster.truth.partition().leader.is_some_and(|l| l != BrokerId(1))).await;
+    let next = cluster.truth.partition().leader.unwrap().0;
+    cluster.leads(next).await;
+    cluster.append(next, Acks::All, &["b"]).await.unwrap();
+    cluster.isr_is(&[1, 2, 3]).await;
+    cluster.agree(&[1, 2, 3], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clean_stop_leaves_its_proof_and_the_high_watermark() {
+    let mut cluster = Cluster::with_topic(1, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a", "b"]).await.unwrap();
+    let previous = cluster.epoch(1);
+    cluster.nodes[&1].manager.shutdown().await.unwrap();
+    let (disk, _) = cluster.kill(1);
+    cluster.start(1, disk, Proof::CleanShutdown { previous });
+    eventually("it is hosted", || cluster.nodes[&1].manager.replica_by_id(TOPIC, 0).is_some()).await;
+    cluster.leads(1).await;
+    let positions = cluster.replica(1).positions();
+    assert_eq!((positions.high_watermark, positions.log_end), (Offset(2), Offset(2)));
+    assert!(positions.latest_is_known);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_see_no_more_than_the_high_watermark_and_are_told_of_wrong_epochs() {
+    let cluster = Cluster::with_topic(2, &[]).await;
+    for id in [1, 2] {
+        cluster.leads(id).await;
+        cluster.resign(id);
+    }
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    cluster.network.cut(BrokerId(1), BrokerId(2));
+    cluster.append(1, Acks::Leader, &["not committed"]).await.unwrap();
+    let leader = cluster.replica(1);
+    let read = |from, epoch: Option<i32>| {
+        let isolation = Isolation::ReadUncommitted;
+        let slice = leader.read(Offset(from), 1 << 20, true, isolation, epoch.map(LeaderEpoch))?;
+        Ok::<_, ReadError>(slice.map_or(Bytes::new(), |slice| slice.load().unwrap()))
+    };
+    let epoch = leader.positions().leader_epoch.0;
+    let committed = read(0, Some(epoch)).unwrap();
+    assert_eq!(crate::wire::record_batch::BatchIter::new(committed).count(), 1);
+    assert!(read(1, None).unwrap().is_empty());
+    assert!(matches!(read(2, None), Err(ReadError::OutOfRange { .. })));
+    assert!(matches!(read(0, Some(epoch - 1)), Err(ReadError::FencedLeaderEpoch { .. })));
+    assert!(matches!(read(0, Some(epoch + 1)), Err(ReadError::UnknownLeaderEpoch { .. })));
+    let follower = cluster.replica(2).read(Offset(0), 100, true, Isolation::ReadUncommitted, None);
+    assert!(matches!(follower, Err(ReadError::NotLeader)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_topic_leaves_no_folder_behind() {
+    let cluster = Cluster::with_topic(1, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    cluster.truth.ok(&Command::DeleteTopic { id: TOPIC });
+    let folder =
+        |disk: &SimDisk| disk.snapshot().keys().filter(|p| p.to_string_lossy().contains("/t-0/")).count();
+    eventually("the folder is gone", || folder(&cluster.nodes[&1].disk) == 0).await;
+    assert!(cluster.nodes[&1].manager.replicas().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_fsync_before_ack_nothing_acknowledged_is_lost_when_all_lose_power() {
+    let mut cluster = Cluster::with_topic(2, &[("flush.messages", "1"), ("min.insync.replicas", "2")]).await;
+    cluster.leads(1).await;
+    for _ in 0..10 {
+        cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    }
+    let disks = [1, 2].map(|id| (id, cluster.nodes[&id].disk.clone()));
+    for (id, disk) in disks {
+        let (_, proof) = cluster.kill(id);
+        disk.lose_power();
+        cluster.start(id, disk.duplicate(), proof);
+    }
+    for id in [1, 2] {
+        eventually("hosted", || cluster.nodes[&id].manager.replica_by_id(TOPIC, 0).is_some()).await;
+        let end = cluster.replica(id).positions().log_end;
+        assert!(end >= Offset(10), "{id} ends at {end}");
+    }
+}
