@@ -31,6 +31,7 @@ mod files;
 mod flush;
 mod index;
 mod lookup;
+mod producer_replay;
 mod producer_snapshot;
 mod producer_state;
 mod read;

@@ -219,17 +219,17 @@ impl ProducerState {
         self.producers.insert(id, producer);
     }
 
-    /// Adds older batches to what a snapshot knows of each producer (it keeps only the last one).
+    /// Adds an older batch to what a snapshot knows of its producer (only the last one). Older ones come first.
     pub(super) fn remember_older(&mut self, header: &BatchHeader) {
         let Some(producer) = self.producers.get_mut(&header.producer_id) else {
             return;
         };
-        let Some(oldest) = producer.batches.back() else {
+        let Some(last) = producer.batches.back() else {
             return;
         };
         if producer.epoch != header.producer_epoch
             || header.attributes.is_control()
-            || header.last_offset() >= oldest.last_offset
+            || header.last_offset() >= last.last_offset
         {
             return;
         }

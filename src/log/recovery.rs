@@ -14,13 +14,10 @@ use super::files::{DELETED, INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX, parse_s
 use super::producer_state::ProducerState;
 use super::scan::{BatchReader, find_valid_batch};
 use super::segment::{Lengths, Segment};
-use super::{Health, LivePositions, Log, LogConfig, checkpoint, producer_snapshot};
+use super::{Health, LivePositions, Log, LogConfig, checkpoint, producer_replay, producer_snapshot};
 use crate::env::{OpenMode, SharedDisk};
 use crate::types::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::wire::record_batch::Batch;
-
-/// How far before a snapshot we look for the older batches that it has no room for.
-const REMEMBER_BYTES: u64 = 1 << 20;
 
 /// What is needed to open a log.
 #[derive(Clone, Debug)]
@@ -355,53 +352,14 @@ impl Opening {
         Ok(())
     }
 
-    /// The producers at `at`: from the last good snapshot at or below it, and the batches after that.
     fn load_producers(&mut self, at: Offset) -> Result<(), LogError> {
         let open = &self.open;
-        let first = self.segments.first().map_or(at, |segment| segment.base);
-        let mut from = first;
-        for snapshot in self.found.snapshots.iter().rev().copied() {
-            let path = segment_path(&open.dir, snapshot, SNAPSHOT);
-            if snapshot > at || snapshot < first {
-                open.disk.remove_file(&path).map_err(LogError::io("remove", &path))?;
-                continue;
-            }
-            if from > first {
-                continue;
-            }
-            let bytes = open.disk.read(&path).map_err(LogError::io("read", &path))?;
-            match producer_snapshot::decode(&bytes, open.now_ms) {
-                Ok(state) => {
-                    self.producers = state;
-                    from = snapshot;
-                    if snapshot == first {
-                        break;
-                    }
-                }
-                Err(e) => tracing::warn!(path = %path.display(), "{e}: replaying the log instead"),
-            }
-        }
+        let snapshots = std::mem::take(&mut self.found.snapshots);
+        let (producers, from) =
+            producer_replay::load(&open.disk, &open.dir, &self.segments, snapshots, at, open.now_ms)?;
+        self.producers = producers;
         self.report.producers_replayed_from = from;
-        let now_ms = open.now_ms;
-        for (i, segment) in self.segments.iter().enumerate() {
-            let end = self.segments.get(i + 1).map_or(at, |next| next.base);
-            if end > from {
-                replay(segment, from, &mut self.producers, now_ms)?;
-            }
-        }
-        if from > first && !self.producers.producers.is_empty() {
-            self.remember_before(from)?;
-        }
         Ok(())
-    }
-
-    /// Fills in the batches before the last one of each producer, as far as they are near: a retry of a request that
-    /// was in flight at the stop must be recognised.
-    fn remember_before(&mut self, snapshot: Offset) -> Result<(), LogError> {
-        let Some(segment) = self.segments.iter().rev().find(|segment| segment.base < snapshot) else {
-            return Ok(());
-        };
-        remember_older(segment, snapshot, &mut self.producers)
     }
 
     fn write_snapshot(&self, at: Offset) -> Result<(), LogError> {
@@ -411,61 +369,6 @@ impl Opening {
             .write_atomically(&path, &producer_snapshot::encode(&self.producers))
             .map_err(LogError::io("write the producer snapshot", &path))
     }
-}
-
-/// Applies the batches of a segment from an offset on.
-pub(super) fn replay(
-    segment: &Segment,
-    from: Offset,
-    producers: &mut ProducerState,
-    now_ms: i64,
-) -> Result<(), LogError> {
-    let path = segment.file.path();
-    let io = || LogError::io("replay", path);
-    let file = segment.file.get().map_err(io())?;
-    let start = segment.index.position_before(from).map_err(io())?;
-    let mut reader = BatchReader::new(&**file, start, segment.size);
-    while let Some(next) = reader.next().map_err(io())? {
-        let (position, batch) = next.map_err(|e| LogError::Corrupt {
-            path: path.to_owned(),
-            position: start,
-            offset: from,
-            detail: e.to_string(),
-        })?;
-        if batch.header.base_offset < from {
-            continue;
-        }
-        batch.check_crc().map_err(|e| LogError::Corrupt {
-            path: path.to_owned(),
-            position,
-            offset: batch.header.base_offset,
-            detail: e.to_string(),
-        })?;
-        producers.apply(&batch, now_ms);
-    }
-    Ok(())
-}
-
-/// Gives the producers of a snapshot at `snapshot` back the batches it had no room for.
-pub(super) fn remember_older(
-    segment: &Segment,
-    snapshot: Offset,
-    producers: &mut ProducerState,
-) -> Result<(), LogError> {
-    let io = || LogError::io("read", segment.file.path());
-    let file = segment.file.get().map_err(io())?;
-    let end = segment.index.position_before(snapshot).map_err(io())?;
-    let near = segment.index.position_near(end.saturating_sub(REMEMBER_BYTES)).map_err(io())?;
-    let mut reader = BatchReader::new(&**file, near, segment.size);
-    while let Some(Ok((_, batch))) = reader.next().map_err(io())? {
-        if batch.header.base_offset >= snapshot {
-            break;
-        }
-        if batch.header.has_producer() {
-            producers.remember_older(&batch.header);
-        }
-    }
-    Ok(())
 }
 
 fn list(open: &OpenLog) -> Result<Found, LogError> {

@@ -9,9 +9,8 @@ use super::epoch_cache::{EpochCache, EpochEntry};
 use super::error::LogError;
 use super::files::{DELETED, INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX, parse_segment_name, segment_path};
 use super::producer_state::ProducerState;
-use super::recovery::{remember_older, replay};
 use super::segment::Segment;
-use super::{Health, Log, checkpoint, producer_snapshot};
+use super::{Health, Log, checkpoint, producer_replay, producer_snapshot};
 use crate::env::SharedDisk;
 use crate::types::{LeaderEpoch, Offset};
 
@@ -147,34 +146,12 @@ impl Log {
         }
     }
 
-    /// The producers at the log end: from the last snapshot at or below it, and the batches after that.
     fn reload_producers(&mut self, end: Offset) -> Result<(), LogError> {
         let now_ms = self.active().since_ms;
-        let first = self.segments[0].base;
-        let mut state = ProducerState::default();
-        let mut from = first;
-        for snapshot in self.snapshots()?.into_iter().rev() {
-            let path = segment_path(&self.dir, snapshot, SNAPSHOT);
-            if snapshot > end {
-                self.disk.remove_file(&path).map_err(LogError::io("remove", &path))?;
-            } else if let Ok(found) = producer_snapshot::decode(
-                &self.disk.read(&path).map_err(LogError::io("read", &path))?,
-                now_ms,
-            ) {
-                state = found;
-                from = snapshot.max(first);
-                break;
-            }
-        }
-        for (i, segment) in self.segments.iter().enumerate() {
-            if self.segment_end(i) > from {
-                replay(segment, from, &mut state, now_ms)?;
-            }
-        }
-        if let Some(segment) = self.segments.iter().rev().find(|segment| segment.base < from) {
-            remember_older(segment, from, &mut state)?;
-        }
-        self.producers = state;
+        let snapshots = self.snapshots()?;
+        let (producers, _) =
+            producer_replay::load(&self.disk, &self.dir, &self.segments, snapshots, end, now_ms)?;
+        self.producers = producers;
         Ok(())
     }
 

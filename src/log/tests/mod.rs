@@ -2,6 +2,11 @@
 
 mod basics;
 mod crashes;
+mod directories;
+mod formats;
+mod model;
+mod positions;
+mod rules;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -72,3 +72,6 @@ pub enum BatchError {
         limit_bytes: usize,
     },
 }
+
+#[cfg(test)]
+mod tests;

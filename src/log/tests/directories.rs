@@ -1,0 +1,229 @@
+//! Log directories: identity, checkpoints, clean stops, deletion.
+
+use super::*;
+use crate::env::sim::{DiskCall, Fault, SeededRng};
+use crate::env::{Disk as _, OpenMode};
+use crate::log::{CheckpointPositions, LogDirs};
+use crate::types::{BrokerEpoch, BrokerId};
+
+const OTHERS: [&str; 1] = ["metadata"];
+
+fn paths(count: usize) -> Vec<PathBuf> {
+    (0..count).map(|i| PathBuf::from(format!("/data/{i}"))).collect()
+}
+
+fn open_dirs(disk: &SimDisk, count: usize) -> Result<LogDirs, LogError> {
+    LogDirs::open(
+        Arc::new(disk.clone()),
+        &SeededRng::new(disk.calls().1),
+        &paths(count),
+        BrokerId(1),
+        &OTHERS,
+    )
+}
+
+fn numbered(i: i32) -> TopicPartition {
+    TopicPartition::new(TopicName::new("orders").expect("a name"), i)
+}
+
+const TOPIC: TopicId = TopicId::ZERO;
+
+fn open_log(dirs: &LogDirs, i: i32) -> Result<(Log, CheckpointPositions), LogError> {
+    let (log, _, _, stored) = dirs.open_log(&numbered(i), TOPIC, Arc::new(small(500)), NOW_MS)?;
+    Ok((log, stored))
+}
+
+fn positions(high_watermark: i64, log_start: i64) -> CheckpointPositions {
+    CheckpointPositions {
+        recovery_point: Offset::ZERO,
+        high_watermark: Offset(high_watermark),
+        log_start: Offset(log_start),
+    }
+}
+
+#[test]
+fn a_directory_is_formatted_once_and_keeps_its_id_and_cluster() {
+    let disk = SimDisk::new();
+    let dirs = open_dirs(&disk, 2).expect("opens");
+    let ids = dirs.directories();
+    assert_ne!(ids[0].0, ids[1].0);
+    assert_eq!((dirs.cluster_id(), dirs.clean_shutdown_epoch()), (None, None));
+    dirs.bind_to_cluster("c1").expect("bound");
+    let text = String::from_utf8(disk.read(&ids[0].1.join("meta.properties")).expect("there")).expect("text");
+    assert_eq!(text, format!("cluster.id=c1\ndirectory.id={}\nnode.id=1\nversion=1\n", ids[0].0));
+    let again = open_dirs(&disk, 2).expect("opens");
+    assert_eq!((again.directories(), again.cluster_id()), (ids, Some("c1".to_owned())));
+    assert!(
+        again.bind_to_cluster("c2").expect_err("another cluster").to_string().contains("meta.properties")
+    );
+    let other = LogDirs::open(Arc::new(disk), &SeededRng::new(1), &paths(2), BrokerId(2), &OTHERS);
+    assert!(other.expect_err("another node").to_string().contains("node.id 1, not 2"));
+}
+
+#[test]
+fn only_a_clean_stop_of_all_directories_counts_and_only_once() {
+    let disk = SimDisk::new();
+    open_dirs(&disk, 2).expect("opens").mark_clean(BrokerEpoch(9)).expect("marked");
+    let text = disk.read(&paths(2)[0].join(".kafka_cleanshutdown")).expect("there");
+    assert_eq!(text, br#"{"brokerEpoch":9,"version":0}"#);
+    assert_eq!(open_dirs(&disk, 2).expect("opens").clean_shutdown_epoch(), Some(BrokerEpoch(9)));
+    assert_eq!(open_dirs(&disk, 2).expect("opens").clean_shutdown_epoch(), None, "it has been used");
+    open_dirs(&disk, 2).expect("opens").mark_clean(BrokerEpoch(9)).expect("marked");
+    disk.remove_file(&paths(2)[1].join(".kafka_cleanshutdown")).expect("removed");
+    assert_eq!(open_dirs(&disk, 2).expect("opens").clean_shutdown_epoch(), None);
+}
+
+#[test]
+fn partitions_spread_over_the_directories_and_are_found_again() {
+    let disk = SimDisk::new();
+    let dirs = open_dirs(&disk, 2).expect("opens");
+    for i in 0..4 {
+        let (mut log, stored) = open_log(&dirs, i).expect("opens");
+        assert_eq!(stored, CheckpointPositions::default());
+        append(&mut log, batch(&["a"]));
+    }
+    let before = dirs.partitions();
+    for (id, _) in dirs.directories() {
+        assert_eq!(before.iter().filter(|stored| stored.directory == id).count(), 2);
+    }
+    let again = open_dirs(&disk, 2).expect("opens");
+    assert_eq!(again.partitions(), before);
+    assert_eq!(open_log(&again, 3).expect("opens").0.log_end(), Offset(1));
+}
+
+#[test]
+fn checkpoints_keep_positions_over_a_restart() {
+    let disk = SimDisk::new();
+    let dirs = open_dirs(&disk, 1).expect("opens");
+    let (mut log, _) = open_log(&dirs, 0).expect("opens");
+    for _ in 0..20 {
+        append(&mut log, batch(&["a"]));
+    }
+    let flushed = log.flush().expect("flushes");
+    append(&mut log, batch(&["a"]));
+    // A high watermark above the end is written no higher than that.
+    dirs.write_checkpoints(&[(numbered(0), positions(99, 3))]).expect("written");
+    drop(log);
+    let again = open_dirs(&disk, 1).expect("opens");
+    let (log, stored) = open_log(&again, 0).expect("opens");
+    let expected =
+        CheckpointPositions { recovery_point: flushed, high_watermark: Offset(21), log_start: Offset(3) };
+    assert_eq!(stored, expected);
+    assert_eq!((log.log_start(), log.log_end()), (Offset(3), Offset(21)));
+}
+
+#[test]
+fn a_truncation_lowers_the_checkpoints_before_it_cuts() {
+    let disk = SimDisk::new();
+    let dirs = open_dirs(&disk, 1).expect("opens");
+    let (mut log, _) = open_log(&dirs, 0).expect("opens");
+    for _ in 0..20 {
+        append(&mut log, batch(&["a"]));
+    }
+    log.flush().expect("flushes");
+    dirs.write_checkpoints(&[(numbered(0), positions(20, 0))]).expect("written");
+    log.truncate_to(Offset(5)).expect("cut");
+    drop(log);
+    let again = open_dirs(&disk, 1).expect("opens");
+    let (log, stored) = open_log(&again, 0).expect("the cut is no corruption");
+    assert_eq!((stored.recovery_point, stored.high_watermark), (Offset(5), Offset(5)));
+    assert_eq!(log.log_end(), Offset(5));
+}
+
+#[test]
+fn a_truncation_that_cannot_lower_the_checkpoints_cuts_nothing() {
+    let disk = SimDisk::new();
+    let dirs = open_dirs(&disk, 1).expect("opens");
+    let (mut log, _) = open_log(&dirs, 0).expect("opens");
+    for _ in 0..20 {
+        append(&mut log, batch(&["a"]));
+    }
+    log.flush().expect("flushes");
+    dirs.write_checkpoints(&[(numbered(0), positions(20, 0))]).expect("written");
+    disk.inject(Fault::next(DiskCall::Rename, "recovery-point", std::io::ErrorKind::Other));
+    assert!(log.truncate_to(Offset(5)).is_err());
+    drop(log);
+    let again = open_dirs(&disk, 1).expect("opens");
+    assert_eq!(open_log(&again, 0).expect("opens").0.log_end(), Offset(20));
+}
+
+#[test]
+fn a_deleted_partition_is_gone_and_half_a_deletion_is_finished() {
+    let disk = SimDisk::new();
+    let dirs = open_dirs(&disk, 1).expect("opens");
+    for i in 0..2 {
+        append(&mut open_log(&dirs, i).expect("opens").0, batch(&["a"]));
+    }
+    let other = TopicId::from_bytes([9; 16]);
+    assert!(dirs.delete(&numbered(0), other).is_err(), "another topic of the same name");
+    dirs.delete(&numbered(0), TOPIC).expect("deleted");
+    dirs.delete(&numbered(0), TOPIC).expect("nothing to do");
+    disk.inject(Fault::next(DiskCall::Remove, "-delete", std::io::ErrorKind::Other));
+    assert!(dirs.delete(&numbered(1), TOPIC).is_err());
+    let again = open_dirs(&disk, 1).expect("opens");
+    assert_eq!(again.partitions(), []);
+    assert!(disk.snapshot().keys().all(|path| !path.to_string_lossy().contains("delete")));
+    let (log, stored) = open_log(&again, 1).expect("created anew");
+    assert_eq!((log.log_end(), stored), (Offset::ZERO, CheckpointPositions::default()));
+}
+
+#[test]
+fn foreign_and_missing_files_are_named() {
+    let named = |prepare: &dyn Fn(&SimDisk), name: &str| {
+        let disk = SimDisk::new();
+        let dirs = open_dirs(&disk, 1).expect("opens");
+        append(&mut open_log(&dirs, 0).expect("opens").0, batch(&["a"]));
+        prepare(&disk);
+        let error = open_dirs(&disk, 1).expect_err(name).to_string();
+        assert!(error.contains(name), "{error}");
+    };
+    let remove = |name: &'static str| {
+        move |disk: &SimDisk| disk.remove_file(&paths(1)[0].join(name)).expect("removed")
+    };
+    named(&remove("meta.properties"), "/data/0/meta.properties");
+    named(&remove("recovery-point-offset-checkpoint"), "/data/0/recovery-point-offset-checkpoint");
+    named(&remove("replication-offset-checkpoint"), "/data/0/replication-offset-checkpoint");
+    named(&remove("log-start-offset-checkpoint"), "/data/0/log-start-offset-checkpoint");
+    named(&remove("orders-0/partition.metadata"), "/data/0/orders-0/partition.metadata");
+    let folder = |name: &'static str| {
+        move |disk: &SimDisk| disk.create_dir_all(&paths(1)[0].join(name)).expect("created")
+    };
+    named(&folder("stray"), "/data/0/stray");
+    named(&folder("orders-00"), "/data/0/orders-00");
+    named(&folder("orders--1/x"), "/data/0/orders--1");
+    let stray = |disk: &SimDisk| {
+        disk.open(&paths(1)[0].join("notes.txt"), OpenMode::ReadWrite).map(|_| ()).expect("created");
+    };
+    named(&stray, "/data/0/notes.txt");
+    let text = |disk: &SimDisk| {
+        let path = paths(1)[0].join("replication-offset-checkpoint");
+        disk.write_atomically(&path, b"0\n1\norders zero 5\n").expect("written");
+    };
+    named(&text, "replication-offset-checkpoint: line 3");
+}
+
+#[test]
+fn names_of_other_rooms_and_empty_folders_do_no_harm() {
+    let disk = SimDisk::new();
+    drop(open_dirs(&disk, 1).expect("opens"));
+    for folder in ["metadata", "lost+found", "orders-5"] {
+        disk.create_dir_all(&paths(1)[0].join(folder)).expect("created");
+    }
+    let dirs = open_dirs(&disk, 1).expect("opens");
+    assert_eq!(dirs.partitions(), [], "orders-5 was never finished");
+    assert!(disk.exists(&paths(1)[0].join("metadata")).expect("asked"));
+}
+
+#[test]
+fn two_directories_cannot_hold_the_same_partition() {
+    let disk = SimDisk::new();
+    let dirs = open_dirs(&disk, 2).expect("opens");
+    for i in 0..2 {
+        open_log(&dirs, i).expect("opens");
+    }
+    let file = |dir: usize, i: i32| paths(2)[dir].join(format!("orders-{i}/partition.metadata"));
+    let text = disk.read(&file(0, 0)).expect("there");
+    disk.create_dir_all(&paths(2)[1].join("orders-0")).expect("created");
+    disk.write_atomically(&file(1, 0), &text).expect("copied");
+    assert!(open_dirs(&disk, 2).expect_err("twice").to_string().contains("orders-0"));
+}
