@@ -11,12 +11,12 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::group::{
-    CommitOffset, CommitOffsets, FetchOffsets, GroupError, JoinGroup, ListGroups, Membership, SyncGroup,
+    CommitOffset, CommitOffsets, DescribeGroup, FetchOffsets, GroupError, JoinGroup, ListGroups, Membership, SyncGroup,
 };
 use super::{CoordinatorError, Coordinators, GroupConfig, PartitionLog, PartitionLogError};
 use crate::env::Env;
 use crate::types::{LeaderEpoch, Offset, TopicId, TopicName};
-use crate::wire::record_batch::{BatchHeader, HEADER_BYTES};
+use crate::wire::record_batch::{BatchHeader, BatchIter, HEADER_BYTES};
 
 /// What an append does instead of its work.
 enum Fault {
@@ -235,6 +235,54 @@ async fn until_it_is_loaded_a_group_is_loading_and_never_without_offsets() {
     log.committing.send_replace(true);
     assert_eq!(read_when_loaded(&second, "g19").await, Some(199));
     assert_eq!(second.list(&ListGroups::default()).await.unwrap().len(), 20);
+}
+
+/// Kafka 4.3.1 wrote these files while librdkafka's consumers ran; a broker takes them over.
+#[tokio::test]
+async fn a_log_that_kafka_wrote_is_understood() {
+    let static_members: &[u8] = include_bytes!("testdata/kafka-4.3.1-static-members.log");
+    let offsets: &[u8] = include_bytes!("testdata/kafka-4.3.1-offsets.log");
+    let take_over = |file: &'static [u8], batches: usize| {
+        let log = MemoryLog::new();
+        let read = BatchIter::new(Bytes::from_static(file)).take(batches).map(Result::unwrap);
+        log.batches.lock().extend(read.map(|b| (b.header.end_offset(), b.bytes)));
+        let coordinators = coordinators();
+        lead(&coordinators, &log);
+        coordinators
+    };
+    let describe = |group: &'static str| DescribeGroup(group.into());
+
+    let coordinators = take_over(static_members, 3);
+    read_when_loaded(&coordinators, "-").await;
+    let group = coordinators.ask(0, describe("static-b60d5c")).await.unwrap();
+    assert_eq!((group.state, group.protocol.as_str()), ("Stable", "range"));
+    let instances: Vec<_> = group.members.iter().map(|m| m.instance_id.as_deref().unwrap()).collect();
+    assert_eq!(instances, ["one", "two"]);
+    assert!(group.members.iter().all(|m| !m.assignment.is_empty() && m.client_host == "/127.0.0.1"));
+    let beat = Membership {
+        group: "static-b60d5c".into(),
+        member_id: group.members[0].member_id.clone(),
+        instance_id: Some("one".into()),
+        generation: 1,
+    };
+    assert_eq!(coordinators.ask(0, beat).await, Ok(()), "its members go on");
+
+    let coordinators = take_over(static_members, 5);
+    read_when_loaded(&coordinators, "-").await;
+    assert_eq!(coordinators.ask(0, describe("static-b60d5c")).await.unwrap().state, "Empty");
+
+    let coordinators = take_over(offsets, 5);
+    read_when_loaded(&coordinators, "-").await;
+    let all = FetchOffsets { group: "range-5ac534".into(), partitions: None };
+    let fetched = coordinators.ask(0, all).await.unwrap();
+    assert_eq!(fetched.len(), 6);
+    assert!(fetched.iter().all(|f| f.committed.as_ref().is_some_and(|c| c.offset == Offset(100))));
+    assert!(fetched[0].committed.as_ref().unwrap().metadata.starts_with("meta ü 0"));
+
+    let coordinators = take_over(offsets, usize::MAX);
+    read_when_loaded(&coordinators, "-").await;
+    let gone = coordinators.ask(0, describe("range-5ac534")).await;
+    assert_eq!(gone.unwrap_err(), GroupError::GroupNotFound.into(), "its tombstones count");
 }
 
 #[tokio::test]

@@ -52,17 +52,13 @@ impl Member {
     }
 
     pub(super) fn restored(stored: &MemberMetadata, protocol: &str) -> Member {
-        let rebalance_timeout_ms = match stored.rebalance_timeout_ms {
-            -1 => stored.session_timeout_ms,
-            timeout => timeout,
-        };
         Member {
             id: stored.member_id.clone(),
             instance_id: stored.instance_id.clone(),
             client_id: stored.client_id.clone(),
             client_host: stored.client_host.clone(),
             session_timeout_ms: stored.session_timeout_ms,
-            rebalance_timeout_ms,
+            rebalance_timeout_ms: stored.rebalance_timeout_ms,
             protocols: vec![(protocol.to_owned(), stored.subscription.clone())],
             assignment: stored.assignment.clone(),
             is_new: false,

@@ -102,7 +102,18 @@ impl Group {
     /// The only place where what is remembered changes.
     pub(super) fn replay(&mut self, record: &Record) {
         match record {
-            Record::Group { value, .. } => self.stored.clone_from(value),
+            Record::Group { value, .. } => {
+                self.stored.clone_from(value);
+                // Kafka writes members in any order, and its oldest records leave their rebalance timeout out.
+                for member in self.stored.iter_mut().flat_map(|s| &mut s.members) {
+                    if member.rebalance_timeout_ms < 0 {
+                        member.rebalance_timeout_ms = member.session_timeout_ms;
+                    }
+                }
+                if let Some(stored) = &mut self.stored {
+                    stored.members.sort_by(|a, b| a.member_id.cmp(&b.member_id));
+                }
+            }
             Record::Offset { topic, partition, value: Some(offset), .. } => {
                 self.offsets.entry(topic.clone()).or_default().insert(*partition, offset.clone());
             }
