@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::group::{
-    CommitOffset, CommitOffsets, DescribeGroup, FetchOffsets, GroupError, JoinGroup, ListGroups, Membership, SyncGroup,
+    CommitOffset, CommitOffsets, DescribeGroup, FetchOffsets, GroupError, JoinGroup, ListGroups, Membership,
+    SyncGroup,
 };
 use super::{CoordinatorError, Coordinators, GroupConfig, PartitionLog, PartitionLogError};
 use crate::env::Env;
