@@ -6,12 +6,14 @@ use super::Context;
 use super::groups::{ask, code};
 use crate::coordinator::CoordinatorError;
 use crate::coordinator::group::{DeleteGroup, GroupError};
-use crate::wire::messages::delete_groups::{
-    DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse,
-};
+use crate::wire::messages::delete_groups::{DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse};
 use crate::wire::{ErrorCode, StrBytes};
 
-pub(super) async fn handle(context: &Context, _version: i16, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
+pub(super) async fn handle(
+    context: &Context,
+    _version: i16,
+    request: DeleteGroupsRequest,
+) -> DeleteGroupsResponse {
     let mut response = DeleteGroupsResponse::default();
     for group_id in request.groups_names {
         let error_code = delete(context, &group_id).await.err().map_or(ErrorCode::NONE, |e| code(&e));

@@ -59,7 +59,11 @@ async fn find(context: &Context, key_type: i8, key: StrBytes) -> Coordinator {
         && let Err(why) = context.broker.auto_create(&topic).await
     {
         tracing::warn!(%why, "the offsets topic could not be created");
-        return refused(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, "the offsets topic could not be created yet");
+        return refused(
+            key,
+            ErrorCode::COORDINATOR_NOT_AVAILABLE,
+            "the offsets topic could not be created yet",
+        );
     }
     let image = context.broker.image();
     let leader = partition_of(&context.broker, &key)

@@ -12,7 +12,11 @@ use crate::coordinator::group::{GroupError, LeaveGroup, LeavingMember, Left};
 use crate::wire::messages::leave_group::{LeaveGroupRequest, LeaveGroupResponse, MemberResponse};
 use crate::wire::{ErrorCode, StrBytes};
 
-pub(super) async fn handle(context: &Context, version: i16, request: LeaveGroupRequest) -> LeaveGroupResponse {
+pub(super) async fn handle(
+    context: &Context,
+    version: i16,
+    request: LeaveGroupRequest,
+) -> LeaveGroupResponse {
     let alone = version < 3;
     let members: Vec<LeavingMember> = if alone {
         vec![LeavingMember { member_id: text(&request.member_id), instance_id: None, reason: None }]

@@ -10,7 +10,11 @@ use crate::coordinator::group::{CLASSIC, ListGroups};
 use crate::wire::StrBytes;
 use crate::wire::messages::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
 
-pub(super) async fn handle(context: &Context, _version: i16, request: ListGroupsRequest) -> ListGroupsResponse {
+pub(super) async fn handle(
+    context: &Context,
+    _version: i16,
+    request: ListGroupsRequest,
+) -> ListGroupsResponse {
     let filter = ListGroups {
         states: request.states_filter.iter().map(text).collect(),
         types: request.types_filter.iter().map(text).collect(),

@@ -1,5 +1,201 @@
 //! Kafka's APIs, one file per API key: decode, call the broker, encode. Kafka's error codes are chosen here alone.
+//!
+//! Every file's head names the versions it serves, how it behaves, and the error codes it gives. Its `handle` takes a
+//! request and gives the response; [`dispatch`] is the table of all of them.
 
+mod alter_user_scram_credentials;
+mod api_versions;
+mod create_partitions;
+mod create_topics;
+mod delete_groups;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_groups;
+mod describe_user_scram_credentials;
+mod errors;
+mod fetch;
+mod fetch_sessions;
+mod find_coordinator;
+mod groups;
+mod heartbeat;
+mod incremental_alter_configs;
+mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
+mod list_offsets;
+mod metadata;
+mod offset_commit;
+mod offset_fetch;
+mod offset_for_leader_epoch;
+mod produce;
+mod sasl;
 mod service;
+mod sync_group;
+mod topics;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
 
 pub use service::{Answer, Client, Gate, Service};
+
+use self::fetch_sessions::FetchSessions;
+use crate::broker::Broker;
+use crate::env::BlockingPool;
+use crate::security::sasl::SaslServer;
+use crate::wire::messages::header::RequestHeader;
+use crate::wire::{ApiKey, DecodeError, Decoder, EncodeError, Limits, Message, Request, StrBytes, header};
+
+/// The APIs of one broker.
+#[derive(Clone)]
+pub struct Api {
+    broker: Arc<Broker>,
+    fetch_sessions: Arc<FetchSessions>,
+    sasl: SaslServer,
+    /// For checks of passwords, which cost milliseconds.
+    sasl_threads: BlockingPool,
+}
+
+/// What a handler knows besides its request.
+pub(crate) struct Context {
+    /// The broker.
+    pub broker: Arc<Broker>,
+    /// Who asks.
+    pub client: Arc<Client>,
+    /// The name that the client gives itself.
+    pub client_id: Option<StrBytes>,
+    fetch_sessions: Arc<FetchSessions>,
+}
+
+/// Why a connection is closed instead of answered.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("API key {0} is not known")]
+    UnknownKey(i16),
+    #[error("version {version} of {key:?} is not served")]
+    UnknownVersion { key: ApiKey, version: i16 },
+    #[error("a request cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+    #[error("an answer cannot be written: {0}")]
+    Encode(#[from] EncodeError),
+    #[error("{0:?} before the client has proved who it is")]
+    NotAuthenticated(ApiKey),
+    /// A produce request with acks=0 failed; closing is the only way to say so.
+    #[error("a batch sent with acks=0 was not taken: {0}")]
+    Unacknowledged(String),
+}
+
+impl Api {
+    /// The APIs over a broker that has started.
+    #[must_use]
+    pub fn new(broker: Arc<Broker>) -> Api {
+        let sasl = SaslServer::new(broker.env().rng.clone());
+        Api { broker, fetch_sessions: Arc::default(), sasl, sasl_threads: BlockingPool::new("sasl", 1) }
+    }
+
+    async fn answer(self, client: Arc<Client>, frame: Bytes) -> Result<Answer, Refusal> {
+        let limits = Limits::for_frame(frame.len());
+        let mut body = Decoder::new(frame, &limits);
+        let header = header::read_request(&mut body)?;
+        let key =
+            ApiKey::from_key(header.request_api_key).ok_or(Refusal::UnknownKey(header.request_api_key))?;
+        let version = header.request_api_version;
+        if !key.serves(version) {
+            // KIP-511: a newer client learns from version 0 what it may speak.
+            return match key {
+                ApiKey::ApiVersions => reply(&header, 0, &api_versions::unsupported_version()),
+                _ => Err(Refusal::UnknownVersion { key, version }),
+            };
+        }
+        let context = Context {
+            broker: self.broker,
+            client,
+            client_id: header.client_id.clone(),
+            fetch_sessions: self.fetch_sessions,
+        };
+        dispatch(&context, key, &header, body).await
+    }
+}
+
+impl Service for Api {
+    fn gate(&self, client: &Client) -> Box<dyn Gate> {
+        Box::new(sasl::SaslGate::new(
+            self.broker.clone(),
+            self.sasl.clone(),
+            self.sasl_threads.clone(),
+            client,
+        ))
+    }
+
+    fn call(&self, client: &Arc<Client>, frame: Bytes) -> BoxFuture<'static, Answer> {
+        let answer = self.clone().answer(client.clone(), frame);
+        Box::pin(async move { answer.await.unwrap_or_else(|refusal| Answer::Close(refusal.to_string())) })
+    }
+}
+
+/// The table of all APIs.
+async fn dispatch(
+    context: &Context,
+    key: ApiKey,
+    header: &RequestHeader,
+    body: Decoder,
+) -> Result<Answer, Refusal> {
+    let version = header.request_api_version;
+    macro_rules! handled_by {
+        ($api:ident) => {
+            reply(header, version, &$api::handle(context, version, read(body, version)?).await)
+        };
+    }
+    match key {
+        ApiKey::Produce => match produce::handle(context, version, read(body, version)?).await? {
+            Some(response) => reply(header, version, &response),
+            None => Ok(Answer::Silence),
+        },
+        ApiKey::Fetch => handled_by!(fetch),
+        ApiKey::ListOffsets => handled_by!(list_offsets),
+        ApiKey::Metadata => handled_by!(metadata),
+        ApiKey::OffsetCommit => handled_by!(offset_commit),
+        ApiKey::OffsetFetch => handled_by!(offset_fetch),
+        ApiKey::FindCoordinator => handled_by!(find_coordinator),
+        ApiKey::JoinGroup => handled_by!(join_group),
+        ApiKey::Heartbeat => handled_by!(heartbeat),
+        ApiKey::LeaveGroup => handled_by!(leave_group),
+        ApiKey::SyncGroup => handled_by!(sync_group),
+        ApiKey::DescribeGroups => handled_by!(describe_groups),
+        ApiKey::ListGroups => handled_by!(list_groups),
+        ApiKey::SaslHandshake => reply(header, version, &sasl::handshake_out_of_place(read(body, version)?)),
+        ApiKey::SaslAuthenticate => {
+            reply(header, version, &sasl::authenticate_out_of_place(read(body, version)?))
+        }
+        ApiKey::ApiVersions => handled_by!(api_versions),
+        ApiKey::CreateTopics => handled_by!(create_topics),
+        ApiKey::DeleteTopics => handled_by!(delete_topics),
+        ApiKey::InitProducerId => handled_by!(init_producer_id),
+        ApiKey::OffsetForLeaderEpoch => handled_by!(offset_for_leader_epoch),
+        ApiKey::DescribeConfigs => handled_by!(describe_configs),
+        ApiKey::CreatePartitions => handled_by!(create_partitions),
+        ApiKey::IncrementalAlterConfigs => handled_by!(incremental_alter_configs),
+        ApiKey::DeleteGroups => handled_by!(delete_groups),
+        ApiKey::DescribeUserScramCredentials => handled_by!(describe_user_scram_credentials),
+        ApiKey::AlterUserScramCredentials => handled_by!(alter_user_scram_credentials),
+        ApiKey::DescribeCluster => handled_by!(describe_cluster),
+    }
+}
+
+/// The whole body of a request.
+fn read<R: Request>(mut body: Decoder, version: i16) -> Result<R, DecodeError> {
+    let request = R::read(&mut body, version)?;
+    body.finish()?;
+    Ok(request)
+}
+
+/// The frame of a response.
+fn reply<M: Message>(header: &RequestHeader, version: i16, response: &M) -> Result<Answer, Refusal> {
+    let key = ApiKey::from_key(header.request_api_key).ok_or(Refusal::UnknownKey(header.request_api_key))?;
+    let mut encoder = header::begin_response(key, version, header.correlation_id)?;
+    response.write(&mut encoder, version)?;
+    Ok(Answer::Frame(encoder.into_frame()?))
+}

@@ -18,7 +18,11 @@ use crate::wire::messages::offset_commit::{
     OffsetCommitResponseTopic,
 };
 
-pub(super) async fn handle(context: &Context, version: i16, request: OffsetCommitRequest) -> OffsetCommitResponse {
+pub(super) async fn handle(
+    context: &Context,
+    version: i16,
+    request: OffsetCommitRequest,
+) -> OffsetCommitResponse {
     let mut response = OffsetCommitResponse::default();
     let mut offsets = Vec::new();
     // Where the results of `offsets` belong: topic and partition in the response.
@@ -76,9 +80,7 @@ pub(super) async fn handle(context: &Context, version: i16, request: OffsetCommi
         offsets,
     };
     let errors: Vec<ErrorCode> = match ask(&context.broker, &request.group_id, question).await {
-        Ok(results) => {
-            results.iter().map(|r| r.as_ref().err().map_or(ErrorCode::NONE, group_code)).collect()
-        }
+        Ok(results) => results.iter().map(|r| r.as_ref().err().map_or(ErrorCode::NONE, group_code)).collect(),
         Err(error) => vec![code(&error); places.len()],
     };
     for ((topic, partition), error) in places.into_iter().zip(errors) {

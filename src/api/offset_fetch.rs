@@ -24,27 +24,26 @@ use crate::wire::messages::offset_fetch::{
 };
 use crate::wire::{ErrorCode, StrBytes};
 
-pub(super) async fn handle(context: &Context, version: i16, request: OffsetFetchRequest) -> OffsetFetchResponse {
+pub(super) async fn handle(
+    context: &Context,
+    version: i16,
+    request: OffsetFetchRequest,
+) -> OffsetFetchResponse {
     if version >= 8 {
         let groups = request.groups.into_iter().map(|group| fetch(context, version, group));
         return OffsetFetchResponse { groups: join_all(groups).await, ..OffsetFetchResponse::default() };
     }
     let topics = request.topics.map(|topics| {
-        let by_name = |t: crate::wire::messages::offset_fetch::OffsetFetchRequestTopic| {
-            OffsetFetchRequestTopics {
+        let by_name =
+            |t: crate::wire::messages::offset_fetch::OffsetFetchRequestTopic| OffsetFetchRequestTopics {
                 name: t.name,
                 topic_id: TopicId::ZERO,
                 partition_indexes: t.partition_indexes,
-            }
-        };
+            };
         topics.into_iter().map(by_name).collect()
     });
-    let group = OffsetFetchRequestGroup {
-        group_id: request.group_id,
-        member_id: None,
-        member_epoch: -1,
-        topics,
-    };
+    let group =
+        OffsetFetchRequestGroup { group_id: request.group_id, member_id: None, member_epoch: -1, topics };
     let fetched = fetch(context, version, group).await;
     let topics = fetched.topics.into_iter().map(|t| OffsetFetchResponseTopic {
         name: t.name,
@@ -67,7 +66,11 @@ pub(super) async fn handle(context: &Context, version: i16, request: OffsetFetch
     }
 }
 
-async fn fetch(context: &Context, version: i16, request: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+async fn fetch(
+    context: &Context,
+    version: i16,
+    request: OffsetFetchRequestGroup,
+) -> OffsetFetchResponseGroup {
     let image = context.broker.image();
     let partitions = request.topics.as_ref().map(|topics| wanted(&image, version, topics));
     let question = FetchOffsets { group: (&*request.group_id).into(), partitions };

@@ -26,6 +26,8 @@ pub struct Client {
 pub enum Answer {
     /// A frame, its length included, as chunks.
     Frame(Vec<Bytes>),
+    /// A frame, after which the connection is closed for this reason.
+    Last(Vec<Bytes>, String),
     /// Nothing goes back (acks=0).
     Silence,
     /// The connection is closed, for this reason.

@@ -4,6 +4,7 @@ mod certs;
 mod client;
 mod demo;
 mod dev;
+mod server;
 mod topic;
 mod user;
 
@@ -29,6 +30,8 @@ enum Command {
     Dev(dev::Arguments),
     /// Shows the product in a minute: real records through both tiers and back.
     Demo(demo::Arguments),
+    /// Runs one broker.
+    Server(server::Arguments),
     /// Makes the certificates of a cluster: its authority, its nodes, its clients.
     Certs(certs::Arguments),
     /// Creates, lists, describes and deletes topics.
@@ -64,6 +67,7 @@ async fn run(env: Env, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Dev(arguments) => dev::run(env, arguments).await,
         Command::Demo(arguments) => demo::run(env, arguments).await,
+        Command::Server(arguments) => server::run(env, arguments).await,
         Command::Certs(arguments) => certs::run(&env, &arguments),
         Command::Topic(arguments) => topic::run(env, arguments).await,
         Command::User(arguments) => user::run(env, arguments).await,

@@ -46,7 +46,7 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
-    let bound = server::bind(&env, limits(&config), specs(&env, &config)?).await?;
+    let bound = server::bind(&env, ServerLimits::of(&config), specs(&env, &config)?).await?;
     let endpoints = endpoints(&config, &bound.addresses()?);
     let starting = Broker::start(env.clone(), config, endpoints);
     let broker = tokio::select! {
@@ -55,8 +55,7 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         _ = interrupt.recv() => return Ok(()),
         () = parent_gone(arguments.with_parent) => return Ok(()),
     };
-    let api = Api::new(broker.clone()).context("security.bootstrap.user")?;
-    let server = bound.serve(Arc::new(api));
+    let server = bound.serve(Arc::new(Api::new(broker.clone())));
     println!("{READY}");
     tokio::select! {
         _ = terminate.recv() => {}
@@ -77,16 +76,6 @@ async fn parent_gone(watched: bool) {
     }
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(_)) = lines.next_line().await {}
-}
-
-fn limits(config: &BrokerConfig) -> ServerLimits {
-    ServerLimits {
-        max_request_bytes: config.size("socket.request.max.bytes"),
-        max_queued_bytes: config.size("queued.max.request.bytes"),
-        idle: config.millis("connections.max.idle.ms"),
-        receive_deadline: config.millis("socket.receive.deadline.ms"),
-        ..ServerLimits::default()
-    }
 }
 
 fn specs(env: &Env, config: &BrokerConfig) -> Result<Vec<ListenerSpec>> {

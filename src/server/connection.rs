@@ -65,6 +65,8 @@ pub(super) enum Ended {
     Frame(#[from] FrameError),
     #[error("{0}")]
     Refused(String),
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(io::Error),
     #[error("an answer could not be written: {0}")]
     Write(io::Error),
     #[error("the client took no byte of an answer for {0:?}")]
@@ -220,6 +222,10 @@ impl<S> Answers<'_, S> {
             };
             match answer {
                 Answer::Frame(chunks) => self.write(chunks).await?,
+                Answer::Last(chunks, reason) => {
+                    self.write(chunks).await?;
+                    return Err(Ended::Refused(reason));
+                }
                 Answer::Silence => {}
                 Answer::Close(reason) => return Err(Ended::Refused(reason)),
             }

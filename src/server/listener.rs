@@ -11,12 +11,13 @@ use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::connection::{self, Ended, Shared};
+use super::connection::{self, Ended, Reader, Shared, Writer};
 use super::frame::FrameError;
 use super::{ListenerSpec, ServerLimits};
 use crate::api::{Client, Service};
-use crate::env::Env;
+use crate::env::{Env, timeout};
 use crate::security::Principal;
+use crate::security::tls::ListenerTls;
 
 /// After a failure of `accept` (no file descriptors left, mostly) it is tried again so much later.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -150,10 +151,25 @@ async fn converse<S: Service>(
     shared: &Shared<S>,
     spec: &ListenerSpec,
     stream: TcpStream,
-    client: Client,
+    mut client: Client,
 ) -> Result<(), Ended> {
     // Answers are written whole: waiting for more would only delay them.
     stream.set_nodelay(true).map_err(FrameError::Io)?;
-    let (reader, writer) = stream.into_split();
-    connection::serve(shared, Box::new(reader), Box::new(writer), client, spec.sasl).await
+    let (reader, writer): (Reader, Writer) = match &spec.tls {
+        None => {
+            let (reader, writer) = stream.into_split();
+            (Box::new(reader), Box::new(writer))
+        }
+        Some(tls) => {
+            let limit = shared.limits.receive_deadline;
+            let stream = timeout(&*shared.clock, limit, tls.acceptor().accept(stream))
+                .await
+                .map_err(|_| FrameError::TooSlow(limit))?
+                .map_err(Ended::Handshake)?;
+            client.principal = ListenerTls::principal(stream.get_ref().1);
+            let (reader, writer) = tokio::io::split(stream);
+            (Box::new(reader), Box::new(writer))
+        }
+    };
+    connection::serve(shared, reader, writer, client, spec.sasl).await
 }

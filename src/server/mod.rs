@@ -23,7 +23,9 @@ use tokio::task::JoinSet;
 use self::budget::Budget;
 use self::connection::Shared;
 use crate::api::Service;
+use crate::broker::config::BrokerConfig;
 use crate::env::{Env, timeout};
+use crate::security::tls::ListenerTls;
 
 /// What a listener is.
 #[derive(Clone)]
@@ -34,6 +36,8 @@ pub struct ListenerSpec {
     pub host: String,
     /// The port it binds; 0 for any.
     pub port: u16,
+    /// The certificate, for SSL and SASL_SSL.
+    pub tls: Option<Arc<ListenerTls>>,
     /// Whether clients must authenticate by SASL.
     pub sasl: bool,
 }
@@ -55,6 +59,22 @@ pub struct ServerLimits {
     pub max_connections: usize,
     /// `max.connections.per.ip`.
     pub max_connections_per_ip: usize,
+}
+
+impl ServerLimits {
+    /// As a broker's properties set them.
+    #[must_use]
+    pub fn of(config: &BrokerConfig) -> ServerLimits {
+        ServerLimits {
+            max_request_bytes: config.size("socket.request.max.bytes"),
+            max_queued_bytes: config.size("queued.max.request.bytes"),
+            idle: config.millis("connections.max.idle.ms"),
+            receive_deadline: config.millis("socket.receive.deadline.ms"),
+            send_deadline: config.millis("socket.send.deadline.ms"),
+            max_connections: config.size("max.connections"),
+            max_connections_per_ip: config.size("max.connections.per.ip"),
+        }
+    }
 }
 
 impl Default for ServerLimits {

@@ -68,7 +68,7 @@ impl Gate for ToyGate {
 
 async fn start(limits: ServerLimits, sasl: bool) -> (Server, SocketAddr) {
     let env = Env::real();
-    let spec = ListenerSpec { name: "TEST".into(), host: "127.0.0.1".into(), port: 0, sasl };
+    let spec = ListenerSpec { name: "TEST".into(), host: "127.0.0.1".into(), port: 0, tls: None, sasl };
     let bound = bind(&env, limits, vec![spec]).await.unwrap();
     let address = bound.addresses().unwrap()[0].1;
     (bound.serve(Arc::new(Toy { env })), address)

@@ -265,6 +265,8 @@ pub const DEFINITIONS: &[Definition] = &[
         "max.message.bytes",
         number("message.max.bytes", "1048588", 0, I32, "The largest batch that is taken."),
     ),
+    number("max.connections", "10000", 1, I32, "Client connections; more are turned away."),
+    number("max.connections.per.ip", "5000", 1, I32, "Client connections from one address."),
     text("metadata.log.dir", None, "Folder of the metadata log; default: the first of log.dirs."),
     for_topic(
         "min.insync.replicas",
@@ -378,6 +380,13 @@ pub const DEFINITIONS: &[Definition] = &[
         "A request frame must arrive whole within this time of its first byte.",
     ),
     number("socket.request.max.bytes", "104857600", 1_024, I32, "The largest request frame."),
+    number(
+        "socket.send.deadline.ms",
+        "30000",
+        100,
+        I32,
+        "A client must take some bytes of its answer within this time.",
+    ),
     one_of(
         "ssl.client.auth",
         "none",

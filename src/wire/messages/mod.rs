@@ -12,6 +12,7 @@ pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
+pub mod describe_user_scram_credentials;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod header;
@@ -84,6 +85,8 @@ pub enum ApiKey {
     /// Versions 0 to 1.
     IncrementalAlterConfigs = 44,
     /// Versions 0 to 0.
+    DescribeUserScramCredentials = 50,
+    /// Versions 0 to 0.
     AlterUserScramCredentials = 51,
     /// Versions 0 to 2.
     DescribeCluster = 60,
@@ -91,7 +94,7 @@ pub enum ApiKey {
 
 impl ApiKey {
     /// All of them, ascending.
-    pub const ALL: [ApiKey; 26] = [
+    pub const ALL: [ApiKey; 27] = [
         ApiKey::Produce,
         ApiKey::Fetch,
         ApiKey::ListOffsets,
@@ -116,6 +119,7 @@ impl ApiKey {
         ApiKey::CreatePartitions,
         ApiKey::DeleteGroups,
         ApiKey::IncrementalAlterConfigs,
+        ApiKey::DescribeUserScramCredentials,
         ApiKey::AlterUserScramCredentials,
         ApiKey::DescribeCluster,
     ];
@@ -148,6 +152,7 @@ impl ApiKey {
             37 => ApiKey::CreatePartitions,
             42 => ApiKey::DeleteGroups,
             44 => ApiKey::IncrementalAlterConfigs,
+            50 => ApiKey::DescribeUserScramCredentials,
             51 => ApiKey::AlterUserScramCredentials,
             60 => ApiKey::DescribeCluster,
             _ => return None,
@@ -182,6 +187,7 @@ impl ApiKey {
             ApiKey::CreatePartitions => (0, 3),
             ApiKey::DeleteGroups => (0, 2),
             ApiKey::IncrementalAlterConfigs => (0, 1),
+            ApiKey::DescribeUserScramCredentials => (0, 0),
             ApiKey::AlterUserScramCredentials => (0, 0),
             ApiKey::DescribeCluster => (0, 2),
         }
@@ -215,6 +221,7 @@ impl ApiKey {
             ApiKey::CreatePartitions => Some(2),
             ApiKey::DeleteGroups => Some(2),
             ApiKey::IncrementalAlterConfigs => Some(1),
+            ApiKey::DescribeUserScramCredentials => Some(0),
             ApiKey::AlterUserScramCredentials => Some(0),
             ApiKey::DescribeCluster => Some(0),
         }
@@ -250,6 +257,7 @@ SaslAuthenticate, sasl_authenticate, SaslAuthenticateRequest, SaslAuthenticateRe
 CreatePartitions, create_partitions, CreatePartitionsRequest, CreatePartitionsResponse;
 DeleteGroups, delete_groups, DeleteGroupsRequest, DeleteGroupsResponse;
 IncrementalAlterConfigs, incremental_alter_configs, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
+DescribeUserScramCredentials, describe_user_scram_credentials, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse;
 AlterUserScramCredentials, alter_user_scram_credentials, AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse;
 DescribeCluster, describe_cluster, DescribeClusterRequest, DescribeClusterResponse;
 }

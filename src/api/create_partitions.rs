@@ -1,0 +1,51 @@
+//! CreatePartitions (key 37), versions 0 to 3: grows topics; each has its own result (KIP-195).
+//!
+//! Errors: INVALID_REQUEST (42: named twice), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_PARTITIONS (37),
+//! INVALID_REPLICA_ASSIGNMENT (39), INVALID_REPLICATION_FACTOR (38), REQUEST_TIMED_OUT (7).
+
+use super::Context;
+use super::errors::ApiError;
+use super::topics::{named_twice, repeated};
+use crate::types::{BrokerId, TopicName};
+use crate::wire::messages::create_partitions::{
+    CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic, CreatePartitionsTopicResult,
+};
+
+pub(super) async fn handle(
+    context: &Context,
+    _version: i16,
+    request: CreatePartitionsRequest,
+) -> CreatePartitionsResponse {
+    let repeated = repeated(request.topics.iter().map(|topic| topic.name.as_str()));
+    let mut results: Vec<CreatePartitionsTopicResult> = Vec::with_capacity(request.topics.len());
+    for wanted in &request.topics {
+        if results.iter().any(|result| result.name == wanted.name) {
+            continue;
+        }
+        let grown = if repeated.contains(wanted.name.as_str()) {
+            Err(named_twice())
+        } else {
+            grow(context, wanted, request.validate_only).await
+        };
+        let mut result = CreatePartitionsTopicResult { name: wanted.name.clone(), ..Default::default() };
+        if let Err(ApiError { code, text }) = grown {
+            result.error_code = code;
+            result.error_message = Some(text.into());
+        }
+        results.push(result);
+    }
+    CreatePartitionsResponse { throttle_time_ms: 0, results }
+}
+
+async fn grow(
+    context: &Context,
+    wanted: &CreatePartitionsTopic,
+    validate_only: bool,
+) -> Result<(), ApiError> {
+    let name = TopicName::new(&wanted.name)?;
+    let assignment = wanted
+        .assignments
+        .as_ref()
+        .map(|given| given.iter().map(|a| a.broker_ids.iter().copied().map(BrokerId).collect()).collect());
+    Ok(context.broker.create_partitions(&name, wanted.count, assignment, validate_only).await?)
+}

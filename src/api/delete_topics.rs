@@ -1,0 +1,70 @@
+//! DeleteTopics (key 20), versions 1 to 6: deletes topics by name, from version 6 also by id.
+//!
+//! Errors: UNKNOWN_TOPIC_OR_PARTITION (3), UNKNOWN_TOPIC_ID (100), INVALID_REQUEST (42: named twice, or by name and id),
+//! INVALID_TOPIC_EXCEPTION (17: the broker's own topics), TOPIC_DELETION_DISABLED (73), REQUEST_TIMED_OUT (7).
+
+use std::collections::HashSet;
+
+use super::Context;
+use super::errors::ApiError;
+use super::topics::named_twice;
+use crate::types::{TopicId, TopicName};
+use crate::wire::messages::delete_topics::{
+    DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
+};
+use crate::wire::{ErrorCode, StrBytes};
+
+pub(super) async fn handle(
+    context: &Context,
+    version: i16,
+    request: DeleteTopicsRequest,
+) -> DeleteTopicsResponse {
+    let wanted: Vec<DeleteTopicState> = if version >= 6 {
+        request.topics
+    } else {
+        request
+            .topic_names
+            .into_iter()
+            .map(|name| DeleteTopicState { name: Some(name), topic_id: TopicId::ZERO })
+            .collect()
+    };
+    let mut seen = HashSet::new();
+    let mut responses = Vec::with_capacity(wanted.len());
+    for topic in wanted {
+        let deleted = if seen.insert((topic.name.clone(), topic.topic_id)) {
+            delete(context, &topic).await
+        } else {
+            Err(named_twice())
+        };
+        let (error_code, error_message) = match &deleted {
+            Ok(_) => (ErrorCode::NONE, None),
+            Err(error) => (error.code, Some(StrBytes::from(&error.text))),
+        };
+        let (name, topic_id) = match deleted {
+            Ok((name, id)) => (Some(name.as_str().into()), id),
+            Err(_) => (topic.name, topic.topic_id),
+        };
+        responses.push(DeletableTopicResult { name, topic_id, error_code, error_message });
+    }
+    DeleteTopicsResponse { throttle_time_ms: 0, responses }
+}
+
+async fn delete(context: &Context, wanted: &DeleteTopicState) -> Result<(TopicName, TopicId), ApiError> {
+    let image = context.broker.image();
+    let topic = match (&wanted.name, wanted.topic_id) {
+        (Some(name), TopicId::ZERO) => {
+            let name = TopicName::new(name)?;
+            image.topics.get(&name).ok_or_else(|| {
+                ApiError::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic {name}"))
+            })?
+        }
+        (Some(_), _) => {
+            return Err(ApiError::new(ErrorCode::INVALID_REQUEST, "give a topic's name or its id, not both"));
+        }
+        (None, id) => image.topic_by_id(id).ok_or_else(|| {
+            ApiError::new(ErrorCode::UNKNOWN_TOPIC_ID, format!("there is no topic with id {id}"))
+        })?,
+    };
+    context.broker.delete_topic(topic.id).await?;
+    Ok((topic.name.clone(), topic.id))
+}

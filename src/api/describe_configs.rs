@@ -1,0 +1,176 @@
+//! DescribeConfigs (key 32), versions 1 to 4: every config of topics and of this broker, with its value, its source
+//! and what it would be otherwise (synonyms). Secrets are named without their value.
+//!
+//! Resources: topics (2) and brokers (4). A broker is described by itself only: clients ask the broker that they ask
+//! about. The cluster-wide default (an empty name) has no entries, as nothing is set there.
+//!
+//! Errors: UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), INVALID_REQUEST (42: another kind of resource,
+//! another broker).
+
+use super::Context;
+use super::errors::ApiError;
+use crate::broker::config::Kind;
+use crate::broker::{ConfigEntry, ConfigSource};
+use crate::types::TopicName;
+use crate::wire::messages::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
+    DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use crate::wire::{ErrorCode, StrBytes};
+
+/// Kafka's number of topics as resources.
+pub(super) const TOPIC: i8 = 2;
+/// Kafka's number of brokers as resources.
+pub(super) const BROKER: i8 = 4;
+
+pub(super) async fn handle(
+    context: &Context,
+    _version: i16,
+    request: DescribeConfigsRequest,
+) -> DescribeConfigsResponse {
+    let show = Show { synonyms: request.include_synonyms, documentation: request.include_documentation };
+    let results = request.resources.iter().map(|resource| {
+        let result = DescribeConfigsResult {
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name.clone(),
+            ..Default::default()
+        };
+        match entries(context, resource) {
+            Ok((entries, read_only)) => DescribeConfigsResult {
+                configs: entries
+                    .into_iter()
+                    .filter(|entry| wants(resource, &entry.name))
+                    .map(|entry| show.entry(entry, read_only))
+                    .collect(),
+                ..result
+            },
+            Err(ApiError { code, text }) => {
+                DescribeConfigsResult { error_code: code, error_message: Some(text.into()), ..result }
+            }
+        }
+    });
+    DescribeConfigsResponse { throttle_time_ms: 0, results: results.collect() }
+}
+
+/// No list of keys, or an empty one, means all.
+fn wants(resource: &DescribeConfigsResource, name: &str) -> bool {
+    match &resource.configuration_keys {
+        Some(keys) if !keys.is_empty() => keys.iter().any(|key| key == name),
+        _ => true,
+    }
+}
+
+fn entries(
+    context: &Context,
+    resource: &DescribeConfigsResource,
+) -> Result<(Vec<ConfigEntry>, bool), ApiError> {
+    match resource.resource_type {
+        TOPIC => {
+            let name = TopicName::new(&resource.resource_name)?;
+            let image = context.broker.image();
+            let topic = image.topics.get(&name).ok_or_else(|| {
+                ApiError::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic {name}"))
+            })?;
+            Ok((context.broker.topic_config(topic), false))
+        }
+        BROKER if resource.resource_name.is_empty() => Ok((Vec::new(), true)),
+        BROKER if resource.resource_name == *context.broker.node_id().to_string() => {
+            Ok((context.broker.broker_config(), true))
+        }
+        BROKER => Err(ApiError::new(
+            ErrorCode::INVALID_REQUEST,
+            format!(
+                "this is broker {}, ask broker {} itself",
+                context.broker.node_id(),
+                resource.resource_name
+            ),
+        )),
+        other => Err(ApiError::new(
+            ErrorCode::INVALID_REQUEST,
+            format!("resource type {other} is not served: there are topics (2) and brokers (4)"),
+        )),
+    }
+}
+
+struct Show {
+    synonyms: bool,
+    documentation: bool,
+}
+
+impl Show {
+    fn entry(&self, entry: ConfigEntry, read_only: bool) -> DescribeConfigsResourceResult {
+        DescribeConfigsResourceResult {
+            synonyms: if self.synonyms { synonyms(&entry) } else { Vec::new() },
+            name: entry.name.into(),
+            value: entry.value.map(Into::into),
+            read_only,
+            config_source: source_of(entry.source),
+            is_sensitive: entry.sensitive,
+            config_type: config_type(entry.kind),
+            documentation: self.documentation.then(|| StrBytes::from_static(entry.doc)),
+        }
+    }
+}
+
+/// Where the value could come from, the strongest first.
+fn synonyms(entry: &ConfigEntry) -> Vec<DescribeConfigsSynonym> {
+    let synonym = |name: &str, value: Option<&str>, source| DescribeConfigsSynonym {
+        name: name.into(),
+        value: value.map(StrBytes::from),
+        source: source_of(source),
+    };
+    let mut all = Vec::new();
+    if entry.source == ConfigSource::Topic {
+        all.push(synonym(&entry.name, entry.value.as_deref(), entry.source));
+    }
+    match &entry.synonym {
+        Some((name, value, source)) => all.push(synonym(name, value.as_deref(), *source)),
+        None if entry.source != ConfigSource::Topic => {
+            all.push(synonym(&entry.name, entry.value.as_deref(), entry.source));
+        }
+        None => {}
+    }
+    all
+}
+
+/// Kafka's numbers of the sources.
+pub(super) fn source_of(source: ConfigSource) -> i8 {
+    match source {
+        ConfigSource::Topic => 1,
+        ConfigSource::StaticBroker => 4,
+        ConfigSource::Default => 5,
+    }
+}
+
+/// Kafka's numbers of the types.
+fn config_type(kind: Kind) -> i8 {
+    match kind {
+        Kind::Bool => 1,
+        Kind::Text | Kind::OneOf(_) => 2,
+        Kind::Number { max, .. } if max <= i64::from(i32::MAX) => 3,
+        Kind::Number { .. } => 5,
+        Kind::List | Kind::SomeOf(_) => 7,
+        Kind::Secret => 9,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_value_comes_before_what_it_hides() {
+        let entry = ConfigEntry {
+            name: "retention.ms".into(),
+            value: Some("5".into()),
+            source: ConfigSource::Topic,
+            kind: Kind::Number { min: -1, max: i64::MAX },
+            doc: "",
+            sensitive: false,
+            synonym: Some(("log.retention.ms", Some("7".into()), ConfigSource::Default)),
+        };
+        let names: Vec<_> = synonyms(&entry).into_iter().map(|s| (s.name.to_string(), s.source)).collect();
+        assert_eq!(names, [("retention.ms".to_owned(), 1), ("log.retention.ms".to_owned(), 5)]);
+        assert_eq!(config_type(entry.kind), 5);
+    }
+}
