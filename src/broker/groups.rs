@@ -12,7 +12,7 @@ use super::Broker;
 use crate::coordinator::{PartitionLog, PartitionLogError};
 use crate::env::{BlockingPool, Clock};
 use crate::log::Rejected;
-use crate::metadata::Lease;
+use crate::metadata::{Image, Lease};
 use crate::replication::{Acks, AppendError, Replica};
 use crate::types::{LeaderEpoch, Offset, TopicName};
 
@@ -111,8 +111,11 @@ impl Broker {
         let Ok(topic) = TopicName::new(OFFSETS_TOPIC) else { return };
         let mut images = self.metadata.subscribe();
         let mut led: HashMap<i32, LeaderEpoch> = HashMap::new();
+        let mut before = images.borrow_and_update().clone();
         loop {
             let image = images.borrow_and_update().clone();
+            self.forget_deleted_topics(&before, &image);
+            before = image.clone();
             let mut now: HashMap<i32, LeaderEpoch> = HashMap::new();
             for (index, partition) in
                 image.topics.get(&topic).iter().flat_map(|t| t.partitions.iter().enumerate())
@@ -161,6 +164,17 @@ impl Broker {
                 () = again => {}
                 () = self.stopping.stopped() => return,
             }
+        }
+    }
+
+    /// What was committed in topics that are gone is forgotten by the groups led here. One that has come back under
+    /// its name is told apart by its id.
+    fn forget_deleted_topics(&self, before: &Image, now: &Image) {
+        let gone: Vec<TopicName> =
+            before.topics.keys().filter(|name| !now.topics.contains_key(*name)).cloned().collect();
+        if !gone.is_empty() {
+            let coordinators = self.coordinators.clone();
+            tokio::spawn(async move { coordinators.forget_topics(&gone).await });
         }
     }
 }
