@@ -13,7 +13,7 @@ use super::isr::leader::{ProposalReply, Settings};
 use super::replica::Replica;
 use crate::env::{BlockingPool, Clock, MonoTime};
 use crate::log::{EpochEntry, LogConfig};
-use crate::metadata::{Command, Image, Metadata, SubmitError};
+use crate::metadata::{Command, Image};
 use crate::types::{BrokerEpoch, BrokerId, Incarnation, Offset, TopicId, TopicPartition};
 
 /// Configs of replication.
@@ -62,27 +62,6 @@ pub trait Quorum: Send + Sync + 'static {
     fn submit(&self, command: Command) -> BoxFuture<'static, ProposalReply>;
     /// Whether this broker's lease holds: without it nothing is acknowledged (REPLICATION, "Leader" 6).
     fn lease_holds(&self, now: MonoTime) -> bool;
-}
-
-impl Quorum for Metadata {
-    fn images(&self) -> watch::Receiver<Arc<Image>> {
-        self.subscribe()
-    }
-
-    fn submit(&self, command: Command) -> BoxFuture<'static, ProposalReply> {
-        let metadata = self.clone();
-        Box::pin(async move {
-            match metadata.submit(command).await {
-                Ok(_) => ProposalReply::Applied,
-                Err(SubmitError::Rejected(_)) => ProposalReply::Refused,
-                Err(SubmitError::Unavailable(_)) => ProposalReply::Unknown,
-            }
-        })
-    }
-
-    fn lease_holds(&self, now: MonoTime) -> bool {
-        self.lease().holds(now)
-    }
 }
 
 /// What a follower installs when the tier covers what its leader has dropped.

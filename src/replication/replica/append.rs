@@ -112,18 +112,22 @@ impl Replica {
         outcome
     }
 
+    /// Writes one group, and queues again behind the other partitions' jobs if there is more.
     fn drain_appends(self: &Arc<Self>) {
-        loop {
-            let items: Vec<Queued> = {
-                let mut queue = self.appends.lock();
-                if queue.items.is_empty() {
-                    queue.draining = false;
-                    return;
-                }
-                let most = queue.items.len().min(GROUP);
-                queue.items.drain(..most).collect()
-            };
-            self.append_group(items);
+        let items: Vec<Queued> = {
+            let mut queue = self.appends.lock();
+            let most = queue.items.len().min(GROUP);
+            queue.items.drain(..most).collect()
+        };
+        self.append_group(items);
+        let more = {
+            let mut queue = self.appends.lock();
+            queue.draining = !queue.items.is_empty();
+            queue.draining
+        };
+        if more {
+            let replica = self.clone();
+            self.context.pool.spawn(move || replica.drain_appends());
         }
     }
 

@@ -137,27 +137,28 @@ impl Replica {
         }
     }
 
+    /// Works off what has come, and queues again behind the other partitions' jobs if more has come since.
     fn drain_inbox(self: &Arc<Self>) {
-        loop {
-            let items = {
-                let mut inbox = self.inbox.lock();
-                if inbox.items.is_empty() {
-                    inbox.draining = false;
-                    return;
-                }
-                std::mem::take(&mut inbox.items)
-            };
-            let mut outcome = Outcome::default();
-            let mut log = self.log();
-            for item in items {
-                self.take_in(item, &mut log, &mut outcome);
-            }
-            self.raise_log_start(&mut log, &mut outcome);
-            drop(log);
-            if outcome.acknowledge && self.flush_is_due() {
-                self.flush(&mut outcome.effects);
-            }
-            self.conclude(outcome);
+        let items = std::mem::take(&mut self.inbox.lock().items);
+        let mut outcome = Outcome::default();
+        let mut log = self.log();
+        for item in items {
+            self.take_in(item, &mut log, &mut outcome);
+        }
+        self.raise_log_start(&mut log, &mut outcome);
+        drop(log);
+        if outcome.acknowledge && self.flush_is_due() {
+            self.flush(&mut outcome.effects);
+        }
+        self.conclude(outcome);
+        let more = {
+            let mut inbox = self.inbox.lock();
+            inbox.draining = !inbox.items.is_empty();
+            inbox.draining
+        };
+        if more {
+            let replica = self.clone();
+            self.context.pool.spawn(move || replica.drain_inbox());
         }
     }
 

@@ -196,8 +196,13 @@ impl Drop for LogGuard<'_> {
     fn drop(&mut self) {
         if let Some(log) = self.log.take() {
             let mut state = self.replica.state.lock();
+            let log_start = state.positions.log_start;
             self.replica.look_at(&log, &mut state);
             self.replica.publish(&mut state);
+            if state.positions.log_start > log_start {
+                // Retention or DeleteRecords: the followers learn of it.
+                wake_all(&state);
+            }
         }
         self.replica.renew_last_stable();
     }
@@ -275,7 +280,7 @@ impl Replica {
         self.state.lock().positions.clone()
     }
 
-    /// Wakes whenever a position or the role has changed; missed values are skipped.
+    /// Wakes whenever the role, or a position besides the log end, has changed; missed values are skipped.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Positions> {
         self.watch.subscribe()
@@ -413,6 +418,8 @@ impl Replica {
         positions.last_stable = positions.last_stable.min(positions.high_watermark);
         let positions = &state.positions;
         self.watch.send_if_modified(|published| {
+            // The log end alone wakes nobody: a reader would look for what it may not see yet.
+            published.log_end = positions.log_end;
             let moved = published != positions;
             if moved {
                 published.clone_from(positions);

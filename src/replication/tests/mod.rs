@@ -1,5 +1,6 @@
 //! Three brokers in one process: real managers, replicas, lanes and logs over a network and disks in memory.
 
+mod chaos;
 mod rig;
 
 use std::sync::Arc;
@@ -177,6 +178,18 @@ async fn a_follower_whose_end_lies_below_the_log_start_starts_anew_there() {
     eventually("2 begins at 4", || cluster.replica(2).positions().log_start == Offset(4)).await;
     eventually("2 has it all", || cluster.replica(2).positions().log_end == Offset(5)).await;
     eventually("both have the log start", || leader.log_start_is_stored(Offset(4)) == Some(true)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_start_that_retention_raises_reaches_the_followers_of_an_idle_partition() {
+    let cluster = Cluster::with_topic(2, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a", "b"]).await.unwrap();
+    cluster.agree(&[1, 2], 2).await;
+    let leader = cluster.replica(1);
+    leader.with_log(|log| log.advance_log_start(Offset(1), 0).unwrap().run().unwrap());
+    eventually("2 has the log start", || cluster.replica(2).positions().log_start == Offset(1)).await;
+    eventually("1 knows", || leader.log_start_is_stored(Offset(1)) == Some(true)).await;
 }
 
 /// A tier that covers everything below its end.
