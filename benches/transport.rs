@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use esker::env::Env;
+use esker::env::pem::certificates;
 use esker::transport::certs::Authority;
 use esker::transport::quic::{QuicConfig, QuicTransport};
 use esker::transport::tcp::{TcpConfig, TcpTransport};
 use esker::transport::{Peer, PeerTls, SharedTransport, Stream, StreamKind};
 use esker::types::BrokerId;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 
 #[derive(Clone, Debug)]
 struct Options {
@@ -103,7 +102,7 @@ fn options() -> Options {
 fn transports(kind: Kind, options: &Options) -> [SharedTransport; 2] {
     let env = Env::real();
     let authority = Authority::new(&env, "bench").expect("an authority");
-    let roots = [CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes()).expect("PEM")];
+    let roots = certificates(authority.certificate_pem().as_bytes()).expect("PEM");
     let bind: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     [1, 2].map(|id| -> SharedTransport {
         let issued = authority.issue_node(&env, BrokerId(id), &[]).expect("a certificate");

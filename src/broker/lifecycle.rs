@@ -5,7 +5,7 @@
 //! the last thing written.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::log::{LogConfig, LogDirs};
 use crate::metadata::{BrokerRegistration, Endpoint, Metadata, MetadataConfig, Proof};
 use crate::replication::{ReplicaManager, ReplicationConfig, Settings};
 use crate::security::first_user;
-use crate::transport::{PeerTls, SharedTransport, StreamKind, certs, quic, tcp};
+use crate::transport::{PeerTls, SharedTransport, StreamKind, quic, tcp};
 use crate::types::Incarnation;
 
 /// Threads for file calls. They wait for the disk more than they compute.
@@ -219,7 +219,7 @@ async fn bind_transport(env: &Env, config: &BrokerConfig) -> Result<SharedTransp
     let address: SocketAddr = *found.first().ok_or_else(|| unresolved(&"the host has no address"))?;
     let tls = match &config.peer_tls {
         Some([ca, certificate, key]) => PeerTls::load(env, config.node_id, ca, certificate, key),
-        None => lone_identity(env, config),
+        None => PeerTls::alone(env, config.node_id),
     }
     .map_err(|e| peer(&e))?;
     let transport: SharedTransport = match config.peer_transport {
@@ -231,14 +231,6 @@ async fn bind_transport(env: &Env, config: &BrokerConfig) -> Result<SharedTransp
         }
     };
     Ok(transport)
-}
-
-/// A lone broker needs no peers' trust: it makes an authority that nobody else has.
-fn lone_identity(env: &Env, config: &BrokerConfig) -> Result<PeerTls, crate::transport::PeerTlsError> {
-    let authority = certs::Authority::new(env, "lone broker")?;
-    let issued = authority.issue_node(env, config.node_id, &[])?;
-    let trusted = certs::certificates(Path::new("memory"), authority.certificate_pem().as_bytes())?;
-    PeerTls::new(env, config.node_id, &trusted, issued.identity()?)
 }
 
 /// Names in a log directory that are not the log's.

@@ -8,6 +8,7 @@ mod blocking;
 mod clock;
 mod disk;
 mod net;
+pub mod pem;
 mod rng;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

@@ -1,3 +1,5 @@
+//! SASL against rsasl's client.
+
 use std::io::Cursor;
 
 use rsasl::config::SASLConfig;

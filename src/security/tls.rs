@@ -17,8 +17,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::Principal;
 use crate::env::Env;
-use crate::transport::certificate_time;
-use crate::transport::certs::{self, CertError, Identity};
+use crate::env::pem::{Identity, PemError, certificate_time, load_certificates};
 
 /// `ssl.client.auth`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,7 +62,7 @@ pub struct ListenerTlsConfig {
 pub enum ListenerTlsError {
     /// A file is missing or not PEM.
     #[error(transparent)]
-    Files(#[from] CertError),
+    Files(#[from] PemError),
     /// Client certificates without anybody to trust.
     #[error("ssl.client.auth is requested or required, but ssl.truststore.location is not set")]
     NoTruststore,
@@ -133,7 +132,7 @@ fn server_config(env: &Env, config: &ListenerTlsConfig) -> Result<ServerConfig, 
         (ClientAuth::Requested | ClientAuth::Required, None) => return Err(ListenerTlsError::NoTruststore),
         (wanted, Some(truststore)) => {
             let mut roots = RootCertStore::empty();
-            for certificate in certs::load_certificates(disk, truststore)? {
+            for certificate in load_certificates(disk, truststore)? {
                 roots.add(certificate).map_err(|error| at(truststore, error.to_string()))?;
             }
             let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);

@@ -1,14 +1,44 @@
+//! A listener and rustls's client over a pipe.
+
 use std::time::Duration;
 
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
-use rustls_pki_types::pem::PemObject as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::*;
-use crate::transport::certs::{Authority, Issued};
-use crate::types::BrokerId;
+use crate::env::pem::certificates;
+
+/// An authority and what it signs, as PEM.
+struct Authority {
+    issuer: rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
+}
+
+struct Issued {
+    certificate: String,
+    key: String,
+}
+
+impl Authority {
+    fn new() -> Authority {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        Authority { issuer: rcgen::CertifiedIssuer::self_signed(params, key).unwrap() }
+    }
+
+    fn issue(&self, hosts: &[&str], name: &str) -> Issued {
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let mut params = rcgen::CertificateParams::new(hosts).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::OrganizationName, "A, B");
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Issued { certificate, key: key.serialize_pem() }
+    }
+}
 
 struct Setup {
     env: Env,
@@ -19,10 +49,10 @@ struct Setup {
 impl Setup {
     fn new() -> Setup {
         let env = Env::real();
-        let authority = Authority::new(&env, "test").unwrap();
+        let authority = Authority::new();
         let folder = tempfile::tempdir().unwrap();
         let setup = Setup { env, authority, folder };
-        setup.write("ca.crt", setup.authority.certificate_pem());
+        setup.write("ca.crt", &setup.authority.issuer.pem());
         setup.issue_server();
         setup
     }
@@ -34,8 +64,8 @@ impl Setup {
     }
 
     fn issue_server(&self) {
-        let issued = self.authority.issue_node(&self.env, BrokerId(1), &["localhost".to_owned()]).unwrap();
-        self.write("server.pem", &format!("{}{}", issued.key_pem, issued.certificate_pem));
+        let issued = self.authority.issue(&["localhost"], "server");
+        self.write("server.pem", &format!("{}{}", issued.key, issued.certificate));
     }
 
     fn listener(&self, client_auth: ClientAuth) -> Result<ListenerTls, ListenerTlsError> {
@@ -54,16 +84,17 @@ impl Setup {
         versions: &[&'static rustls::SupportedProtocolVersion],
     ) -> TlsConnector {
         let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_slice(self.authority.certificate_pem().as_bytes()).unwrap())
-            .unwrap();
+        for certificate in certificates(self.authority.issuer.pem().as_bytes()).unwrap() {
+            roots.add(certificate).unwrap();
+        }
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(versions)
             .unwrap()
             .with_root_certificates(roots);
         let config = match certificate {
             Some(issued) => {
-                let identity = issued.identity().unwrap();
+                let identity =
+                    Identity::from_pem(issued.certificate.as_bytes(), issued.key.as_bytes()).unwrap();
                 builder.with_client_auth_cert(identity.chain, identity.key).unwrap()
             }
             None => builder.with_no_client_auth(),
@@ -122,18 +153,18 @@ async fn a_client_without_a_certificate_is_refused_where_one_is_required() {
 #[tokio::test]
 async fn a_client_certificate_gives_its_distinguished_name() {
     let setup = Setup::new();
-    let alice = setup.authority.issue_client(&setup.env, "alice").unwrap();
+    let alice = setup.authority.issue(&[], "alice");
     for auth in [ClientAuth::Requested, ClientAuth::Required] {
         let listener = setup.listener(auth).unwrap();
         let seen = meet(&listener, setup.client(Some(&alice), BOTH)).await.unwrap();
-        assert_eq!(seen.to_string(), "User:CN=alice");
+        assert_eq!(seen.to_string(), r"User:CN=alice,O=A\, B");
     }
 }
 
 #[tokio::test]
 async fn a_client_certificate_of_a_stranger_is_refused_even_where_none_is_required() {
     let setup = Setup::new();
-    let stranger = Authority::new(&setup.env, "other").unwrap().issue_client(&setup.env, "alice").unwrap();
+    let stranger = Authority::new().issue(&[], "alice");
     let listener = setup.listener(ClientAuth::Requested).unwrap();
     assert!(meet(&listener, setup.client(Some(&stranger), BOTH)).await.is_err());
 }
@@ -142,12 +173,11 @@ async fn a_client_certificate_of_a_stranger_is_refused_even_where_none_is_requir
 async fn a_reload_serves_the_new_certificate_and_a_bad_file_changes_nothing() {
     let setup = Setup::new();
     let listener = setup.listener(ClientAuth::None).unwrap();
-    let other = Authority::new(&setup.env, "other").unwrap();
-    let issued = other.issue_node(&setup.env, BrokerId(1), &["localhost".to_owned()]).unwrap();
+    let issued = Authority::new().issue(&["localhost"], "server");
     setup.write("server.pem", "nothing of use");
     assert!(listener.reload().is_err());
     assert!(meet(&listener, setup.client(None, BOTH)).await.is_ok());
-    setup.write("server.pem", &format!("{}{}", issued.key_pem, issued.certificate_pem));
+    setup.write("server.pem", &format!("{}{}", issued.key, issued.certificate));
     listener.reload().unwrap();
     assert!(
         meet(&listener, setup.client(None, BOTH)).await.is_err(),

@@ -7,7 +7,6 @@
 //! On disk everything is PEM: `ca.crt`, `ca.key`, `node-<id>.crt`, `node-<id>.key`, `client-<name>.crt`,
 //! `client-<name>.key`. Keys are PKCS#8 and readable by their owner only.
 
-use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,9 +15,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType, SerialNumber,
 };
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::CertificateDer;
 
+use crate::env::pem::{Identity, PemError};
 use crate::env::{Disk, Env};
 use crate::types::BrokerId;
 
@@ -29,22 +28,9 @@ const LEAF_LIFE: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
 /// Why certificates could not be made, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum CertError {
-    /// A file could not be read or written.
-    #[error("{path}: {error}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the disk said.
-        error: io::Error,
-    },
-    /// A file holds no certificate or key in PEM.
-    #[error("{path}: {reason}")]
-    Pem {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// A file could not be read or written, or holds something else.
+    #[error(transparent)]
+    File(#[from] PemError),
     /// A host that no certificate may carry.
     #[error("{0:?} is not a host name or address that a certificate can carry")]
     Host(String),
@@ -101,13 +87,8 @@ impl Issued {
     ///
     /// # Errors
     /// When the text is not PEM, which only a foreign `Issued` can bring about.
-    pub fn identity(&self) -> Result<Identity, CertError> {
-        Identity::from_pem(
-            Path::new("certificate"),
-            self.certificate_pem.as_bytes(),
-            Path::new("key"),
-            self.key_pem.as_bytes(),
-        )
+    pub fn identity(&self) -> Result<Identity, String> {
+        Identity::from_pem(self.certificate_pem.as_bytes(), self.key_pem.as_bytes())
     }
 
     /// Writes `<stem>.crt` and `<stem>.key` into a folder that is there.
@@ -118,83 +99,15 @@ impl Issued {
         let certificate = folder.join(format!("{stem}.crt"));
         let key = folder.join(format!("{stem}.key"));
         for path in [&certificate, &key] {
-            if disk.exists(path).map_err(|error| file_error(path, error))? {
+            if disk.exists(path).map_err(|error| PemError::file(path, error))? {
                 return Err(CertError::Exists(path.clone()));
             }
         }
-        disk.write_secret(&key, self.key_pem.as_bytes()).map_err(|error| file_error(&key, error))?;
+        disk.write_secret(&key, self.key_pem.as_bytes()).map_err(|error| PemError::file(&key, error))?;
         disk.write_atomically(&certificate, self.certificate_pem.as_bytes())
-            .map_err(|error| file_error(&certificate, error))
+            .map_err(|error| PemError::file(&certificate, error))?;
+        Ok(())
     }
-}
-
-/// A certificate chain with its private key.
-#[derive(Debug)]
-pub struct Identity {
-    /// The leaf first.
-    pub chain: Vec<CertificateDer<'static>>,
-    /// Its key.
-    pub key: PrivateKeyDer<'static>,
-}
-
-impl Clone for Identity {
-    fn clone(&self) -> Self {
-        Identity { chain: self.chain.clone(), key: self.key.clone_key() }
-    }
-}
-
-impl Identity {
-    /// Reads a chain and a key from PEM files. Both may be the same file.
-    ///
-    /// # Errors
-    /// `File` or `Pem`, with the path.
-    pub fn load(disk: &dyn Disk, certificate: &Path, key: &Path) -> Result<Identity, CertError> {
-        let certificate_bytes = disk.read(certificate).map_err(|error| file_error(certificate, error))?;
-        let key_bytes = disk.read(key).map_err(|error| file_error(key, error))?;
-        Identity::from_pem(certificate, &certificate_bytes, key, &key_bytes)
-    }
-
-    fn from_pem(
-        certificate_path: &Path,
-        certificate: &[u8],
-        key_path: &Path,
-        key: &[u8],
-    ) -> Result<Identity, CertError> {
-        let chain = certificates(certificate_path, certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| CertError::Pem {
-            path: key_path.to_path_buf(),
-            reason: format!("no unencrypted private key in PEM (PKCS#8, PKCS#1 or SEC1): {error}"),
-        })?;
-        Ok(Identity { chain, key })
-    }
-}
-
-/// The certificates of a PEM file; at least one.
-///
-/// # Errors
-/// `File` or `Pem`, with the path.
-pub fn load_certificates(disk: &dyn Disk, path: &Path) -> Result<Vec<CertificateDer<'static>>, CertError> {
-    let bytes = disk.read(path).map_err(|error| file_error(path, error))?;
-    certificates(path, &bytes)
-}
-
-/// The certificates of PEM text that came from `path`; at least one.
-///
-/// # Errors
-/// `Pem`, with the path.
-pub fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertError> {
-    let pem_error = |reason: String| CertError::Pem { path: path.to_path_buf(), reason };
-    let found = CertificateDer::pem_slice_iter(bytes)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| pem_error(error.to_string()))?;
-    if found.is_empty() {
-        return Err(pem_error("no CERTIFICATE in PEM".to_owned()));
-    }
-    Ok(found)
-}
-
-fn file_error(path: &Path, error: io::Error) -> CertError {
-    CertError::File { path: path.to_path_buf(), error }
 }
 
 /// The cluster's authority: it signs what makes a broker a broker. Its key belongs to the operator, not on the brokers.
@@ -221,18 +134,18 @@ impl Authority {
     /// Reads `ca.crt` and `ca.key` from a folder.
     ///
     /// # Errors
-    /// `File` or `Pem`, with the path.
+    /// `File`, with the path.
     pub fn load(disk: &dyn Disk, folder: &Path) -> Result<Authority, CertError> {
         let text = |name: &str| {
             let path = folder.join(name);
-            let bytes = disk.read(&path).map_err(|error| file_error(&path, error))?;
-            String::from_utf8(bytes).map_err(|error| CertError::Pem { path, reason: error.to_string() })
+            let bytes = disk.read(&path).map_err(|error| PemError::file(&path, error))?;
+            String::from_utf8(bytes).map_err(|error| PemError::content(&path, error.to_string()))
         };
         let certificate_pem = text("ca.crt")?;
         let key = KeyPair::from_pem(&text("ca.key")?)
-            .map_err(|error| CertError::Pem { path: folder.join("ca.key"), reason: error.to_string() })?;
+            .map_err(|error| PemError::content(&folder.join("ca.key"), error.to_string()))?;
         let issuer = Issuer::from_ca_cert_pem(&certificate_pem, key)
-            .map_err(|error| CertError::Pem { path: folder.join("ca.crt"), reason: error.to_string() })?;
+            .map_err(|error| PemError::content(&folder.join("ca.crt"), error.to_string()))?;
         Ok(Authority { issuer, certificate_pem })
     }
 
@@ -420,15 +333,5 @@ mod tests {
             issued.write(env.disk.as_ref(), folder.path(), "node-3"),
             Err(CertError::Exists(_))
         ));
-    }
-
-    #[test]
-    fn a_file_without_pem_is_refused_with_its_path() {
-        let (env, _) = authority();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.crt");
-        env.disk.write_atomically(&path, b"not pem").unwrap();
-        let error = load_certificates(env.disk.as_ref(), &path).unwrap_err();
-        assert!(error.to_string().contains("x.crt"), "{error}");
     }
 }

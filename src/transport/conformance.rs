@@ -13,6 +13,7 @@ use super::relay::Relay;
 use super::rpc::{self, RpcClient, RpcError};
 use super::tcp::{TcpConfig, TcpTransport};
 use super::{Incoming, Peer, PeerTls, Stream, StreamKind, Transport, TransportError};
+use crate::env::pem::certificates;
 use crate::env::{Env, timeout};
 use crate::types::BrokerId;
 
@@ -60,14 +61,9 @@ impl Certs {
         };
         let issued: Issued = authority.issue_node(&self.env, id, &[]).unwrap();
         // A foreigner trusts the cluster: only the cluster can refuse him.
-        let roots = pem_chain(&self.cluster);
+        let roots = certificates(self.cluster.certificate_pem().as_bytes()).unwrap();
         PeerTls::new(&self.env, id, &roots, issued.identity().unwrap()).unwrap()
     }
-}
-
-fn pem_chain(authority: &Authority) -> Vec<rustls_pki_types::CertificateDer<'static>> {
-    use rustls_pki_types::pem::PemObject as _;
-    vec![rustls_pki_types::CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes()).unwrap()]
 }
 
 struct QuicWorld(Certs);

@@ -12,15 +12,15 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, aws_lc_rs as tls_provider};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::time_provider::TimeProvider;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
     SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::certs::{self, CertError, Identity, node_id, node_name};
-use crate::env::{Clock, Disk, Env};
+use super::certs::{Authority, CertError, node_id, node_name};
+use crate::env::pem::{Identity, PemError, certificate_time, certificates, load_certificates};
+use crate::env::{Disk, Env};
 use crate::types::BrokerId;
 
 /// What a broker shows to its peers, and whom it trusts.
@@ -37,7 +37,10 @@ pub struct PeerTls {
 pub enum PeerTlsError {
     /// A file is missing or not PEM.
     #[error(transparent)]
-    Files(#[from] CertError),
+    Files(#[from] PemError),
+    /// No certificate could be made.
+    #[error(transparent)]
+    Make(#[from] CertError),
     /// The certificate is not this node's.
     #[error("the certificate names {named:?}, this is node {node}: it must carry the DNS name {}", node_name(*node))]
     WrongNode {
@@ -64,9 +67,20 @@ impl PeerTls {
         key: &Path,
     ) -> Result<PeerTls, PeerTlsError> {
         let disk: &dyn Disk = env.disk.as_ref();
-        let authority = certs::load_certificates(disk, authority)?;
+        let authority = load_certificates(disk, authority)?;
         let identity = Identity::load(disk, certificate, key)?;
         PeerTls::new(env, node, &authority, identity)
+    }
+
+    /// Of an authority that nobody else has: for a lone broker, which no peer may join.
+    ///
+    /// # Errors
+    /// When no keys could be drawn.
+    pub fn alone(env: &Env, node: BrokerId) -> Result<PeerTls, PeerTlsError> {
+        let authority = Authority::new(env, "of a lone broker")?;
+        let identity = authority.issue_node(env, node, &[])?.identity().map_err(PeerTlsError::Tls)?;
+        let trusted = certificates(authority.certificate_pem().as_bytes()).map_err(PeerTlsError::Tls)?;
+        PeerTls::new(env, node, &trusted, identity)
     }
 
     /// From certificates in memory.
@@ -151,27 +165,6 @@ fn provider() -> CryptoProvider {
         tls_provider::cipher_suite::TLS13_AES_256_GCM_SHA384,
     ];
     provider
-}
-
-/// The time by which the validity of certificates is judged: the wall clock of `env`.
-#[must_use]
-pub fn certificate_time(env: &Env) -> Arc<dyn TimeProvider> {
-    Arc::new(WallTime(env.clock.clone()))
-}
-
-struct WallTime(Arc<dyn Clock>);
-
-impl std::fmt::Debug for WallTime {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("WallTime")
-    }
-}
-
-impl TimeProvider for WallTime {
-    fn current_time(&self) -> Option<UnixTime> {
-        let ms = u64::try_from(self.0.wall_ms()).ok()?;
-        Some(UnixTime::since_unix_epoch(std::time::Duration::from_millis(ms)))
-    }
 }
 
 /// webpki's verifier, and then: the certificate must name a node.

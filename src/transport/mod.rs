@@ -21,7 +21,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-pub use identity::{PeerTls, PeerTlsError, certificate_time};
+pub use identity::{PeerTls, PeerTlsError};
 
 use crate::types::BrokerId;
 

@@ -1,7 +1,9 @@
+//! QUIC's own properties: Retry, MTU discovery, connections per kind of stream, resets, noise.
+
 use super::*;
-use crate::transport::certs::{Authority, Identity};
+use crate::env::pem::{Identity, certificates};
+use crate::transport::certs::Authority;
 use crate::transport::relay::Relay;
-use rustls_pki_types::pem::PemObject as _;
 
 struct Cluster {
     env: Env,
@@ -17,7 +19,7 @@ impl Cluster {
 
     fn tls(&self, id: i32) -> PeerTls {
         let issued = self.authority.issue_node(&self.env, BrokerId(id), &[]).unwrap();
-        let roots = [CertificateDer::from_pem_slice(self.authority.certificate_pem().as_bytes()).unwrap()];
+        let roots = certificates(self.authority.certificate_pem().as_bytes()).unwrap();
         PeerTls::new(&self.env, BrokerId(id), &roots, issued.identity().unwrap()).unwrap()
     }
 
@@ -106,7 +108,7 @@ fn a_restarted_peer_is_noticed_by_its_reset_long_before_the_idle_time_out() {
     let cluster = Cluster::new();
     let identity: Identity =
         cluster.authority.issue_node(&cluster.env, BrokerId(2), &[]).unwrap().identity().unwrap();
-    let roots = [CertificateDer::from_pem_slice(cluster.authority.certificate_pem().as_bytes()).unwrap()];
+    let roots = certificates(cluster.authority.certificate_pem().as_bytes()).unwrap();
     let tls = PeerTls::new(&cluster.env, BrokerId(2), &roots, identity).unwrap();
     let slow = |bind: SocketAddr| {
         let mut config = QuicConfig::new(bind);

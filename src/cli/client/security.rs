@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use super::check;
 use super::connection::Connection;
 use crate::env::Env;
-use crate::transport::certs::{Identity, load_certificates};
+use crate::env::pem::{Identity, load_certificates};
 use crate::wire::StrBytes;
 use crate::wire::messages::sasl_authenticate::SaslAuthenticateRequest;
 use crate::wire::messages::sasl_handshake::SaslHandshakeRequest;

@@ -1,3 +1,5 @@
+//! The exchange of RFC 7677, and messages that are none.
+
 use super::*;
 use crate::env::sim::SeededRng;
 
