@@ -1,7 +1,8 @@
 //! `esker server`: one broker in the foreground.
 //!
 //! It prints `ready` once it serves, and stops in order on SIGTERM or Ctrl-C. With `--with-parent` it also stops when its
-//! standard input ends: that is how `esker dev` never leaves a broker behind.
+//! standard input ends: that is how `esker dev` never leaves a broker behind. It logs to standard error; `ESKER_LOG` is
+//! the filter (`debug`, `info,esker::replication=debug`, …).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 use super::dev::READY;
 use crate::api::Api;
@@ -39,6 +41,8 @@ pub struct Arguments {
 /// # Errors
 /// A configuration that is refused, or anything that the broker needs and does not get.
 pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
+    let filter = EnvFilter::try_from_env("ESKER_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=off"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let file = &arguments.config;
     let bytes = env.disk.read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let text = String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8", file.display()))?;
