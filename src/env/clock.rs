@@ -66,7 +66,8 @@ impl Clock for RealClock {
 
     #[allow(clippy::disallowed_methods)]
     fn sleep_until(&self, deadline: MonoTime) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(deadline.since(self.now())))
+        // The timer is made at the first poll: that happens in the runtime, this call may come from a disk thread.
+        Box::pin(async move { tokio::time::sleep(deadline.since(RealClock.now())).await })
     }
 }
 
