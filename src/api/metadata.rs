@@ -5,6 +5,9 @@
 //! are in the same answer. Brokers are told with their address on the listener that the client came by; a leader
 //! without such an address is LISTENER_NOT_FOUND.
 //!
+//! librdkafka 2 writes "all topics" with four bytes where one belongs, which leaves three bytes over; they are let pass,
+//! as Kafka lets any pass.
+//!
 //! Errors per topic: INVALID_TOPIC_EXCEPTION (17), UNKNOWN_TOPIC_OR_PARTITION (3), UNKNOWN_TOPIC_ID (100),
 //! INVALID_REPLICATION_FACTOR (38) or LEADER_NOT_AVAILABLE (5) when it cannot be created; per partition
 //! LEADER_NOT_AVAILABLE (5), LISTENER_NOT_FOUND (72).
@@ -19,7 +22,19 @@ use crate::wire::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
     MetadataResponsePartition, MetadataResponseTopic,
 };
-use crate::wire::{ErrorCode, StrBytes};
+use crate::wire::{DecodeError, Decoder, ErrorCode, Message as _, StrBytes};
+
+/// What librdkafka leaves over.
+const LEFT_OVER: usize = 3;
+
+/// Reads the body of a request, with what librdkafka leaves over.
+pub(super) fn read(mut body: Decoder, version: i16) -> Result<MetadataRequest, DecodeError> {
+    let request = MetadataRequest::read(&mut body, version)?;
+    if version < 9 || request.topics.is_some() || body.remaining() != LEFT_OVER {
+        body.finish()?;
+    }
+    Ok(request)
+}
 
 pub(super) async fn handle(context: &Context, version: i16, request: MetadataRequest) -> MetadataResponse {
     let operations = |asked: bool, all: i32| if asked { all } else { OPERATIONS_NOT_ASKED };
@@ -142,5 +157,23 @@ fn partition_of(
         replica_nodes: replicas().map(|id| id.0).collect(),
         isr_nodes: partition.isr.iter().map(|id| id.0).collect(),
         offline_replicas: replicas().filter(|id| !is_live(id)).map(|id| id.0).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Limits;
+
+    #[test]
+    fn librdkafkas_request_for_all_topics_is_understood_and_nothing_else_may_trail() {
+        let read = |bytes: &'static [u8], version| {
+            read(Decoder::new(bytes.into(), &Limits::default()), version).map(|request| request.topics)
+        };
+        assert_eq!(read(&[0, 0, 0, 0, 1, 0, 0], 13), Ok(None));
+        assert_eq!(read(&[0, 1, 0, 0], 13), Ok(None));
+        for trailing in [&[0, 1, 0, 0, 9][..], &[0, 0, 0, 0, 0, 1, 0, 0], &[1, 0, 0, 0, 1, 0, 0]] {
+            assert!(matches!(read(trailing, 13), Err(DecodeError::Trailing { .. })), "{trailing:?}");
+        }
     }
 }

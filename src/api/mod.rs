@@ -156,7 +156,10 @@ async fn dispatch(
         },
         ApiKey::Fetch => handled_by!(fetch),
         ApiKey::ListOffsets => handled_by!(list_offsets),
-        ApiKey::Metadata => handled_by!(metadata),
+        ApiKey::Metadata => {
+            let request = metadata::read(body, version)?;
+            reply(header, version, &metadata::handle(context, version, request).await)
+        }
         ApiKey::OffsetCommit => handled_by!(offset_commit),
         ApiKey::OffsetFetch => handled_by!(offset_fetch),
         ApiKey::FindCoordinator => handled_by!(find_coordinator),
