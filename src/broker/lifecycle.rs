@@ -12,17 +12,19 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Broker;
+use super::cold::ColdTier;
 use super::config::{BrokerConfig, ConfigError, PeerTransport};
 use super::epoch_file;
 use super::machine::machine_proof;
 use super::producer_ids::ProducerIds;
 use super::quorum::MetadataQuorum;
 use super::stop::StopSignal;
+use super::tier::{ColdStore, TierDriver, TierReads};
 use crate::coordinator::{Coordinators, GroupConfig};
 use crate::env::{BlockingPool, Env};
 use crate::log::{LogConfig, LogDirs};
 use crate::metadata::{BrokerRegistration, Endpoint, Metadata, MetadataConfig, Proof};
-use crate::replication::{ReplicaManager, ReplicationConfig, Settings};
+use crate::replication::{ReplicaManager, ReplicationConfig, Settings, TierReader};
 use crate::security::first_user;
 use crate::transport::{PeerTls, SharedTransport, StreamKind, quic, tcp};
 use crate::types::Incarnation;
@@ -70,8 +72,9 @@ impl ColdRuntime {
         Ok(ColdRuntime(Mutex::new(Some(runtime))))
     }
 
-    fn handle(&self) -> Option<tokio::runtime::Handle> {
-        self.0.lock().as_ref().map(|r| r.handle().clone())
+    fn handle(&self) -> Result<tokio::runtime::Handle, StartError> {
+        let stopped = || StartError::System("the cold runtime has stopped".to_owned());
+        self.0.lock().as_ref().map(|r| r.handle().clone()).ok_or_else(stopped)
     }
 
     fn shutdown(&self) {
@@ -111,6 +114,11 @@ impl Broker {
             .await
             .map_err(|e| StartError::Metadata(e.to_string()))?;
         let disk_threads = BlockingPool::new("disk", DISK_THREADS);
+        let cold = ColdRuntime::new()?;
+        let cold_store =
+            ColdStore::open(&env, &config, metadata.clone(), disk_threads.clone(), cold.handle()?)
+                .await
+                .map_err(|e| StartError::Tier(e.to_string()))?;
         let replicas = ReplicaManager::start(
             &env,
             replication_config(&config, &registration, &topic_defaults),
@@ -118,9 +126,12 @@ impl Broker {
             Arc::new(MetadataQuorum(metadata.clone())),
             transport.clone(),
             disk_threads.clone(),
-            None,
+            cold_store.clone().map(|store| store as Arc<dyn TierReader>),
         );
         let coordinators = Coordinators::new(env.clone(), groups);
+        let tier = cold_store
+            .clone()
+            .map(|store| Arc::new(TierReads::new(store, replicas.clone())) as Arc<dyn ColdTier>);
         let broker = Arc::new(Broker {
             env,
             config,
@@ -128,17 +139,22 @@ impl Broker {
             metadata,
             replicas,
             coordinators,
-            tier: None,
+            tier,
+            cold_store,
             transport,
             disk_threads,
             producer_ids: ProducerIds::default(),
             stopping: StopSignal::default(),
-            cold: ColdRuntime::new()?,
+            cold,
         });
         tokio::spawn(broker.clone().serve_peers());
         broker.join(registration, &dirs).await?;
         tokio::spawn(broker.clone().run_group_leadership());
         tokio::spawn(broker.clone().run_retention());
+        if let Some(store) = &broker.cold_store {
+            let (replicas, stopping) = (broker.replicas.clone(), broker.stopping.clone());
+            TierDriver::start(store.clone(), &broker.config, replicas, stopping);
+        }
         Ok(broker)
     }
 

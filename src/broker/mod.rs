@@ -16,6 +16,7 @@ mod producer_ids;
 mod quorum;
 mod retention;
 mod stop;
+mod tier;
 mod topics;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use groups::OFFSETS_TOPIC;
 pub use lifecycle::StartError;
 pub use offsets::{ListError, ListedOffset, OffsetSpec};
 pub use produce::{ProduceError, Produced};
+pub use tier::TierCounts;
 pub use topics::{ConfigEntry, ConfigSource, NewTopic, TopicError};
 
 use self::config::BrokerConfig;
@@ -48,6 +50,7 @@ pub struct Broker {
     replicas: Arc<ReplicaManager>,
     coordinators: Coordinators,
     tier: Option<Arc<dyn ColdTier>>,
+    cold_store: Option<Arc<tier::ColdStore>>,
     transport: SharedTransport,
     disk_threads: BlockingPool,
     producer_ids: ProducerIds,
@@ -90,6 +93,12 @@ impl Broker {
     #[must_use]
     pub fn replicas(&self) -> &Arc<ReplicaManager> {
         &self.replicas
+    }
+
+    /// What it asked of the cold tier's store; `None` without a tier.
+    #[must_use]
+    pub fn tier_counts(&self) -> Option<TierCounts> {
+        self.cold_store.as_ref().map(|store| store.counts())
     }
 
     /// The groups coordinated here.

@@ -29,7 +29,7 @@ pub struct LocalCopy {
 #[async_trait]
 pub trait LeaderLog: Send + Sync {
     /// The log now; `None` when this broker does not lead under the offloader's epoch any more.
-    fn local(&self) -> Option<Local>;
+    async fn local(&self) -> Option<Local>;
     /// Opens a closed segment.
     async fn open(&self, segment: &LocalSegment) -> std::io::Result<LocalCopy>;
     /// Raises the log start, durably, and tells the followers.
@@ -153,7 +153,7 @@ impl Offloader {
         now_ms: i64,
         fresh_uuid: &(dyn Fn() -> Uuid + Send + Sync),
     ) -> Result<Action, OffloadError> {
-        let local = self.local(log)?;
+        let local = self.local(log).await?;
         if let Some(begun) = self.uploading.take() {
             self.tier.abandoned.push(begun);
         }
@@ -199,8 +199,8 @@ impl Offloader {
         Ok(action)
     }
 
-    fn local(&self, log: &dyn LeaderLog) -> Result<Local, OffloadError> {
-        log.local().filter(|local| local.epoch == self.epoch).ok_or(OffloadError::Deposed)
+    async fn local(&self, log: &dyn LeaderLog) -> Result<Local, OffloadError> {
+        log.local().await.filter(|local| local.epoch == self.epoch).ok_or(OffloadError::Deposed)
     }
 
     async fn find_head(&mut self, local: &Local, log: &dyn LeaderLog) -> Result<(), OffloadError> {

@@ -168,6 +168,16 @@ impl Reader {
         self.manifests.try_get_with(folder.clone(), find).await.map_err(|error| (*error).clone())
     }
 
+    /// Looks for a newer generation than the cached one, because that did not have what was asked for.
+    ///
+    /// # Errors
+    /// As `manifest`.
+    pub async fn refreshed_manifest(&self, folder: &PartitionFolder) -> Result<Arc<Manifest>, ReadError> {
+        let known = self.manifests.get(folder).await.map_or(0, |manifest| manifest.generation);
+        self.manifests.invalidate(folder).await;
+        self.manifest(folder, known).await
+    }
+
     /// Takes a manifest that the caller has just published.
     pub async fn note_manifest(&self, folder: &PartitionFolder, manifest: Arc<Manifest>) {
         self.manifests.insert(folder.clone(), manifest).await;

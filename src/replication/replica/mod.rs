@@ -300,12 +300,12 @@ impl Replica {
     }
 
     /// What the tier covers, as the leader's offload driver knows it; travels to the followers. Ignored unless this
-    /// replica leads under `epoch`, and where it would go back.
+    /// replica leads under `epoch`. The end goes back when an object is found lost and is uploaded again.
     pub fn set_tier(&self, epoch: LeaderEpoch, tier: TierPosition) {
         let mut state = self.state.lock();
         let positions = &mut state.positions;
-        let newer = positions.tier.is_none_or(|old| old.generation < tier.generation);
-        if positions.leads() && positions.leader_epoch == epoch && newer {
+        let news = positions.tier != Some(tier);
+        if positions.leads() && positions.leader_epoch == epoch && news {
             positions.tier = Some(tier);
             self.publish(&mut state);
             wake_all(&state);

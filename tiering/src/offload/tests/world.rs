@@ -413,7 +413,7 @@ struct Lead {
 
 #[async_trait]
 impl LeaderLog for Lead {
-    fn local(&self) -> Option<Local> {
+    async fn local(&self) -> Option<Local> {
         let state = self.world.lock().unwrap();
         let replica = &state.replicas[self.replica];
         (replica.leads == Some(self.epoch)).then(|| replica.local(self.claimed, state.defence))

@@ -1,0 +1,267 @@
+//! The offload driver: one task per led partition of a tiered topic, and local retention on followers.
+//!
+//! A task belongs to one leadership. It asks the offloader for one step after the other until there is nothing to do, then
+//! waits `remote.log.manager.task.interval.ms`; after an error it backs off. When the leadership ends, so does the task.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tiering::offload::{OffloadError, Offloader};
+use tiering::plan::{Action, Policy};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use super::leader_log::LedLog;
+use super::store::ColdStore;
+use crate::broker::config::BrokerConfig;
+use crate::broker::stop::StopSignal;
+use crate::env::MonoTime;
+use crate::log::{LogConfig, LogError};
+use crate::replication::{Replica, ReplicaManager};
+use crate::types::{LeaderEpoch, Offset, TopicId};
+
+/// Partitions that are worked on at the same time: each holds at most one part of an upload in memory.
+const PARTITIONS_AT_ONCE: usize = 4;
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A scan for new leaderships and for followers' local retention.
+const LONGEST_SCAN: Duration = Duration::from_secs(5);
+
+/// One leadership.
+type Leadership = (TopicId, i32, LeaderEpoch);
+
+/// Looks after the tier of every partition on this broker.
+pub struct TierDriver {
+    cold: Arc<ColdStore>,
+    replicas: Arc<ReplicaManager>,
+    stopping: StopSignal,
+    settings: Settings,
+    at_once: Semaphore,
+}
+
+/// The broker's own properties.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    interval: Duration,
+    grace_ms: i64,
+    copy_disable: bool,
+    max_lag_ms: i64,
+}
+
+impl TierDriver {
+    /// Starts the driver on the cold runtime; it ends with `stopping`.
+    pub fn start(
+        cold: Arc<ColdStore>,
+        config: &BrokerConfig,
+        replicas: Arc<ReplicaManager>,
+        stopping: StopSignal,
+    ) {
+        let settings = Settings {
+            interval: config.millis("remote.log.manager.task.interval.ms"),
+            grace_ms: config.number("tier.delete.grace.ms"),
+            copy_disable: config.is_on("tier.copy.disable"),
+            max_lag_ms: config.number("tier.max.lag.default.ms"),
+        };
+        let runtime = cold.runtime.clone();
+        let at_once = Semaphore::new(PARTITIONS_AT_ONCE);
+        let driver = Arc::new(TierDriver { cold, replicas, stopping, settings, at_once });
+        runtime.spawn(driver.run());
+    }
+
+    async fn run(self: Arc<Self>) {
+        let mut tasks: HashMap<Leadership, JoinHandle<()>> = HashMap::new();
+        let mut reconciled = self.replicas.reconciled();
+        loop {
+            self.scan(&mut tasks).await;
+            tokio::select! {
+                () = self.cold.env.clock.sleep(self.settings.interval.min(LONGEST_SCAN)) => {}
+                changed = reconciled.changed() => if changed.is_err() { return },
+                () = self.stopping.stopped() => return,
+            }
+        }
+    }
+
+    async fn scan(self: &Arc<Self>, tasks: &mut HashMap<Leadership, JoinHandle<()>>) {
+        let mut led = HashMap::new();
+        for replica in self.replicas.replicas() {
+            let positions = replica.positions();
+            if positions.leads() {
+                let leadership = (replica.topic_id(), replica.partition().partition, positions.leader_epoch);
+                led.insert(leadership, replica);
+            } else if positions.tier.is_some() {
+                self.expire_local(replica, positions.tier_end()).await;
+            }
+        }
+        // A task that ended for good is kept as long as its leadership lasts, so that it is not started again.
+        tasks.retain(|leadership, _| led.contains_key(leadership));
+        for (leadership, replica) in led {
+            if !tasks.contains_key(&leadership) && self.log_config(&replica).await.is_some() {
+                let task = self.clone().offload(replica, leadership.2);
+                tasks.insert(leadership, self.cold.runtime.spawn(task));
+            }
+        }
+    }
+
+    /// The log's config, if its topic is tiered. Compacted topics are not (as in Kafka).
+    async fn log_config(&self, replica: &Arc<Replica>) -> Option<Arc<LogConfig>> {
+        let replica = replica.clone();
+        let config = self.cold.threads.run(move || replica.with_log(|log| log.config().clone())).await;
+        config.ok().filter(|config| config.remote_storage_enable && !config.cleanup.compact)
+    }
+
+    /// A follower lets go of local segments that the leader has said are safe in the tier.
+    async fn expire_local(&self, replica: Arc<Replica>, tier_end: Offset) {
+        let now_ms = self.cold.env.clock.wall_ms();
+        let partition = replica.partition().clone();
+        let expire = move || -> Result<(), LogError> {
+            let removal = replica.with_log(|log| {
+                if !log.config().remote_storage_enable {
+                    return Ok(None);
+                }
+                let below = log.expired_by_local_retention(now_ms, tier_end);
+                if below > log.local_start() { log.delete_segments_below(below).map(Some) } else { Ok(None) }
+            })?;
+            removal.map_or(Ok(()), crate::log::Removal::run)
+        };
+        match self.cold.threads.run(expire).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%partition, %error, "local retention failed"),
+            Err(error) => tracing::error!(%partition, %error, "local retention failed"),
+        }
+    }
+
+    /// Looks after one leadership until it ends.
+    async fn offload(self: Arc<Self>, replica: Arc<Replica>, epoch: LeaderEpoch) {
+        let partition = replica.partition().clone();
+        let folder = match self.cold.folder(&partition, replica.topic_id()) {
+            Ok(folder) => folder,
+            Err(error) => return tracing::error!(%partition, %error, "the partition can't be tiered"),
+        };
+        let known = replica.positions().tier.map_or(0, |tier| tier.generation);
+        let mut work = Work {
+            offloader: Offloader::new(
+                self.cold.store.clone(),
+                folder.clone(),
+                epoch.0,
+                known,
+                self.cold.offload,
+            ),
+            log: LedLog {
+                replica: replica.clone(),
+                epoch,
+                threads: self.cold.threads.clone(),
+                clock: self.cold.env.clock.clone(),
+            },
+            noted: 0,
+            open: None,
+        };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let wait = match self.round(&mut work, &folder).await {
+                Ok(()) => {
+                    pause = FIRST_PAUSE;
+                    self.settings.interval
+                }
+                Err(OffloadError::Deposed) => return,
+                Err(error) if error.is_final() => {
+                    return tracing::error!(%partition, %epoch, %error, "the offload of this leadership ends");
+                }
+                Err(error) => {
+                    tracing::warn!(%partition, %epoch, %error, ?pause, "the offload waits and tries again");
+                    let wait = pause;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    wait
+                }
+            };
+            tokio::select! {
+                () = self.cold.env.clock.sleep(wait) => {}
+                () = self.stopping.stopped() => return,
+            }
+        }
+    }
+
+    /// Step after step until there is nothing to do.
+    async fn round(
+        &self,
+        work: &mut Work,
+        folder: &tiering::layout::PartitionFolder,
+    ) -> Result<(), OffloadError> {
+        let Some(config) = self.log_config(&work.log.replica).await else { return Ok(()) };
+        let topic = self.topic_configs(&work.log.replica);
+        let policy = self.policy(&config, &topic);
+        self.roll(work, &topic).await?;
+        loop {
+            let Ok(_turn) = self.at_once.acquire().await else { return Ok(()) };
+            let now_ms = self.cold.env.clock.wall_ms();
+            let fresh = || self.cold.env.rng.uuid();
+            let action = work.offloader.step(&work.log, &policy, now_ms, &fresh).await?;
+            if let Some(manifest) = work.offloader.manifest()
+                && manifest.generation != work.noted
+            {
+                work.noted = manifest.generation;
+                self.cold.reader.note_manifest(folder, Arc::new(manifest.clone())).await;
+            }
+            if action == Action::Idle {
+                return Ok(());
+            }
+            tracing::debug!(%folder, ?action, "offloaded");
+        }
+    }
+
+    fn topic_configs(&self, replica: &Replica) -> BTreeMap<String, String> {
+        let image = self.cold.metadata.image();
+        let topic = image.topics.get(&replica.partition().topic);
+        topic.map(|topic| topic.configs.clone()).unwrap_or_default()
+    }
+
+    fn policy(&self, config: &LogConfig, topic: &BTreeMap<String, String>) -> Policy {
+        let copy_disable = topic.get("remote.log.copy.disable").map(|value| value.trim() == "true");
+        Policy {
+            copy: !copy_disable.unwrap_or(self.settings.copy_disable),
+            retention_ms: config.cleanup.delete.then(|| config.retention_ms()).flatten(),
+            retention_bytes: config.cleanup.delete.then(|| config.retention_bytes()).flatten(),
+            local_retention_ms: config.local_retention_ms(),
+            local_retention_bytes: config.local_retention_bytes(),
+            grace_ms: self.settings.grace_ms,
+            ..Policy::default()
+        }
+    }
+
+    /// Closes the open segment when it is due, or holds records for longer than `tier.max.lag.ms`.
+    async fn roll(&self, work: &mut Work, topic: &BTreeMap<String, String>) -> Result<(), OffloadError> {
+        let max_lag_ms = topic.get("tier.max.lag.ms").and_then(|value| value.trim().parse().ok());
+        let max_lag_ms: i64 = max_lag_ms.unwrap_or(self.settings.max_lag_ms);
+        let (now, now_ms) = (self.cold.env.clock.now(), self.cold.env.clock.wall_ms());
+        let (replica, known) = (work.log.replica.clone(), work.open);
+        let look = move || -> Result<Option<(Offset, MonoTime)>, LogError> {
+            replica.with_log(|log| {
+                log.roll_if_due(now_ms)?;
+                let open = log.closed_segments().last().map_or(log.local_start(), |segment| segment.end);
+                if open >= log.log_end() {
+                    return Ok(None);
+                }
+                let since = known.filter(|(base, _)| *base == open).map_or(now, |(_, since)| since);
+                let lag_ms = i64::try_from(now.since(since).as_millis()).unwrap_or(i64::MAX);
+                if max_lag_ms >= 0 && lag_ms >= max_lag_ms {
+                    log.roll(now_ms)?;
+                    return Ok(None);
+                }
+                Ok(Some((open, since)))
+            })
+        };
+        let looked = self.cold.threads.run(look).await.map_err(std::io::Error::other)?;
+        work.open = looked.map_err(std::io::Error::other)?;
+        Ok(())
+    }
+}
+
+/// The state of one leadership's task.
+struct Work {
+    offloader: Offloader,
+    log: LedLog,
+    /// The generation that the readers were told.
+    noted: u64,
+    /// The open segment's base, and since when records were seen in it.
+    open: Option<(Offset, MonoTime)>,
+}

@@ -1,0 +1,138 @@
+//! A led replica's log, as the offloader sees it. Every call that touches the log runs on a disk thread.
+
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tiering::lineage::EpochStart;
+use tiering::offload::{LeaderLog, LocalCopy};
+use tiering::plan::{Local, LocalSegment};
+use tiering::upload::SegmentSource;
+
+use crate::env::{BlockingPool, Clock, DiskFile};
+use crate::log::{EpochEntry, LogError};
+use crate::replication::{Replica, TierPosition};
+use crate::types::{LeaderEpoch, Offset};
+
+/// One leadership of one replica.
+pub(super) struct LedLog {
+    pub(super) replica: Arc<Replica>,
+    pub(super) epoch: LeaderEpoch,
+    pub(super) threads: BlockingPool,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+pub(super) fn chain(epochs: &[EpochEntry]) -> Vec<EpochStart> {
+    epochs.iter().map(|entry| EpochStart { epoch: entry.epoch.0, start: entry.start.0 }).collect()
+}
+
+impl LedLog {
+    async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Replica) -> Result<T, LogError> + Send + 'static,
+    ) -> io::Result<T> {
+        let replica = self.replica.clone();
+        let outcome = self.threads.run(move || job(&replica)).await.map_err(io::Error::other)?;
+        outcome.map_err(io::Error::other)
+    }
+}
+
+#[async_trait]
+impl LeaderLog for LedLog {
+    async fn local(&self) -> Option<Local> {
+        let epoch = self.epoch;
+        let look = self.run(move |replica| {
+            // Before the log: what is committed now stays so, and what the log holds is at least that.
+            let positions = replica.positions();
+            if !positions.leads() || positions.leader_epoch != epoch {
+                return Ok(None);
+            }
+            Ok(Some(replica.with_log(|log| {
+                let closed: Vec<LocalSegment> = log
+                    .closed_segments()
+                    .into_iter()
+                    .filter(|segment| segment.base < segment.end)
+                    .map(|segment| LocalSegment {
+                        base: segment.base.0,
+                        end: segment.end.0,
+                        bytes: segment.bytes,
+                        max_timestamp: segment.max_timestamp,
+                    })
+                    .collect();
+                let closed_bytes: u64 = closed.iter().map(|segment| segment.bytes).sum();
+                Local {
+                    epoch: epoch.0,
+                    log_start: log.log_start().0,
+                    local_start: log.local_start().0,
+                    high_watermark: positions.high_watermark.0,
+                    last_stable: positions.last_stable.0,
+                    chain: chain(log.epochs().entries()),
+                    open_bytes: log.size_bytes().saturating_sub(closed_bytes),
+                    closed,
+                }
+            })))
+        });
+        look.await.ok().flatten()
+    }
+
+    async fn open(&self, segment: &LocalSegment) -> io::Result<LocalCopy> {
+        let (base, bytes) = (Offset(segment.base), segment.bytes);
+        let (file, sections) = self
+            .run(move |replica| {
+                replica.with_log(|log| Ok((log.segment_file(base)?, log.segment_sections(base)?)))
+            })
+            .await?;
+        Ok(LocalCopy {
+            source: Box::new(LocalFile { file, bytes, threads: self.threads.clone() }),
+            aborted_transactions: sections.txn_index,
+            producer_snapshot: sections.producer_snapshot,
+        })
+    }
+
+    async fn advance_log_start(&self, to: i64) -> io::Result<()> {
+        let now_ms = self.clock.wall_ms();
+        self.run(move |replica| {
+            let removal = replica.with_log(|log| {
+                let to = Offset(to).min(log.log_end());
+                log.advance_log_start(to, now_ms)
+            })?;
+            removal.run()
+        })
+        .await
+    }
+
+    async fn delete_local(&self, below: i64) -> io::Result<()> {
+        self.run(move |replica| replica.with_log(|log| log.delete_segments_below(Offset(below)))?.run()).await
+    }
+
+    async fn set_tier(&self, end: i64, generation: u64) {
+        self.replica.set_tier(self.epoch, TierPosition { end: Offset(end), generation });
+    }
+}
+
+/// A closed `.log` file. The handle reads on when the segment is deleted meanwhile.
+struct LocalFile {
+    file: Arc<dyn DiskFile>,
+    bytes: u64,
+    threads: BlockingPool,
+}
+
+#[async_trait]
+impl SegmentSource for LocalFile {
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    async fn read(&self, position: u64, bytes: usize) -> io::Result<Bytes> {
+        let left = usize::try_from(self.bytes.saturating_sub(position)).unwrap_or(usize::MAX);
+        let (file, bytes) = (self.file.clone(), bytes.min(left));
+        let read = move || {
+            let mut buffer = vec![0; bytes];
+            let got = file.read_at(&mut buffer, position)?;
+            buffer.truncate(got);
+            Ok(Bytes::from(buffer))
+        };
+        self.threads.run(read).await.map_err(io::Error::other)?
+    }
+}

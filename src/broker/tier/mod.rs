@@ -1,0 +1,17 @@
+//! The cold tier of this broker: the store it uses, the offload driver, and reads for fetches and followers.
+//!
+//! ```text
+//! driver ─► tiering::offload ─► store        one task per led partition, on the cold runtime
+//! fetch, list offsets ─► reads ─► tiering::read ─► chunk cache ─► store
+//! ```
+//! Nothing here runs on the hot runtime but the waiting; files are read and written on the disk threads.
+
+mod cache_dir;
+mod driver;
+mod leader_log;
+mod reads;
+mod store;
+
+pub use driver::TierDriver;
+pub use reads::TierReads;
+pub use store::{ColdStore, TierCounts};

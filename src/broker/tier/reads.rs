@@ -1,0 +1,253 @@
+//! Reads of the cold tier: for fetches, for ListOffsets, and for followers that begin at its end.
+//!
+//! A read is a task of the cold runtime: whoever asked may leave, and what was fetched for him is in the cache for the next.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tiering::layout::PartitionFolder;
+use tiering::lineage::EpochStart;
+use tiering::manifest::Manifest;
+use tiering::read::ReadError;
+
+use super::leader_log::chain;
+use super::store::ColdStore;
+use crate::broker::cold::{ColdError, ColdTier};
+use crate::broker::offsets::ListedOffset;
+use crate::log::EpochEntry;
+use crate::replication::{ReplicaManager, TierPosition, TierReader, TierState, TierUnavailable};
+use crate::types::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::wire::record_batch::Batch;
+
+/// One answer is not larger, whatever a client allows: it is held in memory as a whole.
+const ANSWER_BYTES: usize = 16 << 20;
+/// Bound on the decompressed records of the one batch that is looked into for a time.
+const RECORDS_LIMIT_BYTES: usize = 64 << 20;
+
+/// Reads of the partitions that this broker leads.
+#[derive(Clone)]
+pub struct TierReads {
+    cold: Arc<ColdStore>,
+    replicas: Arc<ReplicaManager>,
+}
+
+/// What a read needs to know of a partition.
+struct Place {
+    folder: PartitionFolder,
+    chain: Vec<EpochStart>,
+    generation: u64,
+}
+
+fn cold_error(error: impl std::fmt::Display) -> ColdError {
+    ColdError(error.to_string())
+}
+
+impl TierReads {
+    /// Reads from `cold` for the replicas of this broker.
+    #[must_use]
+    pub fn new(cold: Arc<ColdStore>, replicas: Arc<ReplicaManager>) -> TierReads {
+        TierReads { cold, replicas }
+    }
+
+    /// Runs a read on the cold runtime.
+    fn spawn<T: Send + 'static>(
+        &self,
+        read: impl Future<Output = Result<T, ColdError>> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, ColdError>> {
+        let task = self.cold.runtime.spawn(read);
+        Box::pin(async move { task.await.unwrap_or_else(|error| Err(cold_error(error))) })
+    }
+
+    async fn place(&self, partition: &TopicPartition, topic: TopicId) -> Result<Place, ColdError> {
+        let gone = || cold_error(format!("this broker does not host {partition}"));
+        let replica = self.replicas.replica_by_id(topic, partition.partition).ok_or_else(gone)?;
+        let generation = replica.positions().tier.map_or(0, |tier| tier.generation);
+        let look = move || replica.with_log(|log| chain(log.epochs().entries()));
+        let chain = self.cold.threads.run(look).await.map_err(cold_error)?;
+        let folder = self.cold.folder(partition, topic).map_err(cold_error)?;
+        Ok(Place { folder, chain, generation })
+    }
+
+    /// Asks with the manifest that is known, and once more with the newest one if that had not what was asked for.
+    async fn with_manifest<T, F: Future<Output = Result<T, ReadError>>>(
+        &self,
+        place: &Place,
+        ask: impl Fn(Arc<Manifest>) -> F,
+    ) -> Result<T, ReadError> {
+        let reader = &self.cold.reader;
+        let known = reader.manifest(&place.folder, place.generation).await?;
+        match ask(known.clone()).await {
+            Err(ReadError::NotInTier { .. } | ReadError::Missing { .. }) => {
+                let newest = reader.refreshed_manifest(&place.folder).await?;
+                ask(newest).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn read_now(
+        self,
+        partition: TopicPartition,
+        topic: TopicId,
+        from: Offset,
+        max_bytes: usize,
+    ) -> Result<Bytes, ColdError> {
+        let place = self.place(&partition, topic).await?;
+        let reader = &self.cold.reader;
+        let max_bytes = max_bytes.min(ANSWER_BYTES);
+        let read = self.with_manifest(&place, |manifest| {
+            let place = &place;
+            async move { reader.read(&place.folder, &manifest, &place.chain, from.0, max_bytes).await }
+        });
+        match read.await {
+            Ok(slice) => Ok(tiering::store::concat(&slice.batches)),
+            Err(ReadError::NotInTier { .. }) => {
+                let newest = reader.manifest(&place.folder, place.generation).await.map_err(cold_error)?;
+                match newest.tier_end() {
+                    Some(end) if from.0 < end => Err(cold_error(format!("offset {from} is not in the tier"))),
+                    _ => Ok(Bytes::new()),
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%partition, %from, %error, "a read of the cold tier failed");
+                Err(cold_error(error))
+            }
+        }
+    }
+
+    /// The first record in `from..` at or after `timestamp`.
+    async fn first_at(
+        &self,
+        place: &Place,
+        from: Offset,
+        timestamp: i64,
+    ) -> Result<Option<ListedOffset>, ColdError> {
+        let reader = &self.cold.reader;
+        let mut search_from = from;
+        loop {
+            let found = self.with_manifest(place, |manifest| async move {
+                let (folder, chain) = (&place.folder, &place.chain);
+                reader.first_batch_reaching(folder, &manifest, chain, timestamp, search_from.0).await
+            });
+            let Some(mut bytes) = found.await.map_err(cold_error)? else { return Ok(None) };
+            let batch = Batch::split_from(&mut bytes).map_err(cold_error)?;
+            if let Some(found) = first_record(&batch, from, timestamp) {
+                return Ok(Some(found));
+            }
+            // Its record that reaches the timestamp lies before `from`.
+            search_from = batch.header.end_offset();
+        }
+    }
+
+    async fn max_timestamp_now(
+        self,
+        partition: TopicPartition,
+        topic: TopicId,
+        log_start: Offset,
+    ) -> Result<Option<ListedOffset>, ColdError> {
+        let place = self.place(&partition, topic).await?;
+        let manifest =
+            self.cold.reader.manifest(&place.folder, place.generation).await.map_err(cold_error)?;
+        let segments = manifest.on_chain(&place.chain);
+        let mut largest: Vec<i64> =
+            segments.iter().filter(|s| s.end > log_start.0).map(|s| s.max_timestamp).collect();
+        largest.sort_unstable();
+        // A segment's bound is not reached when its largest record lies before the log start or past a divergence.
+        while let Some(timestamp) = largest.pop().filter(|timestamp| *timestamp >= 0) {
+            if let Some(found) = self.first_at(&place, log_start, timestamp).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The first record of a batch that fits. A batch whose records cannot be walked within the bound answers with its first
+/// offset: early, so that a reader who seeks there misses nothing.
+fn first_record(batch: &Batch, from: Offset, timestamp: i64) -> Option<ListedOffset> {
+    let header = &batch.header;
+    let found = |offset, timestamp| ListedOffset { offset, timestamp, leader_epoch: header.leader_epoch };
+    let early = || Some(found(header.base_offset.max(from), header.max_timestamp));
+    let Ok(records) = batch.records(RECORDS_LIMIT_BYTES) else { return early() };
+    for record in records {
+        match record {
+            Ok(record) if record.offset >= from && record.timestamp >= timestamp => {
+                return Some(found(record.offset, record.timestamp));
+            }
+            Ok(_) => {}
+            Err(_) => return early(),
+        }
+    }
+    None
+}
+
+impl ColdTier for TierReads {
+    fn read(
+        &self,
+        partition: &TopicPartition,
+        topic: TopicId,
+        from: Offset,
+        max_bytes: usize,
+    ) -> BoxFuture<'static, Result<Bytes, ColdError>> {
+        self.spawn(self.clone().read_now(partition.clone(), topic, from, max_bytes))
+    }
+
+    fn offset_for_timestamp(
+        &self,
+        partition: &TopicPartition,
+        topic: TopicId,
+        log_start: Offset,
+        timestamp: i64,
+    ) -> BoxFuture<'static, Result<Option<ListedOffset>, ColdError>> {
+        let (reads, partition) = (self.clone(), partition.clone());
+        self.spawn(async move {
+            let place = reads.place(&partition, topic).await?;
+            reads.first_at(&place, log_start, timestamp).await
+        })
+    }
+
+    fn max_timestamp(
+        &self,
+        partition: &TopicPartition,
+        topic: TopicId,
+        log_start: Offset,
+    ) -> BoxFuture<'static, Result<Option<ListedOffset>, ColdError>> {
+        self.spawn(self.clone().max_timestamp_now(partition.clone(), topic, log_start))
+    }
+}
+
+impl TierReader for ColdStore {
+    fn fetch_tier_state(
+        &self,
+        partition: &TopicPartition,
+        topic: TopicId,
+        tier: TierPosition,
+    ) -> BoxFuture<'static, Result<TierState, TierUnavailable>> {
+        let unavailable = |error: &dyn std::fmt::Display| TierUnavailable(error.to_string());
+        let reader = self.reader.clone();
+        let folder = self.folder(partition, topic);
+        let task = self.runtime.spawn(async move {
+            let folder = folder.map_err(|e| unavailable(&e))?;
+            let manifest = reader.manifest(&folder, tier.generation).await.map_err(|e| unavailable(&e))?;
+            for segment in manifest.live.iter().rev() {
+                let footer = reader.footer(&folder, segment).await.map_err(|e| unavailable(&e))?;
+                // A segment that was cut at a divergence has the producers' state of another lineage.
+                if footer.end == segment.end {
+                    return Ok(tier_state(&footer));
+                }
+            }
+            Err(TierUnavailable(format!("generation {} has no segment", manifest.generation)))
+        });
+        Box::pin(async move { task.await.unwrap_or_else(|e| Err(TierUnavailable(e.to_string()))) })
+    }
+}
+
+fn tier_state(footer: &tiering::object::Footer) -> TierState {
+    let entry = |e: &EpochStart| EpochEntry { epoch: LeaderEpoch(e.epoch), start: Offset(e.start) };
+    TierState {
+        end: Offset(footer.end),
+        epochs: footer.epochs.iter().map(entry).collect(),
+        producer_snapshot: footer.producer_snapshot.clone(),
+    }
+}

@@ -1,0 +1,155 @@
+//! The store that `tier.store.url` names, with its counters, retries, caches and budgets.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tiering::cache::{CacheCounts, CacheDisk, CacheLimits, ChunkCache};
+use tiering::layout::{InvalidKeyPart, PartitionFolder};
+use tiering::object::ObjectOptions;
+use tiering::offload::OffloadOptions;
+use tiering::read::{ReadLimits, Reader};
+use tiering::store::{
+    InvalidStoreUrl, MeteredStore, RemoteOptions, RemoteStore, RequestCounts, Requests, RetryPolicy,
+    RetryStore, SharedStore, Sleeper, StoreError, StoreLocation,
+};
+use tiering::upload::UploadOptions;
+use tokio::runtime::Handle;
+
+use super::cache_dir::CacheDir;
+use crate::broker::config::BrokerConfig;
+use crate::env::{BlockingPool, Clock, Env};
+use crate::metadata::Metadata;
+use crate::types::{TopicId, TopicPartition};
+
+/// Chunks that are held in memory, in front of the chunk files.
+const CHUNK_MEMORY_BYTES: u64 = 64 << 20;
+/// The folder of chunk files in the first log directory, unless `tier.cache.dir` names another.
+const CACHE_DIR: &str = "tier-cache";
+
+/// Why the tier cannot be used. Each names the property.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL.
+    #[error("tier.store.url: {0}")]
+    Url(#[from] InvalidStoreUrl),
+    /// The store refuses at once.
+    #[error("tier.store.url: {0}")]
+    Store(#[from] StoreError),
+    /// The cache folder.
+    #[error("tier.cache.dir {}: {error}", dir.display())]
+    Cache {
+        /// The folder.
+        dir: PathBuf,
+        /// What the disk says.
+        error: std::io::Error,
+    },
+}
+
+/// What this broker asked of the store and its caches since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TierCounts {
+    /// Requests by kind, bytes, errors.
+    pub requests: RequestCounts,
+    /// Hits, misses, evictions.
+    pub chunks: CacheCounts,
+}
+
+struct OnClock(Arc<dyn Clock>);
+
+impl Sleeper for OnClock {
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.0.sleep(duration)
+    }
+}
+
+/// The store, shared by the driver and the readers.
+pub struct ColdStore {
+    pub(super) env: Env,
+    pub(super) metadata: Metadata,
+    pub(super) threads: BlockingPool,
+    /// The cold runtime.
+    pub(super) runtime: Handle,
+    pub(super) store: SharedStore,
+    pub(super) reader: Reader,
+    pub(super) offload: OffloadOptions,
+    requests: Arc<Requests>,
+}
+
+impl ColdStore {
+    /// Opens the store that the configuration names; `None` when it names none. `runtime` is the cold one.
+    ///
+    /// # Errors
+    /// `OpenError` names the property.
+    pub async fn open(
+        env: &Env,
+        config: &BrokerConfig,
+        metadata: Metadata,
+        threads: BlockingPool,
+        runtime: Handle,
+    ) -> Result<Option<Arc<ColdStore>>, OpenError> {
+        let Some(url) = config.properties.get("tier.store.url") else { return Ok(None) };
+        let location: StoreLocation = url.parse()?;
+        let text = |key: &str| config.properties.get(key).map(str::to_owned);
+        let options = RemoteOptions {
+            endpoint: text("tier.store.endpoint"),
+            // A default must not hide the environment's region.
+            region: config.properties.explicit("tier.store.region").map(|setting| setting.value.clone()),
+            access_key_id: text("tier.store.access.key"),
+            secret_access_key: text("tier.store.secret.key"),
+        };
+        let metered = MeteredStore::new(Arc::new(RemoteStore::open(&location, &options)?));
+        let requests = metered.requests();
+        let sleeper = Arc::new(OnClock(env.clock.clone()));
+        let store: SharedStore =
+            Arc::new(RetryStore::new(Arc::new(metered), RetryPolicy::default(), sleeper));
+        let dir = text("tier.cache.dir").map_or_else(|| config.log_dirs[0].join(CACHE_DIR), PathBuf::from);
+        let limits = CacheLimits {
+            memory_bytes: CHUNK_MEMORY_BYTES,
+            disk_bytes: config.number("tier.cache.bytes").cast_unsigned(),
+        };
+        let files: Arc<dyn CacheDisk> =
+            Arc::new(CacheDir::new(env.disk.clone(), dir.clone(), threads.clone()));
+        let chunks = ChunkCache::open(limits, Some(files), runtime.clone())
+            .await
+            .map_err(|error| OpenError::Cache { dir, error })?;
+        let index_bytes = config.number("tier.index.cache.bytes").cast_unsigned();
+        let read_limits = ReadLimits {
+            index_bytes: index_bytes / 2,
+            manifest_bytes: index_bytes - index_bytes / 2,
+            ..ReadLimits::default()
+        };
+        let object = ObjectOptions {
+            chunk_bytes: u32::try_from(config.number("tier.chunk.bytes")).unwrap_or(u32::MAX),
+            ..ObjectOptions::default()
+        };
+        tracing::info!(store = %location, "the cold tier");
+        Ok(Some(Arc::new(ColdStore {
+            env: env.clone(),
+            metadata,
+            threads,
+            runtime,
+            reader: Reader::new(store.clone(), chunks, read_limits),
+            store,
+            offload: OffloadOptions { upload: UploadOptions { object, ..UploadOptions::default() } },
+            requests,
+        })))
+    }
+
+    /// Requests and cache use so far.
+    #[must_use]
+    pub fn counts(&self) -> TierCounts {
+        TierCounts { requests: self.requests.counts(), chunks: self.reader.chunks().counts() }
+    }
+
+    /// Where a partition lives in the store.
+    pub(super) fn folder(
+        &self,
+        partition: &TopicPartition,
+        topic: TopicId,
+    ) -> Result<PartitionFolder, InvalidKeyPart> {
+        let cluster_id = &self.metadata.image().cluster_id;
+        PartitionFolder::new(cluster_id, partition.topic.as_str(), &topic.to_string(), partition.partition)
+    }
+}
