@@ -5,6 +5,7 @@ mod client;
 mod demo;
 mod dev;
 mod server;
+mod tier;
 mod topic;
 mod user;
 
@@ -36,6 +37,8 @@ enum Command {
     Certs(certs::Arguments),
     /// Creates, lists, describes and deletes topics.
     Topic(topic::Arguments),
+    /// Lists what is in the cold tier's bucket, and sets a bucket up.
+    Tier(tier::Arguments),
     /// Adds and removes SASL users.
     User(user::Arguments),
 }
@@ -70,6 +73,7 @@ async fn run(env: Env, command: Command) -> anyhow::Result<()> {
         Command::Server(arguments) => server::run(env, arguments).await,
         Command::Certs(arguments) => certs::run(&env, &arguments),
         Command::Topic(arguments) => topic::run(env, arguments).await,
+        Command::Tier(arguments) => tier::run(arguments).await,
         Command::User(arguments) => user::run(env, arguments).await,
     }
 }

@@ -13,6 +13,7 @@ pub mod batch;
 pub mod cache;
 pub mod gc;
 pub mod index;
+pub mod inspect;
 pub mod layout;
 pub mod lineage;
 pub mod manifest;

@@ -15,3 +15,6 @@ mod store;
 pub use driver::TierDriver;
 pub use reads::TierReads;
 pub use store::{ColdStore, TierCounts};
+
+#[cfg(test)]
+mod tests;

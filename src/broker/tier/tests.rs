@@ -1,0 +1,228 @@
+//! A lone broker with a folder as its store: what was produced goes cold, leaves the local disk, and reads back.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::broker::config::{BrokerConfig, Properties};
+use crate::broker::{
+    Broker, FetchError, FetchPartition, FetchRequest, Fetched, ListedOffset, NewTopic, OffsetSpec,
+};
+use crate::env::{Env, timeout};
+use crate::replication::{Acks, Isolation, Positions, ReplicaRole};
+use crate::types::{Offset, TopicName, TopicPartition};
+use crate::wire::record_batch::{BatchBuilder, BatchIter, Compression};
+
+const LIMIT: Duration = Duration::from_secs(30);
+const RECORDS: i64 = 400;
+
+async fn broker(dir: &Path) -> Arc<Broker> {
+    let mut properties = Properties::default();
+    let path = |name: &str| dir.join(name).display().to_string();
+    for (key, value) in [
+        ("node.id", "1".to_owned()),
+        ("log.dirs", path("data")),
+        ("peer.listener", "127.0.0.1:0".to_owned()),
+        ("listeners", "PLAINTEXT://127.0.0.1:0".to_owned()),
+        ("tier.store.url", format!("file://{}", path("store"))),
+        ("tier.chunk.bytes", "65536".to_owned()),
+        ("tier.delete.grace.ms", "200".to_owned()),
+        ("remote.log.manager.task.interval.ms", "50".to_owned()),
+        ("remote.fetch.max.wait.ms", "10000".to_owned()),
+    ] {
+        properties.set(key, &value, "test").unwrap();
+    }
+    let config = BrokerConfig::new(properties).unwrap();
+    Broker::start(Env::real(), config, Vec::new()).await.unwrap()
+}
+
+async fn tiered_topic(broker: &Broker, configs: &[(&str, &str)]) -> TopicPartition {
+    let name = TopicName::new("cold").unwrap();
+    let mut all: BTreeMap<String, String> = BTreeMap::new();
+    let common = [
+        ("remote.storage.enable", "true"),
+        ("segment.bytes", "4000"),
+        ("local.retention.bytes", "1"),
+        // The records' timestamps are of long ago.
+        ("retention.ms", "-1"),
+    ];
+    all.extend(common.iter().chain(configs).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+    let new = NewTopic {
+        name: name.clone(),
+        partitions: Some(1),
+        replication_factor: Some(1),
+        assignment: None,
+        configs: all,
+    };
+    broker.create_topic(new, false).await.unwrap();
+    let partition = TopicPartition::new(name, 0);
+    until(broker, &partition, |p| p.role == ReplicaRole::Leader).await;
+    partition
+}
+
+async fn until(broker: &Broker, partition: &TopicPartition, holds: impl Fn(&Positions) -> bool) -> Positions {
+    let wait = async {
+        loop {
+            if let Some(replica) = broker.replicas().replica(partition) {
+                let positions = replica.positions();
+                if holds(&positions) {
+                    return positions;
+                }
+            }
+            broker.env().clock.sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let waited = timeout(&*broker.env().clock, LIMIT, wait).await;
+    waited.unwrap_or_else(|_| panic!("{:?}", broker.replicas().replica(partition).map(|r| r.positions())))
+}
+
+fn value(i: i64) -> Bytes {
+    Bytes::from(format!("record {i} {}", "x".repeat(40)))
+}
+
+async fn produce(broker: &Broker, partition: &TopicPartition) {
+    for i in 0..RECORDS {
+        let mut batch = BatchBuilder::new(Compression::None);
+        batch.add(1_000_000 + i, None, Some(&value(i)), &[]);
+        let batch = batch.build().unwrap();
+        broker.produce(partition, None, batch, Acks::All, LIMIT).await.unwrap();
+    }
+}
+
+async fn fetch(broker: &Broker, partition: &TopicPartition, offset: Offset) -> Result<Fetched, FetchError> {
+    let wanted = FetchPartition {
+        partition: partition.clone(),
+        topic_id: None,
+        offset,
+        max_bytes: 20_000,
+        leader_epoch: None,
+        last_fetched_epoch: None,
+    };
+    let request = FetchRequest {
+        partitions: vec![wanted],
+        max_wait: Duration::from_secs(1),
+        min_bytes: 1,
+        max_bytes: 1 << 20,
+        isolation: Isolation::ReadUncommitted,
+    };
+    broker.fetch(&request).await.remove(0)
+}
+
+async fn read_all(broker: &Broker, partition: &TopicPartition, from: Offset) -> Vec<Bytes> {
+    let (mut next, mut values) = (from, Vec::new());
+    while next < Offset(RECORDS) {
+        let fetched = fetch(broker, partition, next).await.unwrap();
+        for batch in BatchIter::new(fetched.records) {
+            let batch = batch.unwrap();
+            batch.check_crc().unwrap();
+            for record in batch.records(1 << 20).unwrap() {
+                let record = record.unwrap();
+                if record.offset >= next {
+                    assert_eq!(record.offset, next, "no hole, no repetition");
+                    values.push(record.value.unwrap());
+                    next = next.next();
+                }
+            }
+        }
+    }
+    values
+}
+
+async fn list(broker: &Broker, partition: &TopicPartition, spec: OffsetSpec) -> ListedOffset {
+    broker.list_offset(partition, spec, Isolation::ReadUncommitted, None).await.unwrap()
+}
+
+fn segments(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![dir.join("store")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "seg") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_go_cold_leave_the_disk_and_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    let partition = tiered_topic(&running, &[]).await;
+    produce(&running, &partition).await;
+    let cold = |p: &Positions| p.tier_end() > Offset(300) && p.local_start == p.tier_end();
+    let positions = until(&running, &partition, cold).await;
+
+    let all: Vec<Bytes> = (0..RECORDS).map(value).collect();
+    assert_eq!(read_all(&running, &partition, Offset::ZERO).await, all);
+    assert_eq!(list(&running, &partition, OffsetSpec::Earliest).await.offset, Offset::ZERO);
+    assert_eq!(list(&running, &partition, OffsetSpec::EarliestLocal).await.offset, positions.local_start);
+    assert_eq!(list(&running, &partition, OffsetSpec::LatestTiered).await.offset, positions.tier_end() + -1);
+    for i in [0, 7, 123, 399] {
+        let found = list(&running, &partition, OffsetSpec::Timestamp(1_000_000 + i)).await;
+        assert_eq!((found.offset, found.timestamp), (Offset(i), 1_000_000 + i));
+    }
+    let newest = list(&running, &partition, OffsetSpec::MaxTimestamp).await;
+    assert_eq!(newest.offset, Offset(RECORDS - 1));
+    let counts = running.tier_counts().unwrap();
+    assert!(counts.requests.gets > 0 && counts.requests.errors == 0, "{counts:?}");
+    running.shutdown().await;
+    drop(running);
+
+    let again = broker(dir.path()).await;
+    until(&again, &partition, |p| p.role == ReplicaRole::Leader && p.high_watermark == Offset(RECORDS)).await;
+    assert_eq!(read_all(&again, &partition, Offset::ZERO).await, all);
+    again.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_object_makes_exactly_its_range_fail() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    let partition = tiered_topic(&running, &[]).await;
+    produce(&running, &partition).await;
+    until(&running, &partition, |p| p.tier_end() > Offset(300) && p.local_start == p.tier_end()).await;
+    let segments = segments(dir.path());
+    let base_of = |path: &Path| -> i64 { path.file_name().unwrap().to_str().unwrap()[..20].parse().unwrap() };
+    let (lost, next) = (base_of(&segments[2]), base_of(&segments[3]));
+    std::fs::remove_file(&segments[2]).unwrap();
+    for offset in [lost, next - 1] {
+        let error = fetch(&running, &partition, Offset(offset)).await.unwrap_err();
+        assert!(matches!(&error, FetchError::Tier(why) if why.contains("missing")), "{error}");
+    }
+    for offset in [0, lost - 1, next] {
+        assert!(!fetch(&running, &partition, Offset(offset)).await.unwrap().records.is_empty());
+    }
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn total_retention_unpublishes_and_deletes_objects() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    let partition = tiered_topic(&running, &[("retention.bytes", "12000")]).await;
+    produce(&running, &partition).await;
+    let positions =
+        until(&running, &partition, |p| p.log_start > Offset(100) && p.local_start == p.tier_end()).await;
+    let start = list(&running, &partition, OffsetSpec::Earliest).await.offset;
+    assert!(start >= positions.log_start);
+    let out_of_range = fetch(&running, &partition, Offset::ZERO).await.unwrap_err();
+    assert!(matches!(out_of_range, FetchError::OffsetOutOfRange { .. }), "{out_of_range}");
+    let gone = async {
+        while segments(dir.path()).len() > 4 {
+            running.env().clock.sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(&*running.env().clock, LIMIT, gone).await.expect("objects past the grace period are deleted");
+    let all: Vec<Bytes> = (start.0..RECORDS).map(value).collect();
+    assert_eq!(read_all(&running, &partition, start).await, all);
+    running.shutdown().await;
+}

@@ -1,0 +1,217 @@
+//! `esker tier`: what lies in the cold tier's bucket, and setting a bucket up. No broker is asked.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::error::DisplayErrorContext;
+use aws_sdk_s3::types::{
+    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketLocationConstraint,
+    CreateBucketConfiguration, ExpirationStatus, LifecycleRule, LifecycleRuleFilter,
+};
+use comfy_table::{Table, presets};
+use tiering::inspect::{self, PartitionOverview};
+use tiering::store::{MeteredStore, RemoteOptions, RemoteStore, SharedStore, StoreLocation};
+
+/// Amazon's home region, which a bucket's location must not name.
+const HOME_REGION: &str = "us-east-1";
+/// Parts of uploads that never ended are removed after so many days.
+const INCOMPLETE_UPLOAD_DAYS: i32 = 2;
+
+/// Arguments of `esker tier`.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// Lists the partitions in the tier, or the segments of one topic, from the bucket alone.
+    Ls {
+        /// Shows each segment of this topic.
+        topic: Option<String>,
+        /// Where the tier is: `file:///folder` or `s3://bucket/prefix`.
+        #[arg(long, value_name = "URL", env = "ESKER_TIER_STORE_URL")]
+        store: String,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Creates the bucket if it is not there, and has the service remove parts of uploads that never ended.
+    Init {
+        /// `s3://bucket` or `s3://bucket/prefix`.
+        #[arg(value_name = "URL")]
+        store: String,
+        #[command(flatten)]
+        service: Service,
+    },
+}
+
+/// How to reach an S3-compatible service.
+#[derive(clap::Args, Debug)]
+struct Service {
+    /// The service, for instance `http://127.0.0.1:9000`; Amazon's if absent.
+    #[arg(long, value_name = "URL", env = "ESKER_TIER_STORE_ENDPOINT")]
+    endpoint: Option<String>,
+    /// The region.
+    #[arg(long, env = "ESKER_TIER_STORE_REGION")]
+    region: Option<String>,
+    /// The access key; default: AWS_ACCESS_KEY_ID.
+    #[arg(long, env = "ESKER_TIER_STORE_ACCESS_KEY", hide_env_values = true)]
+    access_key: Option<String>,
+    /// The secret key; default: AWS_SECRET_ACCESS_KEY.
+    #[arg(long, env = "ESKER_TIER_STORE_SECRET_KEY", hide_env_values = true)]
+    secret_key: Option<String>,
+}
+
+/// Does what is asked for.
+///
+/// # Errors
+/// What the store answers.
+pub async fn run(arguments: Arguments) -> Result<()> {
+    match arguments.command {
+        Command::Ls { topic, store, service } => list(&store, topic.as_deref(), service).await,
+        Command::Init { store, service } => init(&store, service).await,
+    }
+}
+
+async fn list(url: &str, topic: Option<&str>, service: Service) -> Result<()> {
+    let location: StoreLocation = url.parse()?;
+    let options = RemoteOptions {
+        endpoint: service.endpoint,
+        region: service.region,
+        access_key_id: service.access_key,
+        secret_access_key: service.secret_key,
+    };
+    let metered = MeteredStore::new(Arc::new(RemoteStore::open(&location, &options)?));
+    let requests = metered.requests();
+    let store: SharedStore = Arc::new(metered);
+    let all = inspect::overview(&store, topic).await?;
+    if all.is_empty() {
+        println!("{location}: nothing in the tier");
+        return Ok(());
+    }
+    println!("{}", partitions(&all));
+    if topic.is_some() {
+        println!("{}", segments(&all));
+    }
+    let counts = requests.counts();
+    println!("{location}: told by {} LIST and {} GET requests", counts.lists, counts.gets);
+    Ok(())
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header);
+    table
+}
+
+fn partitions(all: &[PartitionOverview]) -> Table {
+    let mut table = table(&[
+        "topic",
+        "partition",
+        "generation",
+        "epoch",
+        "log start",
+        "tier end",
+        "segments",
+        "bytes",
+        "damaged",
+        "unnamed",
+        "topic id",
+    ]);
+    for partition in all {
+        let mut row = vec![partition.topic.clone(), partition.partition.to_string()];
+        match &partition.head {
+            Ok(Some(head)) => row.extend([
+                head.generation.to_string(),
+                head.writer.epoch.to_string(),
+                head.log_start.to_string(),
+                head.tier_end().map_or("-".to_owned(), |end| end.to_string()),
+                head.live.len().to_string(),
+                head.live_bytes().to_string(),
+            ]),
+            Ok(None) => row.extend(["-"; 6].map(str::to_owned)),
+            Err(error) => {
+                row.push(error.to_string());
+                row.extend(["?"; 5].map(str::to_owned));
+            }
+        }
+        row.push(partition.damaged().count().to_string());
+        row.push(partition.unnamed().len().to_string());
+        row.push(partition.topic_id.clone());
+        table.add_row(row);
+    }
+    table
+}
+
+fn segments(all: &[PartitionOverview]) -> Table {
+    let mut table = table(&["partition", "base", "end", "largest timestamp", "bytes", "state", "object"]);
+    for partition in all {
+        let Ok(Some(head)) = &partition.head else { continue };
+        let live = head.live.iter().map(|segment| (segment, "live"));
+        let removed = head.removed.iter().map(|removed| (&removed.segment, "removed"));
+        for (segment, state) in removed.chain(live) {
+            let there = partition.objects.get(&segment.name) == Some(&segment.object_bytes());
+            table.add_row([
+                partition.partition.to_string(),
+                segment.base().to_string(),
+                segment.end.to_string(),
+                segment.max_timestamp.to_string(),
+                segment.object_bytes().to_string(),
+                if there { state.to_owned() } else { format!("{state}, object damaged or gone") },
+                segment.name.to_string(),
+            ]);
+        }
+    }
+    table
+}
+
+async fn init(url: &str, service: Service) -> Result<()> {
+    let StoreLocation::Bucket { bucket, .. } = url.parse()? else {
+        bail!("{url}: only a bucket is set up; a folder is created by the broker that uses it");
+    };
+    let environment = |given: Option<String>, name: &str| given.or_else(|| std::env::var(name).ok());
+    let id = environment(service.access_key, "AWS_ACCESS_KEY_ID").context("no access key: --access-key")?;
+    let secret =
+        environment(service.secret_key, "AWS_SECRET_ACCESS_KEY").context("no secret key: --secret-key")?;
+    let region = environment(service.region, "AWS_REGION").unwrap_or_else(|| HOME_REGION.to_owned());
+    let token = std::env::var("AWS_SESSION_TOKEN").ok();
+    let mut config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.clone()))
+        .credentials_provider(Credentials::new(id, secret, token, None, "esker"));
+    if let Some(endpoint) = environment(service.endpoint, "AWS_ENDPOINT_URL") {
+        config = config.endpoint_url(endpoint).force_path_style(true);
+    }
+    let client = aws_sdk_s3::Client::from_conf(config.build());
+    let place = (region != HOME_REGION).then(|| {
+        let location = BucketLocationConstraint::from(region.as_str());
+        CreateBucketConfiguration::builder().location_constraint(location).build()
+    });
+    match client.create_bucket().bucket(&bucket).set_create_bucket_configuration(place).send().await {
+        Ok(_) => println!("created bucket {bucket}"),
+        Err(error) => match error.as_service_error() {
+            Some(known) if known.is_bucket_already_owned_by_you() => println!("bucket {bucket} is there"),
+            _ => bail!("cannot create bucket {bucket}: {}", DisplayErrorContext(&error)),
+        },
+    }
+    let rule = LifecycleRule::builder()
+        .id("esker-incomplete-uploads")
+        .status(ExpirationStatus::Enabled)
+        .filter(LifecycleRuleFilter::builder().prefix("").build())
+        .abort_incomplete_multipart_upload(
+            AbortIncompleteMultipartUpload::builder().days_after_initiation(INCOMPLETE_UPLOAD_DAYS).build(),
+        )
+        .build()?;
+    let lifecycle = BucketLifecycleConfiguration::builder().rules(rule).build()?;
+    let put = client.put_bucket_lifecycle_configuration().bucket(&bucket).lifecycle_configuration(lifecycle);
+    match put.send().await {
+        Ok(_) => println!("parts of uploads that never end are removed after {INCOMPLETE_UPLOAD_DAYS} days"),
+        // Not every service has the rule; MinIO removes such parts by itself.
+        Err(error) => {
+            println!("the service takes no rule for incomplete uploads: {}", DisplayErrorContext(&error))
+        }
+    }
+    Ok(())
+}
