@@ -86,13 +86,17 @@ struct Running {
     stdin: ChildStdin,
 }
 
+/// A broker's process has ended.
+type Exit = (BrokerId, ExitStatus);
+
 /// The processes of a cluster.
 pub struct Cluster {
     env: Env,
     data: PathBuf,
     layout: Layout,
     running: BTreeMap<BrokerId, Running>,
-    exits: (mpsc::UnboundedSender<(BrokerId, ExitStatus)>, mpsc::UnboundedReceiver<(BrokerId, ExitStatus)>),
+    exits: mpsc::UnboundedReceiver<Exit>,
+    exit_sender: mpsc::UnboundedSender<Exit>,
 }
 
 impl Cluster {
@@ -102,12 +106,14 @@ impl Cluster {
     /// As [`Layout::write`].
     pub fn prepare(env: &Env, options: Options) -> Result<Cluster> {
         let layout = Layout::write(env, &options)?;
+        let (exit_sender, exits) = mpsc::unbounded_channel();
         Ok(Cluster {
             env: env.clone(),
             data: options.data,
             layout,
             running: BTreeMap::new(),
-            exits: mpsc::unbounded_channel(),
+            exits,
+            exit_sender,
         })
     }
 
@@ -161,8 +167,8 @@ impl Cluster {
     }
 
     /// The next broker that ended by itself.
-    pub async fn next_exit(&mut self) -> (BrokerId, ExitStatus) {
-        match self.exits.1.recv().await {
+    pub async fn next_exit(&mut self) -> Exit {
+        match self.exits.recv().await {
             Some(exit) => exit,
             None => std::future::pending().await, // we hold a sender ourselves
         }
@@ -231,7 +237,7 @@ impl Cluster {
         let (answer_sender, answers) = mpsc::channel(1);
         tokio::spawn(watch_output(stdout, ready_sender, answer_sender));
         let (exit_sender, exited) = watch::channel(None);
-        tokio::spawn(watch_process(child, node.id, exit_sender, self.exits.0.clone()));
+        tokio::spawn(watch_process(child, node.id, exit_sender, self.exit_sender.clone()));
         self.running.insert(node.id, Running { pid, exited, ready, answers, stdin });
         Ok(format!("broker {} pid {} kafka {}", node.id, pid.as_raw_nonzero(), node.kafka))
     }
@@ -308,7 +314,7 @@ async fn watch_process(
     mut child: Child,
     id: BrokerId,
     exited: watch::Sender<Option<ExitStatus>>,
-    exits: mpsc::UnboundedSender<(BrokerId, ExitStatus)>,
+    exits: mpsc::UnboundedSender<Exit>,
 ) {
     if let Ok(status) = child.wait().await {
         exited.send_replace(Some(status));
