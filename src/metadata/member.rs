@@ -95,6 +95,16 @@ pub(super) async fn register(
     loop {
         let refused = match core.submit(Command::RegisterBroker(registration.clone())).await {
             Ok(CommandReply::Registered(epoch)) => {
+                // A registration may be applied before the command that forms the cluster.
+                let mut images = core.images.clone();
+                tokio::select! {
+                    formed = images.wait_for(|image| !image.cluster_id.is_empty()) => {
+                        if formed.is_err() {
+                            return Err(MetadataError::Stopped);
+                        }
+                    }
+                    () = core.stopped() => return Err(MetadataError::Stopped),
+                }
                 if let Some(expected) = core.config.cluster_id.as_ref()
                     && *expected != core.image().cluster_id
                 {
