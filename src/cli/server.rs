@@ -1,7 +1,8 @@
 //! `esker server`: one broker in the foreground.
 //!
 //! It prints `ready` once it serves, and stops in order on SIGTERM or Ctrl-C. With `--with-parent` it also stops when its
-//! standard input ends: that is how `esker dev` never leaves a broker behind. It logs to standard error; `ESKER_LOG` is
+//! standard input ends: that is how `esker dev` never leaves a broker behind; and it answers a line `requests` on it with
+//! the counters of its cold store. It logs to standard error; `ESKER_LOG` is
 //! the filter (`debug`, `info,esker::replication=debug`, …).
 
 use std::path::{Path, PathBuf};
@@ -11,9 +12,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
-use super::dev::READY;
+use super::dev::{READY, REQUESTS, StoreRequests};
 use crate::api::Api;
 use crate::broker::Broker;
 use crate::broker::config::{BrokerConfig, ListenerConfig};
@@ -31,7 +33,7 @@ pub struct Arguments {
     /// The configuration: TOML, or Kafka's key=value lines if it ends in `.properties`.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Stop when standard input ends.
+    /// Stop when standard input ends; answer `requests` on it.
     #[arg(long, hide = true)]
     with_parent: bool,
 }
@@ -50,6 +52,14 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
+    // Without a parent nobody holds the other end, and nothing ever comes.
+    let (to_us, mut questions) = mpsc::channel(1);
+    let _nobody = if arguments.with_parent {
+        tokio::spawn(listen_to_parent(to_us));
+        None
+    } else {
+        Some(to_us)
+    };
     let bound = server::bind(&env, ServerLimits::of(&config), specs(&env, &config)?).await?;
     let endpoints = endpoints(&config, &bound.addresses()?);
     let starting = Broker::start(env.clone(), config, endpoints);
@@ -57,14 +67,19 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         started = starting => started?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
-        () = parent_gone(arguments.with_parent) => return Ok(()),
+        () = parent_gone(&mut questions) => return Ok(()),
     };
     let server = bound.serve(Arc::new(Api::new(broker.clone())));
     println!("{READY}");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = parent_gone(arguments.with_parent) => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            question = questions.recv() => match question {
+                Some(()) => println!("{REQUESTS} {}", serde_json::to_string(&store_requests(&broker))?),
+                None => break,
+            }
+        }
     }
     tracing::info!("stopping");
     // Leadership moves while clients can still ask where to.
@@ -73,13 +88,32 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Completes when the process that started this one has closed our standard input.
-async fn parent_gone(watched: bool) {
-    if !watched {
-        return std::future::pending().await;
-    }
+/// Passes a `()` on for each `requests` line; the channel ends when the process that started this one is gone.
+async fn listen_to_parent(questions: mpsc::Sender<()>) {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while let Ok(Some(_)) = lines.next_line().await {}
+    while let Ok(Some(line)) = lines.next_line().await {
+        if line == REQUESTS && questions.send(()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Completes when the parent is gone; what it asks before the broker serves is not answered.
+async fn parent_gone(questions: &mut mpsc::Receiver<()>) {
+    while questions.recv().await.is_some() {}
+}
+
+fn store_requests(broker: &Broker) -> StoreRequests {
+    let counts = broker.tier_counts().map(|tier| tier.requests).unwrap_or_default();
+    StoreRequests {
+        puts: counts.puts,
+        gets: counts.gets,
+        heads: counts.heads,
+        lists: counts.lists,
+        deletes: counts.deletes,
+        bytes_sent: counts.bytes_up,
+        bytes_received: counts.bytes_down,
+    }
 }
 
 fn specs(env: &Env, config: &BrokerConfig) -> Result<Vec<ListenerSpec>> {

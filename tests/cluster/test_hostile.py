@@ -103,7 +103,7 @@ class Hostile(ClusterCase):
 
     def test_an_unknown_version_of_api_versions_is_answered_in_version_0_with_the_list(self):
         with Connection(self.address) as connection:
-            answer = connection.call(API_VERSIONS, 99, b"")
+            answer = connection.call(API_VERSIONS, 99, b"\0\1\1\0")  # as a client of the future would write it
             error, count = struct.unpack_from(">hi", answer)
             self.assertEqual(error, 35)
             self.assertGreater(count, 15)

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use cluster::{Cluster, READY, StoreRequests};
+pub use cluster::{Cluster, READY, REQUESTS, StoreRequests};
 pub use layout::Options;
 
 use crate::env::Env;

@@ -42,7 +42,7 @@ def digest(key, value, headers):
 
 def produce(options):
     conf = settings(options)
-    conf.update({"enable.idempotence": True, "linger.ms": 5})
+    conf.update({"enable.idempotence": True, "linger.ms": 5, "batch.size": 65536})  # fits small segments
     producer = Producer(conf)
     acked = {"count": 0, "hash": 0}
 
