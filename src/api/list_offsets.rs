@@ -94,7 +94,8 @@ impl Asked<'_> {
                 partition_index,
                 timestamp: listed.timestamp,
                 offset: listed.offset.0,
-                leader_epoch: listed.leader_epoch.0,
+                // Only version 4 has a place for it, and a field without a place refuses the whole answer.
+                leader_epoch: if self.version >= 4 { listed.leader_epoch.0 } else { -1 },
                 ..Default::default()
             },
             Err(error_code) => {

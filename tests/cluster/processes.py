@@ -188,6 +188,7 @@ class StoreTrace:
                 each.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+            each.close()
 
     def _requests(self, client, server):
         """Follows the requests on one connection: heads are noted, bodies are passed by their length."""
