@@ -132,10 +132,17 @@ class Admin:
     def __init__(self, bootstrap, extra=None):
         from confluent_kafka.admin import AdminClient
 
-        self.client = AdminClient({"bootstrap.servers": bootstrap, "socket.timeout.ms": 5000, **(extra or {})})
+        self.client = AdminClient({"bootstrap.servers": bootstrap, "socket.timeout.ms": 5000, "log_level": 0, **(extra or {})})
 
     def metadata(self, topic=None):
-        return self.client.list_topics(topic, timeout=10)
+        from confluent_kafka import KafkaException
+
+        for attempt in range(4):
+            try:
+                return self.client.list_topics(topic, timeout=6)
+            except KafkaException:  # it may have asked a broker that is gone
+                if attempt == 3:
+                    raise
 
     def controller(self):
         return self.metadata().controller_id

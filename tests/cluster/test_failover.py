@@ -20,7 +20,7 @@ class Writer(threading.Thread):
 
         self.topic = topic
         self.producer = Producer({
-            "bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 0, "retry.backoff.ms": 50,
+            "bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 0, "log_level": 0, "retry.backoff.ms": 50,
             "retry.backoff.max.ms": 100, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100,
             "topic.metadata.refresh.fast.interval.ms": 50, "message.timeout.ms": 60000, "socket.timeout.ms": 5000,
         })
