@@ -178,7 +178,6 @@ impl SaslGate {
             None => ("Authentication failed".to_owned(), "the threads of SASL have ended".to_owned()),
         };
         self.state = State::Over;
-        tracing::warn!("client {} was not authenticated: {why}", self.address);
         self.broker.env().clock.sleep(FAILURE_DELAY).await;
         Token::Failed { public, why }
     }

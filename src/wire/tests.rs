@@ -268,6 +268,21 @@ fn a_value_that_a_version_cannot_say_is_an_error_and_not_dropped() {
     assert!(matches!(MetadataRequest::default().to_bytes(0), Err(EncodeError::Null { .. })));
 }
 
+#[test]
+fn an_answer_leaves_out_what_an_old_version_has_no_place_for() {
+    use messages::list_offsets::{
+        ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
+    };
+    let partition = ListOffsetsPartitionResponse { offset: 7, leader_epoch: 3, ..Default::default() };
+    let answer = ListOffsetsResponse {
+        topics: vec![ListOffsetsTopicResponse { name: "t".into(), partitions: vec![partition] }],
+        ..Default::default()
+    };
+    let limits = Limits::default();
+    let old = ListOffsetsResponse::from_bytes(answer.to_bytes(1).unwrap(), 1, &limits).unwrap();
+    assert_eq!((old.topics[0].partitions[0].offset, old.topics[0].partitions[0].leader_epoch), (7, -1));
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
 

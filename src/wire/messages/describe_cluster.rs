@@ -142,8 +142,6 @@ impl Codec for DescribeClusterResponse {
         e.nullable_string(self.error_message.as_ref(), true)?;
         if version >= 1 {
             e.i8(self.endpoint_type);
-        } else if self.endpoint_type != 1 {
-            return Err(EncodeError::NotInVersion { field: "DescribeClusterResponse.EndpointType", version });
         }
         e.string(&self.cluster_id, true)?;
         e.i32(self.controller_id);
@@ -212,8 +210,6 @@ impl Codec for DescribeClusterBroker {
         e.nullable_string(self.rack.as_ref(), true)?;
         if version >= 2 {
             e.bool(self.is_fenced);
-        } else if self.is_fenced {
-            return Err(EncodeError::NotInVersion { field: "DescribeClusterBroker.IsFenced", version });
         }
         e.no_tags();
         Ok(())

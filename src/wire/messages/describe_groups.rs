@@ -185,8 +185,6 @@ impl Codec for DescribedGroup {
         e.error_code(self.error_code);
         if version >= 6 {
             e.nullable_string(self.error_message.as_ref(), flexible)?;
-        } else if self.error_message.is_some() {
-            return Err(EncodeError::NotInVersion { field: "DescribedGroup.ErrorMessage", version });
         }
         e.string(&self.group_id, flexible)?;
         e.string(&self.group_state, flexible)?;
@@ -195,8 +193,6 @@ impl Codec for DescribedGroup {
         e.array(&self.members, flexible, |e, item| item.encode(e, version))?;
         if version >= 3 {
             e.i32(self.authorized_operations);
-        } else if self.authorized_operations != i32::MIN {
-            return Err(EncodeError::NotInVersion { field: "DescribedGroup.AuthorizedOperations", version });
         }
         if flexible {
             e.no_tags();

@@ -492,13 +492,8 @@ impl Codec for FetchResponse {
         }
         if version >= 7 {
             e.i32(self.session_id);
-        } else if self.session_id != 0 {
-            return Err(EncodeError::NotInVersion { field: "FetchResponse.SessionId", version });
         }
         e.array(&self.responses, flexible, |e, item| item.encode(e, version))?;
-        if version < 16 && !self.node_endpoints.is_empty() {
-            return Err(EncodeError::NotInVersion { field: "FetchResponse.NodeEndpoints", version });
-        }
         if flexible {
             let mut tags = Tags::new();
             if version >= 16 && !self.node_endpoints.is_empty() {
@@ -677,19 +672,8 @@ impl Codec for PartitionData {
         e.nullable_array(self.aborted_transactions.as_deref(), flexible, |e, item| item.encode(e, version))?;
         if version >= 11 {
             e.i32(self.preferred_read_replica);
-        } else if self.preferred_read_replica != -1 {
-            return Err(EncodeError::NotInVersion { field: "PartitionData.PreferredReadReplica", version });
         }
         e.records(self.records.as_ref(), flexible)?;
-        if version < 12 && self.diverging_epoch != EpochEndOffset::default() {
-            return Err(EncodeError::NotInVersion { field: "PartitionData.DivergingEpoch", version });
-        }
-        if version < 12 && self.current_leader != LeaderIdAndEpoch::default() {
-            return Err(EncodeError::NotInVersion { field: "PartitionData.CurrentLeader", version });
-        }
-        if version < 12 && self.snapshot_id != SnapshotId::default() {
-            return Err(EncodeError::NotInVersion { field: "PartitionData.SnapshotId", version });
-        }
         if flexible {
             let mut tags = Tags::new();
             if self.diverging_epoch != EpochEndOffset::default() {

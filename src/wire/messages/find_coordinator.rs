@@ -134,31 +134,21 @@ impl Codec for FindCoordinatorResponse {
         }
         if version <= 3 {
             e.error_code(self.error_code);
-        } else if self.error_code != ErrorCode::NONE {
-            return Err(EncodeError::NotInVersion { field: "FindCoordinatorResponse.ErrorCode", version });
         }
         if (1..=3).contains(&version) {
             e.nullable_string(self.error_message.as_ref(), flexible)?;
         }
         if version <= 3 {
             e.i32(self.node_id);
-        } else if self.node_id != 0 {
-            return Err(EncodeError::NotInVersion { field: "FindCoordinatorResponse.NodeId", version });
         }
         if version <= 3 {
             e.string(&self.host, flexible)?;
-        } else if !self.host.is_empty() {
-            return Err(EncodeError::NotInVersion { field: "FindCoordinatorResponse.Host", version });
         }
         if version <= 3 {
             e.i32(self.port);
-        } else if self.port != 0 {
-            return Err(EncodeError::NotInVersion { field: "FindCoordinatorResponse.Port", version });
         }
         if version >= 4 {
             e.array(&self.coordinators, flexible, |e, item| item.encode(e, version))?;
-        } else if !self.coordinators.is_empty() {
-            return Err(EncodeError::NotInVersion { field: "FindCoordinatorResponse.Coordinators", version });
         }
         if flexible {
             e.no_tags();

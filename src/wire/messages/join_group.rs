@@ -240,8 +240,6 @@ impl Codec for JoinGroupResponse {
         e.string(&self.leader, flexible)?;
         if version >= 9 {
             e.bool(self.skip_assignment);
-        } else if self.skip_assignment {
-            return Err(EncodeError::NotInVersion { field: "JoinGroupResponse.SkipAssignment", version });
         }
         e.string(&self.member_id, flexible)?;
         e.array(&self.members, flexible, |e, item| item.encode(e, version))?;

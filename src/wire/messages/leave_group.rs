@@ -168,8 +168,6 @@ impl Codec for LeaveGroupResponse {
         e.error_code(self.error_code);
         if version >= 3 {
             e.array(&self.members, flexible, |e, item| item.encode(e, version))?;
-        } else if !self.members.is_empty() {
-            return Err(EncodeError::NotInVersion { field: "LeaveGroupResponse.Members", version });
         }
         if flexible {
             e.no_tags();

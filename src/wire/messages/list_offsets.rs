@@ -333,11 +333,6 @@ impl Codec for ListOffsetsPartitionResponse {
         e.i64(self.offset);
         if version >= 4 {
             e.i32(self.leader_epoch);
-        } else if self.leader_epoch != -1 {
-            return Err(EncodeError::NotInVersion {
-                field: "ListOffsetsPartitionResponse.LeaderEpoch",
-                version,
-            });
         }
         if flexible {
             e.no_tags();

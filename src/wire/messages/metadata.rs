@@ -240,11 +240,6 @@ impl Codec for MetadataResponse {
         e.array(&self.topics, flexible, |e, item| item.encode(e, version))?;
         if (8..=10).contains(&version) {
             e.i32(self.cluster_authorized_operations);
-        } else if self.cluster_authorized_operations != i32::MIN {
-            return Err(EncodeError::NotInVersion {
-                field: "MetadataResponse.ClusterAuthorizedOperations",
-                version,
-            });
         }
         if version >= 13 {
             e.error_code(self.error_code);
@@ -400,11 +395,6 @@ impl Codec for MetadataResponseTopic {
         e.array(&self.partitions, flexible, |e, item| item.encode(e, version))?;
         if version >= 8 {
             e.i32(self.topic_authorized_operations);
-        } else if self.topic_authorized_operations != i32::MIN {
-            return Err(EncodeError::NotInVersion {
-                field: "MetadataResponseTopic.TopicAuthorizedOperations",
-                version,
-            });
         }
         if flexible {
             e.no_tags();

@@ -327,16 +327,12 @@ impl Codec for OffsetFetchResponse {
         }
         if version <= 7 {
             e.array(&self.topics, flexible, |e, item| item.encode(e, version))?;
-        } else if !self.topics.is_empty() {
-            return Err(EncodeError::NotInVersion { field: "OffsetFetchResponse.Topics", version });
         }
         if (2..=7).contains(&version) {
             e.error_code(self.error_code);
         }
         if version >= 8 {
             e.array(&self.groups, flexible, |e, item| item.encode(e, version))?;
-        } else if !self.groups.is_empty() {
-            return Err(EncodeError::NotInVersion { field: "OffsetFetchResponse.Groups", version });
         }
         if flexible {
             e.no_tags();

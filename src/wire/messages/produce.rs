@@ -211,9 +211,6 @@ impl Codec for ProduceResponse {
         let flexible = version >= 9;
         e.array(&self.responses, flexible, |e, item| item.encode(e, version))?;
         e.i32(self.throttle_time_ms);
-        if version < 10 && !self.node_endpoints.is_empty() {
-            return Err(EncodeError::NotInVersion { field: "ProduceResponse.NodeEndpoints", version });
-        }
         if flexible {
             let mut tags = Tags::new();
             if version >= 10 && !self.node_endpoints.is_empty() {
@@ -384,12 +381,6 @@ impl Codec for PartitionProduceResponse {
         }
         if version >= 8 {
             e.nullable_string(self.error_message.as_ref(), flexible)?;
-        }
-        if version < 10 && self.current_leader != LeaderIdAndEpoch::default() {
-            return Err(EncodeError::NotInVersion {
-                field: "PartitionProduceResponse.CurrentLeader",
-                version,
-            });
         }
         if flexible {
             let mut tags = Tags::new();

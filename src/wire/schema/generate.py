@@ -10,8 +10,8 @@ A schema file describes one or more messages:
 
 A field is a name, a type (`[]` an array, `?` nullable) and, where they differ from those of the struct around it, its
 versions; then `null=` the versions in which it may be null, `tag=` its tag, `default=` its value where a version lacks
-it, `ignorable` when it may be dropped in such a version, `inflexible` when it is never written compactly. The fields
-of a struct stand indented below its first use.
+it, `ignorable` when it may be dropped in such a version (of an answer every field may), `inflexible` when it is never
+written compactly. The fields of a struct stand indented below its first use.
 """
 import os
 import re
@@ -318,7 +318,7 @@ class Struct:
         for f in (f for f in self.fields if f.tag is None):
             write = self.write(f, flexible)
             condition = self.condition(f.span)
-            refusal = None if f.ignorable else f"{f.is_set()}"
+            refusal = None if self.may_drop(f) else f"{f.is_set()}"
             if condition and refusal:
                 lines += [f"if {condition} {{", *write, f"}} else if {refusal} {{", self.refuse(f), "}"]
             elif condition:
@@ -337,7 +337,7 @@ class Struct:
                 if late:
                     condition = f"version >= {f.span[0]} && {condition}"
                 tail += [f"if {condition} {{", *add, "}"]
-                if not f.ignorable and f.span[0] > self.span[0]:
+                if not self.may_drop(f) and f.span[0] > self.span[0]:
                     early += [f"if version < {f.span[0]} && {f.is_set()} {{", self.refuse(f), "}"]
             tail.append("e.tags(tags);")
         elif flexible != "false":
@@ -348,6 +348,11 @@ class Struct:
         version = "version" if self.mentions_version(lines) else "_version"
         head = f"fn encode(&self, e: &mut Encoder, {version}: i16) -> Result<(), EncodeError> {{"
         return [head, *lines, "}"]
+
+    def may_drop(self, f):
+        """Whether a value is left out silently where the version has no place for it. Of an answer always: the client has
+        asked in that version, and an older client is better served with less than with nothing."""
+        return f.ignorable or self.message.name.endswith("Response")
 
     def refuse(self, f):
         return f'return Err(EncodeError::NotInVersion {{ field: "{self.name}.{f.name}", version }});'
