@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::isr::TierPosition;
 use super::isr::leader::{ProposalReply, Settings};
@@ -111,6 +111,8 @@ pub(super) struct Context {
     pub(super) catch_up_reads: Arc<Semaphore>,
     pub(super) tail_bytes: AtomicUsize,
     pub(super) following: AtomicUsize,
+    /// Asks for another look at the image, without a newer one.
+    pub(super) again: Notify,
     /// The epoch of this life's registration; −1 until the image shows it.
     broker_epoch: AtomicI64,
     next_number: AtomicU64,
@@ -137,6 +139,7 @@ impl Context {
             catch_up_reads: Arc::new(Semaphore::new(2)),
             tail_bytes: AtomicUsize::new(0),
             following: AtomicUsize::new(0),
+            again: Notify::new(),
             broker_epoch: AtomicI64::new(BrokerEpoch::NONE.0),
             next_number: AtomicU64::new(first_number),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::context::{Context, Proposal, Quorum, ReplicationConfig, TierReader};
@@ -17,6 +17,7 @@ use super::reconcile::Hosted;
 use super::replica::Replica;
 use crate::env::{BlockingPool, Env};
 use crate::log::{CheckpointPositions, LogDirs, LogError};
+use crate::metadata::Command;
 use crate::transport::{Incoming, SharedTransport};
 use crate::types::{BrokerId, Offset, TopicId, TopicPartition};
 
@@ -36,7 +37,6 @@ pub struct ReplicaManager {
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     reconciled: watch::Sender<u64>,
-    pub(super) again: Notify,
 }
 
 impl ReplicaManager {
@@ -66,7 +66,6 @@ impl ReplicaManager {
             stop: watch::channel(false).0,
             tasks: Mutex::default(),
             reconciled: watch::channel(0).0,
-            again: Notify::new(),
         });
         manager.spawn(manager.clone().follow_images());
         manager.spawn(manager.clone().tick());
@@ -206,7 +205,7 @@ impl ReplicaManager {
             before = Some(image);
             tokio::select! {
                 changed = images.changed() => if changed.is_err() { return },
-                () = self.again.notified() => {}
+                () = self.context.again.notified() => {}
             }
         }
     }
@@ -264,6 +263,10 @@ async fn propose(context: Arc<Context>, mut proposals: mpsc::UnboundedReceiver<P
                 reply = context.quorum.submit(command.clone()).await;
             }
             tracing::debug!(partition = %replica.partition(), attempt, ?reply, "ISR proposal");
+            if reply == ProposalReply::Applied && matches!(command, Command::LoseReplicas { .. }) {
+                replica.loss_is_known();
+                context.again.notify_one();
+            }
             replica.reply(attempt, reply);
             drop(permit);
         });

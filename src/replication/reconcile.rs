@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::isr::leader::{PartitionView, ProposalReply, ReplicaView};
 use super::manager::{ReplicaManager, run_all};
 use super::replica::Replica;
-use crate::log::LogConfig;
+use crate::log::{LogConfig, LogError};
 use crate::metadata::{BrokerState, Command, Image, Partition, Topic};
 use crate::types::{BrokerEpoch, DirectoryId, LeaderEpoch, TopicId, TopicPartition};
 
@@ -18,6 +18,13 @@ use crate::types::{BrokerEpoch, DirectoryId, LeaderEpoch, TopicId, TopicPartitio
 pub(super) struct Hosted {
     pub(super) replica: Arc<Replica>,
     epoch: Option<LeaderEpoch>,
+}
+
+impl Hosted {
+    /// Whether it needs nothing while the image stays as it is.
+    fn is_settled(&self) -> bool {
+        self.epoch.is_some() && !self.replica.needs_rebuild()
+    }
 }
 
 /// What to do about one partition.
@@ -65,7 +72,7 @@ impl ReplicaManager {
                 let key =
                     (topic.id, i32::try_from(index).expect("a topic has far fewer than 2^31 partitions"));
                 let job = Job { key, topic: topic.clone(), index };
-                let settled = self.hosted.read().get(&key).is_some_and(|hosted| hosted.epoch.is_some());
+                let settled = self.hosted.read().get(&key).is_some_and(Hosted::is_settled);
                 if !same || brokers_changed || !settled {
                     jobs.push(Job { key, topic: topic.clone(), index });
                 }
@@ -79,6 +86,11 @@ impl ReplicaManager {
         if first {
             self.remove_strays(&wanted).await;
         }
+        // New roles before anything else: producers wait for a leader.
+        jobs.sort_by_key(|job: &Job| {
+            let known = self.hosted.read().get(&job.key).and_then(|hosted| hosted.epoch);
+            known == Some(job.partition().leader_epoch)
+        });
         run_all(jobs.into_iter().map(|job| self.clone().carry_out(job, image.clone()))).await;
         self.assign_directories(own.epoch, wanted.into_values());
     }
@@ -90,7 +102,7 @@ impl ReplicaManager {
         self.spawn(async move {
             pause.await;
             if let Some(manager) = manager.upgrade() {
-                manager.again.notify_one();
+                manager.context.again.notify_one();
             }
         });
     }
@@ -141,7 +153,7 @@ impl ReplicaManager {
         };
         let partition = job.partition();
         let view = view_of(&image, &job.topic, partition);
-        if hosted.epoch == Some(partition.leader_epoch) {
+        if hosted.epoch == Some(partition.leader_epoch) && !hosted.replica.needs_rebuild() {
             if partition.leader == Some(self.context.config.node_id) {
                 hosted.replica.image(view);
             }
@@ -152,9 +164,13 @@ impl ReplicaManager {
             return;
         }
         let taken = self.take_role(&hosted.replica, partition, view, &image, config).await;
-        hosted.epoch = taken.then_some(partition.leader_epoch);
+        hosted.epoch = matches!(taken, Ok(())).then_some(partition.leader_epoch);
         self.host(job.key, hosted);
-        if !taken {
+        if let Err(e) = taken {
+            if matches!(e, LogError::Broken) {
+                // After a failed fsync only opening the log again tells what is left.
+                self.unhost(job.key);
+            }
             self.try_again();
         }
     }
@@ -174,15 +190,42 @@ impl ReplicaManager {
             })
         });
         match opened.await {
-            Ok(Ok(replica)) => Some(replica),
+            Ok(Ok(replica)) => {
+                if self.dirs.clean_shutdown_epoch().is_none() {
+                    let flushed = replica.clone();
+                    self.context.pool.spawn(move || flushed.flush_after_start());
+                }
+                Some(replica)
+            }
             Ok(Err(e)) => {
-                tracing::error!(%partition, "cannot open the log; this copy stays offline: {e}");
+                tracing::error!(%partition, "cannot open the log; this copy is offline: {e}");
+                if matches!(e, LogError::Corrupt { .. }) {
+                    self.replace_corrupt(job, partition).await;
+                }
                 None
             }
             Err(e) => {
                 tracing::error!(%partition, "cannot open the log: {e}");
                 None
             }
+        }
+    }
+
+    /// A copy with damaged bytes leaves ISR and ELR; if another broker leads, it is dropped and copied anew.
+    async fn replace_corrupt(self: &Arc<Self>, job: &Job, partition: TopicPartition) {
+        let broker = self.context.config.node_id;
+        let Some(epoch) = self.context.broker_epoch() else { return };
+        let command = Command::LoseReplicas { broker, epoch, partitions: vec![job.key] };
+        let known = self.context.quorum.submit(command).await;
+        let led_elsewhere = job.partition().leader.is_some_and(|leader| leader != broker);
+        if known != ProposalReply::Applied || !led_elsewhere {
+            return;
+        }
+        tracing::warn!(%partition, "drops its damaged copy, to be rebuilt from its leader");
+        let (dirs, topic) = (self.dirs.clone(), job.topic.id);
+        let name = partition.clone();
+        if let Ok(Err(e)) = self.context.pool.run(move || dirs.delete(&name, topic)).await {
+            tracing::error!(%partition, "cannot delete the damaged copy: {e}");
         }
     }
 
@@ -193,7 +236,7 @@ impl ReplicaManager {
         view: PartitionView,
         image: &Arc<Image>,
         config: Arc<LogConfig>,
-    ) -> bool {
+    ) -> Result<(), LogError> {
         let epoch = partition.leader_epoch;
         let unclean = partition.unclean.map(|unclean| unclean.leader_epoch);
         let leader = partition.leader.and_then(|leader| image.brokers.get(&leader));
@@ -212,17 +255,17 @@ impl ReplicaManager {
                 Ok(())
             }
         });
-        let taken = taken.await;
+        // The pool ends only with the process.
+        let taken = taken.await.unwrap_or(Err(LogError::Closed));
         match &taken {
-            Ok(Ok(())) => {
+            Ok(()) => {
                 tracing::info!(partition = %name, %epoch, leader = ?partition.leader, isr = ?partition.isr, "new leader epoch")
             }
-            Ok(Err(e)) => {
+            Err(e) => {
                 tracing::error!(partition = %name, %epoch, "cannot begin the leader epoch; this copy is offline: {e}")
             }
-            Err(e) => tracing::error!(partition = %name, %epoch, "cannot begin the leader epoch: {e}"),
         }
-        matches!(taken, Ok(Ok(())))
+        taken
     }
 
     fn log_config(&self, image: &Image, topic: &Topic) -> Arc<LogConfig> {

@@ -145,6 +145,15 @@ impl Follower {
         }
     }
 
+    /// The session that it waits for, or whose frames it takes.
+    #[must_use]
+    pub fn session(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Opening(session) | Phase::Streaming(session) => Some(session),
+            Phase::Closed => None,
+        }
+    }
+
     /// Its high watermark (exclusive); at most its log end.
     #[must_use]
     pub fn high_watermark(&self) -> Offset {

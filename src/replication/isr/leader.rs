@@ -392,15 +392,12 @@ impl Leader {
                 Some(tier) if tier.end > request.log_end && tier.end >= log.local_start => {
                     OpenAnswer::Tiered { local_start: log.local_start, tier }
                 }
+                // What lies between log start and local start is in the tier, and this leader has yet to learn how far
+                // that reaches: a reset would raise the follower's log start over it.
+                _ if log.log_start < log.local_start => OpenAnswer::UnknownEpoch,
                 _ => OpenAnswer::Reset {
-                    log_start: log.local_start,
-                    chain: log
-                        .chain
-                        .entries()
-                        .iter()
-                        .copied()
-                        .filter(|e| e.start < log.local_start)
-                        .collect(),
+                    log_start: log.log_start,
+                    chain: log.chain.entries().iter().copied().filter(|e| e.start < log.log_start).collect(),
                 },
             };
         }

@@ -335,6 +335,13 @@ fn a_follower_below_the_local_start_is_sent_to_the_tier_or_starts_anew() {
     let deleted = LogView { log_start: Offset(65), local_start: Offset(65), ..log(100) };
     let (answer, _) = l.open(&request(B, 10, 1), 1, &deleted, ms(1));
     assert_eq!(answer, OpenAnswer::Reset { log_start: Offset(65), chain: chain().entries().to_vec() });
+    let unknown = LogView { local_start: Offset(65), ..log(100) };
+    let (answer, _) = l.open(&request(B, 10, 1), 1, &unknown, ms(1));
+    assert_eq!(
+        answer,
+        OpenAnswer::UnknownEpoch,
+        "the tier has what is missing, but its end is not known yet"
+    );
 }
 
 #[test]

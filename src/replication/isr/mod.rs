@@ -44,7 +44,7 @@ pub struct OpenRequest {
 pub enum OpenAnswer {
     /// The follower's leader epoch or broker epoch is over: wait for the image.
     Fenced,
-    /// The leader's image is behind the follower's: try again.
+    /// The leader's image is behind the follower's, or it has yet to learn what the tier covers: try again.
     UnknownEpoch,
     /// This broker does not lead the partition.
     NotLeader,

@@ -78,19 +78,17 @@ impl FollowLane {
         }
     }
 
-    /// A partition is no longer followed over this lane.
-    pub(in crate::replication) fn leave(&self, replica: &Arc<Replica>) {
+    /// A partition is no longer followed over this lane, on which it had this session.
+    pub(in crate::replication) fn leave(&self, replica: &Arc<Replica>, session: Option<u64>) {
         let key = (replica.topic_id(), replica.partition().partition);
         if self.members.lock().remove(&key).is_some() {
             self.context.following.fetch_sub(1, Ordering::Relaxed);
         }
-        if let Some(link) = &mut *self.link.lock() {
-            let sessions = link.sessions.iter().filter(|(_, r)| Arc::ptr_eq(r, replica));
-            let sessions: Vec<u64> = sessions.map(|(session, _)| *session).collect();
-            for session in sessions {
-                link.sessions.remove(&session);
-                link.closes.push(session);
-            }
+        if let Some(session) = session
+            && let Some(link) = &mut *self.link.lock()
+            && link.sessions.remove(&session).is_some()
+        {
+            link.closes.push(session);
         }
         self.changed.notify_one();
     }

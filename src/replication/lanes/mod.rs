@@ -1,7 +1,7 @@
 //! Lanes: the streams between a follower broker and a leader broker, each carrying many partitions' sessions.
 //!
 //! `follow` is the end that opens the stream, `serve` the end that accepted it. Both show life at least every
-//! fifth of the session time-out, and give a stream up that has been silent for a whole one.
+//! fourth of the session time-out, and give a stream up that has been silent for a whole one.
 
 pub(super) mod follow;
 pub(super) mod serve;
@@ -32,7 +32,7 @@ enum LaneError {
 }
 
 fn heartbeat(context: &Context) -> Duration {
-    context.config.settings.session_timeout / 5
+    context.config.settings.session_timeout / 4
 }
 
 async fn receive(context: &Context, recv: &mut dyn FrameRecv) -> Result<Bytes, LaneError> {

@@ -23,6 +23,9 @@ use crate::types::{BrokerId, TopicId};
 /// Positions that move without batches wait this long for company.
 const POSITIONS_PAUSE: Duration = Duration::from_millis(5);
 
+/// A session whose bytes can't be read is ended after this pause.
+const AFTER_FAILED_READ: Duration = Duration::from_millis(500);
+
 /// Finds a partition's replica.
 pub(in crate::replication) type Lookup = Arc<dyn Fn(TopicId, i32) -> Option<Arc<Replica>> + Send + Sync>;
 
@@ -237,6 +240,8 @@ impl ServeLane {
             if loaded == Ok(true) {
                 session.wake();
             } else {
+                // The follower will ask again for what could not be read now: not at once.
+                context.clock.sleep(AFTER_FAILED_READ).await;
                 session.replica.session_lost(&session);
                 session.end();
             }

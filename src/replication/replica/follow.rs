@@ -81,7 +81,13 @@ impl Replica {
         log.set_config(config);
         // An epoch that this broker led without writing anything must not bar the new leader's older batches.
         let end = log.log_end();
-        let resumed = log.resume_under(leader_epoch).and_then(|()| log.truncate_to(end).map(|_| ()));
+        let mut resumed = log.resume_under(leader_epoch).and_then(|()| log.truncate_to(end).map(|_| ()));
+        let rebuild = self.needs_rebuild();
+        if rebuild && resumed.is_ok() {
+            let start = log.log_start();
+            tracing::warn!(partition = %self.partition, "drops its copy, to be rebuilt from broker {leader}");
+            resumed = log.reset_to(start, Vec::new());
+        }
         let effects = {
             let mut state = self.state.lock();
             let state = &mut *state;
@@ -90,6 +96,7 @@ impl Replica {
             state.positions.leader_epoch = leader_epoch;
             self.look_at(&log, state);
             if resumed.is_ok() {
+                state.rebuild = false;
                 state.role = Role::Follower(Following {
                     isr: Follower::new(leader_epoch, unclean, state.positions.high_watermark),
                     lane: Some(lane.clone()),

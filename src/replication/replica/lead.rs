@@ -61,7 +61,7 @@ type Outcome = Result<Appended, AppendError>;
 pub(super) struct Effects {
     pub(super) answers: Vec<(oneshot::Sender<Outcome>, Outcome)>,
     pub(super) ended: Vec<Arc<Session>>,
-    pub(super) left: Option<Arc<FollowLane>>,
+    pub(super) left: Option<(Arc<FollowLane>, Option<u64>)>,
     proposals: Vec<(u64, Command)>,
     high_watermark_moved: bool,
 }
@@ -106,9 +106,10 @@ impl Replica {
             self.look_at(&log, state);
             if begun.is_ok() {
                 let log_end = state.positions.log_end;
-                // What the tier covers on this chain is committed.
-                let tiered = state.positions.tier_end();
-                let known = if tiered <= log_end { tiered } else { Offset::ZERO };
+                // What the tier covers on this chain is committed. A tier that ends above this log belongs to a chain
+                // that an unclean election has cut off.
+                state.positions.tier = state.positions.tier.filter(|tier| tier.end <= log_end);
+                let known = state.positions.tier_end();
                 let leader = Leader::new(
                     self.context.config.node_id,
                     self.context.config.settings,
@@ -317,7 +318,7 @@ impl Replica {
     }
 
     /// Reads from disk what the session needs next; on a disk thread. `false` when the session must end.
-    pub(in crate::replication) fn load_for(&self, session: &Session) -> bool {
+    pub(in crate::replication) fn load_for(self: &Arc<Self>, session: &Session) -> bool {
         let Some((from, end)) = ({
             let state = self.state.lock();
             state.sessions.get(&session.key).map(|(_, flow)| (flow.next, state.positions.log_end))
@@ -327,6 +328,9 @@ impl Replica {
         let slice = self.log.lock().read(from, FRAME_BYTES, end, true);
         self.renew_last_stable();
         let loaded = slice.and_then(|slice| slice.load());
+        if let Err(e @ LogError::Corrupt { .. }) = &loaded {
+            self.found_corrupt(e);
+        }
         let mut state = self.state.lock();
         let Some((_, flow)) = state.sessions.get_mut(&session.key) else { return true };
         flow.loading = false;
@@ -413,8 +417,8 @@ impl Replica {
         for session in effects.ended {
             session.end();
         }
-        if let Some(lane) = effects.left {
-            lane.leave(self);
+        if let Some((lane, session)) = effects.left {
+            lane.leave(self, session);
         }
         for (attempt, command) in effects.proposals {
             let proposal = Proposal { replica: self.clone(), attempt, command };

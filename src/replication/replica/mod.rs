@@ -171,6 +171,8 @@ struct State {
     sessions: BTreeMap<u64, (Arc<Session>, Flow)>,
     waiters: HashMap<u64, Waiter>,
     next_ticket: u64,
+    /// The quorum knows that this copy is lost: it is dropped and copied anew.
+    rebuild: bool,
 }
 
 /// The log, locked; the state's copy of its positions is renewed when it is dropped.
@@ -245,6 +247,7 @@ impl Replica {
                 sessions: BTreeMap::new(),
                 waiters: HashMap::new(),
                 next_ticket: 0,
+                rebuild: false,
             }),
             log: Mutex::new(log),
             appends: Mutex::default(),
@@ -440,6 +443,45 @@ impl Replica {
         }
     }
 
+    /// Bytes below the log end are not what they were. Where others in the ISR have them, this copy steps aside and is
+    /// rebuilt; the only one goes on with what can be read.
+    pub fn found_corrupt(self: &Arc<Self>, error: &LogError) {
+        let log = self.log();
+        let effects = {
+            let mut state = self.state.lock();
+            let others = match &state.role {
+                Role::Leader(leader) => leader.isr().len() > 1,
+                Role::Follower(_) => true,
+                Role::Offline => false,
+            };
+            if !others {
+                tracing::error!(partition = %self.partition, "the only copy is damaged: {error}");
+                return;
+            }
+            self.go_offline(&mut state, error, true)
+        };
+        drop(log);
+        self.finish(effects);
+    }
+
+    /// The quorum has taken this copy out of ISR and ELR.
+    pub(super) fn loss_is_known(&self) {
+        let mut state = self.state.lock();
+        state.rebuild = matches!(state.role, Role::Offline);
+    }
+
+    pub(super) fn needs_rebuild(&self) -> bool {
+        self.state.lock().rebuild
+    }
+
+    /// After an unclean start: makes durable what the system still holds. A failure costs the place in the ISR
+    /// (REPLICATION, "Unclean return").
+    pub(super) fn flush_after_start(self: &Arc<Self>) {
+        let mut effects = lead::Effects::default();
+        self.flush(&mut effects);
+        self.finish(effects);
+    }
+
     fn flush_is_due(&self) -> bool {
         self.state.lock().flush_due
     }
@@ -483,7 +525,7 @@ impl Replica {
             effects.answers.push((waiter.answer, Err(AppendError::NotLeader)));
         }
         if let Role::Follower(following) = std::mem::replace(&mut state.role, Role::Offline) {
-            effects.left = following.lane;
+            effects.left = following.lane.map(|lane| (lane, following.isr.session()));
         }
         effects
     }

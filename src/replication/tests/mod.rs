@@ -260,6 +260,92 @@ async fn a_failed_write_makes_the_leader_resign_and_another_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_ends_no_partition_that_has_a_single_copy() {
+    let cluster = Cluster::with_topic(1, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    cluster.nodes[&1].disk.inject(Fault::next(DiskCall::Write, ".log", std::io::ErrorKind::StorageFull));
+    let failed = cluster.append(1, Acks::All, &["b"]).await;
+    assert!(matches!(failed, Err(AppendError::Storage(_))), "{failed:?}");
+    eventually("a new epoch", || cluster.truth.partition().leader_epoch > LeaderEpoch(0)).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["c"]).await.unwrap();
+    assert_eq!(cluster.replica(1).positions().high_watermark, Offset(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_whose_disk_was_full_goes_on_by_itself() {
+    let cluster = Cluster::with_topic(2, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    cluster.nodes[&2].disk.inject(Fault::next(DiskCall::Write, ".log", std::io::ErrorKind::StorageFull));
+    cluster.append(1, Acks::All, &["b"]).await.unwrap();
+    cluster.isr_is(&[1, 2]).await;
+    cluster.agree(&[1, 2], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flipped_bit_is_not_passed_on_and_the_damaged_copy_is_rebuilt() {
+    let mut cluster = Cluster::new();
+    cluster.tail_budget_bytes = 0;
+    for id in 1..=3 {
+        cluster.start(id, SimDisk::new(), Proof::Unclean { previous: None });
+    }
+    cluster.create_topic(3, &[]).await;
+    cluster.leads(1).await;
+    cluster.network.cut(BrokerId(1), BrokerId(3));
+    cluster.isr_is(&[1, 2]).await;
+    for _ in 0..10 {
+        cluster.append(1, Acks::All, &["a value that will be damaged on 1"]).await.unwrap();
+    }
+    let disk = cluster.nodes[&1].disk.clone();
+    let path = disk.snapshot().into_keys().find(|p| p.to_string_lossy().ends_with("0.log")).unwrap();
+    disk.flip_bit(&path, 8 * 300);
+    cluster.network.heal(BrokerId(1), BrokerId(3));
+    eventually("2 leads", || cluster.truth.partition().leader == Some(BrokerId(2))).await;
+    let mut isr = Vec::new();
+    eventually("all are back", || {
+        isr = cluster.truth.partition().isr;
+        isr.len() == 3
+    })
+    .await;
+    cluster.append(2, Acks::All, &["b"]).await.unwrap();
+    cluster.agree(&[1, 2, 3], 11).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_is_damaged_when_it_is_opened_is_rebuilt_from_the_leader() {
+    let mut cluster = Cluster::with_topic(2, &[]).await;
+    cluster.leads(1).await;
+    for _ in 0..10 {
+        cluster.append(1, Acks::All, &["a value"]).await.unwrap();
+    }
+    let (disk, proof) = cluster.kill(2);
+    cluster.fence(2);
+    let path = disk.snapshot().into_keys().find(|p| p.to_string_lossy().ends_with("0.log")).unwrap();
+    disk.flip_bit(&path, 8 * 200);
+    cluster.start(2, disk, proof);
+    cluster.isr_is(&[1, 2]).await;
+    cluster.append(1, Acks::All, &["b"]).await.unwrap();
+    cluster.agree(&[1, 2], 11).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_fsync_costs_the_place_in_the_isr_and_the_log_is_opened_again() {
+    let cluster = Cluster::with_topic(2, &[("flush.messages", "1")]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    cluster.nodes[&1].disk.inject(Fault::next(DiskCall::Sync, ".log", std::io::ErrorKind::Other));
+    let failed = cluster.append(1, Acks::Leader, &["b"]).await;
+    assert!(failed.is_err(), "{failed:?}");
+    eventually("2 leads", || cluster.truth.partition().leader == Some(BrokerId(2))).await;
+    cluster.leads(2).await;
+    cluster.isr_is(&[1, 2]).await;
+    let end = cluster.append(2, Acks::All, &["c"]).await.unwrap().last.next();
+    cluster.agree(&[1, 2], end.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clean_stop_leaves_its_proof_and_the_high_watermark() {
     let mut cluster = Cluster::with_topic(1, &[]).await;
     cluster.leads(1).await;
