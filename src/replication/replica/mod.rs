@@ -116,14 +116,14 @@ pub enum ReadError {
         /// The leader's.
         current: LeaderEpoch,
     },
-    /// Below the log start or above the high watermark.
+    /// Below the log start or above the log end.
     #[error("offset {offset} is outside of {start} to {end}")]
     OutOfRange {
         /// Asked for.
         offset: Offset,
         /// The log start.
         start: Offset,
-        /// The high watermark.
+        /// The log end.
         end: Offset,
     },
     /// In the log, but only in the cold tier.
@@ -333,11 +333,13 @@ impl Replica {
             let state = self.state.lock();
             let positions = &state.positions;
             self.check_reader(positions, client_epoch)?;
-            if from < positions.log_start || from > positions.high_watermark {
+            // A reader may be ahead of a new leader's high watermark: it waits, nothing is lost. Told that it is out of
+            // range it would begin again.
+            if from < positions.log_start || from > positions.log_end {
                 return Err(ReadError::OutOfRange {
                     offset: from,
                     start: positions.log_start,
-                    end: positions.high_watermark,
+                    end: positions.log_end,
                 });
             }
             let end = match isolation {
