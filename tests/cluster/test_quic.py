@@ -26,7 +26,7 @@ def namespaces_work():
     name = f"esker-try-{os.getpid()}"
     try:
         ip("netns", "add", name)
-        ip("-n", name, "link", "add", "a", "type", "veth", "peer", "name", "b")
+        ip("-n", name, "link", "add", "veth-a", "type", "veth", "peer", "name", "veth-b")
         ip("-n", name, "rule", "add", "ipproto", "tcp", "to", "10.0.0.0/24", "prohibit")
         return True
     except subprocess.CalledProcessError:
