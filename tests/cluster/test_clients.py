@@ -139,3 +139,29 @@ class Plain(ClusterCase):
         more = produce("python", dev.bootstrap, "t", 300, "b")
         second = consume(self.processes, "python", dev.bootstrap, "t", 300, group="g")
         verify(second, more, "only what is new, from another coordinator")
+
+
+class Listeners(ClusterCase):
+    @slow
+    def test_every_client_speaks_to_every_kind_of_listener(self):
+        ports = free_ports(4)
+        protocols = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+        address = {protocol: f"127.0.0.1:{port}" for protocol, port in zip(protocols, ports)}
+        dev = self.dev(1, settings={
+            "listeners": ",".join(f"{protocol}://{at}" for protocol, at in address.items()),
+            "security.bootstrap.user": "user:secret", "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+        })
+        ca = dev.data / "certs/ca.crt"
+        dev.bootstrap = address["PLAINTEXT"]
+        for index, client in enumerate(CLIENTS):
+            for turn, protocol in enumerate(protocols):
+                mechanism = None
+                if protocol.startswith("SASL"):
+                    mechanism = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"][(index + turn) % 3]
+                with self.subTest(client=client, protocol=protocol, mechanism=mechanism):
+                    config = write_config(self.processes.dir / f"{client}-{protocol}.config", protocol, mechanism, "user",
+                                          "secret", ca if protocol.endswith("SSL") else None)
+                    topic = f"{client}-{protocol}"
+                    dev.topic_create(topic, 2)
+                    produced = produce(client, address[protocol], topic, 300, "s", config)
+                    verify(consume(self.processes, client, address[protocol], topic, 300, config=config), produced, topic)
