@@ -17,7 +17,7 @@ use super::config::{BrokerConfig, ConfigError, PeerTransport};
 use super::epoch_file;
 use super::machine::machine_proof;
 use super::producer_ids::ProducerIds;
-use super::quorum::MetadataQuorum;
+use super::quorum::{LocalLogs, MetadataQuorum};
 use super::stop::StopSignal;
 use super::tier::{ColdStore, TierDriver, TierReads};
 use crate::coordinator::{Coordinators, GroupConfig};
@@ -128,6 +128,8 @@ impl Broker {
             disk_threads.clone(),
             cold_store.clone().map(|store| store as Arc<dyn TierReader>),
         );
+        let logs = LocalLogs { replicas: replicas.clone(), threads: disk_threads.clone() };
+        metadata.handle_control(Arc::new(logs));
         let coordinators = Coordinators::new(env.clone(), groups);
         let tier = cold_store
             .clone()

@@ -1,13 +1,15 @@
-//! The metadata quorum as replication sees it.
+//! The metadata quorum as replication sees it, and what the quorum asks of this broker's replicas.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::env::MonoTime;
-use crate::metadata::{Command, Image, Metadata, SubmitError};
-use crate::replication::{ProposalReply, Quorum};
+use crate::env::{BlockingPool, MonoTime};
+use crate::metadata::{Command, ControlHandler, Image, LogEnd, Metadata, SubmitError};
+use crate::replication::{ProposalReply, Quorum, ReplicaManager};
+use crate::types::{BrokerId, TopicId};
 
 /// [`Metadata`] behind replication's seam.
 pub(super) struct MetadataQuorum(pub(super) Metadata);
@@ -33,5 +35,33 @@ impl Quorum for MetadataQuorum {
 
     fn lease_holds(&self, now: MonoTime) -> bool {
         self.0.lease().holds(now)
+    }
+}
+
+/// Tells the metadata leader what the local logs hold, before an unclean election.
+pub(super) struct LocalLogs {
+    pub(super) replicas: Arc<ReplicaManager>,
+    pub(super) threads: BlockingPool,
+}
+
+impl ControlHandler for LocalLogs {
+    fn answer(&self, peer: BrokerId, _request: Bytes) -> BoxFuture<'static, Bytes> {
+        tracing::warn!(%peer, "a control request that this broker does not know");
+        Box::pin(std::future::ready(Bytes::new()))
+    }
+
+    fn log_ends(&self, partitions: Vec<(TopicId, i32)>) -> BoxFuture<'static, Vec<Option<LogEnd>>> {
+        let (replicas, threads, asked) = (self.replicas.clone(), self.threads.clone(), partitions.len());
+        Box::pin(async move {
+            let ends = threads.run(move || {
+                let end_of = |&(topic, partition): &(TopicId, i32)| {
+                    let replica = replicas.replica_by_id(topic, partition)?;
+                    Some(replica.with_log(|log| (log.last_epoch(), log.log_end())))
+                };
+                partitions.iter().map(end_of).collect()
+            });
+            // Without disk threads no copy here can be used.
+            ends.await.unwrap_or_else(|_| vec![None; asked])
+        })
     }
 }
