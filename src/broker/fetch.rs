@@ -226,7 +226,7 @@ impl Broker {
                 log_start: positions.log_start,
                 last_stable: positions.last_stable,
             }),
-            Err(other) => Err(self.from_read(&wanted.partition, other)),
+            Err(other) => Err(self.refused(&wanted.partition, other)),
         }
     }
 
@@ -270,7 +270,7 @@ impl Broker {
     }
 
     /// What a refused read means to a client.
-    pub(super) fn from_read(&self, partition: &TopicPartition, error: ReadError) -> FetchError {
+    pub(super) fn refused(&self, partition: &TopicPartition, error: ReadError) -> FetchError {
         match error {
             ReadError::NotLeader => FetchError::NotLeader { leader: self.leader_of(partition) },
             ReadError::FencedLeaderEpoch { .. } => FetchError::FencedLeaderEpoch,

@@ -70,7 +70,7 @@ impl Broker {
         let positions = replica.positions();
         replica
             .check_reader(&positions, leader_epoch)
-            .map_err(|e| ListError::Fetch(self.from_read(partition, e)))?;
+            .map_err(|e| ListError::Fetch(self.refused(partition, e)))?;
         let at = async |offset: Offset| {
             let replica = replica.clone();
             let epoch = self
@@ -148,7 +148,7 @@ impl Broker {
         let replica = self.replica_for(partition, None)?;
         replica
             .check_reader(&replica.positions(), current_leader_epoch)
-            .map_err(|e| self.from_read(partition, e))?;
+            .map_err(|e| self.refused(partition, e))?;
         self.end_of_epoch(&replica, epoch).await
     }
 

@@ -33,7 +33,7 @@ impl<const N: usize> EntryFile<N> {
 
     /// A file of `len` bytes that is there. `None` if that is no whole number of entries.
     pub(super) fn open(disk: &SharedDisk, path: PathBuf, len: u64) -> io::Result<Option<Self>> {
-        if len % N as u64 != 0 {
+        if !len.is_multiple_of(N as u64) {
             return Ok(None);
         }
         let mut entries = EntryFile {

@@ -193,7 +193,7 @@ async fn a_lost_object_makes_exactly_its_range_fail() {
     let segments = segments(dir.path());
     let base_of = |path: &Path| -> i64 { path.file_name().unwrap().to_str().unwrap()[..20].parse().unwrap() };
     let (lost, next) = (base_of(&segments[2]), base_of(&segments[3]));
-    std::fs::remove_file(&segments[2]).unwrap();
+    crate::env::Disk::remove_file(&crate::env::RealDisk, &segments[2]).unwrap();
     for offset in [lost, next - 1] {
         let error = fetch(&running, &partition, Offset(offset)).await.unwrap_err();
         assert!(matches!(&error, FetchError::Tier(why) if why.contains("missing")), "{error}");

@@ -7,11 +7,13 @@ use crate::env::Rng as _;
 use crate::env::sim::{DiskCall, Fault, SeededRng};
 use crate::log::{EpochCache, Rejected};
 
+/// A batch: its first offset, its epoch, its values, and its producer with the first sequence number.
+type ModelBatch = (i64, i32, Vec<String>, Option<(i64, i32)>);
+
 /// What the log must contain.
 #[derive(Clone, Default)]
 struct Model {
-    /// Per batch: its first offset, its epoch, its values, and its producer with the first sequence number.
-    batches: Vec<(i64, i32, Vec<String>, Option<(i64, i32)>)>,
+    batches: Vec<ModelBatch>,
     end: i64,
     start: i64,
     flushed: i64,
