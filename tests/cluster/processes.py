@@ -100,7 +100,10 @@ class Processes:
         return process.returncode
 
     def end(self, keep=False):
-        """Ends everything, youngest first, and removes the folder (unless kept to look into)."""
+        """Ends everything and removes the folder (unless it is kept to look into)."""
+        for process in self.running:
+            if process.poll() is None:
+                process.terminate()
         for process in reversed(list(self.running)):
             self.stop(process)
         if keep:
