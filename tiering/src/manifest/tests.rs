@@ -1,3 +1,5 @@
+//! Tests of manifests: round trips, the golden generation, what a bad file is told.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Tests of reads through footers, chunks and caches.
+
 use tokio::runtime::Handle;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of uploads.
+
 use uuid::Uuid;
 
 use super::*;
