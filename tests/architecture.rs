@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "broker",
         &["types", "env", "wire", "log", "transport", "metadata", "replication", "coordinator", "security"],
     ),
-    ("api", &["broker", "wire", "types", "env", "security", "coordinator", "metadata", "log", "replication"]),
+    ("api", &["broker", "wire", "types", "env", "security", "coordinator", "metadata", "replication"]),
     ("server", &["api", "security", "broker", "wire", "types", "env"]),
     ("admin", &["broker", "env", "types"]),
     (
