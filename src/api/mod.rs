@@ -121,13 +121,8 @@ impl Api {
 }
 
 impl Service for Api {
-    fn gate(&self, client: &Client) -> Box<dyn Gate> {
-        Box::new(sasl::SaslGate::new(
-            self.broker.clone(),
-            self.sasl.clone(),
-            self.sasl_threads.clone(),
-            client,
-        ))
+    fn gate(&self) -> Box<dyn Gate> {
+        Box::new(sasl::SaslGate::new(self.broker.clone(), self.sasl.clone(), self.sasl_threads.clone()))
     }
 
     fn call(&self, client: &Arc<Client>, frame: Bytes) -> BoxFuture<'static, Answer> {

@@ -8,13 +8,12 @@
 //! Errors: UNSUPPORTED_SASL_MECHANISM (33) with the mechanisms that are served, ILLEGAL_SASL_STATE (34),
 //! SASL_AUTHENTICATION_FAILED (58).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use super::service::{Answer, Client, Gate};
+use super::service::{Answer, Gate};
 use super::{Refusal, api_versions, read, reply};
 use crate::broker::Broker;
 use crate::env::BlockingPool;
@@ -41,22 +40,14 @@ pub(super) struct SaslGate {
     broker: Arc<Broker>,
     server: SaslServer,
     threads: BlockingPool,
-    address: SocketAddr,
     state: State,
     /// Set once authenticated.
     principal: Option<Principal>,
 }
 
 impl SaslGate {
-    pub fn new(broker: Arc<Broker>, server: SaslServer, threads: BlockingPool, client: &Client) -> SaslGate {
-        SaslGate {
-            broker,
-            server,
-            threads,
-            address: client.address,
-            state: State::Handshake,
-            principal: None,
-        }
+    pub fn new(broker: Arc<Broker>, server: SaslServer, threads: BlockingPool) -> SaslGate {
+        SaslGate { broker, server, threads, state: State::Handshake, principal: None }
     }
 
     async fn take(&mut self, frame: Bytes) -> Result<(Answer, Option<Principal>), Refusal> {

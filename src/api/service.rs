@@ -38,7 +38,7 @@ pub enum Answer {
 /// are queued); the rest may run beside other calls.
 pub trait Service: Send + Sync + 'static {
     /// The guard of a connection that must authenticate by SASL.
-    fn gate(&self, client: &Client) -> Box<dyn Gate>;
+    fn gate(&self) -> Box<dyn Gate>;
     /// Answers one request of an authenticated client; `frame` is without its length.
     fn call(&self, client: &Arc<Client>, frame: Bytes) -> BoxFuture<'static, Answer>;
 }

@@ -87,7 +87,7 @@ pub(super) async fn serve<S: Service>(
         FrameReader::new(reader, shared.budget.clone(), shared.clock.clone(), shared.limits.receive_deadline);
     let (queue, due) = mpsc::channel(IN_FLIGHT);
     let in_flight = Arc::new(AtomicUsize::new(0));
-    let gate = must_authenticate.then(|| shared.service.gate(&client));
+    let gate = must_authenticate.then(|| shared.service.gate());
     let mut requests = Requests {
         shared,
         reader,

@@ -3,6 +3,8 @@
 //! It knows frames, not what is in them: a [`Service`] answers them. Ports are bound first, so that the broker can tell
 //! the cluster where it listens; serving begins when it is ready.
 
+#[cfg(test)]
+mod broker_tests;
 mod budget;
 mod connection;
 mod frame;

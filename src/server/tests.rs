@@ -33,7 +33,7 @@ fn reply(body: &[u8]) -> Answer {
 }
 
 impl Service for Toy {
-    fn gate(&self, _: &Client) -> Box<dyn Gate> {
+    fn gate(&self) -> Box<dyn Gate> {
         Box::new(ToyGate)
     }
 
