@@ -232,7 +232,7 @@ impl Log {
     fn write_batches(&mut self, group: &Group) -> Result<(), LogError> {
         let interval = self.config.index_interval_bytes;
         let segment = self.active_mut();
-        let path = segment.file.path().to_owned();
+        let path = segment.file.shared_path();
         let slices: Vec<IoSlice<'_>> = group.chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
         let file = segment.file.get().map_err(LogError::io("open", &path))?;
         file.write_vectored_at(&slices, segment.size).map_err(LogError::io("append to", &path))?;

@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
 use super::checkpoint::{self, HIGH_WATERMARKS, LOG_STARTS, PARTITION_METADATA, RECOVERY_POINTS};
 use super::error::LogError;
+use super::files::parent_of;
 use super::{LivePositions, Log, LogConfig, OpenLog, RecoveryReport};
 use crate::env::{Rng, SharedDisk};
 use crate::types::{BrokerEpoch, BrokerId, DirectoryId, Offset, TopicId, TopicName, TopicPartition};
@@ -59,6 +61,8 @@ struct Directory {
     /// The broker epoch that stopped cleanly.
     clean: Option<BrokerEpoch>,
     partitions: Mutex<BTreeMap<TopicPartition, TopicId>>,
+    /// The logs that were opened since the start; `None` where that failed.
+    opened: Mutex<BTreeMap<TopicPartition, Option<Arc<LivePositions>>>>,
     checkpoints: Arc<DirectoryCheckpoints>,
 }
 
@@ -177,14 +181,17 @@ impl LogDirs {
             partition: partition.clone(),
             topic_id,
             config,
-            clean: directory.clean.is_some(),
+            // A log that has been open since the start is no longer as the clean stop left it.
+            clean: directory.is_clean(partition),
             recovery_point: stored.recovery_point,
             high_watermark: stored.high_watermark,
             log_start: stored.log_start,
             now_ms,
         };
+        directory.opened.lock().insert(partition.clone(), None);
         let (log, report) = Log::open_in(open, directory.checkpoints.clone())?;
         directory.checkpoints.follow(partition, &log.positions);
+        directory.opened.lock().insert(partition.clone(), Some(log.positions.clone()));
         Ok((log, report, directory.id, stored))
     }
 
@@ -234,6 +241,7 @@ impl LogDirs {
                 self.disk.sync_dir(&directory.path).map_err(LogError::io("fsync", &directory.path))?;
             }
             directory.partitions.lock().remove(partition);
+            directory.opened.lock().remove(partition);
             directory.checkpoints.forget(partition)?;
             if self.disk.exists(&renamed).map_err(LogError::io("look for", &renamed))? {
                 self.disk.remove_dir_all(&renamed).map_err(LogError::io("remove", &renamed))?;
@@ -263,17 +271,38 @@ impl LogDirs {
         Ok(())
     }
 
-    /// The proof of a clean stop of this broker epoch; after all logs are closed and the checkpoints written.
+    /// The proof of a clean stop of this broker epoch; after all logs are closed and the checkpoints written. A directory
+    /// that holds a log which was not closed cleanly, or never recovered since an unclean stop, gets none.
     ///
     /// # Errors
     /// `Io`.
     pub fn mark_clean(&self, epoch: BrokerEpoch) -> Result<(), LogError> {
         let text = serde_json::json!({ "version": 0, "brokerEpoch": epoch.0 }).to_string();
         for directory in &self.directories {
+            if let Some(partition) = directory.not_clean() {
+                tracing::warn!(%partition, "it was not closed cleanly: no proof of a clean stop");
+                continue;
+            }
             let path = directory.path.join(CLEAN_SHUTDOWN);
             self.disk.write_atomically(&path, text.as_bytes()).map_err(LogError::io("write", &path))?;
         }
         Ok(())
+    }
+}
+
+impl Directory {
+    /// Whether the log lies as a clean stop left it: the broker's, or its own since then.
+    fn is_clean(&self, partition: &TopicPartition) -> bool {
+        match self.opened.lock().get(partition) {
+            None => self.clean.is_some(),
+            Some(None) => false,
+            Some(Some(live)) => live.closed.load(Ordering::Acquire),
+        }
+    }
+
+    /// A partition whose log would have to be scanned.
+    fn not_clean(&self) -> Option<TopicPartition> {
+        self.partitions.lock().keys().find(|partition| !self.is_clean(partition)).cloned()
     }
 }
 
@@ -288,7 +317,11 @@ fn open_directory(
     node_id: BrokerId,
     others: &[&str],
 ) -> Result<(Directory, Option<String>), LogError> {
-    disk.create_dir_all(path).map_err(LogError::io("create", path))?;
+    if !disk.exists(path).map_err(LogError::io("look for", path))? {
+        disk.create_dir_all(path).map_err(LogError::io("create", path))?;
+        let parent = parent_of(path);
+        disk.sync_dir(parent).map_err(LogError::io("fsync", parent))?;
+    }
     let partitions = list_partitions(disk, path, others)?;
     let meta = path.join(META_PROPERTIES);
     let (id, cluster_id) = if disk.exists(&meta).map_err(LogError::io("look for", &meta))? {
@@ -308,8 +341,14 @@ fn open_directory(
     };
     let clean = take_clean_shutdown(disk, path)?;
     let checkpoints = Arc::new(DirectoryCheckpoints::read(disk.clone(), path)?);
-    let directory =
-        Directory { id, path: path.to_owned(), clean, partitions: Mutex::new(partitions), checkpoints };
+    let directory = Directory {
+        id,
+        path: path.to_owned(),
+        clean,
+        partitions: Mutex::new(partitions),
+        opened: Mutex::default(),
+        checkpoints,
+    };
     Ok((directory, cluster_id))
 }
 
@@ -481,15 +520,22 @@ impl DirectoryCheckpoints {
 
     fn write(&self, positions: &[&(TopicPartition, CheckpointPositions)]) -> Result<(), LogError> {
         let mut entries = self.entries.lock();
+        let mut changed = [false; FILES.len()];
         for (partition, position) in positions {
             let entry = entries.entry(partition.clone()).or_default();
-            entry.stored = *position;
+            let mut new = *position;
             if let Some(live) = &entry.live {
-                entry.stored.recovery_point = live.flushed();
-                entry.stored.high_watermark = position.high_watermark.min(live.end());
+                new.recovery_point = live.flushed();
+                new.high_watermark = position.high_watermark.min(live.end());
             }
+            for (changed, (_, field)) in changed.iter_mut().zip(FILES) {
+                *changed |= field(&mut entry.stored) != field(&mut new);
+            }
+            entry.stored = new;
         }
-        self.store(&entries, &FILES)
+        let files: Vec<File> =
+            FILES.into_iter().zip(changed).filter_map(|(file, c)| c.then_some(file)).collect();
+        self.store(&entries, &files)
     }
 
     /// Before a log is cut at `end`: no file may claim more of it.

@@ -35,17 +35,22 @@ pub(super) fn parse_segment_name(name: &str) -> Option<(Offset, &str)> {
     Some((Offset(digits.parse().ok()?), extension))
 }
 
+/// The folder that holds `path`, also for a path of one name.
+pub(super) fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// A file that is opened when it is first used: most closed segments are never read again.
 #[derive(Debug)]
 pub(super) struct LazyFile {
     disk: SharedDisk,
-    path: PathBuf,
+    path: Arc<Path>,
     handle: OnceLock<Arc<dyn DiskFile>>,
 }
 
 impl LazyFile {
     pub(super) fn new(disk: &SharedDisk, path: PathBuf) -> LazyFile {
-        LazyFile { disk: disk.clone(), path, handle: OnceLock::new() }
+        LazyFile { disk: disk.clone(), path: path.into(), handle: OnceLock::new() }
     }
 
     /// Created, or emptied if it is there.
@@ -57,6 +62,10 @@ impl LazyFile {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(super) fn shared_path(&self) -> Arc<Path> {
+        self.path.clone()
     }
 
     pub(super) fn get(&self) -> io::Result<&Arc<dyn DiskFile>> {

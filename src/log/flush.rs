@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::error::LogError;
 use super::files::{SNAPSHOT, segment_path};
@@ -16,6 +17,8 @@ use crate::types::Offset;
 #[derive(Debug)]
 pub struct FlushJob {
     end: Offset,
+    /// Base of the segment that was active then.
+    active: Offset,
     cuts: u64,
     /// Bases of the closed segments whose indexes are among the files.
     indexes: Vec<Offset>,
@@ -28,6 +31,7 @@ pub struct FlushJob {
 #[derive(Debug)]
 pub struct FlushOutcome {
     end: Offset,
+    active: Offset,
     cuts: u64,
     indexes: Vec<Offset>,
     folder: bool,
@@ -52,7 +56,14 @@ impl FlushJob {
                 Some((disk, path)) => disk.sync_dir(path).map_err(LogError::io("fsync", path)),
                 None => Ok(()),
             });
-        FlushOutcome { end: self.end, cuts: self.cuts, indexes: self.indexes, folder, result }
+        FlushOutcome {
+            end: self.end,
+            active: self.active,
+            cuts: self.cuts,
+            indexes: self.indexes,
+            folder,
+            result,
+        }
     }
 }
 
@@ -72,21 +83,27 @@ impl Log {
         self.flush_job()
     }
 
-    fn flush_job(&mut self) -> Result<FlushJob, LogError> {
+    pub(super) fn flush_job(&mut self) -> Result<FlushJob, LogError> {
         let flushed = self.flushed_end();
         let mut files = Vec::new();
         let mut indexes = Vec::new();
         let active = self.segments.len() - 1;
-        for i in (0..self.segments.len()).rev() {
+        let flushed_before = |i: usize| {
             let segment = &self.segments[i];
+            let unsynced = segment.indexes_unsynced || segment.snapshot_unsynced;
+            i < active && self.segment_end(i) <= flushed && !unsynced
+        };
+        let first = (0..=active).rev().take_while(|i| !flushed_before(*i)).last().unwrap_or(active);
+        // The oldest first: should the power go in between, nothing may follow what is lost.
+        for (i, segment) in self.segments.iter().enumerate().skip(first) {
             let unflushed = self.segment_end(i) > flushed;
             // The indexes of the active segment are built anew after a crash.
             let unsynced = i < active && segment.indexes_unsynced;
-            if !unflushed && !unsynced && i < active {
-                break;
-            }
             let path = segment.file.path().to_owned();
             let io = || LogError::io("open", &path);
+            if segment.snapshot_unsynced {
+                files.push(self.snapshot_file(segment.base)?);
+            }
             if unflushed {
                 files.push((path.clone(), segment.file.get().map_err(io())?.clone()));
             }
@@ -99,7 +116,14 @@ impl Log {
             }
         }
         let folder = self.folder_unsynced.then(|| (self.disk.clone(), self.dir.clone()));
-        Ok(FlushJob { end: self.log_end(), cuts: self.cuts, indexes, files, folder })
+        Ok(FlushJob {
+            end: self.log_end(),
+            active: self.active().base,
+            cuts: self.cuts,
+            indexes,
+            files,
+            folder,
+        })
     }
 
     /// Takes note of what became durable; the new flushed end.
@@ -120,6 +144,9 @@ impl Log {
             for segment in &mut self.segments {
                 if outcome.indexes.contains(&segment.base) {
                     segment.indexes_unsynced = false;
+                }
+                if segment.base <= outcome.active {
+                    segment.snapshot_unsynced = false;
                 }
             }
             if outcome.folder {
@@ -170,10 +197,28 @@ impl Log {
         self.active_mut().finish().map_err(LogError::io("write the indexes of", &path))?;
         self.producers.expire(now_ms, self.config.producer_id_expiration_ms);
         self.write_snapshot(end)?;
-        let segment = Segment::create(&self.disk, &self.dir, end, now_ms)
+        let mut segment = Segment::create(&self.disk, &self.dir, end, now_ms)
             .map_err(LogError::io("create a segment in", &self.dir))?;
+        segment.snapshot_unsynced = true;
         self.segments.push(segment);
         self.folder_unsynced = true;
+        Ok(())
+    }
+
+    fn snapshot_file(&self, at: Offset) -> Result<(PathBuf, Arc<dyn DiskFile>), LogError> {
+        let path = segment_path(&self.dir, at, SNAPSHOT);
+        let file = self.disk.open(&path, OpenMode::Read).map_err(LogError::io("open", &path))?;
+        Ok((path, file))
+    }
+
+    /// Makes the snapshot at a segment's base durable: what it was made from is about to go.
+    pub(super) fn sync_snapshot_of(&mut self, i: usize) -> Result<(), LogError> {
+        if self.segments[i].snapshot_unsynced {
+            let (path, file) = self.snapshot_file(self.segments[i].base)?;
+            file.sync().map_err(LogError::io("fsync", &path))?;
+            self.disk.sync_dir(&self.dir).map_err(LogError::io("fsync", &self.dir))?;
+            self.segments[i].snapshot_unsynced = false;
+        }
         Ok(())
     }
 
@@ -205,12 +250,11 @@ impl Log {
         for file in index_files(self.active()) {
             job.files.push(file.map_err(io())?);
         }
-        let snapshot = segment_path(&self.dir, self.log_end(), SNAPSHOT);
-        let file = self.disk.open(&snapshot, OpenMode::Read).map_err(LogError::io("open", &snapshot))?;
-        job.files.push((snapshot, file));
+        job.files.push(self.snapshot_file(self.log_end())?);
         let outcome = job.run();
         self.finish_flush(outcome)?;
         self.health = Health::Closed;
+        self.positions.closed.store(true, Ordering::Release);
         Ok(())
     }
 }

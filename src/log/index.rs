@@ -81,11 +81,6 @@ impl OffsetIndex {
         }
     }
 
-    /// A position at or before the batch that holds `offset`.
-    pub(super) fn position_before(&self, offset: Offset) -> io::Result<u64> {
-        Ok(self.entry_before(offset)?.map_or(0, |entry| entry.position))
-    }
-
     /// The last indexed batch at or before `position`.
     pub(super) fn position_near(&self, position: u64) -> io::Result<u64> {
         let next = self.entries.partition_point(|entry| self.decode(entry).position <= position)?;

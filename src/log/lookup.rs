@@ -38,11 +38,11 @@ impl Log {
             if segment.max_timestamp < timestamp {
                 continue;
             }
-            let below = segment
-                .time_index
-                .entry_below(timestamp)
-                .map_err(LogError::io("look into the time index of", segment.file.path()))?;
-            let from = below.map_or(segment.base, |below| below.offset);
+            let io = || LogError::io("look into the time index of", segment.file.path());
+            let from = match segment.time_index.entry_below(timestamp).map_err(io())? {
+                Some(below) if segment.holds_time(&below).map_err(io())? => below.offset,
+                _ => segment.base,
+            };
             let start = self.local_start();
             let found = self.first_match(segment, from, |batch| {
                 (batch.header.max_timestamp >= timestamp)
@@ -85,7 +85,7 @@ impl Log {
     ) -> Result<Option<TimestampOffset>, LogError> {
         let path = segment.file.path();
         let io = || LogError::io("read", path);
-        let start = segment.index.position_before(from).map_err(io())?;
+        let start = segment.position_before(from).map_err(io())?;
         let file = segment.file.get().map_err(io())?;
         let mut reader = BatchReader::new(&**file, start, segment.size);
         let corrupt = |position, e: BatchError| LogError::Corrupt {

@@ -49,7 +49,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 pub use append::Appended;
 pub use config::{CleanupPolicy, ConfigError, LogConfig};
@@ -108,11 +108,17 @@ enum Health {
 struct LivePositions {
     end: AtomicI64,
     flushed: AtomicI64,
+    /// The log was closed cleanly.
+    closed: AtomicBool,
 }
 
 impl LivePositions {
     fn new(end: Offset, flushed: Offset) -> LivePositions {
-        LivePositions { end: AtomicI64::new(end.0), flushed: AtomicI64::new(flushed.0) }
+        LivePositions {
+            end: AtomicI64::new(end.0),
+            flushed: AtomicI64::new(flushed.0),
+            closed: AtomicBool::new(false),
+        }
     }
 
     fn end(&self) -> Offset {

@@ -72,7 +72,7 @@ fn replay(segment: &Segment, from: Offset, state: &mut ProducerState, now_ms: i6
         detail,
     };
     let file = segment.file.get().map_err(io())?;
-    let start = segment.index.position_before(from).map_err(io())?;
+    let start = segment.position_before(from).map_err(io())?;
     let mut reader = BatchReader::new(&**file, start, segment.size);
     while let Some(next) = reader.next().map_err(io())? {
         let (position, batch) = next.map_err(|e| corrupt(start, from, e.to_string()))?;

@@ -72,7 +72,7 @@ impl Log {
         });
         Ok(LogSlice::new(Source {
             file: segment.file.get().map_err(LogError::io("open", path))?.clone(),
-            path: path.to_owned(),
+            path: segment.file.shared_path(),
             anchor,
             base: segment.base,
             size: segment.size,

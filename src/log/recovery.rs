@@ -4,13 +4,16 @@
 //! the stored high watermark, is corruption: an error, and the files stay as they are.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::dirs::DirectoryCheckpoints;
 use super::epoch_cache::EpochCache;
 use super::error::LogError;
-use super::files::{DELETED, INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX, parse_segment_name, segment_path};
+use super::files::{
+    DELETED, INDEX, LOG, LazyFile, SNAPSHOT, TIME_INDEX, TXN_INDEX, parent_of, parse_segment_name,
+    segment_path,
+};
 use super::producer_state::ProducerState;
 use super::scan::{BatchReader, find_valid_batch};
 use super::segment::{Lengths, Segment};
@@ -99,7 +102,8 @@ impl Opening {
         disk.create_dir_all(&open.dir).map_err(LogError::io("create", &open.dir))?;
         let found = list(&open)?;
         check_topic_id(&open, found.segments.is_empty())?;
-        let (epochs, epochs_from_batches) = read_epochs(&open, found.segments.is_empty())?;
+        let without_batches = found.segments.values().all(|lengths| lengths.log == Some(0));
+        let (epochs, epochs_from_batches) = read_epochs(&open, without_batches)?;
         Ok(Opening {
             found,
             epochs,
@@ -114,6 +118,12 @@ impl Opening {
 
     fn run(mut self) -> Result<(Log, RecoveryReport), LogError> {
         let end = if self.found.segments.is_empty() { self.create_first()? } else { self.load()? };
+        if let Some(active) = self.segments.last_mut()
+            && let Some(first) = active.first_timestamp
+            && (0..=self.open.now_ms).contains(&first)
+        {
+            active.since_ms = first;
+        }
         let open = self.open;
         let first = self.segments[0].base;
         // What lies below the first local segment is in the tier, or has been deleted.
@@ -142,7 +152,7 @@ impl Opening {
         }
         if log_start > end {
             // The tail was lost, and everything left had been deleted: go on where the log starts.
-            log.reset_to(log_start, Vec::new())?;
+            log.reset_to(log_start, log.epochs.entries().to_vec())?;
         }
         Ok((log, self.report))
     }
@@ -189,8 +199,21 @@ impl Opening {
     fn open_segment(&self, base: Offset, next: Option<Offset>) -> Result<Option<Segment>, LogError> {
         let open = &self.open;
         let path = segment_path(&open.dir, base, LOG);
-        Segment::open(&open.disk, &open.dir, base, &self.found.segments[&base], next, open.now_ms)
-            .map_err(LogError::io("open", &path))
+        let io = || LogError::io("open", &path);
+        let segment =
+            Segment::open(&open.disk, &open.dir, base, &self.found.segments[&base], next, open.now_ms)
+                .map_err(io())?;
+        // Retention goes by the last entry of the time index: it must be true.
+        let Some(mut segment) = segment else {
+            return Ok(None);
+        };
+        if let Some(last) = segment.time_index.last() {
+            let holds = segment.holds_time(&last).map_err(io())?;
+            // One handle per closed segment would be too many.
+            segment.file = LazyFile::new(&open.disk, path.clone());
+            return Ok(holds.then_some(segment));
+        }
+        Ok(Some(segment))
     }
 
     /// After a clean stop: the end is where the last segment's batches end, and that must be the file's end.
@@ -206,11 +229,6 @@ impl Opening {
                 detail: "a bad batch below the flushed end".to_owned(),
             });
         }
-        if let Some(first) = last.first_timestamp
-            && (0..=self.open.now_ms).contains(&first)
-        {
-            last.since_ms = first;
-        }
         self.load_producers(end)?;
         Ok(end)
     }
@@ -221,11 +239,8 @@ impl Opening {
         let mut end = bases[0];
         for (i, base) in bases.iter().enumerate() {
             if *base != end {
-                let missing = segment_path(&self.open.dir, end, LOG);
-                return Err(LogError::Layout {
-                    path: missing,
-                    detail: format!("missing: the next segment begins at {base}"),
-                });
+                self.drop_empty_tail(end, &bases[i..])?;
+                break;
             }
             let (next, complete) = self.scan_segment(*base, &bases[i + 1..])?;
             end = next;
@@ -333,23 +348,50 @@ impl Opening {
         if end < open.high_watermark {
             return corrupt(format!("it lies below the stored high watermark {}", open.high_watermark));
         }
-        let latest = self.epochs.latest().map_or(LeaderEpoch(i32::MAX), |last| last.epoch);
-        let epochs = self.epochs.epoch_at(end).unwrap_or(LeaderEpoch::NONE)..=latest;
-        let find = |path: &PathBuf, from, len| {
-            let io = || LogError::io("recover", path);
-            let file = open.disk.open(path, OpenMode::Read).map_err(io())?;
-            find_valid_batch(&*file, from, len, end, epochs.clone()).map_err(io())
-        };
-        if let Some(position) = find(&path, position + 1, len)? {
+        if let Some(position) = self.find_valid(&path, position + 1, len, end)? {
             return corrupt(format!("a valid batch follows at byte {position}"));
         }
-        for base in later {
-            let path = segment_path(&open.dir, *base, LOG);
-            if find(&path, 0, self.found.segments[base].log.unwrap_or(0))?.is_some() {
-                return corrupt(format!("valid batches follow in {}", path.display()));
-            }
+        if let Some(found) = self.find_valid_after(end, later)? {
+            return corrupt(format!("valid batches follow in {}", found.display()));
         }
         Ok(())
+    }
+
+    /// The segment before ended below the base of the next one. After a power loss the bytes in between were never
+    /// written, and nothing good can follow; else a segment is missing.
+    fn drop_empty_tail(&mut self, end: Offset, later: &[Offset]) -> Result<(), LogError> {
+        if let Some(found) = self.find_valid_after(end, later)? {
+            return Err(LogError::Layout {
+                path: segment_path(&self.open.dir, end, LOG),
+                detail: format!("missing: valid batches follow in {}", found.display()),
+            });
+        }
+        for base in later {
+            self.report.cut_bytes += self.found.segments[base].log.unwrap_or(0);
+            remove_segment(&self.open, *base)?;
+        }
+        Ok(())
+    }
+
+    /// The first of some segments in which a batch lies that could belong behind `end`.
+    fn find_valid_after(&self, end: Offset, later: &[Offset]) -> Result<Option<PathBuf>, LogError> {
+        for base in later {
+            let path = segment_path(&self.open.dir, *base, LOG);
+            let len = self.found.segments[base].log.unwrap_or(0);
+            if self.find_valid(&path, 0, len, end)?.is_some() {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where in a file, from a position on, a batch lies that could belong behind `end`.
+    fn find_valid(&self, path: &Path, from: u64, len: u64, end: Offset) -> Result<Option<u64>, LogError> {
+        let latest = self.epochs.latest().map_or(LeaderEpoch(i32::MAX), |last| last.epoch);
+        let epochs = self.epochs.epoch_at(end).unwrap_or(LeaderEpoch::NONE)..=latest;
+        let io = || LogError::io("recover", path);
+        let file = self.open.disk.open(path, OpenMode::Read).map_err(io())?;
+        find_valid_batch(&*file, from, len, end, epochs).map_err(io())
     }
 
     fn load_producers(&mut self, at: Offset) -> Result<(), LogError> {
@@ -444,7 +486,9 @@ fn check_topic_id(open: &OpenLog, empty: bool) -> Result<(), LogError> {
         return Err(LogError::Layout { path, detail: "is missing beside the segments".to_owned() });
     }
     let text = checkpoint::encode_partition_metadata(open.topic_id);
-    open.disk.write_atomically(&path, &text).map_err(LogError::io("write", &path))
+    open.disk.write_atomically(&path, &text).map_err(LogError::io("write", &path))?;
+    let parent = parent_of(&open.dir);
+    open.disk.sync_dir(parent).map_err(LogError::io("fsync", parent))
 }
 
 /// The chain, and whether it must be taken from the batches.

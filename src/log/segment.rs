@@ -4,13 +4,13 @@ use std::io;
 use std::path::Path;
 
 use super::files::{INDEX, LOG, LazyFile, TIME_INDEX, TXN_INDEX, segment_path};
-use super::index::OffsetIndex;
+use super::index::{IndexEntry, OffsetIndex};
 use super::scan::BatchReader;
-use super::time_index::TimeIndex;
+use super::time_index::{TimeEntry, TimeIndex};
 use super::txn_index::TxnIndex;
 use crate::env::SharedDisk;
 use crate::types::Offset;
-use crate::wire::record_batch::{BatchHeader, NO_TIMESTAMP};
+use crate::wire::record_batch::{BatchHeader, HEADER_BYTES, NO_TIMESTAMP};
 
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -32,6 +32,8 @@ pub(super) struct Segment {
     pub(super) since_ms: i64,
     /// The index files have been written since they were last fsynced.
     pub(super) indexes_unsynced: bool,
+    /// So has the snapshot of the producers at the base.
+    pub(super) snapshot_unsynced: bool,
 }
 
 /// Lengths of the files beside a `.log` file; `None` where there is none.
@@ -84,6 +86,7 @@ impl Segment {
             first_timestamp: None,
             since_ms: now_ms,
             indexes_unsynced: true,
+            snapshot_unsynced: false,
         })
     }
 
@@ -121,6 +124,7 @@ impl Segment {
             first_timestamp: None,
             since_ms: now_ms,
             indexes_unsynced: false,
+            snapshot_unsynced: false,
         }))
     }
 
@@ -167,8 +171,11 @@ impl Segment {
     /// Reads from the last index entry on what the indexes do not say: the end, the bytes since that entry, the
     /// largest timestamp. Stops before a bad batch; the end offset and its position.
     pub(super) fn read_tail(&mut self) -> io::Result<(Offset, u64)> {
-        let from = self.index.last().map_or(0, |entry| entry.position);
-        let mut end = self.base;
+        let last = self.index.last();
+        let (from, mut end) = match last {
+            Some(entry) if self.holds(&entry)? => (entry.position, None),
+            _ => (0, Some(self.base)),
+        };
         let file = self.file.get()?.clone();
         if self.size > 0
             && let Some(Ok((_, first))) = BatchReader::new(&*file, 0, self.size).next()?
@@ -178,21 +185,56 @@ impl Segment {
         self.since_index = 0;
         let mut reader = BatchReader::new(&*file, from, self.size);
         while let Some(Ok((_, batch))) = reader.next()? {
-            if batch.check_crc().is_err() || batch.header.base_offset < end {
-                return Ok((end, reader.position() - batch.bytes.len() as u64));
+            let in_place = end.is_none_or(|end| batch.header.base_offset == end);
+            if !in_place || batch.header.last_offset_delta < 0 || batch.check_crc().is_err() {
+                return Ok((end.unwrap_or(self.base), reader.position() - batch.bytes.len() as u64));
             }
             self.note(&batch.header);
             self.since_index += batch.bytes.len() as u64;
-            end = batch.header.end_offset();
+            end = Some(batch.header.end_offset());
         }
-        Ok((end, reader.position()))
+        Ok((end.unwrap_or(self.base), reader.position()))
+    }
+
+    /// Whether an index entry is true: the batch at its position ends with its offset.
+    fn holds(&self, entry: &IndexEntry) -> io::Result<bool> {
+        let mut head = [0; HEADER_BYTES];
+        let n = self.file.get()?.read_at(&mut head, entry.position)?;
+        Ok(BatchHeader::parse(&head[..n]).is_ok_and(|header| header.last_offset() == entry.last_offset))
+    }
+
+    /// A position at or before the batch that holds `offset`: what the index says if that is true, else the start.
+    pub(super) fn position_before(&self, offset: Offset) -> io::Result<u64> {
+        match self.index.entry_before(offset)? {
+            Some(entry) if self.holds(&entry)? => Ok(entry.position),
+            _ => Ok(0),
+        }
+    }
+
+    /// Whether an entry of the time index is true: its batch has its timestamp.
+    pub(super) fn holds_time(&self, entry: &TimeEntry) -> io::Result<bool> {
+        let mut position = self.position_before(entry.offset)?;
+        let file = self.file.get()?;
+        let mut head = [0; HEADER_BYTES];
+        while position < self.size {
+            let n = file.read_at(&mut head, position)?;
+            let Ok(header) = BatchHeader::parse(&head[..n]) else {
+                return Ok(false);
+            };
+            if header.last_offset() >= entry.offset {
+                return Ok(header.last_offset() == entry.offset && header.max_timestamp == entry.timestamp);
+            }
+            position += header.size() as u64;
+        }
+        Ok(false)
     }
 
     /// Where the batch begins that holds `offset`, or the next one after it; the size if there is none.
-    pub(super) fn position_of(&self, offset: Offset) -> io::Result<u64> {
+    fn position_of(&self, offset: Offset) -> io::Result<u64> {
         let file = self.file.get()?;
-        let mut reader = BatchReader::new(&**file, self.index.position_before(offset)?, self.size);
-        while let Some(Ok((position, batch))) = reader.next()? {
+        let mut reader = BatchReader::new(&**file, self.position_before(offset)?, self.size);
+        while let Some(next) = reader.next()? {
+            let (position, batch) = next.map_err(io::Error::other)?;
             if batch.header.last_offset() >= offset {
                 return Ok(position);
             }

@@ -1,7 +1,7 @@
 //! A stretch of a log that can be read without the log's lock.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,7 +24,7 @@ pub struct LogSlice {
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) file: Arc<dyn DiskFile>,
-    pub(super) path: PathBuf,
+    pub(super) path: Arc<Path>,
     /// At or before the batch that holds `from`.
     pub(super) anchor: Anchor,
     /// The segment's first offset.
@@ -187,7 +187,7 @@ impl Source {
     }
 
     fn corrupt(&self, position: u64, offset: Offset, detail: String) -> LogError {
-        LogError::Corrupt { path: self.path.clone(), position, offset, detail }
+        LogError::Corrupt { path: self.path.to_path_buf(), position, offset, detail }
     }
 }
 

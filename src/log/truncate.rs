@@ -91,7 +91,7 @@ impl Log {
     }
 
     /// Cuts to the last batch that ends at or below `end`; the new log end. An epoch that is left without a batch is
-    /// forgotten, also when there is nothing to cut.
+    /// forgotten, also when there is nothing to cut. What is left after a cut is durable.
     ///
     /// # Errors
     /// `OutOfRange` below the local start, `Io`, or why the log is not writable.
@@ -109,7 +109,11 @@ impl Log {
             return Err(LogError::OutOfRange { offset: end, start, end: log_end });
         }
         let epoch = self.last_epoch();
-        self.cut(end).inspect_err(|_| self.health = Health::WriteFailed(epoch))
+        self.cut(end).inspect_err(|_| {
+            if self.health == Health::Writable {
+                self.health = Health::WriteFailed(epoch);
+            }
+        })
     }
 
     /// The checkpoints go down first: they must never claim what the log no longer has.
@@ -120,23 +124,43 @@ impl Log {
         }
         let keep = self.segment_of(end);
         // The last one first, so that a crash in between leaves no gap.
+        let removes = self.segments.len() > keep + 1;
         while self.segments.len() > keep + 1 {
             let paths = self.take_out(self.segments.len() - 1)?;
             self.removal(paths).run()?;
             self.segments.pop();
         }
+        // Durable before anything new is written: a power loss must not bring back what was cut.
+        if removes {
+            self.sync_folder()?;
+        }
         self.folder_unsynced = true;
         let segment = self.active_mut();
         let path = segment.file.path().to_owned();
         let new_end = segment.truncate_to(end).map_err(LogError::io("truncate", &path))?;
+        let base = segment.base;
         self.set_end(new_end);
-        self.set_flushed(self.flushed_end().min(new_end));
-        self.log_start = self.log_start.min(new_end);
+        // The cut itself is not durable yet.
+        self.set_flushed(self.flushed_end().min(Offset(base.0 - 1)));
+        if new_end < self.log_start {
+            // The batch that held the log start is gone: offsets below it must not come again.
+            self.reload_producers(new_end)?;
+            let snapshot = producer_snapshot::encode(&self.producers);
+            let epochs = self.epochs.entries().to_vec();
+            self.start_over(self.log_start, epochs, Some(snapshot.into()))?;
+            return Ok(self.log_start);
+        }
         if self.epochs.truncate_to(new_end) {
             self.store_epochs()?;
         }
         self.reload_producers(new_end)?;
+        let outcome = self.flush_job()?.run();
+        self.finish_flush(outcome)?;
         Ok(new_end)
+    }
+
+    fn sync_folder(&self) -> Result<(), LogError> {
+        self.disk.sync_dir(&self.dir).map_err(LogError::io("fsync", &self.dir))
     }
 
     fn lower_checkpoints(&self, end: Offset) -> Result<(), LogError> {
@@ -217,16 +241,19 @@ impl Log {
             let path = segment_path(&self.dir, at, SNAPSHOT);
             self.disk.remove_file(&path).map_err(LogError::io("remove", &path))?;
         }
+        self.sync_folder()?;
         self.epochs = EpochCache::new(epochs);
-        self.epochs.truncate_to(start);
+        self.epochs.truncate_to(start.next());
         self.store_epochs()?;
         self.producers = producers;
         if snapshot.is_some() {
             self.write_snapshot(start)?;
         }
-        let segment = Segment::create(&self.disk, &self.dir, start, now_ms)
+        let mut segment = Segment::create(&self.disk, &self.dir, start, now_ms)
             .map_err(LogError::io("create a segment in", &self.dir))?;
+        segment.snapshot_unsynced = snapshot.is_some();
         self.segments = vec![segment];
+        self.sync_snapshot_of(0)?;
         self.set_end(start);
         self.set_flushed(start);
         self.folder_unsynced = true;
@@ -265,6 +292,9 @@ impl Log {
     pub fn delete_segments_below(&mut self, end: Offset) -> Result<Removal, LogError> {
         self.check_health()?;
         let count = (0..self.segments.len() - 1).take_while(|i| self.segment_end(*i) <= end).count();
+        if count > 0 {
+            self.sync_snapshot_of(count)?;
+        }
         let mut paths = Vec::new();
         // The oldest first, so that a crash in between leaves no gap.
         for _ in 0..count {

@@ -75,6 +75,12 @@ struct State {
     files: BTreeMap<PathBuf, Content>,
     /// Names as a power loss leaves them.
     synced_files: BTreeMap<PathBuf, Content>,
+    synced_folders: BTreeSet<PathBuf>,
+    /// Folders that were renamed since their parent was synced: from, to.
+    renamed: Vec<(PathBuf, PathBuf)>,
+    /// After so many more changing calls the process is dead: those calls fail.
+    dies_after: Option<u64>,
+    died: bool,
     faults: Vec<Fault>,
     /// The last write: file, position, length.
     last_write: Option<(Content, u64, usize)>,
@@ -101,6 +107,21 @@ impl State {
 
     fn check(&mut self, call: DiskCall, path: &Path) -> io::Result<()> {
         self.strike(call, path).map_or(Ok(()), |fault| Err(fault.error.into()))
+    }
+
+    /// Counts a call that changes the disk.
+    fn live(&mut self) -> io::Result<()> {
+        match &mut self.dies_after {
+            None => Ok(()),
+            Some(0) => {
+                self.died = true;
+                Err(io::Error::other("the process is dead"))
+            }
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
     }
 
     fn used(&self) -> u64 {
@@ -137,10 +158,28 @@ impl SimDisk {
         (state.reads, state.writes, state.syncs)
     }
 
+    /// After so many more calls that change something, these calls fail, as if the process had been killed there.
+    pub fn die_after(&self, calls: u64) {
+        self.state.lock().dies_after = Some(calls);
+    }
+
+    /// The next process may use the disk. Whether the last one got to its end.
+    pub fn revive(&self) -> bool {
+        let mut state = self.state.lock();
+        state.dies_after = None;
+        !std::mem::take(&mut state.died)
+    }
+
     /// Power loss: what has not been synced is gone, names in folders too.
     pub fn lose_power(&self) {
         let mut state = self.state.lock();
-        state.files = state.synced_files.clone();
+        let State { files, synced_files, folders, synced_folders, renamed, .. } = &mut *state;
+        renamed.clear();
+        synced_folders.insert(PathBuf::from("/"));
+        let reachable = |folder: &PathBuf| folder.ancestors().all(|parent| synced_folders.contains(parent));
+        *folders = synced_folders.iter().filter(|folder| reachable(folder)).cloned().collect();
+        synced_files.retain(|file, _| file.parent().is_some_and(|folder| folders.contains(folder)));
+        *files = synced_files.clone();
         for content in state.files.values() {
             let mut content = content.lock();
             content.now = content.synced.clone();
@@ -189,8 +228,13 @@ impl SimDisk {
                 (path.clone(), Arc::new(Mutex::new(FileContent { synced: now.clone(), now })))
             })
             .collect();
-        let copy =
-            State { folders: state.folders.clone(), synced_files: files.clone(), files, ..State::default() };
+        let copy = State {
+            folders: state.folders.clone(),
+            synced_folders: state.folders.clone(),
+            synced_files: files.clone(),
+            files,
+            ..State::default()
+        };
         SimDisk { state: Arc::new(Mutex::new(copy)) }
     }
 }
@@ -219,6 +263,7 @@ impl Disk for SimDisk {
                 if !path.parent().is_some_and(|folder| state.folders.contains(folder)) {
                     return Err(not_found(path));
                 }
+                state.live()?;
                 state.files.entry(path.to_owned()).or_default().clone()
             }
         };
@@ -227,7 +272,10 @@ impl Disk for SimDisk {
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
-        state.folders.extend(path.ancestors().map(Path::to_owned));
+        if !state.folders.contains(path) {
+            state.live()?;
+            state.folders.extend(path.ancestors().map(Path::to_owned));
+        }
         Ok(())
     }
 
@@ -257,6 +305,7 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
+        state.live()?;
         state.check(DiskCall::Rename, from)?;
         if let Some(content) = state.files.remove(from) {
             state.files.insert(to.to_owned(), content);
@@ -273,17 +322,20 @@ impl Disk for SimDisk {
         state.folders = state.folders.iter().map(moved).collect();
         let files = std::mem::take(&mut state.files);
         state.files = files.into_iter().map(|(path, content)| (moved(&path), content)).collect();
+        state.renamed.push((from.to_owned(), to.to_owned()));
         Ok(())
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
+        state.live()?;
         state.check(DiskCall::Remove, path)?;
         state.files.remove(path).map(|_| ()).ok_or_else(|| not_found(path))
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
+        state.live()?;
         state.check(DiskCall::Remove, path)?;
         if !state.folders.contains(path) {
             return Err(not_found(path));
@@ -295,16 +347,32 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
+        state.live()?;
         state.syncs += 1;
         state.check(DiskCall::Sync, path)?;
-        let State { files, synced_files, .. } = &mut *state;
-        synced_files.retain(|file, _| !file.starts_with(path) || files.contains_key(file));
-        for (file, content) in files.iter() {
-            // Files further down come along: a renamed folder takes its content with it.
-            if file.starts_with(path) {
-                synced_files.insert(file.clone(), content.clone());
+        let State { files, synced_files, folders, synced_folders, renamed, .. } = &mut *state;
+        renamed.retain(|(from, to)| {
+            let synced = to.parent() == Some(path);
+            if synced {
+                let moved = |old: &PathBuf| match old.strip_prefix(from) {
+                    Ok(rest) if rest.as_os_str().is_empty() => to.clone(),
+                    Ok(rest) => to.join(rest),
+                    Err(_) => old.clone(),
+                };
+                *synced_folders = synced_folders.iter().map(&moved).collect();
+                *synced_files =
+                    std::mem::take(synced_files).into_iter().map(|(f, c)| (moved(&f), c)).collect();
             }
-        }
+            !synced
+        });
+        let here = |entry: &Path| entry.parent() == Some(path);
+        synced_files.retain(|file, _| !here(file) || files.contains_key(file));
+        synced_files.extend(files.iter().filter(|(f, _)| here(f)).map(|(f, c)| (f.clone(), c.clone())));
+        let gone: Vec<PathBuf> =
+            synced_folders.iter().filter(|f| here(f) && !folders.contains(*f)).cloned().collect();
+        synced_folders.retain(|folder| !gone.iter().any(|gone| folder.starts_with(gone)));
+        synced_files.retain(|file, _| !gone.iter().any(|gone| file.starts_with(gone)));
+        synced_folders.extend(folders.iter().filter(|folder| here(folder)).cloned());
         Ok(())
     }
 
@@ -335,6 +403,7 @@ impl DiskFile for SimFile {
 
     fn write_vectored_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<()> {
         let mut state = self.state.lock();
+        state.live()?;
         state.writes += 1;
         let bytes: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
         let start = usize::try_from(position).map_err(|_| io::ErrorKind::FileTooLarge)?;
@@ -367,7 +436,9 @@ impl DiskFile for SimFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.state.lock().check(DiskCall::SetLen, &self.path)?;
+        let mut state = self.state.lock();
+        state.live()?;
+        state.check(DiskCall::SetLen, &self.path)?;
         let len = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
         self.content.lock().now.resize(len, 0);
         Ok(())
@@ -375,6 +446,7 @@ impl DiskFile for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.state.lock();
+        state.live()?;
         state.syncs += 1;
         state.check(DiskCall::Sync, &self.path)?;
         let mut content = self.content.lock();
@@ -390,6 +462,7 @@ mod tests {
     fn disk() -> (SimDisk, PathBuf) {
         let disk = SimDisk::new();
         disk.create_dir_all(Path::new("/d")).expect("a folder");
+        disk.sync_dir(Path::new("/")).expect("syncs");
         (disk, PathBuf::from("/d/file"))
     }
 
@@ -413,6 +486,32 @@ mod tests {
         file.sync().expect("syncs");
         disk.lose_power();
         assert!(!disk.exists(&path).expect("answers"));
+    }
+
+    #[test]
+    fn a_renamed_folder_is_found_under_the_name_that_was_synced() {
+        let (disk, path) = disk();
+        let (old, new) = (Path::new("/d"), Path::new("/e"));
+        disk.write_atomically(&path, b"one").expect("writes");
+        disk.rename(old, new).expect("renames");
+        disk.lose_power();
+        assert_eq!(disk.read(&path).expect("reads"), b"one");
+        disk.rename(old, new).expect("renames");
+        disk.sync_dir(Path::new("/")).expect("syncs");
+        disk.lose_power();
+        assert_eq!(disk.read(&new.join("file")).expect("reads"), b"one");
+        assert!(!disk.exists(old).expect("answers"));
+    }
+
+    #[test]
+    fn a_dead_process_changes_nothing_any_more() {
+        let (disk, path) = disk();
+        let file = disk.open(&path, OpenMode::ReadWrite).expect("opens");
+        disk.die_after(1);
+        assert!(file.write_all_at(b"one", 0).is_ok());
+        assert!(file.write_all_at(b"two", 3).is_err());
+        assert!(!disk.revive());
+        assert_eq!(disk.read(&path).expect("reads"), b"one");
     }
 
     #[test]

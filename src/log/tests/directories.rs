@@ -1,8 +1,8 @@
 //! Log directories: identity, checkpoints, clean stops, deletion.
 
 use super::*;
+use crate::env::OpenMode;
 use crate::env::sim::{DiskCall, Fault, SeededRng};
-use crate::env::{Disk as _, OpenMode};
 use crate::log::{CheckpointPositions, LogDirs};
 use crate::types::{BrokerEpoch, BrokerId};
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 
 use super::*;
-use crate::env::Disk as _;
+
 use crate::log::checkpoint::{self, decode_epochs, decode_offsets, decode_partition_metadata};
 use crate::log::files::{INDEX, SNAPSHOT, TIME_INDEX, TXN_INDEX, segment_path};
 use crate::log::producer_snapshot;

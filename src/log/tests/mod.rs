@@ -3,17 +3,19 @@
 mod basics;
 mod crashes;
 mod directories;
+mod every_call;
 mod formats;
 mod model;
 mod positions;
 mod rules;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::{Log, LogConfig, LogError, OpenLog, RecoveryReport};
+use crate::env::Disk as _;
 use crate::env::sim::SimDisk;
 use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicId, TopicName, TopicPartition};
 use crate::wire::record_batch::{BatchBuilder, BatchIter, Compression, HEADER_BYTES};
@@ -51,6 +53,8 @@ pub(super) fn open(disk: &SimDisk, config: &LogConfig) -> (Log, RecoveryReport) 
 
 pub(super) fn fresh(config: &LogConfig) -> (SimDisk, Log) {
     let disk = SimDisk::new();
+    disk.create_dir_all(Path::new("/logs")).expect("a folder");
+    disk.sync_dir(Path::new("/")).expect("syncs");
     let log = open(&disk, config).0;
     (disk, log)
 }

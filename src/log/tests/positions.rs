@@ -1,7 +1,7 @@
 //! Truncation, epochs, log start, retention, tier state, timestamps, transactions.
 
 use super::*;
-use crate::env::Disk as _;
+
 use crate::log::EpochEntry;
 use crate::log::files::{LOG, segment_path};
 

@@ -183,16 +183,16 @@ impl BatchHeader {
         LENGTH_OVERHEAD + usize::try_from(self.length).unwrap_or(0)
     }
 
-    /// Offset of the last record.
+    /// Offset of the last record. Never overflows, whatever the bytes say.
     #[must_use]
     pub fn last_offset(&self) -> Offset {
-        self.base_offset + i64::from(self.last_offset_delta)
+        Offset(self.base_offset.0.saturating_add(i64::from(self.last_offset_delta)))
     }
 
     /// The offset after the last record.
     #[must_use]
     pub fn end_offset(&self) -> Offset {
-        self.last_offset().next()
+        Offset(self.last_offset().0.saturating_add(1))
     }
 
     /// Sequence number of the last record; it wraps from `i32::MAX` to 0.
