@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::broker::config::BrokerConfig;
 use crate::env::Env;
 use crate::transport::certs::Authority;
 use crate::types::BrokerId;
@@ -123,6 +124,8 @@ impl Layout {
             let config = folder.join("broker.properties");
             let properties = properties(options, &memory, &listeners, index, &folder, &certs, &set);
             let text: String = properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+            // A bad `--set` is told here, by its name, before anything runs.
+            BrokerConfig::load(&config, &text, std::env::vars())?;
             env.disk
                 .write_atomically(&config, text.as_bytes())
                 .with_context(|| format!("cannot write {}", config.display()))?;
@@ -330,7 +333,6 @@ mod tests {
 
     #[tokio::test]
     async fn the_configuration_of_every_broker_is_one_that_a_broker_accepts() {
-        use crate::broker::config::BrokerConfig;
         let (env, folder) = (Env::real(), tempfile::tempdir().unwrap());
         let set = [("listeners", "SASL_SSL://127.0.0.1:19000"), ("num.partitions", "4")];
         let layout = Layout::write(&env, &options(folder.path(), &set)).unwrap();
@@ -340,6 +342,15 @@ mod tests {
             assert_eq!(config.listeners[0].port, 19_000 + index);
             assert_eq!(config.voters.len(), 3);
             assert_eq!(config.number("num.partitions"), 4);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bad_property_is_told_by_its_name_before_anything_runs() {
+        let (env, folder) = (Env::real(), tempfile::tempdir().unwrap());
+        for (key, value) in [("log.dir", "x"), ("num.partitions", "many")] {
+            let error = Layout::write(&env, &options(folder.path(), &[(key, value)])).unwrap_err();
+            assert!(error.to_string().contains(key), "{error}");
         }
     }
 
