@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_s3::error::DisplayErrorContext;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketLocationConstraint,
     CreateBucketConfiguration, ExpirationStatus, LifecycleRule, LifecycleRuleFilter,
@@ -193,7 +193,7 @@ async fn init(url: &str, service: Service) -> Result<()> {
         Ok(_) => println!("created bucket {bucket}"),
         Err(error) => match error.as_service_error() {
             Some(known) if known.is_bucket_already_owned_by_you() => println!("bucket {bucket} is there"),
-            _ => bail!("cannot create bucket {bucket}: {}", DisplayErrorContext(&error)),
+            _ => bail!("cannot create bucket {bucket}: {}", in_short(&error)),
         },
     }
     let rule = LifecycleRule::builder()
@@ -209,9 +209,19 @@ async fn init(url: &str, service: Service) -> Result<()> {
     match put.send().await {
         Ok(_) => println!("parts of uploads that never end are removed after {INCOMPLETE_UPLOAD_DAYS} days"),
         // Not every service has the rule; MinIO removes such parts by itself.
-        Err(error) => {
-            println!("the service takes no rule for incomplete uploads: {}", DisplayErrorContext(&error))
-        }
+        Err(error) => println!("the service takes no rule for incomplete uploads: {}", in_short(&error)),
     }
     Ok(())
+}
+
+/// The service's own words where it gave some, else the whole chain of causes.
+fn in_short<E>(error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        _ => DisplayErrorContext(error).to_string(),
+    }
 }

@@ -1,4 +1,5 @@
-//! Finds and removes what nothing names: orphans of crashed uploads, and generations that a zombie re-created.
+//! Finds and removes what nothing names: orphans of crashed uploads, generations that a zombie re-created; and all of a
+//! deleted topic.
 //!
 //! Only the partition's leader sweeps, after a publish under its own epoch. From then on no earlier leader can publish, so
 //! an object of a *lower* epoch that the head does not name never will be named. Of its own epoch it removes only
@@ -56,13 +57,38 @@ pub async fn sweep(
     Ok(swept)
 }
 
+/// Removes all of a deleted topic's partition: the tombstone comes first, so that nobody publishes any more, and goes last.
+/// To be repeated until it succeeds.
+///
+/// # Errors
+/// What the store answers.
+pub async fn delete_partition(store: &dyn Store, folder: &PartitionFolder) -> Result<(), StoreError> {
+    let tombstone = folder.tombstone();
+    match store.put_if_absent(&tombstone, Vec::new()).await {
+        Ok(()) | Err(StoreError::AlreadyExists { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    // Generations first: no reader may start on objects that are about to go.
+    for listed in [folder.manifests(), folder.segments()] {
+        for object in store.list(&listed, None).await? {
+            if object.key != tombstone {
+                store.delete(&object.key).await?;
+            }
+        }
+    }
+    store.delete(&tombstone).await
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use uuid::Uuid;
 
     use super::*;
+    use std::sync::Arc;
+
     use crate::manifest::{Removed, Segment, Writer};
+    use crate::publish::{PublishError, Publisher};
     use crate::store::MemoryStore;
 
     fn segment(base: i64, leader_epoch: i32) -> Segment {
@@ -101,5 +127,26 @@ mod tests {
         assert_eq!(swept.segments, [lower.name, abandoned.name]);
         assert_eq!((swept.bytes, swept.generations), (4, vec![3]));
         assert_eq!(store.snapshot().len(), 4 + 2);
+    }
+
+    #[tokio::test]
+    async fn a_deleted_partition_publishes_nothing_more_and_all_of_it_goes() {
+        let store = Arc::new(MemoryStore::new());
+        let folder = PartitionFolder::new("c", "t", "i", 0).unwrap();
+        let manifest = |generation| Manifest {
+            generation,
+            writer: Writer { epoch: 1, uuid: Uuid::from_u128(generation.into()) },
+            log_start: 0,
+            live: Vec::new(),
+            removed: Vec::new(),
+        };
+        let publisher = Publisher::new(store.clone(), folder.clone());
+        publisher.publish(&manifest(1)).await.unwrap();
+        store.put(&folder.segment(&segment(0, 1).name), vec![]).await.unwrap();
+        store.put(&folder.tombstone(), vec![]).await.unwrap();
+        assert_eq!(publisher.publish(&manifest(2)).await, Err(PublishError::Deleted));
+        assert_eq!(publisher.find_head(0).await, Err(PublishError::Deleted));
+        delete_partition(&*store, &folder).await.unwrap();
+        assert!(store.snapshot().is_empty());
     }
 }

@@ -5,10 +5,11 @@
 //!     segments/<base offset, 20 digits>-<leader epoch>-<uuid>.seg    the batches, then a footer
 //!     manifest/<generation, 20 digits>.parquet                       immutable, one row per segment
 //!     manifest/above/<generation, 20 digits>                         the boundary: only generations above it count
+//!     manifest/deleted                                               the tombstone of a deleted topic's partition
 //! ```
 //! A `tier.store.url` may put a prefix before all of it. Twenty digits make the order of names the order of
-//! numbers, and `above` sorts behind every generation: one LIST after a known generation shows all that is newer
-//! and the boundary.
+//! numbers, and `above` and `deleted` sort behind every generation: one LIST after a known generation shows all that
+//! is newer, the boundary and the tombstone.
 
 use std::fmt;
 use std::sync::Arc;
@@ -76,6 +77,12 @@ impl PartitionFolder {
         format!("{}/manifest/{generation:020}.parquet", self.path)
     }
 
+    /// The key that says that the topic was deleted.
+    #[must_use]
+    pub fn tombstone(&self) -> String {
+        format!("{}/manifest/deleted", self.path)
+    }
+
     /// The key that raises the boundary to a generation.
     #[must_use]
     pub fn boundary(&self, generation: u64) -> String {
@@ -137,6 +144,8 @@ pub enum Entry {
     Manifest(u64),
     /// A boundary.
     Boundary(u64),
+    /// The tombstone.
+    Tombstone,
 }
 
 /// Takes a key apart: the cluster id, topic, topic id, partition and what it is; `None` for a foreign object.
@@ -153,6 +162,7 @@ pub fn parse(key: &str) -> Option<(Owner<'_>, Entry)> {
     let entry = match (parts.next()?, parts.next()?, parts.next(), parts.next()) {
         ("segments", name, None, None) => Entry::Segment(SegmentName::parse(name)?),
         ("manifest", "above", Some(digits), None) => Entry::Boundary(twenty_digits(digits)?),
+        ("manifest", "deleted", None, None) => Entry::Tombstone,
         ("manifest", name, None, None) => Entry::Manifest(twenty_digits(name.strip_suffix(".parquet")?)?),
         _ => return None,
     };
@@ -209,6 +219,7 @@ mod tests {
             (folder().segment(&name), Entry::Segment(name)),
             (folder().manifest(u64::MAX), Entry::Manifest(u64::MAX)),
             (folder().boundary(3), Entry::Boundary(3)),
+            (folder().tombstone(), Entry::Tombstone),
         ];
         for (key, entry) in cases {
             let (owner, parsed) = parse(&key).unwrap();
@@ -219,8 +230,9 @@ mod tests {
     }
 
     #[test]
-    fn the_boundary_sorts_behind_every_generation() {
+    fn the_boundary_and_the_tombstone_sort_behind_every_generation() {
         assert!(folder().boundary(0) > folder().manifest(u64::MAX));
+        assert!(folder().tombstone() > folder().manifest(u64::MAX));
     }
 
     #[test]

@@ -56,6 +56,9 @@ pub enum PublishError {
         /// The epoch that two writers claim.
         epoch: i32,
     },
+    /// The topic was deleted: nothing more is published, and what is there goes.
+    #[error("the topic was deleted")]
+    Deleted,
     /// A generation that can't be read; nothing may be built on it.
     #[error("generation {generation}: {error}")]
     Bad {
@@ -87,6 +90,7 @@ pub struct Publisher {
 struct Newer {
     highest: u64,
     boundary: u64,
+    deleted: bool,
 }
 
 impl Publisher {
@@ -104,6 +108,7 @@ impl Publisher {
             match layout::parse(&object.key) {
                 Some((_, Entry::Manifest(number))) => newer.highest = newer.highest.max(number),
                 Some((_, Entry::Boundary(number))) => newer.boundary = newer.boundary.max(number),
+                Some((_, Entry::Tombstone)) => newer.deleted = true,
                 _ => {}
             }
         }
@@ -133,6 +138,9 @@ impl Publisher {
         let from = known.saturating_sub(1);
         let mut newer = self.list_after(from).await?;
         loop {
+            if newer.deleted {
+                return Err(PublishError::Deleted);
+            }
             match newer.highest {
                 0 if known == 0 => return Ok(Head { manifest: None, boundary: newer.boundary }),
                 highest if highest < known => return Err(PublishError::Lost { known }),
@@ -171,6 +179,9 @@ impl Publisher {
             Err(error) => return Err(error.into()),
         }
         let newer = self.list_after(generation - 1).await?;
+        if newer.deleted {
+            return Err(PublishError::Deleted);
+        }
         if newer.highest < generation {
             let key = self.folder.manifest(generation);
             let reason = "it was acknowledged, and is not there".to_owned();

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tiering::layout::PartitionFolder;
 use tiering::offload::{OffloadError, Offloader};
 use tiering::plan::{Action, Policy};
 use tokio::sync::Semaphore;
@@ -18,7 +19,7 @@ use crate::broker::config::BrokerConfig;
 use crate::broker::stop::StopSignal;
 use crate::env::MonoTime;
 use crate::log::{LogConfig, LogError};
-use crate::replication::{Replica, ReplicaManager};
+use crate::replication::{Positions, Replica, ReplicaManager};
 use crate::types::{LeaderEpoch, Offset, TopicId};
 
 /// Partitions that are worked on at the same time: each holds at most one part of an upload in memory.
@@ -30,6 +31,12 @@ const LONGEST_SCAN: Duration = Duration::from_secs(5);
 
 /// One leadership.
 type Leadership = (TopicId, i32, LeaderEpoch);
+
+/// The task of one leadership, and where its partition lives in the store.
+struct Task {
+    folder: PartitionFolder,
+    running: JoinHandle<()>,
+}
 
 /// Looks after the tier of every partition on this broker.
 pub struct TierDriver {
@@ -70,7 +77,7 @@ impl TierDriver {
     }
 
     async fn run(self: Arc<Self>) {
-        let mut tasks: HashMap<Leadership, JoinHandle<()>> = HashMap::new();
+        let mut tasks: HashMap<Leadership, Task> = HashMap::new();
         let mut reconciled = self.replicas.reconciled();
         loop {
             self.scan(&mut tasks).await;
@@ -82,7 +89,7 @@ impl TierDriver {
         }
     }
 
-    async fn scan(self: &Arc<Self>, tasks: &mut HashMap<Leadership, JoinHandle<()>>) {
+    async fn scan(self: &Arc<Self>, tasks: &mut HashMap<Leadership, Task>) {
         let mut led = HashMap::new();
         for replica in self.replicas.replicas() {
             let positions = replica.positions();
@@ -94,13 +101,45 @@ impl TierDriver {
             }
         }
         // A task that ended for good is kept as long as its leadership lasts, so that it is not started again.
-        tasks.retain(|leadership, _| led.contains_key(leadership));
-        for (leadership, replica) in led {
-            if !tasks.contains_key(&leadership) && self.log_config(&replica).await.is_some() {
-                let task = self.clone().offload(replica, leadership.2);
-                tasks.insert(leadership, self.cold.runtime.spawn(task));
+        let image = self.cold.metadata.image();
+        let over: Vec<Leadership> = tasks.keys().filter(|task| !led.contains_key(*task)).copied().collect();
+        for leadership in over {
+            let Some(task) = tasks.remove(&leadership) else { continue };
+            if image.topic_by_id(leadership.0).is_none() {
+                self.cold.runtime.spawn(self.clone().delete(task));
             }
         }
+        for (leadership, replica) in led {
+            if tasks.contains_key(&leadership) || self.log_config(&replica).await.is_none() {
+                continue;
+            }
+            let partition = replica.partition();
+            match self.cold.folder(partition, leadership.0) {
+                Ok(folder) => {
+                    let running = self.clone().offload(replica, leadership.2, folder.clone());
+                    let running = self.cold.runtime.spawn(running);
+                    tasks.insert(leadership, Task { folder, running });
+                }
+                Err(error) => tracing::error!(%partition, %error, "the partition can't be tiered"),
+            }
+        }
+    }
+
+    /// Removes what a deleted topic's partition has in the store, once its task has ended.
+    async fn delete(self: Arc<Self>, task: Task) {
+        // However it ended, it does no more.
+        let _ = task.running.await;
+        let folder = task.folder;
+        let mut pause = FIRST_PAUSE;
+        while let Err(error) = tiering::gc::delete_partition(&*self.cold.store, &folder).await {
+            tracing::warn!(%folder, %error, ?pause, "a deleted topic stays in the tier for now");
+            tokio::select! {
+                () = self.cold.env.clock.sleep(pause) => {}
+                () = self.stopping.stopped() => return,
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        tracing::info!(%folder, "a deleted topic is gone from the tier");
     }
 
     /// The log's config, if its topic is tiered. Compacted topics are not (as in Kafka).
@@ -132,12 +171,8 @@ impl TierDriver {
     }
 
     /// Looks after one leadership until it ends.
-    async fn offload(self: Arc<Self>, replica: Arc<Replica>, epoch: LeaderEpoch) {
+    async fn offload(self: Arc<Self>, replica: Arc<Replica>, epoch: LeaderEpoch, folder: PartitionFolder) {
         let partition = replica.partition().clone();
-        let folder = match self.cold.folder(&partition, replica.topic_id()) {
-            Ok(folder) => folder,
-            Err(error) => return tracing::error!(%partition, %error, "the partition can't be tiered"),
-        };
         let known = replica.positions().tier.map_or(0, |tier| tier.generation);
         let mut work = Work {
             offloader: Offloader::new(
@@ -174,19 +209,18 @@ impl TierDriver {
                     wait
                 }
             };
+            let over = |p: &Positions| !p.leads() || p.leader_epoch != epoch;
+            let mut positions = replica.watch();
             tokio::select! {
                 () = self.cold.env.clock.sleep(wait) => {}
+                _ = positions.wait_for(over) => return,
                 () = self.stopping.stopped() => return,
             }
         }
     }
 
     /// Step after step until there is nothing to do.
-    async fn round(
-        &self,
-        work: &mut Work,
-        folder: &tiering::layout::PartitionFolder,
-    ) -> Result<(), OffloadError> {
+    async fn round(&self, work: &mut Work, folder: &PartitionFolder) -> Result<(), OffloadError> {
         let Some(config) = self.log_config(&work.log.replica).await else { return Ok(()) };
         let topic = self.topic_configs(&work.log.replica);
         let policy = self.policy(&config, &topic);

@@ -9,6 +9,7 @@
 mod cache_dir;
 mod driver;
 mod leader_log;
+mod pace;
 mod reads;
 mod store;
 

@@ -18,6 +18,7 @@ use tiering::upload::UploadOptions;
 use tokio::runtime::Handle;
 
 use super::cache_dir::CacheDir;
+use super::pace::{Pace, PacedStore};
 use crate::broker::config::BrokerConfig;
 use crate::env::{BlockingPool, Clock, Env};
 use crate::metadata::Metadata;
@@ -102,8 +103,13 @@ impl ColdStore {
         let metered = MeteredStore::new(Arc::new(RemoteStore::open(&location, &options)?));
         let requests = metered.requests();
         let sleeper = Arc::new(OnClock(env.clock.clone()));
-        let store: SharedStore =
-            Arc::new(RetryStore::new(Arc::new(metered), RetryPolicy::default(), sleeper));
+        let retrying = RetryStore::new(Arc::new(metered), RetryPolicy::default(), sleeper);
+        let pace = |key: &str| Pace::new(env.clock.clone(), config.number(key).cast_unsigned());
+        let store: SharedStore = Arc::new(PacedStore {
+            inner: Arc::new(retrying),
+            up: pace("remote.log.manager.copy.max.bytes.per.second"),
+            down: pace("remote.log.manager.fetch.max.bytes.per.second"),
+        });
         let dir = text("tier.cache.dir").map_or_else(|| config.log_dirs[0].join(CACHE_DIR), PathBuf::from);
         let limits = CacheLimits {
             memory_bytes: CHUNK_MEMORY_BYTES,

@@ -136,6 +136,11 @@ async fn list(broker: &Broker, partition: &TopicPartition, spec: OffsetSpec) -> 
 }
 
 fn segments(dir: &Path) -> Vec<std::path::PathBuf> {
+    files(dir, Some("seg"))
+}
+
+/// The store's files, or those with this extension.
+fn files(dir: &Path, extension: Option<&str>) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![dir.join("store")];
     while let Some(folder) = folders.pop() {
@@ -143,7 +148,7 @@ fn segments(dir: &Path) -> Vec<std::path::PathBuf> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "seg") {
+            } else if extension.is_none_or(|wanted| path.extension().is_some_and(|e| e == wanted)) {
                 found.push(path);
             }
         }
@@ -224,5 +229,24 @@ async fn total_retention_unpublishes_and_deletes_objects() {
     timeout(&*running.env().clock, LIMIT, gone).await.expect("objects past the grace period are deleted");
     let all: Vec<Bytes> = (start.0..RECORDS).map(value).collect();
     assert_eq!(read_all(&running, &partition, start).await, all);
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_topic_leaves_nothing_in_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    let partition = tiered_topic(&running, &[]).await;
+    produce(&running, &partition).await;
+    until(&running, &partition, |p| p.tier_end() > Offset(300)).await;
+    assert!(!files(dir.path(), None).is_empty());
+    let id = running.image().topics[&partition.topic].id;
+    running.delete_topic(id).await.unwrap();
+    let gone = async {
+        while !files(dir.path(), None).is_empty() {
+            running.env().clock.sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(&*running.env().clock, LIMIT, gone).await.expect("every object of the topic is deleted");
     running.shutdown().await;
 }
