@@ -23,7 +23,7 @@ pub(super) struct Hosted {
 impl Hosted {
     /// Whether it needs nothing while the image stays as it is.
     fn is_settled(&self) -> bool {
-        self.epoch.is_some() && !self.replica.needs_rebuild()
+        self.epoch.is_some() && !self.replica.needs_role()
     }
 }
 
@@ -153,7 +153,7 @@ impl ReplicaManager {
         };
         let partition = job.partition();
         let view = view_of(&image, &job.topic, partition);
-        if hosted.epoch == Some(partition.leader_epoch) && !hosted.replica.needs_rebuild() {
+        if hosted.epoch == Some(partition.leader_epoch) && !hosted.replica.needs_role() {
             if partition.leader == Some(self.context.config.node_id) {
                 hosted.replica.image(view);
             }
@@ -244,10 +244,18 @@ impl ReplicaManager {
             let number = replica.partition().partition;
             (leader.id, self.lane(leader.id, &leader.peer_address, replica.topic_id(), number))
         });
-        let leads = partition.leader == Some(self.context.config.node_id);
+        let me = self.context.config.node_id;
+        let leads = partition.leader == Some(me);
+        // An image that counts on a lost copy is older than the loss; only an unclean election asks for it all the same.
+        let counted_on = partition.isr.contains(&me) || partition.elr.contains(&me);
+        let lost = replica.is_lost() && counted_on && unclean != Some(epoch);
         let replica = replica.clone();
         let name = replica.partition().clone();
         let taken = self.context.pool.run(move || match lane {
+            _ if lost => {
+                replica.rest(epoch);
+                Ok(())
+            }
             _ if leads => replica.lead(&view, config),
             Some((leader, lane)) => replica.follow(leader, epoch, unclean, lane, config),
             None => {

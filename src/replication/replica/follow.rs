@@ -82,8 +82,7 @@ impl Replica {
         // An epoch that this broker led without writing anything must not bar the new leader's older batches.
         let end = log.log_end();
         let mut resumed = log.resume_under(leader_epoch).and_then(|()| log.truncate_to(end).map(|_| ()));
-        let rebuild = self.needs_rebuild();
-        if rebuild && resumed.is_ok() {
+        if self.state.lock().lost && resumed.is_ok() {
             let start = log.log_start();
             tracing::warn!(partition = %self.partition, "drops its copy, to be rebuilt from broker {leader}");
             resumed = log.reset_to(start, Vec::new());
@@ -96,7 +95,7 @@ impl Replica {
             state.positions.leader_epoch = leader_epoch;
             self.look_at(&log, state);
             if resumed.is_ok() {
-                state.rebuild = false;
+                Replica::role_begun(state);
                 state.role = Role::Follower(Following {
                     isr: Follower::new(leader_epoch, unclean, state.positions.high_watermark),
                     lane: Some(lane.clone()),
@@ -124,6 +123,7 @@ impl Replica {
             let effects = self.leave_role(&mut state);
             state.positions.leader = None;
             state.positions.leader_epoch = leader_epoch;
+            state.retry = false;
             self.publish(&mut state);
             effects
         };

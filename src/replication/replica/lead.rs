@@ -120,6 +120,7 @@ impl Replica {
                     now,
                 );
                 state.role = Role::Leader(Box::new(leader));
+                Replica::role_begun(state);
                 self.event(state, Event::Tick, now, &mut effects);
             }
             self.publish(state);

@@ -11,6 +11,7 @@ mod lead;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
@@ -30,6 +31,9 @@ use super::tail::Tail;
 use crate::log::{EpochCache, Log, LogConfig, LogError, LogSlice};
 use crate::metadata::{Command, IsrMember};
 use crate::types::{BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId, TopicPartition};
+
+/// A follower that went offline for something that may pass tries again after this.
+const PAUSE_OFFLINE: Duration = Duration::from_secs(1);
 
 /// What a replica does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,8 +175,13 @@ struct State {
     sessions: BTreeMap<u64, (Arc<Session>, Flow)>,
     waiters: HashMap<u64, Waiter>,
     next_ticket: u64,
-    /// The quorum knows that this copy is lost: it is dropped and copied anew.
-    rebuild: bool,
+    /// This copy can't be trusted: it takes up no role before the quorum has taken it out of ISR and ELR, and then it is
+    /// dropped and copied anew.
+    lost: bool,
+    /// The quorum has said so.
+    loss_is_known: bool,
+    /// It went offline for something that may pass: it takes up its role again.
+    retry: bool,
 }
 
 /// The log, locked; the state's copy of its positions is renewed when it is dropped.
@@ -247,7 +256,9 @@ impl Replica {
                 sessions: BTreeMap::new(),
                 waiters: HashMap::new(),
                 next_ticket: 0,
-                rebuild: false,
+                lost: false,
+                loss_is_known: false,
+                retry: false,
             }),
             log: Mutex::new(log),
             appends: Mutex::default(),
@@ -468,12 +479,25 @@ impl Replica {
 
     /// The quorum has taken this copy out of ISR and ELR.
     pub(super) fn loss_is_known(&self) {
-        let mut state = self.state.lock();
-        state.rebuild = matches!(state.role, Role::Offline);
+        self.state.lock().loss_is_known = true;
     }
 
-    pub(super) fn needs_rebuild(&self) -> bool {
-        self.state.lock().rebuild
+    /// Whether it must not take up a role while an image counts on it.
+    pub(super) fn is_lost(&self) -> bool {
+        self.state.lock().lost
+    }
+
+    /// Whether it is out of service and may take up a role again under the same leader epoch.
+    pub(super) fn needs_role(&self) -> bool {
+        let state = self.state.lock();
+        state.retry || (state.lost && state.loss_is_known)
+    }
+
+    /// A role has begun, or the image has none for it.
+    fn role_begun(state: &mut State) {
+        state.lost = false;
+        state.loss_is_known = false;
+        state.retry = false;
     }
 
     /// After an unclean start: makes durable what the system still holds. A failure costs the place in the ISR
@@ -555,12 +579,25 @@ impl Replica {
         let (topic, partition) = (self.topic_id, self.partition.partition);
         if let Some(broker_epoch) = self.context.broker_epoch() {
             if lost {
+                state.lost = true;
+                state.loss_is_known = false;
                 let partitions = vec![(topic, partition)];
                 effects.tell(Command::LoseReplicas { broker, epoch: broker_epoch, partitions });
             } else if led {
                 let leader = IsrMember { broker, epoch: broker_epoch };
                 effects.tell(Command::Resign { topic, partition, leader, leader_epoch: epoch });
             }
+        }
+        if !lost && !led {
+            let (replica, context) = (Arc::downgrade(self), self.context.clone());
+            self.context.runtime.spawn(async move {
+                context.clock.sleep(PAUSE_OFFLINE).await;
+                if let Some(replica) = replica.upgrade() {
+                    let mut state = replica.state.lock();
+                    state.retry = matches!(state.role, Role::Offline);
+                }
+                context.again.notify_one();
+            });
         }
         effects
     }

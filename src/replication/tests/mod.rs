@@ -285,6 +285,52 @@ async fn a_follower_whose_disk_was_full_goes_on_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_high_watermark_checkpoint_newer_than_what_a_crash_left_of_the_log_is_not_believed() {
+    let mut cluster = Cluster::with_topic(2, &[]).await;
+    cluster.leads(1).await;
+    for _ in 0..10 {
+        cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    }
+    cluster.agree(&[1, 2], 10).await;
+    // Checkpoints are fsynced, the log is not.
+    let disk = cluster.nodes[&2].disk.clone();
+    let checkpointed = || {
+        let files = disk.snapshot();
+        files.iter().any(|(path, text)| {
+            path.ends_with("replication-offset-checkpoint")
+                && String::from_utf8_lossy(text).contains("t 0 10")
+        })
+    };
+    eventually("the high watermark is stored", checkpointed).await;
+    cluster.kill(2);
+    cluster.fence(2);
+    disk.lose_power();
+    cluster.start(2, disk.duplicate(), Proof::Unclean { previous: None });
+    cluster.isr_is(&[1, 2]).await;
+    cluster.append(1, Acks::All, &["b"]).await.unwrap();
+    cluster.agree(&[1, 2], 11).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_cannot_drop_old_segments_tries_again() {
+    let cluster = Cluster::with_topic(2, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a", "b"]).await.unwrap();
+    cluster.agree(&[1, 2], 2).await;
+    let fault = Fault::next(DiskCall::Rename, ".log", std::io::ErrorKind::Other);
+    cluster.nodes[&2].disk.inject(fault);
+    for id in [1, 2] {
+        cluster.replica(id).with_log(|log| log.roll(0).unwrap());
+    }
+    let leader = cluster.replica(1);
+    leader.with_log(|log| log.advance_log_start(Offset(2), 0).unwrap().run().unwrap());
+    eventually("2 has the log start", || cluster.replica(2).positions().log_start == Offset(2)).await;
+    cluster.append(1, Acks::All, &["c"]).await.unwrap();
+    eventually("2 goes on", || cluster.replica(2).positions().log_end == Offset(3)).await;
+    cluster.isr_is(&[1, 2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flipped_bit_is_not_passed_on_and_the_damaged_copy_is_rebuilt() {
     let mut cluster = Cluster::new();
     cluster.tail_budget_bytes = 0;
