@@ -1,7 +1,6 @@
 //! Kafka's error codes for what the rooms below say.
 
-use crate::broker::{FetchError, ListError, ProduceError, TopicError};
-use crate::log::Rejected;
+use crate::broker::{FetchError, ListError, ProduceError, Rejected, TopicError};
 use crate::types::{BrokerId, InvalidTopicName, LeaderEpoch};
 use crate::wire::ErrorCode;
 

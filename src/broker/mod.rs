@@ -30,6 +30,9 @@ pub use produce::{ProduceError, Produced};
 pub use tier::TierCounts;
 pub use topics::{ConfigEntry, ConfigSource, NewTopic, TopicError};
 
+pub use crate::log::Rejected;
+pub use crate::metadata::Endpoint;
+
 use self::config::BrokerConfig;
 use self::producer_ids::ProducerIds;
 use self::stop::StopSignal;

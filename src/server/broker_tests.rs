@@ -8,8 +8,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::api::Api;
-use crate::broker::Broker;
-use crate::metadata::Endpoint;
+use crate::broker::{Broker, Endpoint};
 use crate::types::{TopicId, TopicName, TopicPartition};
 use crate::wire::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::wire::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
