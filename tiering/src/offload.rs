@@ -53,8 +53,8 @@ pub enum OffloadError {
         /// Its epoch.
         epoch: i32,
     },
-    /// The tier contradicts itself (two writers of one epoch, a broken or lost manifest): nothing more is written by
-    /// this leadership.
+    /// The tier contradicts itself (two writers of one epoch, a broken or lost manifest), or the topic is deleted: nothing
+    /// is written.
     #[error("the tier of this partition is not in order: {0}")]
     Stopped(PublishError),
     /// The upload; the step may be tried again.
@@ -75,10 +75,16 @@ pub enum OffloadError {
 }
 
 impl OffloadError {
-    /// Whether another step of the same offloader may get further.
+    /// Whether no later step of the same offloader gets further. A manifest that is broken or gone may be put right.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        matches!(self, OffloadError::Deposed | OffloadError::Fenced { .. } | OffloadError::Stopped(_))
+        match self {
+            OffloadError::Deposed | OffloadError::Fenced { .. } => true,
+            OffloadError::Stopped(error) => {
+                matches!(error, PublishError::Conflict { .. } | PublishError::Deleted)
+            }
+            _ => false,
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Which generation is the truth, and how the next one comes to be: put-if-absent, then a look at what else is there.
 //!
 //! ```text
-//! LIST from the known generation → head N;  PUT-IF-ABSENT N + 1;  LIST from N + 1:
-//!     N + 1 there, nothing newer, and the boundary below it → published
+//! LIST from the known generation → head N;  PUT-IF-ABSENT N + 1;  GET N + 1;  LIST after N + 1:
+//!     it is ours, nothing is newer, and the boundary lies below it → published
 //! ```
 //! Two writers can't both create N + 1. Old generations are removed only after the boundary was durably raised to them,
 //! so a paused zombie that re-creates a removed number sees the boundary and has published nothing. Readers take the
@@ -115,11 +115,21 @@ impl Publisher {
         Ok(newer)
     }
 
-    /// Reads one generation.
+    /// Reads one generation; one that comes broken is asked for once more, since it may have been broken on the way.
     ///
     /// # Errors
     /// `Store(NotFound)` when it was removed, `Bad` when it is broken or lies under another's number.
     pub async fn read(&self, generation: u64) -> Result<Manifest, PublishError> {
+        match self.read_once(generation).await {
+            Err(PublishError::Bad { error, .. }) => {
+                tracing::warn!(folder = %self.folder, generation, %error, "a manifest came broken: asked once more");
+                self.read_once(generation).await
+            }
+            read => read,
+        }
+    }
+
+    async fn read_once(&self, generation: u64) -> Result<Manifest, PublishError> {
         let bytes: Bytes = self.store.get(&self.folder.manifest(generation)).await?;
         let manifest = Manifest::decode(&bytes).map_err(|error| PublishError::Bad { generation, error })?;
         if manifest.generation != generation {
@@ -168,24 +178,25 @@ impl Publisher {
         let bad = |error| PublishError::Bad { generation, error };
         next.check().map_err(bad)?;
         let bytes = next.encode().map_err(bad)?;
-        match self.store.put_if_absent(&self.folder.manifest(generation), vec![bytes]).await {
-            Ok(()) => {}
-            Err(StoreError::AlreadyExists { .. }) => {
-                let winner = self.read(generation).await?;
-                if winner.writer != next.writer {
-                    return Err(judge(next, &winner));
-                }
-            }
+        let key = self.folder.manifest(generation);
+        match self.store.put_if_absent(&key, vec![bytes]).await {
+            Ok(()) | Err(StoreError::AlreadyExists { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let newer = self.list_after(generation - 1).await?;
+        // Also after an acknowledgement: a store that loses what it has acknowledged may hold another's object here.
+        let stored = match self.read(generation).await {
+            Err(PublishError::Store(StoreError::NotFound { .. })) => {
+                let reason = "it was acknowledged, and is not there".to_owned();
+                return Err(StoreError::Unavailable { operation: Operation::PutIfAbsent, key, reason }.into());
+            }
+            stored => stored?,
+        };
+        if stored.writer != next.writer {
+            return Err(judge(next, &stored));
+        }
+        let newer = self.list_after(generation).await?;
         if newer.deleted {
             return Err(PublishError::Deleted);
-        }
-        if newer.highest < generation {
-            let key = self.folder.manifest(generation);
-            let reason = "it was acknowledged, and is not there".to_owned();
-            return Err(StoreError::Unavailable { operation: Operation::PutIfAbsent, key, reason }.into());
         }
         if newer.highest > generation {
             return Err(judge(next, &self.read(newer.highest).await?));
@@ -313,6 +324,26 @@ mod tests {
         let moved = manifest(2, 1, 1).encode().unwrap();
         crate::store::Store::put(&memory, &folder().manifest(3), vec![moved]).await.unwrap();
         assert!(matches!(publisher.find_head(0).await, Err(PublishError::Bad { generation: 3, .. })));
+    }
+
+    #[derive(Debug)]
+    struct LieAboutPut;
+
+    impl Faults for LieAboutPut {
+        fn next(&self, operation: Operation, _: &str) -> Fault {
+            if operation == Operation::PutIfAbsent { Fault::LoseEffect } else { Fault::None }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_put_that_was_acknowledged_and_lost_has_published_nothing() {
+        let memory: SharedStore = Arc::new(MemoryStore::new());
+        let lying = publisher(Arc::new(FaultStore::new(memory.clone(), Arc::new(LieAboutPut))));
+        let outcome = lying.publish(&manifest(1, 2, 7)).await;
+        assert!(matches!(outcome, Err(PublishError::Store(StoreError::Unavailable { .. }))));
+        publisher(memory).publish(&manifest(1, 1, 8)).await.unwrap();
+        let outcome = lying.publish(&manifest(1, 2, 7)).await;
+        assert_eq!(outcome, Err(PublishError::Rebase { generation: 1 }), "another's object has the number");
     }
 
     #[derive(Debug)]
