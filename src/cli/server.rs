@@ -19,7 +19,7 @@ use super::dev::{READY, REQUESTS, StoreRequests};
 use crate::api::Api;
 use crate::broker::Broker;
 use crate::broker::config::{BrokerConfig, ListenerConfig};
-use crate::env::Env;
+use crate::env::{Env, raise_open_files};
 use crate::metadata::Endpoint;
 use crate::security::tls::{ListenerTls, ListenerTlsConfig};
 use crate::server::{self, ListenerSpec, ServerLimits};
@@ -49,6 +49,11 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     let bytes = env.disk.read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let text = String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8", file.display()))?;
     let config = BrokerConfig::load(file, &text, std::env::vars())?;
+    match raise_open_files() {
+        Ok(Some(files)) => tracing::info!("up to {files} open files"),
+        Ok(None) => {}
+        Err(error) => tracing::warn!("the limit of open files stays as it is: {error}"),
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 

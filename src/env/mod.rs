@@ -7,6 +7,7 @@
 mod blocking;
 mod clock;
 mod disk;
+mod limits;
 mod net;
 pub mod pem;
 mod rng;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub use blocking::{BlockingPool, PoolClosed};
 pub use clock::{Clock, MonoTime, RealClock, TimedOut, timeout};
 pub use disk::{Disk, DiskEntry, DiskFile, OpenMode, RealDisk, SharedDisk};
+pub use limits::raise_open_files;
 pub use net::{Net, RealNet};
 pub use rng::{RealRng, Rng};
 
