@@ -90,6 +90,8 @@ struct Opening {
     epochs: EpochCache,
     /// The chain was not on disk: it is taken from the batches.
     epochs_from_batches: bool,
+    /// The chain is no longer as it is on disk.
+    epochs_changed: bool,
     producers: ProducerState,
     segments: Vec<Segment>,
     checkpoints: Option<Arc<DirectoryCheckpoints>>,
@@ -108,6 +110,7 @@ impl Opening {
             found,
             epochs,
             epochs_from_batches,
+            epochs_changed: epochs_from_batches,
             producers: ProducerState::default(),
             segments: Vec::new(),
             checkpoints,
@@ -124,6 +127,8 @@ impl Opening {
         {
             active.since_ms = first;
         }
+        self.complete_epochs(end)?;
+        self.check_epochs(end)?;
         let open = self.open;
         let first = self.segments[0].base;
         // What lies below the first local segment is in the tier, or has been deleted.
@@ -147,7 +152,7 @@ impl Opening {
             checkpoints: self.checkpoints,
         };
         let changed = log.epochs.truncate_to(end);
-        if changed || self.epochs_from_batches {
+        if changed || self.epochs_changed {
             log.store_epochs()?;
         }
         if log_start > end {
@@ -155,6 +160,72 @@ impl Opening {
             log.reset_to(log_start, log.epochs.entries().to_vec())?;
         }
         Ok((log, self.report))
+    }
+
+    /// A chain that begins above the first local batch was cut when the log start rose, and the new log start was lost in a
+    /// crash: what is missing is taken from the batches.
+    fn complete_epochs(&mut self, end: Offset) -> Result<(), LogError> {
+        let start = self.segments[0].base.max(self.open.log_start);
+        let Some(first) = self.epochs.entries().first().copied() else {
+            return Ok(());
+        };
+        let to = first.start.min(end);
+        if to <= start {
+            return Ok(());
+        }
+        let mut chain = EpochCache::default();
+        for segment in &self.segments {
+            if segment.base >= to {
+                break;
+            }
+            let io = || LogError::io("read", segment.file.path());
+            let file = segment.file.get().map_err(io())?;
+            let mut reader = BatchReader::new(&**file, 0, segment.size);
+            while let Some(Ok((_, batch))) = reader.next().map_err(io())? {
+                if batch.header.base_offset < to && batch.header.last_offset() >= start {
+                    chain.assign(batch.header.leader_epoch, batch.header.base_offset.max(start));
+                }
+            }
+        }
+        for entry in self.epochs.entries() {
+            chain.assign(entry.epoch, entry.start);
+        }
+        self.epochs = chain;
+        self.epochs_changed = true;
+        Ok(())
+    }
+
+    /// The chain of epochs decides where a follower truncates, and its file has no checksum: every epoch that begins in the
+    /// local segments must begin with a batch, and that batch must say so.
+    fn check_epochs(&self, end: Offset) -> Result<(), LogError> {
+        let first = self.segments[0].base;
+        let start = first.max(self.open.log_start);
+        let mut checked: Vec<Offset> = vec![start];
+        for entry in self.epochs.entries() {
+            if entry.start > start {
+                checked.extend([entry.start + -1, entry.start]);
+            }
+        }
+        for at in checked.into_iter().filter(|at| *at < end) {
+            let i = self.segments.partition_point(|segment| segment.base <= at).saturating_sub(1);
+            let segment = &self.segments[i];
+            let io = LogError::io("read", segment.file.path());
+            let header = segment.header_at(at).map_err(io)?;
+            let said = self.epochs.epoch_at(at);
+            let begins = self.epochs.entries().iter().any(|entry| entry.start == at && at > start);
+            let agrees = header.is_some_and(|header| {
+                Some(header.leader_epoch) == said && (!begins || header.base_offset == at)
+            });
+            if !agrees {
+                return Err(LogError::Corrupt {
+                    path: self.open.dir.join(checkpoint::LEADER_EPOCHS),
+                    position: 0,
+                    offset: at,
+                    detail: format!("the chain says epoch {said:?}, the batches say otherwise"),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn create_first(&mut self) -> Result<Offset, LogError> {

@@ -213,20 +213,28 @@ impl Segment {
 
     /// Whether an entry of the time index is true: its batch has its timestamp.
     pub(super) fn holds_time(&self, entry: &TimeEntry) -> io::Result<bool> {
-        let mut position = self.position_before(entry.offset)?;
+        let header = self.header_at(entry.offset)?;
+        Ok(header.is_some_and(|header| {
+            header.last_offset() == entry.offset && header.max_timestamp == entry.timestamp
+        }))
+    }
+
+    /// The header of the batch that holds `offset`, or of the next one; `None` where no batch is.
+    pub(super) fn header_at(&self, offset: Offset) -> io::Result<Option<BatchHeader>> {
+        let mut position = self.position_before(offset)?;
         let file = self.file.get()?;
         let mut head = [0; HEADER_BYTES];
         while position < self.size {
             let n = file.read_at(&mut head, position)?;
             let Ok(header) = BatchHeader::parse(&head[..n]) else {
-                return Ok(false);
+                return Ok(None);
             };
-            if header.last_offset() >= entry.offset {
-                return Ok(header.last_offset() == entry.offset && header.max_timestamp == entry.timestamp);
+            if header.last_offset() >= offset {
+                return Ok(Some(header));
             }
             position += header.size() as u64;
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Where the batch begins that holds `offset`, or the next one after it; the size if there is none.

@@ -197,3 +197,18 @@ fn a_follower_stores_the_leaders_bytes() {
     let answers = follower.append_as_leader(vec![produced(4, 0, 49, 1)], LeaderEpoch(4), NOW_MS).expect("ok");
     assert!(answers[0].as_ref().expect("accepted").duplicate);
 }
+
+#[test]
+fn a_read_costs_one_call_to_the_disk() {
+    let (disk, mut log) = fresh(&small(1 << 20));
+    for i in 0..200 {
+        append(&mut log, batch(&[&format!("value {i}")]));
+    }
+    for from in [0, 57, 199] {
+        let slice = log.read(Offset(from), 3000, Offset(200), true).expect("found");
+        let before = disk.calls().0;
+        let bytes = slice.load().expect("read");
+        assert_eq!(disk.calls().0 - before, 1);
+        assert_eq!(records(&bytes)[0].0, from);
+    }
+}

@@ -4,6 +4,7 @@ mod basics;
 mod crashes;
 mod directories;
 mod every_call;
+mod flips;
 mod formats;
 mod model;
 mod positions;
