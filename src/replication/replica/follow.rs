@@ -172,7 +172,7 @@ impl Replica {
     fn take_in(self: &Arc<Self>, item: Inbound, log: &mut LogGuard<'_>, outcome: &mut Outcome) {
         match item {
             Inbound::Open => {
-                let epoch = self.state.lock().positions.leader_epoch;
+                let Some(epoch) = self.following_epoch() else { return };
                 match log.resume_under(epoch) {
                     Ok(()) => self.open(log),
                     Err(e) => {
@@ -192,6 +192,13 @@ impl Replica {
                 }
             }
             Inbound::Tier(epoch, tier) => self.take_tier(epoch, tier, log, outcome),
+        }
+    }
+
+    fn following_epoch(&self) -> Option<LeaderEpoch> {
+        match &self.state.lock().role {
+            Role::Follower(following) => Some(following.isr.leader_epoch()),
+            _ => None,
         }
     }
 

@@ -13,6 +13,7 @@ use self::rig::{Cluster, TOPIC, batch, eventually};
 use super::*;
 use crate::env::sim::{DiskCall, Fault, SimDisk};
 use crate::metadata::{Command, Proof};
+use crate::transport::certs::Authority;
 use crate::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -190,6 +191,33 @@ async fn a_log_start_that_retention_raises_reaches_the_followers_of_an_idle_part
     leader.with_log(|log| log.advance_log_start(Offset(1), 0).unwrap().run().unwrap());
     eventually("2 has the log start", || cluster.replica(2).positions().log_start == Offset(1)).await;
     eventually("1 knows", || leader.log_start_is_stored(Offset(1)) == Some(true)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_quic_a_follower_catches_up_with_much_more_than_any_window_while_others_go_on() {
+    let mut cluster = Cluster::new();
+    cluster.authority = Some(Authority::new(&cluster.env, "c").unwrap());
+    cluster.tail_budget_bytes = 1 << 20;
+    for id in 1..=2 {
+        cluster.start(id, SimDisk::new(), Proof::Unclean { previous: None });
+    }
+    cluster.create_topic(2, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["both"]).await.unwrap();
+    let (disk, proof) = cluster.kill(2);
+    cluster.fence(2);
+    cluster.isr_is(&[1]).await;
+    let value = "x".repeat(500_000);
+    for _ in 0..60 {
+        cluster.append(1, Acks::Leader, &[&value]).await.unwrap();
+    }
+    cluster.start(2, disk, proof);
+    for _ in 0..20 {
+        cluster.append(1, Acks::Leader, &[&value]).await.unwrap();
+    }
+    cluster.isr_is(&[1, 2]).await;
+    cluster.append(1, Acks::All, &["both"]).await.unwrap();
+    cluster.agree(&[1, 2], 82).await;
 }
 
 /// A tier that covers everything below its end.

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::env::pem::certificates;
 use crate::env::sim::SimDisk;
 use crate::env::{BlockingPool, Env, MonoTime};
 use crate::log::{Appended, LogDirs};
@@ -18,8 +19,10 @@ use crate::metadata::{
     BrokerRegistration, Command, CommandReply, CreateTopic, Image, IsrMember, Partition, Proof,
 };
 use crate::replication::*;
-use crate::transport::Transport as _;
-use crate::transport::memory::{MemoryNetwork, MemoryTransport};
+use crate::transport::certs::Authority;
+use crate::transport::memory::MemoryNetwork;
+use crate::transport::quic::{QuicConfig, QuicTransport};
+use crate::transport::{PeerTls, SharedTransport};
 use crate::types::{BrokerEpoch, BrokerId, Incarnation, Offset, TopicId, TopicName, TopicPartition};
 use crate::wire::record_batch::{BatchBuilder, Compression};
 
@@ -86,7 +89,7 @@ pub struct Node {
     pub manager: Arc<ReplicaManager>,
     pub view: Arc<View>,
     pub disk: SimDisk,
-    transport: Arc<MemoryTransport>,
+    transport: SharedTransport,
 }
 
 pub struct Cluster {
@@ -96,6 +99,8 @@ pub struct Cluster {
     pub nodes: BTreeMap<i32, Node>,
     pub tier: Option<Arc<dyn TierReader>>,
     pub tail_budget_bytes: usize,
+    /// With an authority the brokers speak QUIC over the loopback.
+    pub authority: Option<Authority>,
     lives: u8,
 }
 
@@ -141,6 +146,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
             tier: None,
             tail_budget_bytes: 64 << 20,
+            authority: None,
             lives: 0,
         }
     }
@@ -178,8 +184,7 @@ impl Cluster {
         let dirs =
             LogDirs::open(env.disk.clone(), &*env.rng, &[PathBuf::from("/data")], broker, &[]).unwrap();
         let incarnation = Incarnation::from_bytes([self.lives; 16]);
-        let address = format!("broker-{id}:{}", self.lives);
-        let transport = self.network.join(broker, &address);
+        let (transport, address) = self.transport(broker);
         let images = watch::channel(self.truth.images.borrow().clone()).0;
         let view = Arc::new(View {
             truth: self.truth.clone(),
@@ -222,6 +227,20 @@ impl Cluster {
         let epoch = self.epoch(id);
         self.truth.ok(&Command::Unfence { id: broker, epoch });
         self.nodes.insert(id, Node { manager, view, disk, transport });
+    }
+
+    fn transport(&self, broker: BrokerId) -> (SharedTransport, String) {
+        let Some(authority) = &self.authority else {
+            let address = format!("broker-{broker}:{}", self.lives);
+            return (self.network.join(broker, &address), address);
+        };
+        let issued = authority.issue_node(&self.env, broker, &[]).unwrap();
+        let roots = certificates(authority.certificate_pem().as_bytes()).unwrap();
+        let tls = PeerTls::new(&self.env, broker, &roots, issued.identity().unwrap()).unwrap();
+        let transport: SharedTransport =
+            QuicTransport::bind(&self.env, QuicConfig::new("127.0.0.1:0".parse().unwrap()), &tls).unwrap();
+        let address = format!("127.0.0.1:{}", transport.local_port());
+        (transport, address)
     }
 
     pub fn epoch(&self, id: i32) -> BrokerEpoch {
@@ -317,7 +336,7 @@ async fn pass_on(mut truth: watch::Receiver<Arc<Image>>, view: Arc<View>) {
     }
 }
 
-async fn accept(transport: Arc<MemoryTransport>, manager: Arc<ReplicaManager>) {
+async fn accept(transport: SharedTransport, manager: Arc<ReplicaManager>) {
     while let Some(incoming) = transport.accept().await {
         manager.serve(incoming);
     }
