@@ -45,7 +45,7 @@ impl Default for MetadataConfig {
             cluster_configs: BTreeMap::new(),
             heartbeat_interval: Duration::from_millis(120),
             election_timeout: (Duration::from_millis(150), Duration::from_millis(250)),
-            session_timeout: Duration::from_millis(2000),
+            session_timeout: Duration::from_millis(1500),
             lease: Duration::from_millis(1000),
             submit_timeout: Duration::from_secs(10),
         }

@@ -152,6 +152,10 @@ class Admin:
         found = self.metadata(topic).topics[topic].partitions[partition]
         return found.leader, sorted(found.replicas), sorted(found.isrs)
 
+    def leaders(self, topic):
+        """partition → leader"""
+        return {number: found.leader for number, found in self.metadata(topic).topics[topic].partitions.items()}
+
     def wait_for_isr(self, topic, partitions, size, seconds=60):
         """Waits until every partition has a leader and `size` in-sync replicas."""
         def whole():

@@ -92,7 +92,7 @@ pub const DEFINITIONS: &[Definition] = &[
     text("broker.rack", None, "The failure zone of this broker; replicas are spread over racks."),
     number(
         "broker.session.timeout.ms",
-        "2000",
+        "1500",
         1_500,
         60_000,
         "A broker that the metadata leader has not heard for so long is fenced.",
