@@ -93,3 +93,17 @@ pub async fn timeout<F: Future>(
         () = sleep => Err(TimedOut(limit)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sleep_may_be_made_on_a_thread_outside_the_runtime_and_awaited_inside() {
+        let made = std::thread::spawn(|| RealClock::new().sleep(Duration::from_millis(5))).join();
+        let sleep = made.expect("making a sleep needs no runtime");
+        let began = RealClock.now();
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(sleep);
+        assert!(RealClock.now() >= began, "the clock never goes back");
+    }
+}
