@@ -6,6 +6,8 @@
 pub mod codec;
 mod error_code;
 pub mod header;
+#[cfg(test)]
+mod kafka_tests;
 mod limits;
 pub mod messages;
 pub mod record_batch;
