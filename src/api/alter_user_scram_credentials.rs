@@ -3,7 +3,7 @@
 //! The client has salted the password: the password itself never comes here. One request may bring several mechanisms
 //! of a user.
 //!
-//! Errors per user: UNACCEPTABLE_CREDENTIAL (93: an empty name, salt or iterations out of bounds),
+//! Errors per user: CLUSTER_AUTHORIZATION_FAILED (31), UNACCEPTABLE_CREDENTIAL (93: an empty name, salt or iterations out of bounds),
 //! UNSUPPORTED_SASL_MECHANISM (33), RESOURCE_NOT_FOUND (91: a removal of what is not there), DUPLICATE_RESOURCE (92: a
 //! credential named twice), REQUEST_TIMED_OUT (7).
 
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Context;
 use super::describe_user_scram_credentials::mechanism_of;
 use super::errors::ApiError;
-use crate::metadata::{Command, Image, ScramMechanism};
+use crate::metadata::{AclOperation, Command, Image, ScramMechanism};
 use crate::security::scram;
 use crate::wire::messages::alter_user_scram_credentials::{
     AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse, AlterUserScramCredentialsResult,
@@ -28,6 +28,7 @@ pub(super) async fn handle(
     _version: i16,
     request: AlterUserScramCredentialsRequest,
 ) -> AlterUserScramCredentialsResponse {
+    let allowed = context.check_on_cluster(AclOperation::Alter);
     let image = context.broker.image();
     // Per user: what to do, or why nothing is done.
     let mut users: BTreeMap<String, Result<Vec<Command>, ApiError>> = BTreeMap::new();
@@ -53,9 +54,14 @@ pub(super) async fn handle(
     }
     let mut results = Vec::with_capacity(users.len());
     for (user, commands) in users {
-        let done = match commands {
-            Ok(commands) => submit(context, commands).await,
-            Err(error) => Err(error),
+        let done = match (&allowed, commands) {
+            (Ok(()), Ok(commands)) => {
+                let done = submit(context, commands).await;
+                context.changed("AlterUserScramCredentials", &user, done.as_ref().err());
+                done
+            }
+            (Err(denied), _) => Err(denied.clone()),
+            (Ok(()), Err(error)) => Err(error),
         };
         let (error_code, error_message) = match done {
             Ok(()) => (ErrorCode::NONE, None),

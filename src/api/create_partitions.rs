@@ -1,11 +1,13 @@
 //! CreatePartitions (key 37), versions 0 to 3: grows topics; each has its own result (KIP-195).
 //!
-//! Errors: INVALID_REQUEST (42: named twice), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_PARTITIONS (37),
+//! Errors: TOPIC_AUTHORIZATION_FAILED (29), INVALID_REQUEST (42: named twice), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_PARTITIONS (37),
 //! INVALID_REPLICA_ASSIGNMENT (39), INVALID_REPLICATION_FACTOR (38), REQUEST_TIMED_OUT (7).
 
 use super::Context;
+use super::access::refusal_text;
 use super::errors::ApiError;
 use super::topics::{named_twice, repeated};
+use crate::metadata::{AclOperation, ResourceKind};
 use crate::types::{BrokerId, TopicName};
 use crate::wire::messages::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic, CreatePartitionsTopicResult,
@@ -42,10 +44,18 @@ async fn grow(
     wanted: &CreatePartitionsTopic,
     validate_only: bool,
 ) -> Result<(), ApiError> {
+    context
+        .check(AclOperation::Alter, ResourceKind::Topic, &wanted.name)
+        .map_err(|code| ApiError::new(code, refusal_text(ResourceKind::Topic)))?;
     let name = TopicName::new(&wanted.name)?;
     let assignment = wanted
         .assignments
         .as_ref()
         .map(|given| given.iter().map(|a| a.broker_ids.iter().copied().map(BrokerId).collect()).collect());
-    Ok(context.broker.create_partitions(&name, wanted.count, assignment, validate_only).await?)
+    let grown = context.broker.create_partitions(&name, wanted.count, assignment, validate_only).await;
+    let grown = grown.map_err(ApiError::from);
+    if !validate_only {
+        context.changed("CreatePartitions", name.as_str(), grown.as_ref().err());
+    }
+    grown
 }

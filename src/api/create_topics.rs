@@ -3,7 +3,7 @@
 //! −1 partitions or replicas mean the broker's defaults (KIP-464). Replicas may be assigned by hand instead. With
 //! `validate_only` everything is checked and nothing made. From version 5 the answer describes the topic (KIP-525).
 //!
-//! Errors: INVALID_REQUEST (42: named twice, counts beside an assignment), INVALID_TOPIC_EXCEPTION (17),
+//! Errors: TOPIC_AUTHORIZATION_FAILED (29; also as the error of the configs alone), INVALID_REQUEST (42: named twice, counts beside an assignment), INVALID_TOPIC_EXCEPTION (17),
 //! TOPIC_ALREADY_EXISTS (36), INVALID_PARTITIONS (37), INVALID_REPLICATION_FACTOR (38),
 //! INVALID_REPLICA_ASSIGNMENT (39), INVALID_CONFIG (40), REQUEST_TIMED_OUT (7) when the metadata quorum is away.
 
@@ -14,7 +14,7 @@ use super::describe_configs::source_of;
 use super::errors::ApiError;
 use super::topics::{named_twice, repeated};
 use crate::broker::NewTopic;
-use crate::metadata::Topic;
+use crate::metadata::{AclOperation, ResourceKind, Topic};
 use crate::types::{BrokerId, TopicName};
 use crate::wire::messages::create_topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfigs, CreatableTopicResult,
@@ -27,6 +27,7 @@ pub(super) async fn handle(
     _version: i16,
     request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
+    let everywhere = context.may_on_cluster_quietly(AclOperation::Create);
     let repeated = repeated(request.topics.iter().map(|topic| topic.name.as_str()));
     let mut topics = Vec::with_capacity(request.topics.len());
     for wanted in &request.topics {
@@ -36,8 +37,14 @@ pub(super) async fn handle(
         }
         let made = if repeated.contains(wanted.name.as_str()) {
             Err(named_twice())
+        } else if !everywhere && !context.may(AclOperation::Create, ResourceKind::Topic, &wanted.name) {
+            Err(ApiError::new(ErrorCode::TOPIC_AUTHORIZATION_FAILED, "Authorization failed."))
         } else {
-            create(context, wanted, request.validate_only).await
+            let made = create(context, wanted, request.validate_only).await;
+            if !request.validate_only {
+                context.changed("CreateTopics", &wanted.name, made.as_ref().err());
+            }
+            made
         };
         topics.push(match made {
             Ok(topic) => described(context, &topic, request.validate_only),
@@ -105,6 +112,18 @@ fn assignment(given: &[CreatableReplicaAssignment]) -> Result<Vec<Vec<BrokerId>>
 }
 
 fn described(context: &Context, topic: &Topic, validate_only: bool) -> CreatableTopicResult {
+    // A topic that was only checked has no id yet.
+    let topic_id = if validate_only { crate::types::TopicId::ZERO } else { topic.id };
+    let name = topic.name.as_str();
+    if !context.may_quietly(AclOperation::DescribeConfigs, ResourceKind::Topic, name) {
+        return CreatableTopicResult {
+            name: name.into(),
+            topic_id,
+            topic_config_error_code: ErrorCode::TOPIC_AUTHORIZATION_FAILED,
+            configs: Some(Vec::new()),
+            ..Default::default()
+        };
+    }
     let configs = context.broker.topic_config(topic).into_iter().map(|entry| CreatableTopicConfigs {
         name: entry.name.as_str().into(),
         value: entry.value.as_deref().map(StrBytes::from),
@@ -113,9 +132,8 @@ fn described(context: &Context, topic: &Topic, validate_only: bool) -> Creatable
         is_sensitive: entry.sensitive,
     });
     CreatableTopicResult {
-        name: topic.name.as_str().into(),
-        // A topic that was only checked has no id yet.
-        topic_id: if validate_only { crate::types::TopicId::ZERO } else { topic.id },
+        name: name.into(),
+        topic_id,
         num_partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
         replication_factor: topic
             .partitions

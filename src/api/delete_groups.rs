@@ -1,11 +1,12 @@
 //! DeleteGroups (42), versions 0–2: forgets empty groups with all they have committed.
 //!
-//! Errors: per group 14, 15, 16 · 24 · 68 it has members · 69 there is none.
+//! Errors: per group 14, 15, 16 · 30 · 24 · 68 it has members · 69 there is none.
 
 use super::Context;
 use super::groups::{ask, code};
 use crate::coordinator::CoordinatorError;
 use crate::coordinator::group::{DeleteGroup, GroupError};
+use crate::metadata::{AclOperation, ResourceKind};
 use crate::wire::messages::delete_groups::{DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse};
 use crate::wire::{ErrorCode, StrBytes};
 
@@ -16,7 +17,10 @@ pub(super) async fn handle(
 ) -> DeleteGroupsResponse {
     let mut response = DeleteGroupsResponse::default();
     for group_id in request.groups_names {
-        let error_code = delete(context, &group_id).await.err().map_or(ErrorCode::NONE, |e| code(&e));
+        let error_code = match context.check(AclOperation::Delete, ResourceKind::Group, &group_id) {
+            Ok(()) => delete(context, &group_id).await.err().map_or(ErrorCode::NONE, |e| code(&e)),
+            Err(denied) => denied,
+        };
         response.results.push(DeletableGroupResult { group_id, error_code });
     }
     response

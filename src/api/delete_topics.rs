@@ -1,6 +1,6 @@
 //! DeleteTopics (key 20), versions 1 to 6: deletes topics by name, from version 6 also by id.
 //!
-//! Errors: UNKNOWN_TOPIC_OR_PARTITION (3), UNKNOWN_TOPIC_ID (100), INVALID_REQUEST (42: named twice, or by name and id),
+//! Errors: TOPIC_AUTHORIZATION_FAILED (29), UNKNOWN_TOPIC_OR_PARTITION (3), UNKNOWN_TOPIC_ID (100), INVALID_REQUEST (42: named twice, or by name and id),
 //! INVALID_TOPIC_EXCEPTION (17: the broker's own topics), TOPIC_DELETION_DISABLED (73), REQUEST_TIMED_OUT (7).
 
 use std::collections::HashSet;
@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use super::Context;
 use super::errors::ApiError;
 use super::topics::named_twice;
+use crate::metadata::{AclOperation, ResourceKind};
 use crate::types::{TopicId, TopicName};
 use crate::wire::messages::delete_topics::{
     DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
@@ -42,6 +43,7 @@ pub(super) async fn handle(
         };
         let (name, topic_id) = match deleted {
             Ok((name, id)) => (Some(name.as_str().into()), id),
+            Err(_) if topic.name.is_none() => (describable_name(context, topic.topic_id), topic.topic_id),
             Err(_) => (topic.name, topic.topic_id),
         };
         responses.push(DeletableTopicResult { name, topic_id, error_code, error_message });
@@ -49,10 +51,26 @@ pub(super) async fn handle(
     DeleteTopicsResponse { throttle_time_ms: 0, responses }
 }
 
+/// The name of a topic that could not be deleted by its id, for who may describe it.
+fn describable_name(context: &Context, id: TopicId) -> Option<StrBytes> {
+    let image = context.broker.image();
+    let name = image.topic_by_id(id)?.name.as_str();
+    let seen = context.may_quietly(AclOperation::Describe, ResourceKind::Topic, name);
+    seen.then(|| name.into())
+}
+
 async fn delete(context: &Context, wanted: &DeleteTopicState) -> Result<(TopicName, TopicId), ApiError> {
     let image = context.broker.image();
+    let everywhere = context.may_on_cluster_quietly(AclOperation::Delete);
+    let denied = || {
+        ApiError::new(ErrorCode::TOPIC_AUTHORIZATION_FAILED, super::access::refusal_text(ResourceKind::Topic))
+    };
     let topic = match (&wanted.name, wanted.topic_id) {
         (Some(name), TopicId::ZERO) => {
+            // Whether it exists is not told to who may not describe it.
+            if !everywhere && !context.may(AclOperation::Describe, ResourceKind::Topic, name) {
+                return Err(denied());
+            }
             let name = TopicName::new(name)?;
             image.topics.get(&name).ok_or_else(|| {
                 ApiError::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic {name}"))
@@ -65,6 +83,11 @@ async fn delete(context: &Context, wanted: &DeleteTopicState) -> Result<(TopicNa
             ApiError::new(ErrorCode::UNKNOWN_TOPIC_ID, format!("there is no topic with id {id}"))
         })?,
     };
-    context.broker.delete_topic(topic.id).await?;
+    if !everywhere && !context.may(AclOperation::Delete, ResourceKind::Topic, topic.name.as_str()) {
+        return Err(denied());
+    }
+    let deleted = context.broker.delete_topic(topic.id).await.map_err(ApiError::from);
+    context.changed("DeleteTopics", topic.name.as_str(), deleted.as_ref().err());
+    deleted?;
     Ok((topic.name.clone(), topic.id))
 }

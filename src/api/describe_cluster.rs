@@ -4,7 +4,7 @@
 //! anything else is UNSUPPORTED_ENDPOINT_TYPE, 115). Version 2 can ask for fenced brokers too.
 
 use super::Context;
-use super::topics::{ALL_CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED, endpoint};
+use super::topics::{OPERATIONS_NOT_ASKED, endpoint};
 use crate::metadata::BrokerState;
 use crate::wire::messages::describe_cluster::{
     DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
@@ -54,7 +54,7 @@ pub(super) async fn handle(
         controller_id: context.broker.controller().map_or(-1, |id| id.0),
         brokers: brokers.collect(),
         cluster_authorized_operations: if request.include_cluster_authorized_operations {
-            ALL_CLUSTER_OPERATIONS
+            context.cluster_operations()
         } else {
             OPERATIONS_NOT_ASKED
         },

@@ -4,13 +4,15 @@
 //! Resources: topics (2) and brokers (4). A broker is described by itself only: clients ask the broker that they ask
 //! about. The cluster-wide default (an empty name) has no entries, as nothing is set there.
 //!
-//! Errors: UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), INVALID_REQUEST (42: another kind of resource,
+//! Errors: TOPIC_AUTHORIZATION_FAILED (29), CLUSTER_AUTHORIZATION_FAILED (31), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), INVALID_REQUEST (42: another kind of resource,
 //! another broker).
 
 use super::Context;
+use super::access::refusal_text;
 use super::errors::ApiError;
 use crate::broker::config::Kind;
 use crate::broker::{ConfigEntry, ConfigSource};
+use crate::metadata::{AclOperation, ResourceKind};
 use crate::types::TopicName;
 use crate::wire::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
@@ -66,12 +68,16 @@ fn entries(
 ) -> Result<(Vec<ConfigEntry>, bool), ApiError> {
     match resource.resource_type {
         TOPIC => {
+            check(context, AclOperation::DescribeConfigs, ResourceKind::Topic, &resource.resource_name)?;
             let name = TopicName::new(&resource.resource_name)?;
             let image = context.broker.image();
             let topic = image.topics.get(&name).ok_or_else(|| {
                 ApiError::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic {name}"))
             })?;
             Ok((context.broker.topic_config(topic), false))
+        }
+        BROKER if !context.may_on_cluster(AclOperation::DescribeConfigs) => {
+            Err(ApiError::new(ErrorCode::CLUSTER_AUTHORIZATION_FAILED, refusal_text(ResourceKind::Cluster)))
         }
         BROKER if resource.resource_name.is_empty() => Ok((Vec::new(), true)),
         BROKER if resource.resource_name == *context.broker.node_id().to_string() => {
@@ -90,6 +96,16 @@ fn entries(
             format!("resource type {other} is not served: there are topics (2) and brokers (4)"),
         )),
     }
+}
+
+/// Refuses, with its text, unless the client may.
+pub(super) fn check(
+    context: &Context,
+    operation: AclOperation,
+    kind: ResourceKind,
+    name: &str,
+) -> Result<(), ApiError> {
+    context.check(operation, kind, name).map_err(|code| ApiError::new(code, refusal_text(kind)))
 }
 
 struct Show {

@@ -1,21 +1,19 @@
 //! DescribeGroups (15), versions 0–6: groups in full, with their members.
 //!
 //! Metadata and assignments are shown while a group is stable. A group that does not exist is `Dead`, from version 6
-//! with error 69. Until there are ACLs, everybody may do everything that can be done with a group.
+//! with error 69.
 //!
-//! Errors: per group 14, 15, 16 · 69.
+//! Errors: per group 14, 15, 16 · 30 · 69.
 
 use super::Context;
 use super::groups::{ask, code};
 use crate::coordinator::CoordinatorError;
 use crate::coordinator::group::{DescribeGroup, GroupError, MemberDescription};
+use crate::metadata::{AclOperation, ResourceKind};
 use crate::wire::messages::describe_groups::{
     DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
 };
 use crate::wire::{ErrorCode, StrBytes};
-
-/// READ (3), DELETE (6), DESCRIBE (8), DESCRIBE_CONFIGS (10) and ALTER_CONFIGS (11), as bits.
-const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
 pub(super) async fn handle(
     context: &Context,
@@ -24,9 +22,13 @@ pub(super) async fn handle(
 ) -> DescribeGroupsResponse {
     let mut response = DescribeGroupsResponse::default();
     for group in request.groups {
+        if let Err(error_code) = context.check(AclOperation::Describe, ResourceKind::Group, &group) {
+            response.groups.push(DescribedGroup { group_id: group, error_code, ..DescribedGroup::default() });
+            continue;
+        }
         let mut described = describe(context, version, group).await;
         if request.include_authorized_operations && described.error_code == ErrorCode::NONE {
-            described.authorized_operations = ALL_OPERATIONS;
+            described.authorized_operations = context.operations(ResourceKind::Group, &described.group_id);
         }
         response.groups.push(described);
     }

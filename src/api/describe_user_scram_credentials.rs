@@ -1,12 +1,13 @@
 //! DescribeUserScramCredentials (key 50), version 0: which users there are, with their mechanisms and iterations, and
 //! nothing that a password could be guessed from (KIP-554).
 //!
-//! No list, or an empty one, asks for all. Errors per user: RESOURCE_NOT_FOUND (91), DUPLICATE_RESOURCE (92).
+//! No list, or an empty one, asks for all. Errors: CLUSTER_AUTHORIZATION_FAILED (31); per user RESOURCE_NOT_FOUND (91), DUPLICATE_RESOURCE (92).
 
 use std::collections::{BTreeMap, HashSet};
 
 use super::Context;
-use crate::metadata::{ScramCredential, ScramMechanism};
+use super::errors::ApiError;
+use crate::metadata::{AclOperation, ScramCredential, ScramMechanism};
 use crate::wire::messages::describe_user_scram_credentials::{
     CredentialInfo, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse,
     DescribeUserScramCredentialsResult,
@@ -18,6 +19,13 @@ pub(super) async fn handle(
     _version: i16,
     request: DescribeUserScramCredentialsRequest,
 ) -> DescribeUserScramCredentialsResponse {
+    if let Err(ApiError { code, text }) = context.check_on_cluster(AclOperation::Describe) {
+        return DescribeUserScramCredentialsResponse {
+            error_code: code,
+            error_message: Some(text.into()),
+            ..Default::default()
+        };
+    }
     let image = context.broker.image();
     let wanted = request.users.unwrap_or_default();
     let results = if wanted.is_empty() {

@@ -9,7 +9,7 @@
 //! Errors of the whole: FETCH_SESSION_ID_NOT_FOUND (70), INVALID_FETCH_SESSION_EPOCH (71),
 //! FETCH_SESSION_TOPIC_ID_ERROR (106), CLUSTER_AUTHORIZATION_FAILED (31) to clients that play replica. Per partition:
 //! OFFSET_OUT_OF_RANGE (1), UNKNOWN_TOPIC_OR_PARTITION (3), NOT_LEADER_OR_FOLLOWER (6), INVALID_TOPIC_EXCEPTION (17),
-//! KAFKA_STORAGE_ERROR (56: also while the cold tier cannot be read; clients try again), FENCED_LEADER_EPOCH (74),
+//! TOPIC_AUTHORIZATION_FAILED (29), KAFKA_STORAGE_ERROR (56: also while the cold tier cannot be read; clients try again), FENCED_LEADER_EPOCH (74),
 //! UNKNOWN_LEADER_EPOCH (75), UNKNOWN_TOPIC_ID (100), INCONSISTENT_TOPIC_ID (103).
 
 use std::time::Duration;
@@ -17,8 +17,8 @@ use std::time::Duration;
 use super::Context;
 use super::errors::{Coded as _, LeaderHint as _};
 use super::fetch_sessions::{Plan, Wanted};
-use super::topics::by_name_or_id;
 use crate::broker::{self, FetchError, Fetched};
+use crate::metadata::AclOperation;
 use crate::replication::Isolation;
 use crate::types::{BrokerId, TopicPartition};
 use crate::wire::messages::fetch::{
@@ -58,7 +58,8 @@ async fn fetched(
     let mut failed: Vec<Option<ErrorCode>> = Vec::with_capacity(wanted.len());
     let mut partitions = Vec::with_capacity(wanted.len());
     for one in wanted {
-        match by_name_or_id(&image, version >= 13, &one.named.topic, one.named.topic_id) {
+        let (topic, id) = (&one.named.topic, one.named.topic_id);
+        match context.topic_for(AclOperation::Read, &image, version >= 13, topic, id) {
             Ok((name, topic_id)) => {
                 failed.push(None);
                 partitions.push(broker::FetchPartition {

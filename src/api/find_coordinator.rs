@@ -4,15 +4,17 @@
 //! `__consumer_offsets`, on the listener the client came by; the topic is created when the first group asks.
 //! Key type 0 is a group; 1 (transactions) and 2 (share groups) are not served and are refused for good.
 //!
-//! Errors: 15 no leader at the moment, or the topic cannot be created yet · 42 a key type that is not served ·
+//! Errors: 30 · 15 no leader at the moment, or the topic cannot be created yet · 42 a key type that is not served ·
 //! 53 a transactional id, which every client takes as fatal.
 
 use futures::future::join_all;
 
 use super::Context;
+use super::access::refusal_text;
 use super::groups::partition_of;
 use super::topics::endpoint;
 use crate::broker::OFFSETS_TOPIC;
+use crate::metadata::{AclOperation, ResourceKind};
 use crate::types::TopicName;
 use crate::wire::messages::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
 use crate::wire::{ErrorCode, StrBytes};
@@ -45,7 +47,11 @@ pub(super) async fn handle(
 
 async fn find(context: &Context, key_type: i8, key: StrBytes) -> Coordinator {
     match key_type {
-        GROUP => {}
+        GROUP => {
+            if let Err(code) = context.check(AclOperation::Describe, ResourceKind::Group, &key) {
+                return refused(key, code, refusal_text(ResourceKind::Group));
+            }
+        }
         TRANSACTION => {
             let message = "transactions are not served yet";
             return refused(key, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, message);

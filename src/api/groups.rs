@@ -1,10 +1,17 @@
 //! What the group APIs share: where a group lives, and which error code says why it refused.
 
+use super::Context;
 use crate::broker::{Broker, OFFSETS_TOPIC};
 use crate::coordinator::group::{GroupError, Membership};
 use crate::coordinator::{Ask, CoordinatorError, Coordinators};
+use crate::metadata::{AclOperation, ResourceKind};
 use crate::types::TopicName;
 use crate::wire::{ErrorCode, StrBytes};
+
+/// Refuses unless the client may read the group: members and who commits offsets must.
+pub(super) fn may_read(context: &Context, group: &str) -> Result<(), ErrorCode> {
+    context.check(AclOperation::Read, ResourceKind::Group, group)
+}
 
 /// Kafka's code for a refusal.
 pub(super) fn code(error: &CoordinatorError) -> ErrorCode {

@@ -3,17 +3,18 @@
 //! Operations: set (0), delete (1), append to a list (2), take from a list (3). All changes of a topic are made
 //! together or not at all. Broker properties come from the broker's file and cannot be changed this way.
 //!
-//! Errors: INVALID_REQUEST (42: another kind of resource, something named twice, an unknown operation),
+//! Errors: TOPIC_AUTHORIZATION_FAILED (29), CLUSTER_AUTHORIZATION_FAILED (31), INVALID_REQUEST (42: another kind of resource, something named twice, an unknown operation),
 //! INVALID_CONFIG (40), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), REQUEST_TIMED_OUT (7).
 
 use std::collections::{BTreeMap, HashSet};
 
 use super::Context;
-use super::describe_configs::{BROKER, TOPIC};
+use super::describe_configs::{BROKER, TOPIC, check};
 use super::errors::ApiError;
 use super::topics::named_twice;
 use crate::broker::ConfigEntry;
 use crate::broker::config::Kind;
+use crate::metadata::{AclOperation, ResourceKind};
 use crate::types::TopicName;
 use crate::wire::ErrorCode;
 use crate::wire::messages::incremental_alter_configs::{
@@ -59,8 +60,9 @@ async fn alter(
     validate_only: bool,
 ) -> Result<(), ApiError> {
     match resource.resource_type {
-        TOPIC => {}
+        TOPIC => check(context, AclOperation::AlterConfigs, ResourceKind::Topic, &resource.resource_name)?,
         BROKER => {
+            context.check_on_cluster(AclOperation::AlterConfigs)?;
             return Err(ApiError::new(
                 ErrorCode::INVALID_REQUEST,
                 "broker properties are set in the broker's configuration file",
@@ -79,7 +81,13 @@ async fn alter(
         ApiError::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic {name}"))
     })?;
     let changes = changes(&context.broker.topic_config(topic), &resource.configs)?;
-    Ok(context.broker.alter_topic_config(&name, changes, validate_only).await?)
+    let what = format!("{name}: {}", changes.keys().cloned().collect::<Vec<_>>().join(", "));
+    let altered = context.broker.alter_topic_config(&name, changes, validate_only).await;
+    let altered = altered.map_err(ApiError::from);
+    if !validate_only {
+        context.changed("IncrementalAlterConfigs", &what, altered.as_ref().err());
+    }
+    altered
 }
 
 /// The operations as values: `Some` sets, `None` returns to the default.

@@ -5,19 +5,22 @@
 //! (KIP-814). Version 0 has no rebalance timeout of its own: it is the session timeout.
 //!
 //! Errors: 14, 15, 16 as of every coordinator · 23 no common protocol · 24 · 25 unknown member · 26 session timeout
-//! out of bounds · 27 asked again meanwhile · 42 a name too long · 44 too many groups · 79 join again with this id ·
+//! out of bounds · 30 not allowed · 27 asked again meanwhile · 42 a name too long · 44 too many groups · 79 join again with this id ·
 //! 81 the group is full · 82 fenced.
 
 use bytes::Bytes;
 
 use super::Context;
-use super::groups::{ask, code, text};
+use super::groups::{ask, code, may_read, text};
 use crate::coordinator::CoordinatorError;
 use crate::coordinator::group::{GroupError, JoinGroup, Joined};
-use crate::wire::StrBytes;
 use crate::wire::messages::join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};
+use crate::wire::{ErrorCode, StrBytes};
 
 pub(super) async fn handle(context: &Context, version: i16, request: JoinGroupRequest) -> JoinGroupResponse {
+    if let Err(denied) = may_read(context, &request.group_id) {
+        return refused(version, request.member_id, denied);
+    }
     let question = JoinGroup {
         group: (&*request.group_id).into(),
         member_id: text(&request.member_id),
@@ -42,7 +45,13 @@ pub(super) async fn handle(context: &Context, version: i16, request: JoinGroupRe
     };
     match ask(&context.broker, &request.group_id, question).await {
         Ok(joined) => accepted(joined),
-        Err(error) => refused(version, request.member_id, &error),
+        Err(error) => {
+            let member_id = match &error {
+                CoordinatorError::Group(GroupError::MemberIdRequired(given)) => StrBytes::from(given),
+                _ => request.member_id,
+            };
+            refused(version, member_id, code(&error))
+        }
     }
 }
 
@@ -64,13 +73,9 @@ fn accepted(joined: Joined) -> JoinGroupResponse {
     }
 }
 
-fn refused(version: i16, member_id: StrBytes, error: &CoordinatorError) -> JoinGroupResponse {
-    let member_id = match error {
-        CoordinatorError::Group(GroupError::MemberIdRequired(given)) => StrBytes::from(given),
-        _ => member_id,
-    };
+fn refused(version: i16, member_id: StrBytes, error_code: ErrorCode) -> JoinGroupResponse {
     JoinGroupResponse {
-        error_code: code(error),
+        error_code,
         generation_id: -1,
         // Null only where the version can say so.
         protocol_name: (version < 7).then(StrBytes::default),

@@ -3,10 +3,10 @@
 //! Up to version 2 one member leaves, and its error is the response's; from 3 several may, static ones by their
 //! instance id alone, each with an error of its own; from 5 with a reason (KIP-800).
 //!
-//! Errors: 14, 15, 16 · 25 unknown member · 82 another member has the instance id.
+//! Errors: 14, 15, 16 · 30 · 25 unknown member · 82 another member has the instance id.
 
 use super::Context;
-use super::groups::{ask, code, group_code, text};
+use super::groups::{ask, code, group_code, may_read, text};
 use crate::coordinator::CoordinatorError;
 use crate::coordinator::group::{GroupError, LeaveGroup, LeavingMember, Left};
 use crate::wire::messages::leave_group::{LeaveGroupRequest, LeaveGroupResponse, MemberResponse};
@@ -17,6 +17,9 @@ pub(super) async fn handle(
     version: i16,
     request: LeaveGroupRequest,
 ) -> LeaveGroupResponse {
+    if let Err(error_code) = may_read(context, &request.group_id) {
+        return LeaveGroupResponse { error_code, ..LeaveGroupResponse::default() };
+    }
     let alone = version < 3;
     let members: Vec<LeavingMember> = if alone {
         vec![LeavingMember { member_id: text(&request.member_id), instance_id: None, reason: None }]

@@ -7,6 +7,7 @@
 use super::Context;
 use super::groups::{code, text};
 use crate::coordinator::group::{CLASSIC, ListGroups};
+use crate::metadata::{AclOperation, ResourceKind};
 use crate::wire::StrBytes;
 use crate::wire::messages::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
 
@@ -19,10 +20,15 @@ pub(super) async fn handle(
         states: request.states_filter.iter().map(text).collect(),
         types: request.types_filter.iter().map(text).collect(),
     };
+    // Who may not describe the cluster sees the groups that he may describe.
+    let all = context.may_on_cluster_quietly(AclOperation::Describe);
     match context.broker.coordinators().list(&filter).await {
         Ok(groups) => ListGroupsResponse {
             groups: groups
                 .into_iter()
+                .filter(|group| {
+                    all || context.may_quietly(AclOperation::Describe, ResourceKind::Group, &group.group)
+                })
                 .map(|group| ListedGroup {
                     group_id: StrBytes::from(&*group.group),
                     protocol_type: group.protocol_type.into(),

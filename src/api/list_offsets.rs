@@ -6,7 +6,7 @@
 //!
 //! Errors per partition: INVALID_REQUEST (42) for a partition named twice, UNSUPPORTED_VERSION (35) for a name that the
 //! version does not have, OFFSET_NOT_AVAILABLE (78; before version 5 LEADER_NOT_AVAILABLE), REQUEST_TIMED_OUT (7),
-//! CLUSTER_AUTHORIZATION_FAILED (31) to clients that play replica, and those of Fetch.
+//! TOPIC_AUTHORIZATION_FAILED (29), CLUSTER_AUTHORIZATION_FAILED (31) to clients that play replica, and those of Fetch.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use super::Context;
 use super::errors::Coded as _;
 use crate::broker::{ListError, OffsetSpec};
 use crate::env::timeout;
+use crate::metadata::{AclOperation, ResourceKind};
 use crate::replication::Isolation;
 use crate::types::{LeaderEpoch, TopicName, TopicPartition};
 use crate::wire::ErrorCode;
@@ -42,12 +43,14 @@ pub(super) async fn handle(
     let asked = Asked { context, version, isolation, limit: limit(context, version, request.timeout_ms) };
     let topics = request.topics.iter().map(|topic| {
         let (asked, repeated) = (&asked, &repeated);
-        let name = TopicName::new(&topic.name).map_err(|e| e.code());
+        let allowed = context.check(AclOperation::Describe, ResourceKind::Topic, &topic.name);
+        let name = allowed.and_then(|()| TopicName::new(&topic.name).map_err(|e| e.code()));
         async move {
             let partitions = topic.partitions.iter().map(|partition| {
                 let name = if request.replica_id >= 0 {
                     Err(ErrorCode::CLUSTER_AUTHORIZATION_FAILED)
-                } else if repeated.contains(&(topic.name.as_str(), partition.partition_index)) {
+                } else if name.is_ok() && repeated.contains(&(topic.name.as_str(), partition.partition_index))
+                {
                     Err(ErrorCode::INVALID_REQUEST)
                 } else {
                     name.clone()

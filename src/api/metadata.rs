@@ -8,15 +8,15 @@
 //! librdkafka 2 writes "all topics" with four bytes where one belongs, which leaves three bytes over; they are let pass,
 //! as Kafka lets any pass.
 //!
-//! Errors per topic: INVALID_TOPIC_EXCEPTION (17), UNKNOWN_TOPIC_OR_PARTITION (3), UNKNOWN_TOPIC_ID (100),
+//! All topics are those that the client may describe. Errors per topic: TOPIC_AUTHORIZATION_FAILED (29), INVALID_TOPIC_EXCEPTION (17), UNKNOWN_TOPIC_OR_PARTITION (3), UNKNOWN_TOPIC_ID (100),
 //! INVALID_REPLICATION_FACTOR (38) or LEADER_NOT_AVAILABLE (5) when it cannot be created; per partition
 //! LEADER_NOT_AVAILABLE (5), LISTENER_NOT_FOUND (72).
 
 use super::Context;
 use super::errors::Coded as _;
-use super::topics::{ALL_CLUSTER_OPERATIONS, ALL_TOPIC_OPERATIONS, OPERATIONS_NOT_ASKED, endpoint};
+use super::topics::{OPERATIONS_NOT_ASKED, endpoint};
 use crate::broker::TopicError;
-use crate::metadata::{BrokerState, Image, Partition, Topic};
+use crate::metadata::{AclOperation, BrokerState, Image, Partition, ResourceKind, Topic};
 use crate::types::{BrokerId, TopicId, TopicName};
 use crate::wire::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
@@ -37,15 +37,13 @@ pub(super) fn read(mut body: Decoder, version: i16) -> Result<MetadataRequest, D
 }
 
 pub(super) async fn handle(context: &Context, version: i16, request: MetadataRequest) -> MetadataResponse {
-    let operations = |asked: bool, all: i32| if asked { all } else { OPERATIONS_NOT_ASKED };
-    let topic_operations = operations(request.include_topic_authorized_operations, ALL_TOPIC_OPERATIONS);
     let all = match &request.topics {
         None => true,
         Some(topics) => version == 0 && topics.is_empty(),
     };
-    let topics = if all {
+    let mut topics = if all {
         let image = context.broker.image();
-        image.topics.values().map(|topic| described(context, &image, topic)).collect()
+        context.describable(&image).map(|topic| described(context, &image, topic)).collect()
     } else {
         let create = request.allow_auto_topic_creation || version < 4;
         let mut topics = Vec::new();
@@ -54,10 +52,14 @@ pub(super) async fn handle(context: &Context, version: i16, request: MetadataReq
         }
         topics
     };
-    let topics = topics
-        .into_iter()
-        .map(|topic| MetadataResponseTopic { topic_authorized_operations: topic_operations, ..topic })
-        .collect();
+    if request.include_topic_authorized_operations {
+        for topic in &mut topics {
+            let denied = topic.error_code == ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+            if let Some(name) = topic.name.as_ref().filter(|_| !denied) {
+                topic.topic_authorized_operations = context.operations(ResourceKind::Topic, name);
+            }
+        }
+    }
     let image = context.broker.image();
     MetadataResponse {
         throttle_time_ms: 0,
@@ -73,10 +75,11 @@ pub(super) async fn handle(context: &Context, version: i16, request: MetadataReq
         cluster_id: Some(image.cluster_id.as_str().into()),
         controller_id: context.broker.controller().map_or(-1, |id| id.0),
         topics,
-        cluster_authorized_operations: operations(
-            request.include_cluster_authorized_operations,
-            ALL_CLUSTER_OPERATIONS,
-        ),
+        cluster_authorized_operations: if request.include_cluster_authorized_operations {
+            context.cluster_operations()
+        } else {
+            OPERATIONS_NOT_ASKED
+        },
         error_code: ErrorCode::NONE,
     }
 }
@@ -92,10 +95,16 @@ async fn one(
         error_code,
         name,
         topic_id,
+        topic_authorized_operations: OPERATIONS_NOT_ASKED,
         ..Default::default()
     };
     let Some(name) = wanted.name else {
         return match image.topic_by_id(wanted.topic_id) {
+            // An id is no secret, a name is.
+            Some(topic) if !context.may(AclOperation::Describe, ResourceKind::Topic, topic.name.as_str()) => {
+                let name = (version < 12).then(StrBytes::default);
+                failed(name, wanted.topic_id, ErrorCode::TOPIC_AUTHORIZATION_FAILED)
+            }
             Some(topic) => described(context, &image, topic),
             // Before version 12 a topic without a name cannot be said.
             None => {
@@ -104,6 +113,10 @@ async fn one(
             }
         };
     };
+    // Neither whether it exists nor its id is told to who may not describe it.
+    if !context.may(AclOperation::Describe, ResourceKind::Topic, &name) {
+        return failed(Some(name), TopicId::ZERO, ErrorCode::TOPIC_AUTHORIZATION_FAILED);
+    }
     let checked = match TopicName::new(&name) {
         Ok(checked) => checked,
         Err(e) => return failed(Some(name), TopicId::ZERO, e.code()),
@@ -113,6 +126,11 @@ async fn one(
     }
     if !(create && context.broker.config().is_on("auto.create.topics.enable")) {
         return failed(Some(name), TopicId::ZERO, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    }
+    let may_create = context.may_on_cluster_quietly(AclOperation::Create)
+        || context.may(AclOperation::Create, ResourceKind::Topic, &name);
+    if !may_create {
+        return failed(Some(name), TopicId::ZERO, ErrorCode::TOPIC_AUTHORIZATION_FAILED);
     }
     match context.broker.auto_create(&checked).await {
         Ok(topic) => described(context, &context.broker.image(), &topic),

@@ -3,12 +3,20 @@
 //! Every file's head names the versions it serves, how it behaves, and the error codes it gives. Its `handle` takes a
 //! request and gives the response; [`dispatch`] is the table of all of them.
 
+mod access;
+mod acls;
+mod alter_client_quotas;
 mod alter_user_scram_credentials;
 mod api_versions;
+mod client_quotas;
+mod create_acls;
 mod create_partitions;
 mod create_topics;
+mod delete_acls;
 mod delete_groups;
 mod delete_topics;
+mod describe_acls;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
@@ -45,6 +53,8 @@ pub use service::{Answer, Client, Gate, Service};
 use self::fetch_sessions::FetchSessions;
 use crate::broker::Broker;
 use crate::env::BlockingPool;
+use crate::security::Authorizer;
+use crate::security::audit::Audit;
 use crate::security::sasl::SaslServer;
 use crate::wire::messages::header::RequestHeader;
 use crate::wire::{ApiKey, DecodeError, Decoder, EncodeError, Limits, Message, Request, StrBytes, header};
@@ -54,6 +64,8 @@ use crate::wire::{ApiKey, DecodeError, Decoder, EncodeError, Limits, Message, Re
 pub struct Api {
     broker: Arc<Broker>,
     fetch_sessions: Arc<FetchSessions>,
+    authorizer: Option<Arc<Authorizer>>,
+    audit: Arc<Audit>,
     sasl: SaslServer,
     /// For checks of passwords, which cost milliseconds.
     sasl_threads: BlockingPool,
@@ -67,6 +79,9 @@ pub(crate) struct Context {
     pub client: Arc<Client>,
     /// The name that the client gives itself.
     pub client_id: Option<StrBytes>,
+    /// Who may do what; `None`: everybody everything.
+    authorizer: Option<Arc<Authorizer>>,
+    audit: Arc<Audit>,
     fetch_sessions: Arc<FetchSessions>,
 }
 
@@ -91,9 +106,15 @@ enum Refusal {
 impl Api {
     /// The APIs over a broker that has started.
     #[must_use]
-    pub fn new(broker: Arc<Broker>) -> Api {
-        let sasl = SaslServer::new(broker.env().rng.clone());
-        Api { broker, fetch_sessions: Arc::default(), sasl, sasl_threads: BlockingPool::new("sasl", 1) }
+    pub fn new(broker: Arc<Broker>, authorizer: Option<Authorizer>) -> Api {
+        Api {
+            sasl: SaslServer::new(broker.env().rng.clone()),
+            audit: Arc::new(Audit::new(broker.env().clock.clone())),
+            broker,
+            fetch_sessions: Arc::default(),
+            authorizer: authorizer.map(Arc::new),
+            sasl_threads: BlockingPool::new("sasl", 1),
+        }
     }
 
     async fn answer(self, client: Arc<Client>, frame: Bytes) -> Result<Answer, Refusal> {
@@ -114,6 +135,8 @@ impl Api {
             broker: self.broker,
             client,
             client_id: header.client_id.clone(),
+            authorizer: self.authorizer,
+            audit: self.audit,
             fetch_sessions: self.fetch_sessions,
         };
         dispatch(&context, key, &header, body).await
@@ -121,8 +144,9 @@ impl Api {
 }
 
 impl Service for Api {
-    fn gate(&self) -> Box<dyn Gate> {
-        Box::new(sasl::SaslGate::new(self.broker.clone(), self.sasl.clone(), self.sasl_threads.clone()))
+    fn gate(&self, client: &Arc<Client>) -> Box<dyn Gate> {
+        let (sasl, threads) = (self.sasl.clone(), self.sasl_threads.clone());
+        Box::new(sasl::SaslGate::new(self.broker.clone(), client, sasl, threads, self.audit.clone()))
     }
 
     fn call(&self, client: &Arc<Client>, frame: Bytes) -> BoxFuture<'static, Answer> {
@@ -173,10 +197,15 @@ async fn dispatch(
         ApiKey::DeleteTopics => handled_by!(delete_topics),
         ApiKey::InitProducerId => handled_by!(init_producer_id),
         ApiKey::OffsetForLeaderEpoch => handled_by!(offset_for_leader_epoch),
+        ApiKey::DescribeAcls => handled_by!(describe_acls),
+        ApiKey::CreateAcls => handled_by!(create_acls),
+        ApiKey::DeleteAcls => handled_by!(delete_acls),
         ApiKey::DescribeConfigs => handled_by!(describe_configs),
         ApiKey::CreatePartitions => handled_by!(create_partitions),
         ApiKey::IncrementalAlterConfigs => handled_by!(incremental_alter_configs),
         ApiKey::DeleteGroups => handled_by!(delete_groups),
+        ApiKey::DescribeClientQuotas => handled_by!(describe_client_quotas),
+        ApiKey::AlterClientQuotas => handled_by!(alter_client_quotas),
         ApiKey::DescribeUserScramCredentials => handled_by!(describe_user_scram_credentials),
         ApiKey::AlterUserScramCredentials => handled_by!(alter_user_scram_credentials),
         ApiKey::DescribeCluster => handled_by!(describe_cluster),

@@ -5,12 +5,12 @@
 //! consumer that assigns its partitions itself. Topics and partitions that do not exist are refused one by one,
 //! the others are committed.
 //!
-//! Errors: per partition 3, 100 · 12 metadata too large; all partitions: 14, 15, 16 · 22 · 25 · 27 · 82.
+//! Errors: per partition 3, 29, 100 · 12 metadata too large; all partitions: 14, 15, 16 · 30 · 22 · 25 · 27 · 82.
 
 use super::Context;
-use super::groups::{ask, code, group_code, membership};
+use super::groups::{ask, code, group_code, may_read, membership};
 use crate::coordinator::group::{CommitOffset, CommitOffsets};
-use crate::metadata::Image;
+use crate::metadata::{AclOperation, Image, ResourceKind};
 use crate::types::{LeaderEpoch, Offset, TopicId, TopicName};
 use crate::wire::ErrorCode;
 use crate::wire::messages::offset_commit::{
@@ -23,6 +23,9 @@ pub(super) async fn handle(
     version: i16,
     request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
+    if let Err(code) = may_read(context, &request.group_id) {
+        return refused(request, code);
+    }
     let mut response = OffsetCommitResponse::default();
     let mut offsets = Vec::new();
     // Where the results of `offsets` belong: topic and partition in the response.
@@ -30,7 +33,7 @@ pub(super) async fn handle(
     {
         let image = context.broker.image();
         for (t, topic) in request.topics.iter().enumerate() {
-            let resolved = resolve(&image, version, topic);
+            let resolved = resolve(context, &image, version, topic);
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for (p, partition) in topic.partitions.iter().enumerate() {
                 let exists = |name| image.partition(name, partition.partition_index).is_some();
@@ -89,16 +92,36 @@ pub(super) async fn handle(
     response
 }
 
+/// The same error for every partition.
+fn refused(request: OffsetCommitRequest, error_code: ErrorCode) -> OffsetCommitResponse {
+    let topics = request.topics.into_iter().map(|topic| OffsetCommitResponseTopic {
+        name: topic.name,
+        topic_id: topic.topic_id,
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|partition| OffsetCommitResponsePartition {
+                partition_index: partition.partition_index,
+                error_code,
+            })
+            .collect(),
+    });
+    OffsetCommitResponse { topics: topics.collect(), ..OffsetCommitResponse::default() }
+}
+
 /// The topic's name and id, whichever of them the version speaks.
 fn resolve(
+    context: &Context,
     image: &Image,
     version: i16,
     topic: &OffsetCommitRequestTopic,
 ) -> Result<(TopicName, TopicId), ErrorCode> {
     if version >= 10 {
         let topic = image.topic_by_id(topic.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?;
+        context.check(AclOperation::Read, ResourceKind::Topic, topic.name.as_str())?;
         return Ok((topic.name.clone(), topic.id));
     }
+    context.check(AclOperation::Read, ResourceKind::Topic, &topic.name)?;
     let known = TopicName::new(&topic.name).ok().and_then(|name| image.topics.get(&name));
     known.map(|t| (t.name.clone(), t.id)).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
 }

@@ -6,7 +6,7 @@
 //! while there are no transactional commits. The member id and epoch of version 9 belong to KIP-848 and are not
 //! looked at.
 //!
-//! Errors: of the group 14, 15, 16 (per partition in version 1) · per partition 100 in version 10.
+//! Errors: of the group 14, 15, 16 · 30 (per partition in version 1) · per partition 29 · 100 in version 10.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use futures::future::join_all;
 use super::Context;
 use super::groups::{ask, code};
 use crate::coordinator::group::{FetchOffsets, FetchedOffset};
-use crate::metadata::Image;
+use crate::metadata::{AclOperation, Image, ResourceKind};
 use crate::types::{LeaderEpoch, Offset, TopicId, TopicName};
 use crate::wire::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponse,
@@ -72,19 +72,26 @@ async fn fetch(
     request: OffsetFetchRequestGroup,
 ) -> OffsetFetchResponseGroup {
     let image = context.broker.image();
-    let partitions = request.topics.as_ref().map(|topics| wanted(&image, version, topics));
-    let question = FetchOffsets { group: (&*request.group_id).into(), partitions };
-    match ask(&context.broker, &request.group_id, question).await {
+    let may = |name: &str| context.may_quietly(AclOperation::Describe, ResourceKind::Topic, name);
+    let see = Seen { image: &image, version, may: &may };
+    let fetched = match context.check(AclOperation::Describe, ResourceKind::Group, &request.group_id) {
+        Err(denied) => Err(denied),
+        Ok(()) => {
+            let partitions = request.topics.as_ref().map(|topics| see.wanted(topics));
+            let question = FetchOffsets { group: (&*request.group_id).into(), partitions };
+            ask(&context.broker, &request.group_id, question).await.map_err(|error| code(&error))
+        }
+    };
+    match fetched {
         Ok(fetched) => OffsetFetchResponseGroup {
             topics: match &request.topics {
-                Some(topics) => named(&image, version, topics, fetched),
-                None => all(&image, version, fetched),
+                Some(topics) => see.named(topics, fetched),
+                None => see.all(fetched),
             },
             group_id: request.group_id,
             error_code: ErrorCode::NONE,
         },
         Err(error) => {
-            let error = code(&error);
             // Version 1 has no place for the group's error.
             let per_partition = |t: OffsetFetchRequestTopics| OffsetFetchResponseTopics {
                 name: t.name,
@@ -101,72 +108,84 @@ async fn fetch(
     }
 }
 
-/// The topic that a request means, if it can exist.
-fn resolve(image: &Image, version: i16, topic: &OffsetFetchRequestTopics) -> Option<(TopicName, TopicId)> {
-    if version >= 10 {
-        return image.topic_by_id(topic.topic_id).map(|t| (t.name.clone(), t.id));
-    }
-    let name = TopicName::new(&topic.name).ok()?;
-    let id = image.topics.get(&name).map_or(TopicId::ZERO, |t| t.id);
-    Some((name, id))
-}
-
-fn wanted(
-    image: &Image,
+/// What the client may see of the topics.
+struct Seen<'a> {
+    image: &'a Image,
     version: i16,
-    topics: &[OffsetFetchRequestTopics],
-) -> Vec<(TopicName, TopicId, i32)> {
-    topics
-        .iter()
-        .filter_map(|t| resolve(image, version, t).map(|resolved| (resolved, &t.partition_indexes)))
-        .flat_map(|((name, id), partitions)| partitions.iter().map(move |p| (name.clone(), id, *p)))
-        .collect()
+    may: &'a (dyn Fn(&str) -> bool + Sync),
 }
 
-/// In the order of the request; `fetched` has what [`wanted`] asked for, in the same order.
-fn named(
-    image: &Image,
-    version: i16,
-    topics: &[OffsetFetchRequestTopics],
-    fetched: Vec<FetchedOffset>,
-) -> Vec<OffsetFetchResponseTopics> {
-    let mut fetched = fetched.into_iter();
-    topics
-        .iter()
-        .map(|topic| {
-            let exists = resolve(image, version, topic).is_some();
-            let partitions = topic.partition_indexes.iter().map(|p| match version {
-                10.. if !exists => none(*p, ErrorCode::UNKNOWN_TOPIC_ID),
-                _ if !exists => none(*p, ErrorCode::NONE),
-                _ => fetched.next().map_or_else(|| none(*p, ErrorCode::NONE), partition),
-            });
-            OffsetFetchResponseTopics {
-                partitions: partitions.collect(),
-                name: topic.name.clone(),
-                topic_id: topic.topic_id,
-            }
-        })
-        .collect()
-}
-
-/// All that is committed, by topic; where topics go by id, those that are gone have none.
-fn all(image: &Image, version: i16, fetched: Vec<FetchedOffset>) -> Vec<OffsetFetchResponseTopics> {
-    let mut topics: BTreeMap<TopicName, Vec<OffsetFetchResponsePartitions>> = BTreeMap::new();
-    for offset in fetched {
-        topics.entry(offset.topic.clone()).or_default().push(partition(offset));
+impl Seen<'_> {
+    /// The topic that a request means, if it can exist and may be described.
+    fn resolve(&self, topic: &OffsetFetchRequestTopics) -> Result<(TopicName, TopicId), ErrorCode> {
+        if self.version >= 10 {
+            let topic = self.image.topic_by_id(topic.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?;
+            self.check(topic.name.as_str())?;
+            return Ok((topic.name.clone(), topic.id));
+        }
+        self.check(&topic.name)?;
+        // What cannot exist has no offset.
+        let name = TopicName::new(&topic.name).map_err(|_| ErrorCode::NONE)?;
+        let id = self.image.topics.get(&name).map_or(TopicId::ZERO, |t| t.id);
+        Ok((name, id))
     }
-    topics
-        .into_iter()
-        .filter_map(|(name, partitions)| {
-            let topic_id = image.topics.get(&name).map_or(TopicId::ZERO, |t| t.id);
-            let can_be_named = version < 10 || topic_id != TopicId::ZERO;
-            can_be_named.then(|| OffsetFetchResponseTopics {
-                name: StrBytes::from(name.as_str()),
-                topic_id,
-                partitions,
+
+    fn check(&self, name: &str) -> Result<(), ErrorCode> {
+        if (self.may)(name) { Ok(()) } else { Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED) }
+    }
+
+    fn wanted(&self, topics: &[OffsetFetchRequestTopics]) -> Vec<(TopicName, TopicId, i32)> {
+        topics
+            .iter()
+            .filter_map(|t| self.resolve(t).ok().map(|resolved| (resolved, &t.partition_indexes)))
+            .flat_map(|((name, id), partitions)| partitions.iter().map(move |p| (name.clone(), id, *p)))
+            .collect()
+    }
+
+    /// In the order of the request; `fetched` has what [`Seen::wanted`] asked for, in the same order.
+    fn named(
+        &self,
+        topics: &[OffsetFetchRequestTopics],
+        fetched: Vec<FetchedOffset>,
+    ) -> Vec<OffsetFetchResponseTopics> {
+        let mut fetched = fetched.into_iter();
+        topics
+            .iter()
+            .map(|topic| {
+                let resolved = self.resolve(topic);
+                let partitions = topic.partition_indexes.iter().map(|p| match &resolved {
+                    Err(error) => none(*p, *error),
+                    Ok(_) => fetched.next().map_or_else(|| none(*p, ErrorCode::NONE), partition),
+                });
+                OffsetFetchResponseTopics {
+                    partitions: partitions.collect(),
+                    name: topic.name.clone(),
+                    topic_id: topic.topic_id,
+                }
             })
-        })
-        .collect()
+            .collect()
+    }
+
+    /// All that is committed, by topic; where topics go by id, those that are gone have none.
+    fn all(&self, fetched: Vec<FetchedOffset>) -> Vec<OffsetFetchResponseTopics> {
+        let mut topics: BTreeMap<TopicName, Vec<OffsetFetchResponsePartitions>> = BTreeMap::new();
+        for offset in fetched {
+            topics.entry(offset.topic.clone()).or_default().push(partition(offset));
+        }
+        topics
+            .into_iter()
+            .filter(|(name, _)| (self.may)(name.as_str()))
+            .filter_map(|(name, partitions)| {
+                let topic_id = self.image.topics.get(&name).map_or(TopicId::ZERO, |t| t.id);
+                let can_be_named = self.version < 10 || topic_id != TopicId::ZERO;
+                can_be_named.then(|| OffsetFetchResponseTopics {
+                    name: StrBytes::from(name.as_str()),
+                    topic_id,
+                    partitions,
+                })
+            })
+            .collect()
+    }
 }
 
 fn partition(fetched: FetchedOffset) -> OffsetFetchResponsePartitions {

@@ -1,13 +1,14 @@
 //! OffsetForLeaderEpoch (key 23), versions 2 to 4: where a leader epoch ends in this log (KIP-101, KIP-320).
 //!
 //! The answer is the largest epoch at or below the one asked for, and its end: never below what was consumed. An epoch
-//! above the leader's gives −1 and −1. Errors per partition: those of Fetch, and CLUSTER_AUTHORIZATION_FAILED (31) to
+//! above the leader's gives −1 and −1. Errors per partition: those of Fetch, TOPIC_AUTHORIZATION_FAILED (29), and CLUSTER_AUTHORIZATION_FAILED (31) to
 //! clients that play replica.
 
 use futures::future::join_all;
 
 use super::Context;
 use super::errors::Coded as _;
+use crate::metadata::{AclOperation, ResourceKind};
 use crate::types::{LeaderEpoch, TopicName, TopicPartition};
 use crate::wire::ErrorCode;
 use crate::wire::messages::offset_for_leader_epoch::{
@@ -23,7 +24,8 @@ pub(super) async fn handle(
     // Before version 3 there is no such field, and what it defaults to (−2) is a client.
     let plays_replica = version >= 3 && request.replica_id >= 0;
     let topics = request.topics.into_iter().map(|topic| async move {
-        let name = TopicName::new(&topic.topic).map_err(|e| e.code());
+        let allowed = context.check(AclOperation::Describe, ResourceKind::Topic, &topic.topic);
+        let name = allowed.and_then(|()| TopicName::new(&topic.topic).map_err(|e| e.code()));
         let name = if plays_replica { Err(ErrorCode::CLUSTER_AUTHORIZATION_FAILED) } else { name };
         let partitions = topic.partitions.iter().map(|wanted| one(context, name.clone(), wanted));
         OffsetForLeaderTopicResult { partitions: join_all(partitions).await, topic: topic.topic }

@@ -5,7 +5,7 @@
 //! error closes the connection: the client then asks for metadata.
 //!
 //! Errors: INVALID_REQUIRED_ACKS (21), TRANSACTIONAL_ID_AUTHORIZATION_FAILED (53: transactions are not served),
-//! INVALID_TOPIC_EXCEPTION (17), UNKNOWN_TOPIC_OR_PARTITION (3), UNKNOWN_TOPIC_ID (100), NOT_LEADER_OR_FOLLOWER (6),
+//! TOPIC_AUTHORIZATION_FAILED (29), INVALID_TOPIC_EXCEPTION (17), UNKNOWN_TOPIC_OR_PARTITION (3), UNKNOWN_TOPIC_ID (100), NOT_LEADER_OR_FOLLOWER (6),
 //! NOT_ENOUGH_REPLICAS (19, 20), REQUEST_TIMED_OUT (7), KAFKA_STORAGE_ERROR (56), and what a batch is rejected for:
 //! 2, 10, 18, 32, 45, 47, 87.
 
@@ -15,9 +15,9 @@ use bytes::Bytes;
 use futures::future::join_all;
 
 use super::errors::{Coded as _, LeaderHint as _};
-use super::topics::by_name_or_id;
 use super::{Context, Refusal};
 use crate::broker::{ProduceError, Produced};
+use crate::metadata::AclOperation;
 use crate::replication::Acks;
 use crate::types::{TopicId, TopicName, TopicPartition};
 use crate::wire::ErrorCode;
@@ -45,7 +45,9 @@ pub(super) async fn handle(
     let image = context.broker.image();
     let topics = request.topic_data.into_iter().map(|topic| {
         let known = plan.and_then(|acks| {
-            by_name_or_id(&image, version >= 13, &topic.name, topic.topic_id).map(|named| (named, acks))
+            let by_id = version >= 13;
+            let named = context.topic_for(AclOperation::Write, &image, by_id, &topic.name, topic.topic_id)?;
+            Ok((named, acks))
         });
         async move {
             let partitions =

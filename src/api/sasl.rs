@@ -13,11 +13,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use super::service::{Answer, Gate};
+use super::service::{Answer, Client, Gate};
 use super::{Refusal, api_versions, read, reply};
 use crate::broker::Broker;
 use crate::env::BlockingPool;
 use crate::security::Principal;
+use crate::security::audit::{Audit, Event};
 use crate::security::sasl::{FAILURE_DELAY, Mechanism, SaslServer, SaslSession, SaslStep};
 use crate::wire::messages::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 use crate::wire::messages::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
@@ -40,14 +41,23 @@ pub(super) struct SaslGate {
     broker: Arc<Broker>,
     server: SaslServer,
     threads: BlockingPool,
+    audit: Arc<Audit>,
+    client: Arc<Client>,
     state: State,
     /// Set once authenticated.
     principal: Option<Principal>,
 }
 
 impl SaslGate {
-    pub fn new(broker: Arc<Broker>, server: SaslServer, threads: BlockingPool) -> SaslGate {
-        SaslGate { broker, server, threads, state: State::Handshake, principal: None }
+    pub fn new(
+        broker: Arc<Broker>,
+        client: &Arc<Client>,
+        server: SaslServer,
+        threads: BlockingPool,
+        audit: Arc<Audit>,
+    ) -> SaslGate {
+        let client = client.clone();
+        SaslGate { broker, server, threads, audit, client, state: State::Handshake, principal: None }
     }
 
     async fn take(&mut self, frame: Bytes) -> Result<(Answer, Option<Principal>), Refusal> {
@@ -145,6 +155,7 @@ impl SaslGate {
 
     async fn token(&mut self, mut session: SaslSession, token: Bytes) -> Token {
         let image = self.broker.image();
+        let mechanism = session.mechanism().name();
         let stepped = if session.is_costly() {
             let run = self.threads.run(move || {
                 let step = session.step(&image, &token);
@@ -159,6 +170,10 @@ impl SaslGate {
             Some((session, SaslStep::Continue(bytes))) => return Token::Continue(session, bytes.into()),
             Some((_, SaslStep::Done(principal, bytes))) => {
                 if self.principal.as_ref().is_none_or(|before| *before == principal) {
+                    if self.principal.is_none() {
+                        let client = Client { principal: principal.clone(), ..Client::clone(&self.client) };
+                        self.audit.tell(&Event::Authenticated { client: &client.caller(), mechanism });
+                    }
                     self.principal = Some(principal.clone());
                     return Token::Done(principal, bytes.into());
                 }
@@ -169,6 +184,8 @@ impl SaslGate {
             None => ("Authentication failed".to_owned(), "the threads of SASL have ended".to_owned()),
         };
         self.state = State::Over;
+        let (address, listener) = (self.client.address, self.client.listener.as_ref());
+        self.audit.tell(&Event::AuthenticationFailed { address, listener, why: &why });
         self.broker.env().clock.sleep(FAILURE_DELAY).await;
         Token::Failed { public, why }
     }

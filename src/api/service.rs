@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use crate::security::Principal;
+use crate::security::audit::Caller;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
@@ -19,6 +20,14 @@ pub struct Client {
     pub address: SocketAddr,
     /// Who it has proved to be.
     pub principal: Principal,
+}
+
+impl Client {
+    /// Who it is, for the audit log.
+    #[must_use]
+    pub fn caller(&self) -> Caller<'_> {
+        Caller { principal: &self.principal, address: self.address, listener: &self.listener }
+    }
 }
 
 /// What becomes of a request.
@@ -38,7 +47,7 @@ pub enum Answer {
 /// are queued); the rest may run beside other calls.
 pub trait Service: Send + Sync + 'static {
     /// The guard of a connection that must authenticate by SASL.
-    fn gate(&self) -> Box<dyn Gate>;
+    fn gate(&self, client: &Arc<Client>) -> Box<dyn Gate>;
     /// Answers one request of an authenticated client; `frame` is without its length.
     fn call(&self, client: &Arc<Client>, frame: Bytes) -> BoxFuture<'static, Answer>;
 }

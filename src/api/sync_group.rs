@@ -3,18 +3,21 @@
 //! The answer waits until the leader's assignment is committed. From version 5 a member says which protocol it
 //! believes in, and both fields are mandatory.
 //!
-//! Errors: 14, 15, 16 · 22 another generation · 23 another protocol · 25 · 27 a rebalance began · 82.
+//! Errors: 14, 15, 16 · 30 · 22 another generation · 23 another protocol · 25 · 27 a rebalance began · 82.
 
 use bytes::Bytes;
 
 use super::Context;
-use super::groups::{ask, code, membership, text};
+use super::groups::{ask, code, may_read, membership, text};
 use crate::coordinator::CoordinatorError;
 use crate::coordinator::group::{GroupError, SyncGroup};
 use crate::wire::StrBytes;
 use crate::wire::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
 
 pub(super) async fn handle(context: &Context, version: i16, request: SyncGroupRequest) -> SyncGroupResponse {
+    if let Err(error_code) = may_read(context, &request.group_id) {
+        return SyncGroupResponse { error_code, ..SyncGroupResponse::default() };
+    }
     let lacks_protocol = request.protocol_type.is_none() || request.protocol_name.is_none();
     let result = if version >= 5 && lacks_protocol {
         Err(CoordinatorError::Group(GroupError::InconsistentProtocol))

@@ -4,26 +4,12 @@ use std::sync::Arc;
 
 use super::Context;
 use super::errors::ApiError;
-use crate::metadata::{BrokerInfo, BrokerState, Endpoint, Image};
+use crate::metadata::{AclOperation, BrokerInfo, BrokerState, Endpoint, Image, ResourceKind};
 use crate::types::{BrokerId, TopicId, TopicName};
 use crate::wire::ErrorCode;
 
 /// Kafka's "no authorized operations asked for".
 pub(super) const OPERATIONS_NOT_ASKED: i32 = i32::MIN;
-/// Every operation on a topic, as Kafka's bits: read, write, create, delete, alter, describe, describe and alter configs.
-pub(super) const ALL_TOPIC_OPERATIONS: i32 = bits(&[3, 4, 5, 6, 7, 8, 10, 11]);
-/// Every operation on the cluster: create, alter, describe, cluster action, describe and alter configs, idempotent write.
-pub(super) const ALL_CLUSTER_OPERATIONS: i32 = bits(&[5, 7, 8, 9, 10, 11, 12]);
-
-const fn bits(operations: &[u8]) -> i32 {
-    let mut all = 0;
-    let mut at = 0;
-    while at < operations.len() {
-        all |= 1 << operations[at];
-        at += 1;
-    }
-    all
-}
 
 /// The topic of a request that names it up to some version, and gives its id from then on.
 pub(super) fn by_name_or_id(
@@ -38,6 +24,27 @@ pub(super) fn by_name_or_id(
     } else {
         let name = TopicName::new(name).map_err(|_| ErrorCode::INVALID_TOPIC_EXCEPTION)?;
         Ok((name, None))
+    }
+}
+
+impl Context {
+    /// As `by_name_or_id`, for a client that wants to do something with the topic. Whether a name exists is not told to
+    /// who may not.
+    pub(super) fn topic_for(
+        &self,
+        operation: AclOperation,
+        image: &Image,
+        by_id: bool,
+        name: &str,
+        id: TopicId,
+    ) -> Result<(TopicName, Option<TopicId>), ErrorCode> {
+        if by_id {
+            let named = by_name_or_id(image, by_id, name, id)?;
+            self.check(operation, ResourceKind::Topic, named.0.as_str())?;
+            return Ok(named);
+        }
+        self.check(operation, ResourceKind::Topic, name)?;
+        by_name_or_id(image, by_id, name, id)
     }
 }
 
@@ -91,11 +98,6 @@ pub(super) fn named_twice() -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn operations_are_kafkas_bits() {
-        assert_eq!((ALL_TOPIC_OPERATIONS, ALL_CLUSTER_OPERATIONS), (3576, 8096));
-    }
 
     #[test]
     fn what_stands_twice_is_found() {

@@ -23,7 +23,9 @@ use super::tier::{ColdStore, TierDriver, TierReads};
 use crate::coordinator::{Coordinators, GroupConfig};
 use crate::env::{BlockingPool, Env};
 use crate::log::{LogConfig, LogDirs};
-use crate::metadata::{BrokerRegistration, Endpoint, Metadata, MetadataConfig, Proof};
+use crate::metadata::{
+    BrokerRegistration, CommandError, Endpoint, Metadata, MetadataConfig, Proof, SubmitError,
+};
 use crate::replication::{ReplicaManager, ReplicationConfig, Settings, TierReader};
 use crate::security::first_user;
 use crate::transport::{PeerTls, SharedTransport, StreamKind, quic, tcp};
@@ -182,11 +184,17 @@ impl Broker {
     async fn create_first_user(&self) -> Result<(), StartError> {
         let Some(setting) = self.config.properties.get("security.bootstrap.user") else { return Ok(()) };
         let (user, password) = setting.split_once(':').unwrap_or((setting, ""));
-        let commands = first_user(&*self.env.rng, &self.image(), user, password).map_err(|e| {
+        let command = first_user(&*self.env.rng, &self.image(), user, password).map_err(|e| {
             StartError::Config(ConfigError::Contradiction(format!("security.bootstrap.user: {e}")))
         })?;
-        for command in commands {
-            self.metadata.submit(command).await.map_err(|e| StartError::Metadata(e.to_string()))?;
+        let Some(command) = command else { return Ok(()) };
+        match self.metadata.submit(command).await {
+            Ok(_) => tracing::info!("the first user, {user:?}, was created from security.bootstrap.user"),
+            Err(SubmitError::Rejected(CommandError::UsersExist)) => tracing::warn!(
+                "security.bootstrap.user: user {user:?} was not created, another broker has created the first user; \
+                 the setting should be the same on all brokers"
+            ),
+            Err(e) => return Err(StartError::Metadata(e.to_string())),
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ use crate::broker::Broker;
 use crate::broker::config::{BrokerConfig, ListenerConfig};
 use crate::env::{Env, raise_open_files};
 use crate::metadata::Endpoint;
+use crate::security::Authorizer;
 use crate::security::tls::{ListenerTls, ListenerTlsConfig};
 use crate::server::{self, ListenerSpec, ServerLimits};
 
@@ -65,6 +66,7 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     } else {
         Some(to_us)
     };
+    let authorizer = authorizer(&config)?;
     let bound = server::bind(&env, ServerLimits::of(&config), specs(&env, &config)?).await?;
     let endpoints = endpoints(&config, &bound.addresses()?);
     let starting = Broker::start(env.clone(), config, endpoints);
@@ -74,7 +76,7 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         _ = interrupt.recv() => return Ok(()),
         () = parent_gone(&mut questions) => return Ok(()),
     };
-    let server = bound.serve(Arc::new(Api::new(broker.clone())));
+    let server = bound.serve(Arc::new(Api::new(broker.clone(), authorizer)));
     println!("{READY}");
     loop {
         tokio::select! {
@@ -119,6 +121,23 @@ fn store_requests(broker: &Broker) -> StoreRequests {
         bytes_sent: counts.bytes_up,
         bytes_received: counts.bytes_down,
     }
+}
+
+/// The authorizer that the configuration asks for.
+fn authorizer(config: &BrokerConfig) -> Result<Option<Authorizer>> {
+    let get = |key: &str| config.properties.get(key);
+    let super_users = get("super.users").unwrap_or_default();
+    let authorizer = Authorizer::new(super_users, config.is_on("allow.everyone.if.no.acl.found"))?;
+    if get("authorizer.class.name").is_some() {
+        if !authorizer.has_super_users() {
+            tracing::warn!("super.users names nobody: only who an ACL allows it can ever change ACLs");
+        }
+        return Ok(Some(authorizer));
+    }
+    if config.listeners.iter().any(|l| l.protocol.is_sasl()) || get("ssl.client.auth") == Some("required") {
+        tracing::warn!("authorizer.class.name is not set: every client that authenticates may do everything");
+    }
+    Ok(None)
 }
 
 fn specs(env: &Env, config: &BrokerConfig) -> Result<Vec<ListenerSpec>> {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::acl::AclBinding;
 use super::image::{Endpoint, ScramCredential, ScramMechanism};
+use super::quota::QuotaChange;
 use crate::types::{
     BrokerEpoch, BrokerId, DirectoryId, Incarnation, LeaderEpoch, Offset, PartitionEpoch, ProducerId,
     TopicId, TopicName,
@@ -230,6 +232,28 @@ pub enum Command {
         /// One mechanism, or all.
         mechanism: Option<ScramMechanism>,
     },
+    /// The cluster's first user, as long as there is none at all.
+    CreateFirstUser {
+        /// The user.
+        user: String,
+        /// The credentials of each mechanism.
+        credentials: BTreeMap<ScramMechanism, ScramCredential>,
+    },
+    /// Adds access control entries; those that are there already stay.
+    CreateAcls {
+        /// The entries.
+        bindings: Vec<AclBinding>,
+    },
+    /// Removes access control entries.
+    DeleteAcls {
+        /// The entries, in full.
+        bindings: Vec<AclBinding>,
+    },
+    /// Changes client quotas, all of them or none.
+    AlterQuotas {
+        /// What changes.
+        changes: Vec<QuotaChange>,
+    },
     /// A block of producer ids for a broker.
     AllocateProducerIds {
         /// The broker.
@@ -298,6 +322,9 @@ pub enum CommandError {
     /// No such user, or no such credential of the user.
     #[error("there is no user {0} with that credential")]
     UnknownUser(String),
+    /// The cluster has users already: the first one is created once.
+    #[error("the cluster has users already")]
+    UsersExist,
     /// The request contradicts itself or the image.
     #[error("{0}")]
     Invalid(String),

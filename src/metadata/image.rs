@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::acl::AclBinding;
+use super::quota::{QuotaEntity, Quotas};
 use crate::types::{
     BrokerEpoch, BrokerId, DirectoryId, Incarnation, LeaderEpoch, Offset, PartitionEpoch, TopicId, TopicName,
 };
@@ -36,6 +38,12 @@ pub struct Image {
     /// The last epoch of each broker under which it was active: a life that was never unfenced has changed nothing.
     #[serde(default)]
     pub last_active: BTreeMap<BrokerId, BrokerEpoch>,
+    /// Access control entries.
+    #[serde(default)]
+    pub acls: Arc<BTreeSet<AclBinding>>,
+    /// Client quotas by whom they are for.
+    #[serde(default, with = "super::quota::as_pairs")]
+    pub quotas: Arc<BTreeMap<QuotaEntity, Quotas>>,
     /// Topics that have been fsync-before-ack (`flush.messages=1`) ever since they were created.
     #[serde(default)]
     pub synced_topics: BTreeSet<TopicId>,

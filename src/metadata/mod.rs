@@ -5,7 +5,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `command`, `image` | the data |
+//! | `command`, `image`, `acl`, `quota` | the data |
 //! | `apply/` | what a command does to the image: pure |
 //! | `placement` | where new replicas go |
 //! | `raft/` | the replicated log of commands |
@@ -14,6 +14,7 @@
 //! | `leader`, `liveness` | the Raft leader's duties: leases and fencing |
 //! | `member`, `lease` | a broker's duties: joining, registering, heartbeats |
 
+mod acl;
 mod apply;
 mod command;
 mod config;
@@ -26,10 +27,12 @@ mod lease;
 mod liveness;
 mod member;
 mod placement;
+mod quota;
 mod raft;
 #[cfg(test)]
 mod tests;
 
+pub use acl::{AclBinding, AclOperation, AclPermission, CLUSTER_NAME, PatternType, ResourceKind};
 pub use command::{
     AlterPartition, BrokerRegistration, Command, CommandError, CommandReply, CreateTopic, IsrMember, Proof,
     UncleanCandidate,
@@ -43,4 +46,5 @@ pub use image::{
 };
 pub use lease::Lease;
 pub use placement::{PlacementError, assign_replicas};
+pub use quota::{EntityName, QuotaChange, QuotaEntity, QuotaKey, QuotaValue, Quotas};
 pub use raft::StoreError;

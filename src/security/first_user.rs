@@ -6,14 +6,16 @@
 //! all. From then on the setting is worth nothing: it never changes a user that is there, and a password changed later
 //! stays changed.
 
+use std::collections::BTreeMap;
+
 use super::scram::{self, CredentialError};
 use crate::env::Rng;
 use crate::metadata::{Command, Image, ScramMechanism};
 
-/// The commands that create the first user with both mechanisms; none when the cluster has a user.
+/// The command that creates the first user with both mechanisms; none when the cluster has a user.
 ///
-/// Brokers that start together may each propose them: with the same setting the outcome is the same user with the same
-/// password.
+/// Brokers that start together may each propose one: the metadata takes the first and refuses the others, which hear
+/// that there are users already.
 ///
 /// # Errors
 /// When the password is empty.
@@ -22,17 +24,15 @@ pub fn first_user(
     image: &Image,
     user: &str,
     password: &str,
-) -> Result<Vec<Command>, CredentialError> {
+) -> Result<Option<Command>, CredentialError> {
     if !image.users.is_empty() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    [ScramMechanism::Sha256, ScramMechanism::Sha512]
+    let credentials = [ScramMechanism::Sha256, ScramMechanism::Sha512]
         .into_iter()
-        .map(|mechanism| {
-            let credential = scram::credential(rng, mechanism, password, scram::MIN_ITERATIONS)?;
-            Ok(Command::UpsertUser { user: user.to_owned(), mechanism, credential })
-        })
-        .collect()
+        .map(|mechanism| Ok((mechanism, scram::credential(rng, mechanism, password, scram::MIN_ITERATIONS)?)))
+        .collect::<Result<BTreeMap<_, _>, CredentialError>>()?;
+    Ok(Some(Command::CreateFirstUser { user: user.to_owned(), credentials }))
 }
 
 #[cfg(test)]
@@ -44,16 +44,15 @@ mod tests {
     fn the_first_user_is_created_while_there_is_none_and_never_after() {
         let rng = SeededRng::new(1);
         let mut image = Image::default();
-        let commands = first_user(&rng, &image, "admin", "secret").unwrap();
-        assert_eq!(commands.len(), 2);
-        for command in commands {
-            let Command::UpsertUser { user, mechanism, credential } = command else { panic!("{command:?}") };
-            assert_eq!(user, "admin");
-            assert!(scram::password_fits(mechanism, &credential, "secret"));
-            image.users.entry(user).or_default().insert(mechanism, credential);
+        let command = first_user(&rng, &image, "admin", "secret").unwrap().unwrap();
+        let other = first_user(&rng, &image, "second", "secret").unwrap().unwrap();
+        image.apply(1, &command).unwrap();
+        assert!(image.apply(2, &other).is_err(), "two brokers with different settings");
+        assert_eq!(image.users.len(), 1);
+        for (mechanism, credential) in &image.users["admin"] {
+            assert!(scram::password_fits(*mechanism, credential, "secret"));
         }
-        assert!(first_user(&rng, &image, "admin", "other").unwrap().is_empty());
-        assert!(first_user(&rng, &image, "second", "secret").unwrap().is_empty());
+        assert!(first_user(&rng, &image, "admin", "other").unwrap().is_none());
         assert!(first_user(&rng, &Image::default(), "admin", "").is_err());
     }
 }

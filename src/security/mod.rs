@@ -1,10 +1,13 @@
-//! Who a client is: TLS on its listener, SASL, principals, and how the first user comes to be.
+//! Who a client is and what it may do: TLS on its listener, SASL, principals, ACLs, and how the first user comes to be.
 
+pub mod audit;
+pub mod authorizer;
 mod first_user;
 mod principal;
 pub mod sasl;
 pub mod scram;
 pub mod tls;
 
+pub use authorizer::Authorizer;
 pub use first_user::first_user;
 pub use principal::Principal;

@@ -148,6 +148,12 @@ impl SaslFailure {
 }
 
 impl SaslSession {
+    /// Its mechanism.
+    #[must_use]
+    pub fn mechanism(&self) -> Mechanism {
+        self.mechanism
+    }
+
     /// Whether the next step costs milliseconds of CPU.
     #[must_use]
     pub fn is_costly(&self) -> bool {

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::api::Api;
 use crate::broker::{Broker, Endpoint};
+use crate::security::Authorizer;
 use crate::types::{TopicId, TopicName, TopicPartition};
 use crate::wire::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::wire::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
@@ -22,9 +23,9 @@ use crate::wire::{ApiKey, Decoder, ErrorCode, Limits, Message as _, Request, hea
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A lone broker on free ports, with its data in a folder that goes away with it.
-struct Lone {
-    env: Env,
-    broker: Arc<Broker>,
+pub(super) struct Lone {
+    pub(super) env: Env,
+    pub(super) broker: Arc<Broker>,
     server: Server,
     address: SocketAddr,
     _folder: tempfile::TempDir,
@@ -32,6 +33,11 @@ struct Lone {
 
 impl Lone {
     async fn start() -> Lone {
+        Lone::start_with(None).await
+    }
+
+    /// With an authorizer; the clients are anonymous.
+    pub(super) async fn start_with(authorizer: Option<Authorizer>) -> Lone {
         let env = Env::real();
         let folder = tempfile::tempdir().unwrap();
         let text = format!(
@@ -52,16 +58,16 @@ impl Lone {
         let endpoint =
             Endpoint { listener: "PLAINTEXT".into(), host: "127.0.0.1".into(), port: address.port() };
         let broker = Broker::start(env.clone(), config, vec![endpoint]).await.unwrap();
-        let server = bound.serve(Arc::new(Api::new(broker.clone())));
+        let server = bound.serve(Arc::new(Api::new(broker.clone(), authorizer)));
         Lone { env, broker, server, address, _folder: folder }
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.server.shutdown(Duration::from_secs(1)).await;
         self.broker.shutdown().await;
     }
 
-    async fn connect(&self) -> Client {
+    pub(super) async fn connect(&self) -> Client {
         let stream = self.env.net.connect(self.address).await.unwrap();
         Client { env: self.env.clone(), stream, correlation_id: 0 }
     }
@@ -81,7 +87,7 @@ impl Lone {
     }
 }
 
-struct Client {
+pub(super) struct Client {
     env: Env,
     stream: TcpStream,
     correlation_id: i32,
@@ -106,7 +112,7 @@ impl Client {
         timeout(&*clock, PATIENCE, read).await.expect("an answer in time")
     }
 
-    async fn ask<R: Request>(&mut self, request: &R, version: i16) -> Option<R::Response> {
+    pub(super) async fn ask<R: Request>(&mut self, request: &R, version: i16) -> Option<R::Response> {
         self.send(request, version).await;
         let frame = self.receive().await?;
         let (correlation_id, response) =
@@ -200,14 +206,14 @@ async fn unknown_keys_and_versions_close_but_for_api_versions() {
     lone.stop().await;
 }
 
-fn produce(topic: &str, records: Bytes, acks: i16) -> ProduceRequest {
+pub(super) fn produce(topic: &str, records: Bytes, acks: i16) -> ProduceRequest {
     let partition = PartitionProduceData { index: 0, records: Some(records.into()) };
     let topic =
         TopicProduceData { name: topic.into(), partition_data: vec![partition], ..Default::default() };
     ProduceRequest { acks, timeout_ms: 5_000, topic_data: vec![topic], ..Default::default() }
 }
 
-fn batch(value: &'static [u8]) -> Bytes {
+pub(super) fn batch(value: &'static [u8]) -> Bytes {
     let now = Env::real().clock.wall_ms();
     let mut builder = BatchBuilder::new(Compression::None);
     builder.add(now, Some(b"k"), Some(value), &[]);

@@ -87,11 +87,12 @@ pub(super) async fn serve<S: Service>(
         FrameReader::new(reader, shared.budget.clone(), shared.clock.clone(), shared.limits.receive_deadline);
     let (queue, due) = mpsc::channel(IN_FLIGHT);
     let in_flight = Arc::new(AtomicUsize::new(0));
-    let gate = must_authenticate.then(|| shared.service.gate());
+    let client = Arc::new(client);
+    let gate = must_authenticate.then(|| shared.service.gate(&client));
     let mut requests = Requests {
         shared,
         reader,
-        client: Arc::new(client),
+        client,
         authenticated: !must_authenticate,
         gate,
         queue,

@@ -4,6 +4,8 @@
 //! the cluster where it listens; serving begins when it is ready.
 
 #[cfg(test)]
+mod access_tests;
+#[cfg(test)]
 mod broker_tests;
 mod budget;
 mod connection;

@@ -33,7 +33,7 @@ fn reply(body: &[u8]) -> Answer {
 }
 
 impl Service for Toy {
-    fn gate(&self) -> Box<dyn Gate> {
+    fn gate(&self, _: &Arc<Client>) -> Box<dyn Gate> {
         Box::new(ToyGate)
     }
 

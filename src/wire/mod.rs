@@ -16,7 +16,9 @@ pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use codec::{Codec, DecodeError, Decoder, EncodeError, Encoder, Message, Records, Request, StrBytes};
+pub use codec::{
+    Codec, DecodeError, Decoder, EncodeError, Encoder, Float64, Message, Records, Request, StrBytes,
+};
 pub use error_code::ErrorCode;
 pub use limits::Limits;
 pub use messages::ApiKey;

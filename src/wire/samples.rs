@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::codec::{Records, StrBytes};
+use super::codec::{Float64, Records, StrBytes};
 
 /// A struct of the protocol that can be drawn at random, with only what a version can say.
 pub trait Sample {
@@ -56,6 +56,11 @@ impl Gen {
     /// An `i64`.
     pub fn i64(&mut self) -> i64 {
         self.next() as i64
+    }
+
+    /// A finite `FLOAT64`.
+    pub fn float64(&mut self) -> Float64 {
+        Float64((self.next() as i64) as f64 / 1024.0)
     }
 
     /// A UUID.

@@ -78,6 +78,8 @@ const fn for_topic(topic_config: &'static str, definition: Definition) -> Defini
 
 const I32: i64 = i32::MAX as i64;
 const I64: i64 = i64::MAX;
+/// Kafka's name of the authorizer that decides by the ACLs in the metadata.
+const STANDARD_AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
 /// Days in milliseconds.
 const SEVEN_DAYS: &str = "604800000";
 
@@ -88,6 +90,18 @@ pub const DEFINITIONS: &[Definition] = &[
         None,
         "Addresses given to clients, `NAME://host:port`; default: the listeners.",
     ),
+    bool(
+        "allow.everyone.if.no.acl.found",
+        "false",
+        "With an authorizer: whether everybody may use what no ACL is about.",
+    ),
+    Definition {
+        name: "authorizer.class.name",
+        kind: Kind::OneOf(&["", STANDARD_AUTHORIZER]),
+        default: None,
+        topic_config: None,
+        doc: "Switches ACLs on; what none allows is denied. Without it every client may do everything.",
+    },
     bool("auto.create.topics.enable", "true", "Create a topic when a client asks for its metadata."),
     text("broker.rack", None, "The failure zone of this broker; replicas are spread over racks."),
     number(
@@ -396,6 +410,7 @@ pub const DEFINITIONS: &[Definition] = &[
     text("ssl.keystore.certificate.location", None, "PEM file of the listeners' certificate chain."),
     text("ssl.keystore.key.location", None, "PEM file of the listeners' private key."),
     text("ssl.truststore.location", None, "PEM file of the CAs that may sign client certificates."),
+    text("super.users", None, "Principals that may do everything, `User:name` separated by `;`."),
     number("tier.cache.bytes", "1073741824", 0, I64, "Size of the chunk cache on disk."),
     text(
         "tier.cache.dir",

@@ -3,8 +3,10 @@
 //! Pure and deterministic: the outcome depends on the image and the command alone, so that every broker that applies
 //! the same commands in the same order holds the same image. A refused command changes nothing but `version`.
 //!
-//! One file per subject: [`brokers`], [`topics`], [`partitions`], [`elections`], [`configs`], [`users`].
+//! One file per subject: [`brokers`], [`topics`], [`partitions`], [`elections`], [`configs`], [`users`],
+//! [`acls`].
 
+mod acls;
 mod brokers;
 mod configs;
 mod elections;
@@ -67,6 +69,10 @@ impl Image {
                 self.upsert_user(user, *mechanism, credential)
             }
             Command::DeleteUser { user, mechanism } => self.delete_user(user, *mechanism),
+            Command::CreateFirstUser { user, credentials } => self.create_first_user(user, credentials),
+            Command::CreateAcls { bindings } => self.create_acls(bindings),
+            Command::DeleteAcls { bindings } => Ok(self.delete_acls(bindings)),
+            Command::AlterQuotas { changes } => self.alter_quotas(changes),
             Command::AllocateProducerIds { broker, epoch, count } => {
                 self.allocate_producer_ids(*broker, *epoch, *count)
             }

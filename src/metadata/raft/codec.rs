@@ -136,9 +136,12 @@ mod tests {
             9,
         );
         let bytes = encode(b"snapshot", &contents).unwrap();
+        let before_acls =
+            String::from_utf8(bytes[5..].to_vec()).unwrap().replace(r#""acls":[],"quotas":[],"#, "");
+        assert_eq!(serde_json::from_str::<Contents>(&before_acls).unwrap(), contents);
         assert_eq!(
             std::str::from_utf8(&bytes[5..]).unwrap(),
-            r#"{"image":{"version":9,"cluster_id":"c","brokers":{"1":{"id":1,"epoch":4,"incarnation":"07070707-0707-0707-0707-070707070707","endpoints":[{"listener":"SSL","host":"h","port":9092}],"peer_address":"h:1","rack":null,"directories":[],"machine":"m","state":"Active"}},"topics":{},"topic_ids":{},"broker_configs":{"":{"k":"v"},"2":{}},"users":{},"next_producer_id":0,"next_broker_epoch":0,"features":{},"last_active":{},"synced_topics":[]},"origins":{"01010101-0101-0101-0101-010101010101":{"last_index":9,"answered_below":1,"answers":{"1":{"Applied":{"index":9,"result":{"Ok":"Done"}}}}}}}"#
+            r#"{"image":{"version":9,"cluster_id":"c","brokers":{"1":{"id":1,"epoch":4,"incarnation":"07070707-0707-0707-0707-070707070707","endpoints":[{"listener":"SSL","host":"h","port":9092}],"peer_address":"h:1","rack":null,"directories":[],"machine":"m","state":"Active"}},"topics":{},"topic_ids":{},"broker_configs":{"":{"k":"v"},"2":{}},"users":{},"next_producer_id":0,"next_broker_epoch":0,"features":{},"last_active":{},"acls":[],"quotas":[],"synced_topics":[]},"origins":{"01010101-0101-0101-0101-010101010101":{"last_index":9,"answered_below":1,"answers":{"1":{"Applied":{"index":9,"result":{"Ok":"Done"}}}}}}}"#
         );
         assert_eq!(decode::<Contents>(b"snapshot", &bytes).unwrap(), contents);
     }

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{Records, StrBytes};
+use super::{Float64, Records, StrBytes};
 use crate::wire::{ErrorCode, Limits};
 
 /// Why bytes are not the message that they should be. The connection that sent them is closed.
@@ -204,6 +204,11 @@ impl Decoder {
     /// `INT64`.
     pub fn i64(&mut self) -> Decoded<i64> {
         Ok(i64::from_be_bytes(self.fixed()?))
+    }
+
+    /// `FLOAT64`.
+    pub fn float64(&mut self) -> Decoded<Float64> {
+        Ok(Float64(f64::from_be_bytes(self.fixed()?)))
     }
 
     /// An `INT16` that is an error code.

@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use uuid::Uuid;
 
-use super::{Records, StrBytes};
+use super::{Float64, Records, StrBytes};
 use crate::wire::ErrorCode;
 
 /// Record bytes below this are copied into the chunk before them: a chunk of its own costs more.
@@ -156,6 +156,11 @@ impl Encoder {
     /// `INT64`.
     pub fn i64(&mut self, value: i64) {
         self.tail.put_i64(value);
+    }
+
+    /// `FLOAT64`.
+    pub fn float64(&mut self, value: Float64) {
+        self.tail.put_f64(value.0);
     }
 
     /// An error code as `INT16`.

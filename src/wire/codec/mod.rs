@@ -5,11 +5,13 @@
 
 mod decoder;
 mod encoder;
+mod float64;
 mod records;
 mod text;
 
 pub use decoder::{DecodeError, Decoder};
 pub use encoder::{EncodeError, Encoder, Tags};
+pub use float64::Float64;
 pub use records::Records;
 pub use text::StrBytes;
 

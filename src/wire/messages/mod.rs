@@ -2,13 +2,18 @@
 //!
 //! Generated from `wire/schema/*.schema` by `generate.py`; do not edit.
 
+pub mod alter_client_quotas;
 pub mod alter_user_scram_credentials;
 pub mod api_versions;
 pub mod consumer_offsets;
+pub mod create_acls;
 pub mod create_partitions;
 pub mod create_topics;
+pub mod delete_acls;
 pub mod delete_groups;
 pub mod delete_topics;
+pub mod describe_acls;
+pub mod describe_client_quotas;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
@@ -74,6 +79,12 @@ pub enum ApiKey {
     InitProducerId = 22,
     /// Versions 2 to 4.
     OffsetForLeaderEpoch = 23,
+    /// Versions 1 to 3.
+    DescribeAcls = 29,
+    /// Versions 1 to 3.
+    CreateAcls = 30,
+    /// Versions 1 to 3.
+    DeleteAcls = 31,
     /// Versions 1 to 4.
     DescribeConfigs = 32,
     /// Versions 0 to 2.
@@ -84,6 +95,10 @@ pub enum ApiKey {
     DeleteGroups = 42,
     /// Versions 0 to 1.
     IncrementalAlterConfigs = 44,
+    /// Versions 0 to 1.
+    DescribeClientQuotas = 48,
+    /// Versions 0 to 1.
+    AlterClientQuotas = 49,
     /// Versions 0 to 0.
     DescribeUserScramCredentials = 50,
     /// Versions 0 to 0.
@@ -94,7 +109,7 @@ pub enum ApiKey {
 
 impl ApiKey {
     /// All of them, ascending.
-    pub const ALL: [ApiKey; 27] = [
+    pub const ALL: [ApiKey; 32] = [
         ApiKey::Produce,
         ApiKey::Fetch,
         ApiKey::ListOffsets,
@@ -114,11 +129,16 @@ impl ApiKey {
         ApiKey::DeleteTopics,
         ApiKey::InitProducerId,
         ApiKey::OffsetForLeaderEpoch,
+        ApiKey::DescribeAcls,
+        ApiKey::CreateAcls,
+        ApiKey::DeleteAcls,
         ApiKey::DescribeConfigs,
         ApiKey::SaslAuthenticate,
         ApiKey::CreatePartitions,
         ApiKey::DeleteGroups,
         ApiKey::IncrementalAlterConfigs,
+        ApiKey::DescribeClientQuotas,
+        ApiKey::AlterClientQuotas,
         ApiKey::DescribeUserScramCredentials,
         ApiKey::AlterUserScramCredentials,
         ApiKey::DescribeCluster,
@@ -147,11 +167,16 @@ impl ApiKey {
             20 => ApiKey::DeleteTopics,
             22 => ApiKey::InitProducerId,
             23 => ApiKey::OffsetForLeaderEpoch,
+            29 => ApiKey::DescribeAcls,
+            30 => ApiKey::CreateAcls,
+            31 => ApiKey::DeleteAcls,
             32 => ApiKey::DescribeConfigs,
             36 => ApiKey::SaslAuthenticate,
             37 => ApiKey::CreatePartitions,
             42 => ApiKey::DeleteGroups,
             44 => ApiKey::IncrementalAlterConfigs,
+            48 => ApiKey::DescribeClientQuotas,
+            49 => ApiKey::AlterClientQuotas,
             50 => ApiKey::DescribeUserScramCredentials,
             51 => ApiKey::AlterUserScramCredentials,
             60 => ApiKey::DescribeCluster,
@@ -182,11 +207,16 @@ impl ApiKey {
             ApiKey::DeleteTopics => (1, 6),
             ApiKey::InitProducerId => (0, 5),
             ApiKey::OffsetForLeaderEpoch => (2, 4),
+            ApiKey::DescribeAcls => (1, 3),
+            ApiKey::CreateAcls => (1, 3),
+            ApiKey::DeleteAcls => (1, 3),
             ApiKey::DescribeConfigs => (1, 4),
             ApiKey::SaslAuthenticate => (0, 2),
             ApiKey::CreatePartitions => (0, 3),
             ApiKey::DeleteGroups => (0, 2),
             ApiKey::IncrementalAlterConfigs => (0, 1),
+            ApiKey::DescribeClientQuotas => (0, 1),
+            ApiKey::AlterClientQuotas => (0, 1),
             ApiKey::DescribeUserScramCredentials => (0, 0),
             ApiKey::AlterUserScramCredentials => (0, 0),
             ApiKey::DescribeCluster => (0, 2),
@@ -216,11 +246,16 @@ impl ApiKey {
             ApiKey::DeleteTopics => Some(4),
             ApiKey::InitProducerId => Some(2),
             ApiKey::OffsetForLeaderEpoch => Some(4),
+            ApiKey::DescribeAcls => Some(2),
+            ApiKey::CreateAcls => Some(2),
+            ApiKey::DeleteAcls => Some(2),
             ApiKey::DescribeConfigs => Some(4),
             ApiKey::SaslAuthenticate => Some(2),
             ApiKey::CreatePartitions => Some(2),
             ApiKey::DeleteGroups => Some(2),
             ApiKey::IncrementalAlterConfigs => Some(1),
+            ApiKey::DescribeClientQuotas => Some(1),
+            ApiKey::AlterClientQuotas => Some(1),
             ApiKey::DescribeUserScramCredentials => Some(0),
             ApiKey::AlterUserScramCredentials => Some(0),
             ApiKey::DescribeCluster => Some(0),
@@ -252,11 +287,16 @@ CreateTopics, create_topics, CreateTopicsRequest, CreateTopicsResponse;
 DeleteTopics, delete_topics, DeleteTopicsRequest, DeleteTopicsResponse;
 InitProducerId, init_producer_id, InitProducerIdRequest, InitProducerIdResponse;
 OffsetForLeaderEpoch, offset_for_leader_epoch, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
+DescribeAcls, describe_acls, DescribeAclsRequest, DescribeAclsResponse;
+CreateAcls, create_acls, CreateAclsRequest, CreateAclsResponse;
+DeleteAcls, delete_acls, DeleteAclsRequest, DeleteAclsResponse;
 DescribeConfigs, describe_configs, DescribeConfigsRequest, DescribeConfigsResponse;
 SaslAuthenticate, sasl_authenticate, SaslAuthenticateRequest, SaslAuthenticateResponse;
 CreatePartitions, create_partitions, CreatePartitionsRequest, CreatePartitionsResponse;
 DeleteGroups, delete_groups, DeleteGroupsRequest, DeleteGroupsResponse;
 IncrementalAlterConfigs, incremental_alter_configs, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
+DescribeClientQuotas, describe_client_quotas, DescribeClientQuotasRequest, DescribeClientQuotasResponse;
+AlterClientQuotas, alter_client_quotas, AlterClientQuotasRequest, AlterClientQuotasResponse;
 DescribeUserScramCredentials, describe_user_scram_credentials, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse;
 AlterUserScramCredentials, alter_user_scram_credentials, AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse;
 DescribeCluster, describe_cluster, DescribeClusterRequest, DescribeClusterResponse;

@@ -50,7 +50,13 @@ def show(span, served):
     return f"{low}-{high}"
 
 
-def write_fields(out, fields, commons, served, around, indent):
+def shape(fields, commons):
+    """A struct's fields, for telling two structs of one name apart."""
+    return [(f["name"], f["type"], shape(f.get("fields") or commons.get(f["type"].removeprefix("[]")) or [], commons))
+            for f in fields]
+
+
+def write_fields(out, fields, commons, served, around, indent, seen):
     for field in fields:
         span = parse_versions(field["versions"], served[1])
         span = span and clamp(span, around)
@@ -58,6 +64,10 @@ def write_fields(out, fields, commons, served, around, indent):
             continue
         kind = field["type"]
         element = kind.removeprefix("[]")
+        below = field.get("fields") or commons.get(element)
+        # A struct of the answer that is named as another one of the request.
+        if below and seen.setdefault(element, shape(below, commons)) != shape(below, commons):
+            kind += "Result"
         words = [field["name"][0].upper() + field["name"][1:]]
         nullable = parse_versions(field.get("nullableVersions"), served[1])
         nullable = nullable and clamp(nullable, span)
@@ -84,12 +94,11 @@ def write_fields(out, fields, commons, served, around, indent):
         if field.get("flexibleVersions") == "none":
             words.append("inflexible")
         out.append("  " * indent + " ".join(words))
-        below = field.get("fields") or commons.get(element)
         if below:
-            write_fields(out, below, commons, served, span, indent + 1)
+            write_fields(out, below, commons, served, span, indent + 1, seen)
 
 
-def message(directory, name, served, title, out):
+def message(directory, name, served, title, out, seen):
     definition = load(os.path.join(directory, name + ".json"))
     valid = parse_versions(definition["validVersions"], None)
     assert valid[0] <= served[0] and served[1] <= valid[1], f"{name} has versions {valid}"
@@ -98,7 +107,7 @@ def message(directory, name, served, title, out):
     flexible = f"flexible={flexible[0]}+" if flexible and flexible[0] <= served[1] else "flexible=none"
     key = f" key={definition['apiKey']}" if "apiKey" in definition else ""
     out.append(f"{title}{key} versions={served[0]}-{served[1]} {flexible}")
-    write_fields(out, definition["fields"], commons, served, served, 1)
+    write_fields(out, definition["fields"], commons, served, served, 1, seen)
 
 
 def snake(name):
@@ -108,18 +117,18 @@ def snake(name):
 def main():
     directory = sys.argv[1]
     for argument in sys.argv[2:]:
-        out = []
+        out, seen = [], {}
         if ":" in argument:
             names, file = argument.split(":")
             for name in names.split(","):
                 valid = load(os.path.join(directory, name + ".json"))["validVersions"]
-                message(directory, name, parse_versions(valid, None), f"message {name}", out)
+                message(directory, name, parse_versions(valid, None), f"message {name}", out, seen)
         else:
             names, versions = argument.split("=")
             served = parse_versions(versions, None)
             file = snake(names)
             for part in ("Request", "Response"):
-                message(directory, names + part, served, f"message {names}{part}", out)
+                message(directory, names + part, served, f"message {names}{part}", out, seen)
         with open(os.path.join(HERE, file + ".schema"), "w") as target:
             target.write("\n".join(out) + "\n")
 

@@ -77,7 +77,8 @@ class Field:
         return None
 
     def element_type(self):
-        plain = {"string": "StrBytes", "bytes": "Bytes", "records": "Records", "bool": "bool", "uuid": "Uuid"}
+        plain = {"string": "StrBytes", "bytes": "Bytes", "records": "Records", "bool": "bool", "uuid": "Uuid",
+                 "float64": "Float64"}
         if self.newtype:
             return self.newtype
         if self.kind in NUMBERS:
@@ -134,7 +135,7 @@ class Field:
             return 1
         if self.kind in NUMBERS:
             return NUMBERS[self.kind][1]
-        return {"bool": 1, "uuid": 16}.get(self.kind) or max(1, self.struct.min_bytes())
+        return {"bool": 1, "uuid": 16, "float64": 8}.get(self.kind) or max(1, self.struct.min_bytes())
 
 
 class Struct:
@@ -277,6 +278,7 @@ class Struct:
         element = {
             "bool": "d.bool()?",
             "uuid": "d.uuid()?",
+            "float64": "d.float64()?",
             "string": f"d.string({flexible})?",
             "bytes": f"d.bytes({flexible})?",
         }.get(f.kind)
@@ -413,7 +415,8 @@ class Struct:
         body = []
         for f in self.fields:
             # Explicit generators, so that a nullable field is null only where it may be.
-            kind = {"string": "g.text()", "bytes": "g.bytes()", "records": "g.records()", "bool": "g.bool()"}.get(f.kind)
+            kind = {"string": "g.text()", "bytes": "g.bytes()", "records": "g.records()", "bool": "g.bool()",
+                    "float64": "g.float64()"}.get(f.kind)
             if f.kind in NUMBERS:
                 kind = f"g.{NUMBERS[f.kind][0]}()"
             elif f.kind == "uuid":
@@ -436,7 +439,7 @@ class Struct:
         return lines + [f"{self.name} {{", *body, "}", "}", "}\n"]
 
 
-DERIVED = {"0", "false", "None", "Vec::new()", "Bytes::new()", "StrBytes::default()", "Records::empty()", "ErrorCode::NONE",
+DERIVED = {"0", "false", "None", "Vec::new()", "Bytes::new()", "StrBytes::default()", "Float64::default()", "Records::empty()", "ErrorCode::NONE",
            "TopicId::ZERO", "DirectoryId::ZERO", "Uuid::nil()"}
 
 
@@ -516,7 +519,7 @@ def module(name, messages):
     title = " and ".join(f"`{m.name}`" for m in messages) if len(messages) < 3 else name.replace("_", " ")
     head = [f"//! {title[0].upper()}{title[1:]}.", "//!", f"//! Generated from `wire/schema/{name}.schema` by `generate.py`; do not edit.", ""]
     used = lambda word: re.search(rf"\b{word}\b", text)
-    codec = [w for w in ("Codec", "DecodeError", "Decoder", "EncodeError", "Encoder", "Message", "Records", "Request", "StrBytes", "Tags") if used(w)]
+    codec = [w for w in ("Codec", "DecodeError", "Decoder", "EncodeError", "Encoder", "Float64", "Message", "Records", "Request", "StrBytes", "Tags") if used(w)]
     wire = [w for w in ("ApiKey", "ErrorCode") if used(w)]
     types = [w for w in ("DirectoryId", "TopicId") if used(w)]
     if used("Bytes"):

@@ -1,0 +1,288 @@
+//! Every API as somebody who may nothing, and as somebody to whom ACLs grant what he asks for.
+
+use super::broker_tests::{Lone, batch, produce};
+use crate::security::Authorizer;
+use crate::types::TopicName;
+use crate::wire::messages::{
+    alter_client_quotas as alter_quotas, alter_user_scram_credentials as alter_scram, create_acls,
+    create_partitions, create_topics, delete_acls, delete_groups, delete_topics, describe_acls,
+    describe_client_quotas as describe_quotas, describe_cluster, describe_configs, describe_groups,
+    describe_user_scram_credentials as describe_scram, fetch, find_coordinator, heartbeat,
+    incremental_alter_configs as alter_configs, init_producer_id, join_group, leave_group, list_groups,
+    list_offsets, metadata, offset_commit, offset_fetch, offset_for_leader_epoch as epochs, sync_group,
+};
+use crate::wire::{ApiKey, ErrorCode, StrBytes};
+
+const TOPIC: ErrorCode = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+const GROUP: ErrorCode = ErrorCode::GROUP_AUTHORIZATION_FAILED;
+const CLUSTER: ErrorCode = ErrorCode::CLUSTER_AUTHORIZATION_FAILED;
+
+/// APIs that nobody is refused: what they tell is filtered, or they come before everything else.
+const OPEN: [ApiKey; 5] = [
+    ApiKey::ApiVersions,
+    ApiKey::SaslHandshake,
+    ApiKey::SaslAuthenticate,
+    ApiKey::ListGroups,
+    ApiKey::DescribeCluster,
+];
+
+fn name() -> StrBytes {
+    "x".into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_nothing_is_refused_by_every_api() {
+    let lone = Lone::start_with(Some(Authorizer::new("", false).unwrap())).await;
+    let mut client = lone.connect().await;
+    let mut asked: Vec<ApiKey> = OPEN.to_vec();
+    macro_rules! refused {
+        ($api:ident, $version:expr, $code:expr, $request:expr) => {
+            let answer = client.ask(&$request, $version).await;
+            let answer = format!("{:?}", answer.expect("an answer"));
+            assert!(answer.contains(&format!("{:?}", $code)), "{:?}: {answer}", ApiKey::$api);
+            asked.push(ApiKey::$api);
+        };
+    }
+    refused!(Produce, 9, TOPIC, produce("x", batch(b"v"), -1));
+    let partitions = vec![fetch::FetchPartition::default()];
+    let topics = vec![fetch::FetchTopic { topic: name(), partitions, ..Default::default() }];
+    refused!(Fetch, 12, TOPIC, fetch::FetchRequest { topics, session_epoch: -1, ..Default::default() });
+    let partitions = vec![list_offsets::ListOffsetsPartition { timestamp: -1, ..Default::default() }];
+    let topics = vec![list_offsets::ListOffsetsTopic { name: name(), partitions }];
+    refused!(
+        ListOffsets,
+        7,
+        TOPIC,
+        list_offsets::ListOffsetsRequest { replica_id: -1, topics, ..Default::default() }
+    );
+    let wanted = metadata::MetadataRequestTopic { name: Some(name()), ..Default::default() };
+    refused!(
+        Metadata,
+        12,
+        TOPIC,
+        metadata::MetadataRequest { topics: Some(vec![wanted]), ..Default::default() }
+    );
+    let partitions = vec![offset_commit::OffsetCommitRequestPartition::default()];
+    let topics =
+        vec![offset_commit::OffsetCommitRequestTopic { name: name(), partitions, ..Default::default() }];
+    refused!(
+        OffsetCommit,
+        9,
+        GROUP,
+        offset_commit::OffsetCommitRequest { group_id: name(), topics, ..Default::default() }
+    );
+    let group =
+        offset_fetch::OffsetFetchRequestGroup { group_id: name(), topics: None, ..Default::default() };
+    refused!(
+        OffsetFetch,
+        8,
+        GROUP,
+        offset_fetch::OffsetFetchRequest { groups: vec![group], ..Default::default() }
+    );
+    refused!(
+        FindCoordinator,
+        4,
+        GROUP,
+        find_coordinator::FindCoordinatorRequest { coordinator_keys: vec![name()], ..Default::default() }
+    );
+    refused!(JoinGroup, 9, GROUP, join_group::JoinGroupRequest { group_id: name(), ..Default::default() });
+    refused!(Heartbeat, 4, GROUP, heartbeat::HeartbeatRequest { group_id: name(), ..Default::default() });
+    refused!(LeaveGroup, 5, GROUP, leave_group::LeaveGroupRequest { group_id: name(), ..Default::default() });
+    refused!(SyncGroup, 5, GROUP, sync_group::SyncGroupRequest { group_id: name(), ..Default::default() });
+    refused!(
+        DescribeGroups,
+        5,
+        GROUP,
+        describe_groups::DescribeGroupsRequest { groups: vec![name()], ..Default::default() }
+    );
+    refused!(DeleteGroups, 2, GROUP, delete_groups::DeleteGroupsRequest { groups_names: vec![name()] });
+    let wanted = create_topics::CreatableTopic {
+        name: name(),
+        num_partitions: 1,
+        replication_factor: 1,
+        ..Default::default()
+    };
+    refused!(
+        CreateTopics,
+        7,
+        TOPIC,
+        create_topics::CreateTopicsRequest { topics: vec![wanted], ..Default::default() }
+    );
+    refused!(
+        DeleteTopics,
+        5,
+        TOPIC,
+        delete_topics::DeleteTopicsRequest { topic_names: vec![name()], ..Default::default() }
+    );
+    let wanted = create_partitions::CreatePartitionsTopic { name: name(), count: 2, ..Default::default() };
+    refused!(
+        CreatePartitions,
+        3,
+        TOPIC,
+        create_partitions::CreatePartitionsRequest { topics: vec![wanted], ..Default::default() }
+    );
+    refused!(InitProducerId, 4, CLUSTER, init_producer_id::InitProducerIdRequest::default());
+    let id = init_producer_id::InitProducerIdRequest { transactional_id: Some(name()), ..Default::default() };
+    refused!(InitProducerId, 4, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, id);
+    let partitions = vec![epochs::OffsetForLeaderPartition::default()];
+    let topics = vec![epochs::OffsetForLeaderTopic { topic: name(), partitions }];
+    refused!(OffsetForLeaderEpoch, 4, TOPIC, epochs::OffsetForLeaderEpochRequest { replica_id: -1, topics });
+    for (kind, code) in [(2, TOPIC), (4, CLUSTER)] {
+        let resource = describe_configs::DescribeConfigsResource {
+            resource_type: kind,
+            resource_name: "1".into(),
+            ..Default::default()
+        };
+        refused!(
+            DescribeConfigs,
+            4,
+            code,
+            describe_configs::DescribeConfigsRequest { resources: vec![resource], ..Default::default() }
+        );
+        let resource = alter_configs::AlterConfigsResource {
+            resource_type: kind,
+            resource_name: "1".into(),
+            ..Default::default()
+        };
+        refused!(
+            IncrementalAlterConfigs,
+            1,
+            code,
+            alter_configs::IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() }
+        );
+    }
+    refused!(DescribeAcls, 3, CLUSTER, describe_acls::DescribeAclsRequest::default());
+    refused!(
+        CreateAcls,
+        3,
+        CLUSTER,
+        create_acls::CreateAclsRequest { creations: vec![create_acls::AclCreation::default()] }
+    );
+    refused!(
+        DeleteAcls,
+        3,
+        CLUSTER,
+        delete_acls::DeleteAclsRequest { filters: vec![delete_acls::DeleteAclsFilter::default()] }
+    );
+    refused!(DescribeClientQuotas, 1, CLUSTER, describe_quotas::DescribeClientQuotasRequest::default());
+    refused!(
+        AlterClientQuotas,
+        1,
+        CLUSTER,
+        alter_quotas::AlterClientQuotasRequest {
+            entries: vec![alter_quotas::EntryData::default()],
+            ..Default::default()
+        }
+    );
+    let nobody = describe_scram::DescribeUserScramCredentialsRequest::default();
+    refused!(DescribeUserScramCredentials, 0, CLUSTER, nobody);
+    let deletion = alter_scram::ScramCredentialDeletion { name: name(), mechanism: 1 };
+    refused!(
+        AlterUserScramCredentials,
+        0,
+        CLUSTER,
+        alter_scram::AlterUserScramCredentialsRequest { deletions: vec![deletion], ..Default::default() }
+    );
+
+    let unasked: Vec<_> = ApiKey::ALL.into_iter().filter(|api| !asked.contains(api)).collect();
+    assert!(
+        unasked.is_empty(),
+        "{unasked:?}: say in security::authorizer what they ask for, and here how they refuse"
+    );
+
+    let listed = client.ask(&list_groups::ListGroupsRequest::default(), 4).await.unwrap();
+    assert_eq!((listed.error_code, listed.groups.len()), (ErrorCode::NONE, 0));
+    let request = describe_cluster::DescribeClusterRequest {
+        include_cluster_authorized_operations: true,
+        ..Default::default()
+    };
+    let cluster = client.ask(&request, 1).await.unwrap();
+    assert_eq!((cluster.error_code, cluster.cluster_authorized_operations), (ErrorCode::NONE, 0));
+    let all = metadata::MetadataRequest { topics: None, ..Default::default() };
+    assert_eq!(client.ask(&all, 12).await.unwrap().topics.len(), 0);
+    assert!(lone.broker.image().topics.is_empty(), "nothing was made for who may nothing");
+    lone.stop().await;
+}
+
+/// Kafka's numbers of resources and operations.
+const OF_TOPICS: i8 = 2;
+const OF_THE_CLUSTER: i8 = 4;
+const READ: i8 = 3;
+const WRITE: i8 = 4;
+const CREATE: i8 = 5;
+const DESCRIBE: i8 = 8;
+
+fn allow(resource_type: i8, name: &str, who: &str, operation: i8) -> create_acls::AclCreation {
+    create_acls::AclCreation {
+        resource_type,
+        resource_name: name.into(),
+        resource_pattern_type: 3,
+        principal: who.into(),
+        host: "127.0.0.1".into(),
+        operation,
+        permission_type: 3,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_sees_and_makes_what_its_acls_allow_and_nothing_else() {
+    // Everything is open until an entry is about it.
+    let lone = Lone::start_with(Some(Authorizer::new("", true).unwrap())).await;
+    let mut client = lone.connect().await;
+    let creations = vec![
+        allow(OF_TOPICS, "mine", "User:ANONYMOUS", CREATE),
+        allow(OF_TOPICS, "mine", "User:ANONYMOUS", WRITE),
+        allow(OF_TOPICS, "*", "User:nobody", READ),
+        allow(OF_THE_CLUSTER, "kafka-cluster", "User:nobody", READ),
+    ];
+    let request = create_acls::CreateAclsRequest { creations };
+    let created = client.ask(&request, 3).await.unwrap().results;
+    assert!(created.len() == 4 && created.iter().all(|result| result.error_code.is_none()), "{created:?}");
+    let again = client.ask(&request, 3).await.unwrap().results;
+    assert!(again.iter().all(|result| result.error_code == CLUSTER), "the cluster is not open any more");
+    let theirs = crate::broker::NewTopic {
+        name: TopicName::new("theirs").unwrap(),
+        partitions: None,
+        replication_factor: None,
+        assignment: None,
+        configs: Default::default(),
+    };
+    lone.broker.create_topic(theirs, false).await.unwrap();
+    let wanted = |name: &str| create_topics::CreatableTopic {
+        name: name.into(),
+        num_partitions: 1,
+        replication_factor: 1,
+        ..Default::default()
+    };
+    let request = create_topics::CreateTopicsRequest {
+        topics: vec![wanted("mine"), wanted("other")],
+        ..Default::default()
+    };
+    let made = client.ask(&request, 7).await.unwrap().topics;
+    assert_eq!(made.iter().map(|t| t.error_code).collect::<Vec<_>>(), [ErrorCode::NONE, TOPIC]);
+    assert_eq!(made[0].topic_config_error_code, TOPIC, "who may not describe configs is not shown any");
+
+    let all = metadata::MetadataRequest {
+        topics: None,
+        include_topic_authorized_operations: true,
+        ..Default::default()
+    };
+    let seen = client.ask(&all, 12).await.unwrap().topics;
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].name.as_deref(), Some("mine"));
+    assert_eq!(seen[0].topic_authorized_operations, 1 << CREATE | 1 << WRITE | 1 << DESCRIBE);
+
+    let by_id = |topic_id| {
+        let topics = Some(vec![metadata::MetadataRequestTopic { topic_id, ..Default::default() }]);
+        let request = metadata::MetadataRequest { topics, ..Default::default() };
+        let client = lone.connect();
+        async move { client.await.ask(&request, 12).await.unwrap().topics.remove(0) }
+    };
+    let theirs = lone.broker.image().topics[&TopicName::new("theirs").unwrap()].id;
+    let told = by_id(theirs).await;
+    assert_eq!((told.error_code, told.name), (TOPIC, None), "its name is not told");
+    // Who may write to some topic may produce idempotently (KIP-679).
+    let id = client.ask(&init_producer_id::InitProducerIdRequest::default(), 4).await.unwrap();
+    assert_eq!(id.error_code, ErrorCode::NONE);
+    lone.stop().await;
+}
