@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Broker;
 use super::config::{DEFINITIONS, Kind, definition};
+use super::tier::check_topic;
 use crate::log::LogConfig;
 use crate::metadata::{Command, CommandError, CreateTopic, Image, SubmitError, Topic, assign_replicas};
 use crate::types::{BrokerId, TopicId, TopicName};
@@ -125,7 +126,7 @@ impl Broker {
         if image.topics.contains_key(&new.name) {
             return Err(TopicError::Exists(new.name));
         }
-        self.check_configs(&new.configs)?;
+        self.check_configs(None, &new.configs)?;
         let assignment = self.assignment(&image, &new)?;
         let command = CreateTopic {
             name: new.name.clone(),
@@ -206,7 +207,11 @@ impl Broker {
         if topic.name.is_internal() {
             return Err(TopicError::Internal(topic.name.clone()));
         }
-        self.metadata.submit(Command::DeleteTopic { id }).await?;
+        // Once tiered, perhaps still in the store: whoever cleans up finds out.
+        let cold = self.config.properties.get("tier.store.url").is_some()
+            && (topic.configs.contains_key("remote.storage.enable")
+                || self.log_config(&topic.configs).is_ok_and(|config| config.remote_storage_enable));
+        self.metadata.submit(Command::DeleteTopic { id, cold }).await?;
         Ok(())
     }
 
@@ -270,7 +275,7 @@ impl Broker {
                 None => configs.remove(key),
             };
         }
-        self.check_configs(&configs)?;
+        self.check_configs(Some(&topic.configs), &configs)?;
         if !validate_only {
             self.metadata.submit(Command::AlterTopicConfig { id: topic.id, changes }).await?;
         }
@@ -348,8 +353,16 @@ impl Broker {
         }
     }
 
-    fn check_configs(&self, configs: &BTreeMap<String, String>) -> Result<(), TopicError> {
+    fn check_configs(
+        &self,
+        before: Option<&BTreeMap<String, String>>,
+        configs: &BTreeMap<String, String>,
+    ) -> Result<(), TopicError> {
         let parsed = self.log_config(configs)?;
+        // What holds now was checked when it was set; if it can't be read any more, any change is for the better.
+        let before = before.and_then(|before| self.log_config(before).ok());
+        let deletes = self.config.is_on("tier.delete.on.disable");
+        check_topic(before.as_ref(), &parsed, configs, deletes).map_err(TopicError::InvalidConfig)?;
         if parsed.remote_storage_enable && self.config.properties.get("tier.store.url").is_none() {
             return Err(TopicError::InvalidConfig(
                 "remote.storage.enable=true needs a store: set tier.store.url on the brokers".to_owned(),

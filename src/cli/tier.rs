@@ -86,7 +86,7 @@ async fn list(url: &str, topic: Option<&str>, service: Service) -> Result<()> {
     let metered = MeteredStore::new(Arc::new(RemoteStore::open(&location, &options)?));
     let requests = metered.requests();
     let store: SharedStore = Arc::new(metered);
-    let all = inspect::overview(&store, topic).await?;
+    let all = inspect::overview(&store, topic, topic.is_some()).await?;
     if all.is_empty() {
         println!("{location}: nothing in the tier");
         return Ok(());
@@ -121,7 +121,7 @@ fn partitions(all: &[PartitionOverview]) -> Table {
         "topic id",
     ]);
     for partition in all {
-        let mut row = vec![partition.topic.clone(), partition.partition.to_string()];
+        let mut row = vec![partition.id.topic.clone(), partition.id.partition.to_string()];
         match &partition.head {
             Ok(Some(head)) => row.extend([
                 head.generation.to_string(),
@@ -137,9 +137,11 @@ fn partitions(all: &[PartitionOverview]) -> Table {
                 row.extend(["?"; 5].map(str::to_owned));
             }
         }
-        row.push(partition.damaged().count().to_string());
-        row.push(partition.unnamed().len().to_string());
-        row.push(partition.topic_id.clone());
+        // Only the listing of one topic looks at the objects.
+        let count = |count: Option<usize>| count.map_or("-".to_owned(), |count| count.to_string());
+        row.push(count(partition.damaged().map(|damaged| damaged.len())));
+        row.push(count(partition.unnamed().map(|unnamed| unnamed.len())));
+        row.push(partition.id.topic_id.clone());
         table.add_row(row);
     }
     table
@@ -152,9 +154,10 @@ fn segments(all: &[PartitionOverview]) -> Table {
         let live = head.live.iter().map(|segment| (segment, "live"));
         let removed = head.removed.iter().map(|removed| (&removed.segment, "removed"));
         for (segment, state) in removed.chain(live) {
-            let there = partition.objects.get(&segment.name) == Some(&segment.object_bytes());
+            let there = partition.objects.as_ref().and_then(|objects| objects.get(&segment.name))
+                == Some(&segment.object_bytes());
             table.add_row([
-                partition.partition.to_string(),
+                partition.id.partition.to_string(),
                 segment.base().to_string(),
                 segment.end.to_string(),
                 segment.max_timestamp.to_string(),

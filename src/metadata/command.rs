@@ -141,6 +141,14 @@ pub enum Command {
     DeleteTopic {
         /// The topic.
         id: TopicId,
+        /// It may have objects in the cold tier, which are remembered until they are gone.
+        #[serde(default)]
+        cold: bool,
+    },
+    /// A deleted topic's objects are gone from the cold tier.
+    ForgetColdTopic {
+        /// The topic.
+        id: TopicId,
     },
     /// More partitions for a topic.
     CreatePartitions {

@@ -47,6 +47,18 @@ pub struct Image {
     /// Topics that have been fsync-before-ack (`flush.messages=1`) ever since they were created.
     #[serde(default)]
     pub synced_topics: BTreeSet<TopicId>,
+    /// Deleted topics that may still have objects in the cold tier.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cold_topics: BTreeMap<TopicId, ColdTopic>,
+}
+
+/// A deleted topic whose objects in the cold tier are yet to go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColdTopic {
+    /// The name it had.
+    pub name: TopicName,
+    /// How many partitions it had.
+    pub partitions: i32,
 }
 
 /// Where a client or a peer may reach a broker.

@@ -41,8 +41,8 @@ pub use config::MetadataConfig;
 pub use control::{ControlError, ControlHandler, LogEnd};
 pub use handle::{Metadata, MetadataError, SubmitError};
 pub use image::{
-    BrokerInfo, BrokerState, Endpoint, Image, Partition, ReplicaState, ScramCredential, ScramMechanism,
-    Topic, UncleanElection,
+    BrokerInfo, BrokerState, ColdTopic, Endpoint, Image, Partition, ReplicaState, ScramCredential,
+    ScramMechanism, Topic, UncleanElection,
 };
 pub use lease::Lease;
 pub use placement::{PlacementError, assign_replicas};

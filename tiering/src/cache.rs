@@ -191,6 +191,11 @@ impl ChunkCache {
         }
     }
 
+    /// Runs what nobody waits for beside the fills.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.shared.runtime.spawn(task);
+    }
+
     /// Joins the fill of this chunk, or starts it.
     fn start<F>(&self, id: ChunkId, chunk: Chunk, fetch: F) -> Fill
     where

@@ -7,9 +7,11 @@
 
 use std::collections::HashSet;
 
-use crate::layout::{self, Entry, PartitionFolder, SegmentName};
-use crate::manifest::Manifest;
-use crate::store::{Store, StoreError};
+use futures::TryStreamExt as _;
+
+use crate::layout::{self, ArchiveName, Entry, PartitionFolder, SegmentName};
+use crate::manifest::{Archive, Manifest, Segment};
+use crate::store::{Listed, Operation, Store, StoreError};
 
 /// What a sweep removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,54 +22,165 @@ pub struct Swept {
     pub bytes: u64,
     /// Generations at or below the boundary.
     pub generations: Vec<u64>,
+    /// Files of rows.
+    pub archives: Vec<ArchiveName>,
 }
 
-/// Removes orphans. `head` is a generation that this leader wrote and that counts; `boundary` as it was seen with it.
+/// What the leader itself has begun and given up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Abandoned<'a> {
+    /// Uploads.
+    pub segments: &'a [SegmentName],
+    /// Files of rows.
+    pub archives: &'a [ArchiveName],
+}
+
+/// Names that are listed, and deleted objects that are on their way, at once.
+const PAGE: usize = 1000;
+const DELETES_AT_ONCE: usize = 8;
+
+/// Removes orphans. `head` is a generation that this leader wrote and that counts; `boundary` as it was seen with it. The
+/// memory it takes does not grow with the partition.
 ///
 /// # Errors
-/// What the store answers; a sweep may be repeated.
+/// What the store answers, or an archive that can't be read: without it nothing is known to be an orphan. A sweep may be
+/// repeated.
 pub async fn sweep(
     store: &dyn Store,
     folder: &PartitionFolder,
     head: &Manifest,
     boundary: u64,
-    abandoned: &[SegmentName],
+    abandoned: Abandoned<'_>,
 ) -> Result<Swept, StoreError> {
-    let live = head.live.iter().map(|segment| segment.name);
-    let removed = head.removed.iter().map(|removed| removed.segment.name);
-    let named: HashSet<SegmentName> = live.chain(removed).collect();
     let mut swept = Swept::default();
-    for object in store.list(&folder.segments(), None).await? {
-        let Some((_, Entry::Segment(name))) = layout::parse(&object.key) else { continue };
-        let orphan = name.leader_epoch < head.writer.epoch || abandoned.contains(&name);
-        if orphan && !named.contains(&name) {
-            store.delete(&object.key).await?;
-            swept.segments.push(name);
-            swept.bytes += object.bytes;
-        }
-    }
+    sweep_segments(store, folder, head, abandoned.segments, &mut swept).await?;
+    let archives = head.archives.iter().chain(head.removed_archives.iter().map(|removed| &removed.archive));
+    let named: HashSet<ArchiveName> = archives.map(|archive| archive.name).collect();
     for object in store.list(&folder.manifests(), None).await? {
-        if let Some((_, Entry::Manifest(generation))) = layout::parse(&object.key)
-            && generation <= boundary
-        {
-            store.delete(&object.key).await?;
-            swept.generations.push(generation);
+        match layout::parse(&object.key) {
+            Some((_, Entry::Manifest(generation))) if generation <= boundary => {
+                store.delete(&object.key).await?;
+                swept.generations.push(generation);
+            }
+            Some((_, Entry::Archive(name)))
+                if !named.contains(&name)
+                    && (name.leader_epoch() < head.writer.epoch || abandoned.archives.contains(&name)) =>
+            {
+                store.delete(&object.key).await?;
+                swept.archives.push(name);
+            }
+            _ => {}
         }
     }
     Ok(swept)
 }
 
-/// Removes all of a deleted topic's partition: the tombstone comes first, so that nobody publishes any more, and goes last.
-/// To be repeated until it succeeds.
+async fn sweep_segments(
+    store: &dyn Store,
+    folder: &PartitionFolder,
+    head: &Manifest,
+    abandoned: &[SegmentName],
+    swept: &mut Swept,
+) -> Result<(), StoreError> {
+    let live = head.live.iter().map(|segment| segment.name);
+    let removed = head.removed.iter().map(|removed| removed.segment.name);
+    let in_head: HashSet<SegmentName> = live.chain(removed).collect();
+    // Of the archives, the rows of those that the names at hand fall into.
+    let mut in_archives: HashSet<SegmentName> = HashSet::new();
+    let mut archives: Vec<&Archive> = head.archives.iter().collect();
+    archives.extend(head.removed_archives.iter().map(|removed| &removed.archive));
+    archives.sort_by_key(|archive| archive.name.first);
+    let mut next_archive = 0;
+    let mut after: Option<String> = None;
+    loop {
+        let page = store.list_page(&folder.segments(), after.as_deref(), PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.key.clone());
+        let segment = |object: &Listed| match layout::parse(&object.key) {
+            Some((_, Entry::Segment(name))) => Some((name, object.bytes)),
+            _ => None,
+        };
+        let names: Vec<(SegmentName, u64)> = page.iter().filter_map(segment).collect();
+        let Some(((first, _), (last, _))) = names.first().zip(names.last()) else { continue };
+        in_archives.retain(|name| name.base >= first.base);
+        while let Some(archive) = archives.get(next_archive).filter(|archive| archive.name.first <= last.base)
+        {
+            in_archives.extend(archive_rows(store, folder, archive).await?.iter().map(|row| row.name));
+            next_archive += 1;
+        }
+        for (name, bytes) in names {
+            let orphan = name.leader_epoch < head.writer.epoch || abandoned.contains(&name);
+            if orphan && !in_head.contains(&name) && !in_archives.contains(&name) {
+                store.delete(&folder.segment(&name)).await?;
+                swept.segments.push(name);
+                swept.bytes += bytes;
+            }
+        }
+    }
+}
+
+async fn archive_rows(
+    store: &dyn Store,
+    folder: &PartitionFolder,
+    archive: &Archive,
+) -> Result<Vec<Segment>, StoreError> {
+    let key = folder.archive(&archive.name);
+    let bytes = store.get(&key).await?;
+    archive.decode(&bytes).map_err(|error| StoreError::Unavailable {
+        operation: Operation::Get,
+        key,
+        reason: error.to_string(),
+    })
+}
+
+/// Deletes an archive that nobody names any more: the objects of the rows that counted, and then the file.
+///
+/// # Errors
+/// What the store answers; it may be repeated.
+pub async fn delete_archive(
+    store: &dyn Store,
+    folder: &PartitionFolder,
+    archive: &Archive,
+) -> Result<(), StoreError> {
+    if archive.start < archive.end() {
+        let rows = match archive_rows(store, folder, archive).await {
+            // The file goes last: all of it is gone already.
+            Err(StoreError::NotFound { .. }) => Vec::new(),
+            rows => rows?,
+        };
+        let deletes = archive.counting(&rows).iter().map(|row| folder.segment(&row.name));
+        futures::stream::iter(deletes.map(Ok))
+            .try_for_each_concurrent(DELETES_AT_ONCE, |key| async move { store.delete(&key).await })
+            .await?;
+    }
+    store.delete(&folder.archive(&archive.name)).await
+}
+
+/// Removes all of a deleted topic's partition but its tombstone, which comes first, so that nobody publishes any more. To be
+/// repeated until it succeeds; then [`forget_partition`], after a while: an upload or a publish of a leader that has not
+/// heard of the deletion may still be on its way.
 ///
 /// # Errors
 /// What the store answers.
-pub async fn delete_partition(store: &dyn Store, folder: &PartitionFolder) -> Result<(), StoreError> {
-    let tombstone = folder.tombstone();
-    match store.put_if_absent(&tombstone, Vec::new()).await {
+pub async fn bury_partition(store: &dyn Store, folder: &PartitionFolder) -> Result<(), StoreError> {
+    match store.put_if_absent(&folder.tombstone(), Vec::new()).await {
         Ok(()) | Err(StoreError::AlreadyExists { .. }) => {}
         Err(error) => return Err(error),
     }
+    delete_all(store, folder).await
+}
+
+/// Removes what came late, and the tombstone last.
+///
+/// # Errors
+/// What the store answers; to be repeated then.
+pub async fn forget_partition(store: &dyn Store, folder: &PartitionFolder) -> Result<(), StoreError> {
+    delete_all(store, folder).await?;
+    store.delete(&folder.tombstone()).await
+}
+
+async fn delete_all(store: &dyn Store, folder: &PartitionFolder) -> Result<(), StoreError> {
+    let tombstone = folder.tombstone();
     // Generations first: no reader may start on objects that are about to go.
     for listed in [folder.manifests(), folder.segments()] {
         for object in store.list(&listed, None).await? {
@@ -76,7 +189,7 @@ pub async fn delete_partition(store: &dyn Store, folder: &PartitionFolder) -> Re
             }
         }
     }
-    store.delete(&tombstone).await
+    Ok(())
 }
 
 #[cfg(test)]
@@ -87,7 +200,7 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    use crate::manifest::{Removed, Segment, Writer};
+    use crate::manifest::{Removed, Writer};
     use crate::publish::{PublishError, Publisher};
     use crate::store::MemoryStore;
 
@@ -122,8 +235,10 @@ mod tests {
             log_start: 0,
             live: vec![live],
             removed: vec![Removed { segment: removed, since_ms: 0 }],
+            ..Manifest::default()
         };
-        let swept = sweep(&store, &folder, &head, 3, &[abandoned.name]).await.unwrap();
+        let given_up = Abandoned { segments: &[abandoned.name], archives: &[] };
+        let swept = sweep(&store, &folder, &head, 3, given_up).await.unwrap();
         assert_eq!(swept.segments, [lower.name, abandoned.name]);
         assert_eq!((swept.bytes, swept.generations), (4, vec![3]));
         assert_eq!(store.snapshot().len(), 4 + 2);
@@ -139,6 +254,7 @@ mod tests {
             log_start: 0,
             live: Vec::new(),
             removed: Vec::new(),
+            ..Manifest::default()
         };
         let publisher = Publisher::new(store.clone(), folder.clone());
         publisher.publish(&manifest(1)).await.unwrap();
@@ -146,7 +262,12 @@ mod tests {
         store.put(&folder.tombstone(), vec![]).await.unwrap();
         assert_eq!(publisher.publish(&manifest(2)).await, Err(PublishError::Deleted));
         assert_eq!(publisher.find_head(0).await, Err(PublishError::Deleted));
-        delete_partition(&*store, &folder).await.unwrap();
+        bury_partition(&*store, &folder).await.unwrap();
+        assert_eq!(store.snapshot().into_keys().collect::<Vec<_>>(), [folder.tombstone()]);
+        // An upload of a leader that has not heard of it arrives.
+        store.put(&folder.segment(&segment(10, 1).name), vec![]).await.unwrap();
+        assert_eq!(publisher.publish(&manifest(1)).await, Err(PublishError::Deleted));
+        forget_partition(&*store, &folder).await.unwrap();
         assert!(store.snapshot().is_empty());
     }
 }

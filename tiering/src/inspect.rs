@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use crate::layout::{self, Entry, PartitionFolder, SegmentName};
 use crate::manifest::{Manifest, Segment};
 use crate::publish::{PublishError, Publisher};
-use crate::store::{SharedStore, StoreError};
+use crate::store::{SharedStore, Store, StoreError};
 
 /// One partition of one topic of one cluster.
-#[derive(Clone, Debug)]
-pub struct PartitionOverview {
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PartitionId {
     /// The cluster.
     pub cluster_id: String,
     /// The topic's name.
@@ -18,62 +18,98 @@ pub struct PartitionOverview {
     pub topic_id: String,
     /// The partition's index.
     pub partition: i32,
+}
+
+/// What a partition holds.
+#[derive(Clone, Debug)]
+pub struct PartitionOverview {
+    /// Which it is.
+    pub id: PartitionId,
     /// The newest generation that counts, `None` without any, or why it can't be read.
     pub head: Result<Option<Manifest>, PublishError>,
-    /// All segment objects, with their lengths.
-    pub objects: BTreeMap<SegmentName, u64>,
+    /// All segment objects, with their lengths; `None` when they were not listed.
+    pub objects: Option<BTreeMap<SegmentName, u64>>,
 }
 
 impl PartitionOverview {
-    /// Live segments whose objects are gone or of another length.
-    pub fn damaged(&self) -> impl Iterator<Item = &Segment> {
+    /// Live segments whose objects are gone or of another length; `None` when the objects were not listed.
+    #[must_use]
+    pub fn damaged(&self) -> Option<Vec<&Segment>> {
+        let objects = self.objects.as_ref()?;
         let live = self.head.iter().flatten().flat_map(|manifest| manifest.live.iter());
-        live.filter(|segment| self.objects.get(&segment.name) != Some(&segment.object_bytes()))
+        Some(live.filter(|segment| objects.get(&segment.name) != Some(&segment.object_bytes())).collect())
     }
 
     /// Objects that the head does not name, with their lengths: uploads on their way, or orphans that the next sweep
-    /// collects.
+    /// collects; `None` when the objects were not listed.
     #[must_use]
-    pub fn unnamed(&self) -> BTreeMap<SegmentName, u64> {
-        let mut unnamed = self.objects.clone();
+    pub fn unnamed(&self) -> Option<BTreeMap<SegmentName, u64>> {
+        let mut unnamed = self.objects.clone()?;
         for manifest in self.head.iter().flatten() {
             let removed = manifest.removed.iter().map(|removed| &removed.segment);
             for segment in manifest.live.iter().chain(removed) {
                 unnamed.remove(&segment.name);
             }
         }
-        unnamed
+        Some(unnamed)
     }
 }
 
-/// Looks at all partitions, or at those of one topic: one listing, and one generation read per partition.
+/// The folders of all partitions, or of those of one topic: listings of folders only, however much lies in them.
 ///
 /// # Errors
-/// What the store answers to the listing; a partition whose manifest can't be read says so itself.
+/// What the store answers.
+pub async fn partitions(
+    store: &dyn Store,
+    topic: Option<&str>,
+) -> Result<Vec<(PartitionId, PartitionFolder)>, StoreError> {
+    let mut found = Vec::new();
+    for cluster_id in store.list_folders("").await? {
+        let topics = PartitionFolder::topics_of(&cluster_id);
+        let names = match topic {
+            Some(topic) => vec![topic.to_owned()],
+            None => store.list_folders(&topics).await?,
+        };
+        for topic in names {
+            for topic_id in store.list_folders(&format!("{topics}{topic}/")).await? {
+                for partition in store.list_folders(&format!("{topics}{topic}/{topic_id}/")).await? {
+                    let Ok(partition) = partition.parse() else { continue };
+                    let Ok(folder) = PartitionFolder::new(&cluster_id, &topic, &topic_id, partition) else {
+                        continue;
+                    };
+                    let (cluster_id, topic, topic_id) = (cluster_id.clone(), topic.clone(), topic_id.clone());
+                    found.push((PartitionId { cluster_id, topic, topic_id, partition }, folder));
+                }
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Looks at all partitions, or at those of one topic: one generation each. Their objects are listed only on request.
+///
+/// # Errors
+/// What the store answers to the listings; a partition whose manifest can't be read says so itself.
 pub async fn overview(
     store: &SharedStore,
     topic: Option<&str>,
+    with_objects: bool,
 ) -> Result<Vec<PartitionOverview>, StoreError> {
-    let mut found: BTreeMap<(String, String, String, i32), BTreeMap<SegmentName, u64>> = BTreeMap::new();
-    for object in store.list("", None).await? {
-        let Some((owner, entry)) = layout::parse(&object.key) else { continue };
-        if topic.is_some_and(|topic| topic != owner.topic) {
-            continue;
-        }
-        let (cluster, topic, id) =
-            (owner.cluster_id.to_owned(), owner.topic.to_owned(), owner.topic_id.to_owned());
-        let objects = found.entry((cluster, topic, id, owner.partition)).or_default();
-        if let Entry::Segment(name) = entry {
-            objects.insert(name, object.bytes);
-        }
-    }
     let mut all = Vec::new();
-    for ((cluster_id, topic, topic_id, partition), objects) in found {
-        // Every part came out of a key, so it can go into one.
-        let Ok(folder) = PartitionFolder::new(&cluster_id, &topic, &topic_id, partition) else { continue };
+    for (id, folder) in partitions(&**store, topic).await? {
+        let mut objects = None;
+        if with_objects {
+            let listed = store.list(&folder.segments(), None).await?;
+            let segments = listed.into_iter().filter_map(|object| match layout::parse(&object.key) {
+                Some((_, Entry::Segment(name))) => Some((name, object.bytes)),
+                _ => None,
+            });
+            objects = Some(segments.collect());
+        }
         let head = Publisher::new(store.clone(), folder).find_head(0).await;
         let head = head.map(|head| head.manifest);
-        all.push(PartitionOverview { cluster_id, topic, topic_id, partition, head, objects });
+        all.push(PartitionOverview { id, head, objects });
     }
     Ok(all)
 }
@@ -87,7 +123,7 @@ mod tests {
 
     use super::*;
     use crate::manifest::Writer;
-    use crate::store::{MemoryStore, Store};
+    use crate::store::{MemoryStore, MeteredStore};
 
     fn segment(base: i64) -> Segment {
         Segment {
@@ -115,19 +151,25 @@ mod tests {
             log_start: 0,
             live: vec![live, lost.clone()],
             removed: Vec::new(),
+            ..Manifest::default()
         };
         store.put(&folder.manifest(1), vec![manifest.encode().unwrap()]).await.unwrap();
         let other = PartitionFolder::new("c", "other", "id", 0).unwrap();
         store.put(&other.manifest(1), vec![Bytes::from_static(b"broken")]).await.unwrap();
-        let store: SharedStore = Arc::new(store);
+        let metered = MeteredStore::new(Arc::new(store));
+        let requests = metered.requests();
+        let store: SharedStore = Arc::new(metered);
 
-        let all = overview(&store, None).await.unwrap();
+        let all = overview(&store, None, false).await.unwrap();
         assert_eq!(all.len(), 2);
         assert!(matches!(all[1].head, Err(PublishError::Bad { .. })));
-        let orders = overview(&store, Some("orders")).await.unwrap().remove(0);
-        assert_eq!((orders.topic.as_str(), orders.partition), ("orders", 3));
+        assert_eq!((all[0].damaged(), all[0].unnamed()), (None, None), "objects were not listed");
+        // Folders: the root, the cluster, two topics, two topic ids; then each partition's manifests.
+        assert_eq!(requests.counts().lists, 6 + 2);
+        let orders = overview(&store, Some("orders"), true).await.unwrap().remove(0);
+        assert_eq!((orders.id.topic.as_str(), orders.id.partition), ("orders", 3));
         assert_eq!(orders.head.as_ref().unwrap().as_ref(), Some(&manifest));
-        assert_eq!(orders.damaged().collect::<Vec<_>>(), [&lost]);
-        assert_eq!(orders.unnamed().into_keys().collect::<Vec<_>>(), [orphan.name]);
+        assert_eq!(orders.damaged().unwrap(), [&lost]);
+        assert_eq!(orders.unnamed().unwrap().into_keys().collect::<Vec<_>>(), [orphan.name]);
     }
 }

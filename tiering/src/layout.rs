@@ -4,11 +4,12 @@
 //! <cluster id>/topics/<topic name>/<topic id>/<partition>/
 //!     segments/<base offset, 20 digits>-<leader epoch>-<uuid>.seg    the batches, then a footer
 //!     manifest/<generation, 20 digits>.parquet                       immutable, one row per segment
+//!     manifest/archive/<first>-<last>-<uuid>.parquet                 older rows, named by the head
 //!     manifest/above/<generation, 20 digits>                         the boundary: only generations above it count
 //!     manifest/deleted                                               the tombstone of a deleted topic's partition
 //! ```
 //! A `tier.store.url` may put a prefix before all of it. Twenty digits make the order of names the order of
-//! numbers, and `above` and `deleted` sort behind every generation: one LIST after a known generation shows all that
+//! numbers, and `above`, `archive` and `deleted` sort behind every generation: one LIST after a known generation shows all that
 //! is newer, the boundary and the tombstone.
 
 use std::fmt;
@@ -47,6 +48,12 @@ impl PartitionFolder {
         Ok(PartitionFolder { path: format!("{cluster_id}/topics/{topic}/{topic_id}/{partition}").into() })
     }
 
+    /// The folder of folders of topics.
+    #[must_use]
+    pub fn topics_of(cluster_id: &str) -> String {
+        format!("{cluster_id}/topics/")
+    }
+
     /// `<cluster id>/topics/<topic>/<topic id>/<partition>`.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -75,6 +82,18 @@ impl PartitionFolder {
     #[must_use]
     pub fn manifest(&self, generation: u64) -> String {
         format!("{}/manifest/{generation:020}.parquet", self.path)
+    }
+
+    /// The folder of archives.
+    #[must_use]
+    pub fn archives(&self) -> String {
+        format!("{}/manifest/archive/", self.path)
+    }
+
+    /// An archive's key.
+    #[must_use]
+    pub fn archive(&self, name: &ArchiveName) -> String {
+        format!("{}/manifest/archive/{name}", self.path)
     }
 
     /// The key that says that the topic was deleted.
@@ -135,6 +154,51 @@ impl SegmentName {
     }
 }
 
+/// An archive's name. The first four bytes of its uuid are the epoch of the leader that wrote it, so that a later leader
+/// can tell an orphan from a file that is about to be named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ArchiveName {
+    /// The first offset of its first segment.
+    pub first: i64,
+    /// The last offset of its last segment.
+    pub last: i64,
+    /// Unique to the file.
+    pub uuid: Uuid,
+}
+
+impl ArchiveName {
+    /// A name with the writer's epoch in a fresh uuid.
+    #[must_use]
+    pub fn new(first: i64, end: i64, leader_epoch: i32, fresh: Uuid) -> ArchiveName {
+        let mut bytes = *fresh.as_bytes();
+        bytes[..4].copy_from_slice(&leader_epoch.to_be_bytes());
+        ArchiveName { first, last: end - 1, uuid: Uuid::from_bytes(bytes) }
+    }
+
+    /// The epoch of the leader that wrote it.
+    #[must_use]
+    pub fn leader_epoch(&self) -> i32 {
+        let bytes = self.uuid.as_bytes();
+        i32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+    }
+
+    /// Takes a name apart; `None` for a foreign one.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<ArchiveName> {
+        let mut parts = name.strip_suffix(".parquet")?.split('-');
+        let mut offset = || i64::try_from(twenty_digits(parts.next()?)?).ok();
+        let (first, last) = (offset()?, offset()?);
+        let uuid = Uuid::try_parse(parts.next()?).ok()?;
+        parts.next().is_none().then_some(ArchiveName { first, last, uuid })
+    }
+}
+
+impl fmt::Display for ArchiveName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:020}-{:020}-{}.parquet", self.first, self.last, self.uuid.simple())
+    }
+}
+
 /// What a key under a partition's folder is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
@@ -142,6 +206,8 @@ pub enum Entry {
     Segment(SegmentName),
     /// A manifest generation.
     Manifest(u64),
+    /// Older rows.
+    Archive(ArchiveName),
     /// A boundary.
     Boundary(u64),
     /// The tombstone.
@@ -162,6 +228,7 @@ pub fn parse(key: &str) -> Option<(Owner<'_>, Entry)> {
     let entry = match (parts.next()?, parts.next()?, parts.next(), parts.next()) {
         ("segments", name, None, None) => Entry::Segment(SegmentName::parse(name)?),
         ("manifest", "above", Some(digits), None) => Entry::Boundary(twenty_digits(digits)?),
+        ("manifest", "archive", Some(name), None) => Entry::Archive(ArchiveName::parse(name)?),
         ("manifest", "deleted", None, None) => Entry::Tombstone,
         ("manifest", name, None, None) => Entry::Manifest(twenty_digits(name.strip_suffix(".parquet")?)?),
         _ => return None,
@@ -210,16 +277,24 @@ mod tests {
             folder().boundary(9),
             "cluster/topics/orders.eu/aaaaaaaaaaaaaaaaaaaaAA/7/manifest/above/00000000000000000009"
         );
+        assert_eq!(
+            folder().archive(&ArchiveName { first: 5, last: 19, uuid: Uuid::from_u128(0xabc) }),
+            "cluster/topics/orders.eu/aaaaaaaaaaaaaaaaaaaaAA/7/manifest/archive/\
+             00000000000000000005-00000000000000000019-00000000000000000000000000000abc.parquet"
+        );
     }
 
     #[test]
     fn a_key_that_was_made_is_taken_apart_again() {
         let name = SegmentName { base: i64::MAX, leader_epoch: -1, uuid: Uuid::from_u128(7) };
+        let archive = ArchiveName::new(7, 20, 5, Uuid::from_u128(u128::MAX));
+        assert_eq!((archive.leader_epoch(), archive.last), (5, 19));
         let cases = [
             (folder().segment(&name), Entry::Segment(name)),
             (folder().manifest(u64::MAX), Entry::Manifest(u64::MAX)),
             (folder().boundary(3), Entry::Boundary(3)),
             (folder().tombstone(), Entry::Tombstone),
+            (folder().archive(&archive), Entry::Archive(archive)),
         ];
         for (key, entry) in cases {
             let (owner, parsed) = parse(&key).unwrap();
@@ -233,6 +308,7 @@ mod tests {
     fn the_boundary_and_the_tombstone_sort_behind_every_generation() {
         assert!(folder().boundary(0) > folder().manifest(u64::MAX));
         assert!(folder().tombstone() > folder().manifest(u64::MAX));
+        assert!(folder().archives() > folder().manifest(u64::MAX));
     }
 
     #[test]

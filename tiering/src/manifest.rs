@@ -1,10 +1,18 @@
 //! A manifest generation: what the cold tier of one partition holds, as one immutable Parquet object.
 //!
+//! ```text
+//! archives (a row per file of rows, named here)      live (a row per segment)
+//! |== 0 ==|== 1 ==|== 2 ==| … |== n ==|              |-|-|-|-|-|-|-|-|
+//!      ^ start: what lies before has expired                        ^ tier end
+//! ```
+//! Rows older than a bound move to archive files, so that the head stays small however long the partition is.
+//!
 //! One row per segment (`state` is `live`, or `removed` until the grace period has passed and the object is gone);
 //! key-value metadata says whose it is, the generation, the writer, and the log start. Any column tool reads it.
 //! Sixteen bytes before the Parquet footer, where no reader looks, hold `ESKERCRC` and a CRC-32C of all the rest: it is
 //! checked before a byte is parsed.
 
+mod archive;
 mod codec;
 
 use uuid::Uuid;
@@ -12,10 +20,11 @@ use uuid::Uuid;
 use crate::layout::SegmentName;
 use crate::lineage::{self, EpochStart};
 
+pub use archive::{Archive, RemovedArchive};
 pub use codec::BadManifest;
 
 /// Who wrote a generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Writer {
     /// The leader's epoch: a higher one fences.
     pub epoch: i32,
@@ -81,9 +90,10 @@ pub struct Removed {
 /// One generation.
 ///
 /// ```text
-/// log start ≤ live[0].end;   live[i].end == live[i + 1].base;   tier end == live.last().end
+/// log start < the first row's end;   each row begins where the one before ends, the archives' first;
+/// tier end == the last row's end
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
     /// Counts from 1; the highest is the truth.
     pub generation: u64,
@@ -91,36 +101,54 @@ pub struct Manifest {
     pub writer: Writer,
     /// The partition's log start offset when it was written.
     pub log_start: i64,
+    /// Files of older rows, by offset, without holes up to the first live segment.
+    pub archives: Vec<Archive>,
     /// Segments that are served, by offset, without holes.
     pub live: Vec<Segment>,
     /// Segments whose objects are still there for readers of older generations.
     pub removed: Vec<Removed>,
+    /// Archives whose objects are still there for them.
+    pub removed_archives: Vec<RemovedArchive>,
 }
 
 impl Manifest {
     /// The offset after the last live segment; `None` for an empty tier.
     #[must_use]
     pub fn tier_end(&self) -> Option<i64> {
-        self.live.last().map(|segment| segment.end)
+        self.live.last().map(|segment| segment.end).or_else(|| self.archives.last().map(Archive::end))
     }
 
     /// The first offset that can be read here.
     #[must_use]
     pub fn tier_start(&self) -> Option<i64> {
-        self.live.first().map(|segment| segment.base().max(self.log_start))
+        let first = self.archives.first().map(|archive| archive.start);
+        first.or_else(|| self.live.first().map(Segment::base)).map(|first| first.max(self.log_start))
     }
 
-    /// The live segment that holds an offset.
+    /// The archive that holds an offset.
     #[must_use]
-    pub fn segment_of(&self, offset: i64) -> Option<&Segment> {
-        let after = self.live.partition_point(|segment| segment.base() <= offset);
-        self.live[..after].last().filter(|segment| offset < segment.end)
+    pub fn archive_of(&self, offset: i64) -> Option<&Archive> {
+        let after = self.archives.partition_point(|archive| archive.start <= offset);
+        self.archives[..after].last().filter(|archive| offset < archive.end())
     }
 
-    /// The bytes of all live objects.
+    /// Nothing is served from here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty() && self.archives.is_empty()
+    }
+
+    /// How many segments are served.
+    #[must_use]
+    pub fn segments(&self) -> u64 {
+        self.archives.iter().map(|archive| u64::from(archive.segments)).sum::<u64>() + self.live.len() as u64
+    }
+
+    /// The bytes of all objects that are served.
     #[must_use]
     pub fn live_bytes(&self) -> u64 {
-        self.live.iter().map(Segment::object_bytes).sum()
+        let archived: u64 = self.archives.iter().map(|a| a.log_bytes + u64::from(a.footer_bytes)).sum();
+        archived + self.live.iter().map(Segment::object_bytes).sum::<u64>()
     }
 
     /// About the memory it holds.
@@ -128,16 +156,33 @@ impl Manifest {
     pub fn memory_bytes(&self) -> usize {
         let row = |segment: &Segment| size_of::<Removed>() + segment.epochs.len() * size_of::<EpochStart>();
         let live: usize = self.live.iter().map(row).sum();
-        live + self.removed.iter().map(|removed| row(&removed.segment)).sum::<usize>() + size_of::<Manifest>()
+        let archives =
+            self.archives.iter().chain(self.removed_archives.iter().map(|removed| &removed.archive));
+        let archives: usize =
+            archives.map(|a| size_of::<RemovedArchive>() + a.epochs.len() * size_of::<EpochStart>()).sum();
+        archives
+            + live
+            + self.removed.iter().map(|removed| row(&removed.segment)).sum::<usize>()
+            + size_of::<Manifest>()
     }
 
-    /// The live segments on the chain; the last one may be cut at the divergence.
+    /// The live segments on the chain; the last one may be cut at the divergence. None when an archive before them has
+    /// left the chain.
     #[must_use]
     pub fn on_chain(&self, chain: &[EpochStart]) -> Vec<Segment> {
-        let whole = self.live.partition_point(|segment| segment.agreed_end(chain) == segment.end);
-        let mut segments = self.live[..whole].to_vec();
-        segments.extend(self.live.get(whole).and_then(|segment| segment.cut_at(segment.agreed_end(chain))));
-        segments
+        if self.diverged_archive(chain).is_some() { Vec::new() } else { on_chain(&self.live, chain) }
+    }
+
+    /// The first archive that is not wholly on the chain.
+    #[must_use]
+    pub fn diverged_archive(&self, chain: &[EpochStart]) -> Option<&Archive> {
+        self.archives.get(self.agreeing_archives(chain))
+    }
+
+    /// How many archives are wholly on the chain.
+    #[must_use]
+    pub fn agreeing_archives(&self, chain: &[EpochStart]) -> usize {
+        self.archives.partition_point(|archive| archive.is_on(chain))
     }
 
     /// Checks the order of the rows.
@@ -146,18 +191,28 @@ impl Manifest {
     /// `BadManifest::Content` names the offset where it breaks.
     pub fn check(&self) -> Result<(), BadManifest> {
         let broken = |offset| BadManifest::Content { generation: self.generation, offset };
-        for segment in &self.live {
-            if segment.base() >= segment.end || segment.end <= self.log_start {
-                return Err(broken(segment.base()));
+        let archived = self.archives.iter().map(|archive| (archive.start, archive.end()));
+        let rows = archived.chain(self.live.iter().map(|segment| (segment.base(), segment.end)));
+        let mut before: Option<i64> = None;
+        for (base, end) in rows {
+            if base >= end || end <= self.log_start {
+                return Err(broken(base));
             }
-        }
-        for pair in self.live.windows(2) {
-            if pair[0].end != pair[1].base() {
-                return Err(broken(pair[0].end));
+            if let Some(before) = before.filter(|before| *before != base) {
+                return Err(broken(before));
             }
+            before = Some(end);
         }
         Ok(())
     }
+}
+
+/// The segments on the chain; the last one may be cut at the divergence.
+pub(crate) fn on_chain(segments: &[Segment], chain: &[EpochStart]) -> Vec<Segment> {
+    let whole = segments.partition_point(|segment| segment.agreed_end(chain) == segment.end);
+    let mut kept = segments[..whole].to_vec();
+    kept.extend(segments.get(whole).and_then(|segment| segment.cut_at(segment.agreed_end(chain))));
+    kept
 }
 
 /// How a successor differs from the generation before it.
@@ -167,11 +222,16 @@ pub struct Changes<'a> {
     pub add: &'a [Segment],
     /// The leader's epoch chain.
     pub chain: &'a [EpochStart],
-    /// Segments from this offset on are unpublished: an object is lost, and its records go up again.
+    /// Segments from this offset on are unpublished: an object is lost, and its records go up again. `i64::MIN` is all,
+    /// the archives too.
     pub cut: Option<i64>,
+    /// A file that takes over the oldest live segments.
+    pub archive: Option<&'a Archive>,
+    /// The rows of an archive that is partly expired, or has left the chain.
+    pub unpacked: Option<(Uuid, &'a [Segment])>,
     /// The partition's log start: segments that end at or below it are unpublished.
     pub log_start: i64,
-    /// Removed segments whose objects are gone.
+    /// Removed segments and archives whose objects are gone.
     pub deleted: &'a [Uuid],
     /// The time, for the grace period.
     pub now_ms: i64,
@@ -180,24 +240,93 @@ pub struct Changes<'a> {
 /// The content of the generation after `head` (`None`: of the first one).
 #[must_use]
 pub fn successor(head: Option<&Manifest>, writer: Writer, changes: &Changes<'_>) -> Manifest {
-    let empty = (0, Vec::new(), Vec::new());
-    let (generation, mut live, mut removed) = head.map_or(empty, |head| {
+    let mut next = head.cloned().unwrap_or_default();
+    next.generation += 1;
+    next.writer = writer;
+    next.log_start = changes.log_start.max(head.map_or(i64::MIN, |head| head.log_start));
+    next.drop_diverged(changes);
+    next.live.extend_from_slice(changes.add);
+    next.take_archive(changes);
+    next.expire(changes);
+    let is_deleted = |uuid: &Uuid| changes.deleted.contains(uuid);
+    next.removed.retain(|removed| !is_deleted(&removed.segment.name.uuid));
+    next.removed_archives.retain(|removed| !is_deleted(&removed.archive.name.uuid));
+    next
+}
+
+impl Manifest {
+    fn remove(&mut self, segments: impl IntoIterator<Item = Segment>, since_ms: i64) {
+        self.removed.extend(segments.into_iter().map(|segment| Removed { segment, since_ms }));
+    }
+
+    fn remove_archives(&mut self, archives: impl IntoIterator<Item = Archive>, since_ms: i64) {
+        let removed = archives.into_iter().map(|archive| RemovedArchive { archive, since_ms });
+        self.removed_archives.extend(removed);
+    }
+
+    /// Unpublishes what is not on the chain, and what lies behind a cut.
+    fn drop_diverged(&mut self, changes: &Changes<'_>) {
+        let now_ms = changes.now_ms;
         let cut = changes.cut.unwrap_or(i64::MAX);
-        let mut on_chain = head.on_chain(changes.chain);
-        on_chain.retain(|segment| segment.base() < cut);
-        let diverged = &head.live[on_chain.len()..];
-        let mut removed = head.removed.clone();
-        let since_ms = changes.now_ms;
-        removed.extend(diverged.iter().map(|s| Removed { segment: s.clone(), since_ms }));
-        (head.generation, on_chain, removed)
-    });
-    let log_start = changes.log_start.max(head.map_or(i64::MIN, |head| head.log_start));
-    live.extend_from_slice(changes.add);
-    let expired = live.partition_point(|segment| segment.end <= log_start);
-    let since_ms = changes.now_ms;
-    removed.extend(live.drain(..expired).map(|segment| Removed { segment, since_ms }));
-    removed.retain(|removed| !changes.deleted.contains(&removed.segment.name.uuid));
-    Manifest { generation: generation + 1, writer, log_start, live, removed }
+        let agreeing = if cut == i64::MIN { 0 } else { self.agreeing_archives(changes.chain) };
+        let diverged = self.archives.split_off(agreeing);
+        if diverged.is_empty() {
+            let mut kept = on_chain(&self.live, changes.chain);
+            kept.retain(|segment| segment.base() < cut);
+            let gone = self.live.split_off(kept.len());
+            self.live = kept;
+            self.remove(gone, now_ms);
+            return;
+        }
+        let gone = std::mem::take(&mut self.live);
+        self.remove(gone, now_ms);
+        for mut archive in diverged {
+            if let Some(rows) = changes.rows_of(&archive).filter(|_| cut != i64::MIN) {
+                // Its rows stand for themselves again, or go one by one; of the archive only the file is left to delete.
+                let kept = on_chain(rows, changes.chain);
+                self.remove(rows[kept.len()..].to_vec(), now_ms);
+                self.live = kept;
+                archive.start = archive.end();
+            }
+            self.remove_archives([archive], now_ms);
+        }
+    }
+
+    /// Moves the oldest live rows to the archive that was written for them, if it still is of them.
+    fn take_archive(&mut self, changes: &Changes<'_>) {
+        let Some(archive) = changes.archive else { return };
+        let rows = self.live.partition_point(|segment| segment.end <= archive.end());
+        if Archive::of(archive.name, &self.live[..rows], archive.crc).as_ref() == Some(archive) {
+            self.live.drain(..rows);
+            self.archives.push(archive.clone());
+        }
+    }
+
+    /// Unpublishes what ends at or below the log start.
+    fn expire(&mut self, changes: &Changes<'_>) {
+        let (log_start, now_ms) = (self.log_start, changes.now_ms);
+        let whole = self.archives.partition_point(|archive| archive.end() <= log_start);
+        let gone: Vec<Archive> = self.archives.drain(..whole).collect();
+        self.remove_archives(gone, now_ms);
+        if let Some(first) = self.archives.first_mut()
+            && let Some(rows) = changes.rows_of(first)
+        {
+            let expired = rows.partition_point(|segment| segment.end <= log_start);
+            *first = first.starting_with(&rows[expired..]);
+            self.remove(rows[..expired].to_vec(), now_ms);
+        }
+        let expired = self.live.partition_point(|segment| segment.end <= log_start);
+        let gone: Vec<Segment> = self.live.drain(..expired).collect();
+        self.remove(gone, now_ms);
+    }
+}
+
+impl Changes<'_> {
+    /// The rows of an archive that still count, if they were unpacked.
+    fn rows_of(&self, archive: &Archive) -> Option<&[Segment]> {
+        let (uuid, rows) = self.unpacked?;
+        (uuid == archive.name.uuid).then(|| archive.counting(rows))
+    }
 }
 
 #[cfg(test)]

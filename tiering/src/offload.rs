@@ -3,15 +3,18 @@
 //! The offloader is bound to its leader epoch and thrown away with it. A step may be dropped at any point (a crash, a
 //! shutdown): what it had begun is remembered before the first request, and settled by the next step.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::gc;
 use crate::layout::{PartitionFolder, SegmentName};
-use crate::manifest::{Changes, Manifest, Segment, Writer, successor};
-use crate::plan::{self, Action, Local, LocalSegment, Policy, Tier};
-use crate::publish::{Head, PublishError, Publisher};
+use crate::manifest::{Archive, BadManifest, Changes, Manifest, Segment, Writer, successor};
+use crate::plan::{self, Action, Local, LocalSegment, Policy, Tier, View};
+use crate::publish::{Head, Knowledge, PublishError, Publisher};
 use crate::store::{SharedStore, StoreError};
 use crate::upload::{self, Progress, SegmentSource, UploadError, UploadOptions, UploadRequest};
 
@@ -41,6 +44,16 @@ pub trait LeaderLog: Send + Sync {
     async fn set_tier(&self, end: i64, generation: u64);
 }
 
+/// The seams that a step needs besides the store and the log.
+pub trait Ambient: Send + Sync {
+    /// The wall clock in ms, for retention and grace periods.
+    fn wall_ms(&self) -> i64;
+    /// A monotonic clock in ms; it goes on while the machine sleeps.
+    fn mono_ms(&self) -> i64;
+    /// A uuid that nobody has drawn before.
+    fn uuid(&self) -> Uuid;
+}
+
 /// Why a step did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum OffloadError {
@@ -65,6 +78,14 @@ pub enum OffloadError {
     Lost {
         /// The object.
         key: String,
+    },
+    /// An archive can't be read: its rows are known to nobody else.
+    #[error("archive {key}: {error}")]
+    Archive {
+        /// The object.
+        key: String,
+        /// What is wrong with it.
+        error: BadManifest,
     },
     /// The store; the step may be tried again.
     #[error(transparent)]
@@ -110,6 +131,10 @@ pub struct Offloader {
     uploading: Option<SegmentName>,
     /// A publish whose outcome is open.
     attempt: Option<Manifest>,
+    /// Since when it is known, on the monotonic clock, that nothing is newer than the head.
+    known_ms: Option<i64>,
+    /// Generations by when they were known to be there, on the monotonic clock.
+    history: VecDeque<(u64, i64)>,
 }
 
 impl Offloader {
@@ -133,6 +158,8 @@ impl Offloader {
             known_generation,
             uploading: None,
             attempt: None,
+            known_ms: None,
+            history: VecDeque::new(),
         }
     }
 
@@ -156,35 +183,37 @@ impl Offloader {
         &mut self,
         log: &dyn LeaderLog,
         policy: &Policy,
-        now_ms: i64,
-        fresh_uuid: &(dyn Fn() -> Uuid + Send + Sync),
+        ambient: &dyn Ambient,
     ) -> Result<Action, OffloadError> {
         let local = self.local(log).await?;
         if let Some(begun) = self.uploading.take() {
             self.tier.abandoned.push(begun);
         }
         if self.attempt.is_some() {
-            self.settle().await?;
+            self.settle(log, policy, ambient).await?;
             return Ok(Action::Publish);
         }
+        self.tier.removable = self.removable(policy, ambient.mono_ms());
+        let now_ms = ambient.wall_ms();
         let action = plan::next_action(&local, &self.tier, policy, now_ms);
         match &action {
-            Action::FindHead => self.find_head(&local, log).await?,
+            Action::FindHead => self.find_head(&local, log, ambient).await?,
             Action::AdvanceLogStart { to } => log.advance_log_start(*to).await?,
             Action::DeleteLocal { below } => log.delete_local(*below).await?,
             Action::Upload { from, segment } => {
-                let name = SegmentName { base: *from, leader_epoch: self.epoch, uuid: fresh_uuid() };
+                let name = SegmentName { base: *from, leader_epoch: self.epoch, uuid: ambient.uuid() };
                 self.upload(log, &local, name, segment).await?;
             }
             Action::Publish => {
-                let writer = Writer { epoch: self.epoch, uuid: fresh_uuid() };
-                if self.tier.lost.is_some() {
+                let writer = Writer { epoch: self.epoch, uuid: ambient.uuid() };
+                let cut = if policy.discard { Some(i64::MIN) } else { self.tier.lost };
+                if cut.is_some() {
                     // They continue a tier end that is about to go back.
                     let given_up = self.tier.pending.drain(..).map(|segment| segment.name);
                     self.tier.abandoned.extend(given_up);
                 }
-                self.attempt = Some(self.next_generation(&local, writer, now_ms));
-                self.settle().await?;
+                self.attempt = Some(self.next_generation(&local, writer, cut, now_ms));
+                self.settle(log, policy, ambient).await?;
             }
             Action::Check { segments } => self.check(log, segments).await?,
             Action::DeleteObjects { names } => {
@@ -192,6 +221,15 @@ impl Offloader {
                     self.store.delete(&self.folder.segment(name)).await?;
                     self.tier.deleted.push(name.uuid);
                 }
+            }
+            Action::Unpack { archive } => {
+                let rows = self.rows_of(archive).await?;
+                self.tier.unpacked = Some((archive.uuid(), Arc::new(rows)));
+            }
+            Action::Archive { segments } => self.archive(segments, ambient.uuid()).await?,
+            Action::DeleteArchive { archive } => {
+                gc::delete_archive(&*self.store, &self.folder, archive).await?;
+                self.tier.deleted.push(archive.uuid());
             }
             Action::RemoveGenerations { from, to } => {
                 self.publisher.remove_generations(*from, *to).await?;
@@ -209,7 +247,13 @@ impl Offloader {
         log.local().await.filter(|local| local.epoch == self.epoch).ok_or(OffloadError::Deposed)
     }
 
-    async fn find_head(&mut self, local: &Local, log: &dyn LeaderLog) -> Result<(), OffloadError> {
+    async fn find_head(
+        &mut self,
+        local: &Local,
+        log: &dyn LeaderLog,
+        ambient: &dyn Ambient,
+    ) -> Result<(), OffloadError> {
+        let begun_ms = ambient.mono_ms();
         let head = self.publisher.find_head(self.known_generation).await.map_err(stop)?;
         if let Some(manifest) = &head.manifest {
             if manifest.writer.epoch > self.epoch {
@@ -220,21 +264,42 @@ impl Offloader {
                 // A former leader expired more before it was deposed.
                 log.advance_log_start(manifest.log_start).await?;
             }
-            // Local copies below the local start are gone already: there is nothing left to protect by a look.
+            // Local copies below the local start are gone already: there is nothing left to protect by a look. And what went
+            // to an archive was looked at before.
+            let agreeing = manifest.agreeing_archives(&local.chain);
+            let archived = manifest.archives[..agreeing].last().map(Archive::end);
             let live = manifest.on_chain(&local.chain);
             let gone = live.iter().take_while(|segment| segment.end <= local.local_start).last();
-            self.tier.checked_end = self.tier.checked_end.max(gone.map(|segment| segment.end));
+            self.tier.checked_end = self.tier.checked_end.max(archived).max(gone.map(|segment| segment.end));
             log.set_tier(self.tier.checked_end.unwrap_or(local.log_start), manifest.generation).await;
         }
+        self.known_ms = Some(begun_ms);
+        self.note_generation(head.generation(), ambient.mono_ms());
         self.tier.head = Some(head);
         self.keep_what_continues(local);
         Ok(())
     }
 
+    /// Remembers when a generation was known to be there: not each one, but often enough.
+    fn note_generation(&mut self, generation: u64, now_ms: i64) {
+        if self.history.len() == HISTORY {
+            let thinned = self.history.drain(..).enumerate().filter(|(i, _)| i % 2 == 1);
+            self.history = thinned.map(|(_, known)| known).collect();
+        }
+        self.history.push_back((generation, now_ms));
+    }
+
+    /// The newest generation that has been known for long enough.
+    fn removable(&mut self, policy: &Policy, now_ms: i64) -> u64 {
+        let old = self.history.iter().take_while(|(_, since)| now_ms - since >= policy.superseded_ms).count();
+        self.history.drain(..old.saturating_sub(1));
+        self.history.front().filter(|_| old > 0).map_or(0, |(generation, _)| *generation)
+    }
+
     /// After a rebase: pending uploads count only if they still continue the tier.
     fn keep_what_continues(&mut self, local: &Local) {
-        let live = self.tier.manifest().map(|manifest| manifest.on_chain(&local.chain)).unwrap_or_default();
-        let mut next = plan::continues_at(local, &live, &[]);
+        let view = View::new(self.tier.manifest(), &self.tier, &local.chain);
+        let mut next = view.continues_at(local.log_start, &[]);
         let mut kept = Vec::new();
         let pending = std::mem::take(&mut self.tier.pending);
         for segment in pending {
@@ -246,6 +311,34 @@ impl Offloader {
             }
         }
         self.tier.pending = kept;
+        let archive = self.tier.archive.take().map(|archive| archive.name);
+        self.tier.abandoned_archives.extend(archive);
+    }
+
+    /// All rows of an archive's file.
+    async fn rows_of(&self, archive: &Archive) -> Result<Vec<Segment>, OffloadError> {
+        let key = self.folder.archive(&archive.name);
+        let bytes = self.store.get(&key).await?;
+        archive.decode(&bytes).map_err(|error| OffloadError::Archive { key, error })
+    }
+
+    /// Writes an archive, and reads it back before it may become the only place of its rows.
+    async fn archive(&mut self, segments: &[Segment], fresh: Uuid) -> Result<(), OffloadError> {
+        let failed = |error| OffloadError::Archive { key: self.folder.archives(), error };
+        let Some((archive, bytes)) = Archive::encode(self.epoch, fresh, segments).map_err(failed)? else {
+            return Ok(());
+        };
+        self.tier.abandoned_archives.push(archive.name);
+        self.store.put(&self.folder.archive(&archive.name), vec![bytes]).await?;
+        let rows = self.rows_of(&archive).await?;
+        self.tier.abandoned_archives.retain(|name| *name != archive.name);
+        if rows == segments {
+            self.tier.archive = Some(archive);
+            return Ok(());
+        }
+        self.tier.abandoned_archives.push(archive.name);
+        let error = BadManifest::Form("it does not read back as it was written".to_owned());
+        Err(OffloadError::Archive { key: self.folder.archive(&archive.name), error })
     }
 
     async fn upload(
@@ -274,11 +367,13 @@ impl Offloader {
         Ok(())
     }
 
-    fn next_generation(&self, local: &Local, writer: Writer, now_ms: i64) -> Manifest {
+    fn next_generation(&self, local: &Local, writer: Writer, cut: Option<i64>, now_ms: i64) -> Manifest {
         let changes = Changes {
             add: &self.tier.pending,
             chain: &local.chain,
-            cut: self.tier.lost,
+            cut,
+            archive: self.tier.archive.as_ref(),
+            unpacked: self.tier.unpacked.as_ref().map(|(uuid, rows)| (*uuid, &rows[..])),
             log_start: local.log_start,
             deleted: &self.tier.deleted,
             now_ms,
@@ -287,11 +382,32 @@ impl Offloader {
     }
 
     /// Publishes the attempt, or finds out what became of it.
-    async fn settle(&mut self) -> Result<(), OffloadError> {
+    async fn settle(
+        &mut self,
+        log: &dyn LeaderLog,
+        policy: &Policy,
+        ambient: &dyn Ambient,
+    ) -> Result<(), OffloadError> {
         let Some(attempt) = self.attempt.clone() else { return Ok(()) };
-        match self.publisher.publish(&attempt).await {
+        let begun_ms = ambient.mono_ms();
+        let clock = || ambient.mono_ms();
+        let for_ms = policy.knowledge_ms;
+        let knowledge = self.known_ms.map(|since_ms| Knowledge { since_ms, for_ms, clock: &clock });
+        match self.publisher.publish_knowing(&attempt, knowledge.as_ref()).await {
             Ok(()) => {
                 self.attempt = None;
+                // Before the request the number after this one was free.
+                self.known_ms = Some(begun_ms);
+                self.note_generation(attempt.generation, ambient.mono_ms());
+                if let Some(archive) = self.tier.archive.take()
+                    && attempt.archives.last() != Some(&archive)
+                {
+                    self.tier.abandoned_archives.push(archive.name);
+                }
+                if attempt.is_empty() {
+                    // Whoever lags behind is not to begin at the end of what was given up.
+                    log.set_tier(0, attempt.generation).await;
+                }
                 self.tier.pending.clear();
                 self.tier.deleted.clear();
                 self.tier.lost = None;
@@ -334,8 +450,10 @@ impl Offloader {
 
     async fn sweep(&mut self) -> Result<(), OffloadError> {
         let Some(Head { manifest: Some(manifest), boundary }) = &self.tier.head else { return Ok(()) };
-        let swept = gc::sweep(&*self.store, &self.folder, manifest, *boundary, &self.tier.abandoned).await?;
-        if swept.segments.is_empty() && swept.generations.is_empty() {
+        let abandoned =
+            gc::Abandoned { segments: &self.tier.abandoned, archives: &self.tier.abandoned_archives };
+        let swept = gc::sweep(&*self.store, &self.folder, manifest, *boundary, abandoned).await?;
+        if swept.segments.is_empty() && swept.generations.is_empty() && swept.archives.is_empty() {
             tracing::debug!(folder = %self.folder, "no orphans");
         } else {
             let (objects, generations) = (swept.segments.len(), swept.generations.len());
@@ -343,6 +461,7 @@ impl Offloader {
         }
         self.tier.swept = true;
         self.tier.abandoned.clear();
+        self.tier.abandoned_archives.clear();
         Ok(())
     }
 }
@@ -354,6 +473,9 @@ fn stop(error: PublishError) -> OffloadError {
         other => OffloadError::Stopped(other),
     }
 }
+
+/// Points of time that are remembered; with more the older half of the detail goes.
+const HISTORY: usize = 64;
 
 #[cfg(test)]
 mod tests;

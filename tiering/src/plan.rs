@@ -8,11 +8,13 @@
 //! The order of the rules is the order of safety: what needs no store comes first, so that an outage of the store delays
 //! neither retention nor the room it makes.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
-use crate::layout::SegmentName;
+use crate::layout::{ArchiveName, SegmentName};
 use crate::lineage::EpochStart;
-use crate::manifest::{Manifest, Segment};
+use crate::manifest::{Archive, Manifest, Segment};
 use crate::publish::Head;
 
 /// A closed segment of the local log.
@@ -54,6 +56,8 @@ pub struct Local {
 pub struct Policy {
     /// New segments go to the tier (`remote.storage.enable` without `remote.log.copy.disable`).
     pub copy: bool,
+    /// The tier is turned off and gives up all that it holds (`remote.log.delete.on.disable`).
+    pub discard: bool,
     /// `retention.ms`.
     pub retention_ms: Option<i64>,
     /// `retention.bytes`.
@@ -66,21 +70,35 @@ pub struct Policy {
     pub grace_ms: i64,
     /// At most so many uploads go into one generation.
     pub segments_per_generation: usize,
+    /// So many rows go to an archive at once, and at least as many stay in the head.
+    pub archive_rows: usize,
     /// So many generations stay behind the head.
     pub keep_generations: u64,
+    /// Old generations are removed when there are so many of them, together: the boundary before it is a request too.
+    pub remove_generations: u64,
+    /// A generation is removed only when one that is not below it has been known for so long, on a monotonic clock.
+    pub superseded_ms: i64,
+    /// A writer who learned the head less than this ago cannot meet a number that was removed: see
+    /// [`publish`](crate::publish). Half of `superseded_ms`, since two clocks do not run alike.
+    pub knowledge_ms: i64,
 }
 
 impl Default for Policy {
     fn default() -> Self {
         Policy {
             copy: true,
+            discard: false,
             retention_ms: None,
             retention_bytes: None,
             local_retention_ms: None,
             local_retention_bytes: None,
             grace_ms: 60_000,
             segments_per_generation: 16,
+            archive_rows: 1024,
             keep_generations: 8,
+            remove_generations: 64,
+            superseded_ms: 3_600_000,
+            knowledge_ms: 1_800_000,
         }
     }
 }
@@ -96,12 +114,20 @@ pub struct Tier {
     pub checked_end: Option<i64>,
     /// A published object that was not there, or of another length: its base offset.
     pub lost: Option<i64>,
-    /// Removed segments whose objects were deleted.
+    /// Removed segments and archives whose objects were deleted.
     pub deleted: Vec<Uuid>,
+    /// A file for the oldest live rows that no generation names yet.
+    pub archive: Option<Archive>,
+    /// The rows of the archive that is partly expired, or has left the chain.
+    pub unpacked: Option<(Uuid, Arc<Vec<Segment>>)>,
+    /// Own archive files that will never be named.
+    pub abandoned_archives: Vec<ArchiveName>,
     /// Own uploads that will never be published.
     pub abandoned: Vec<SegmentName>,
     /// Objects of earlier leaders were swept under this epoch.
     pub swept: bool,
+    /// Generations up to here are known to be superseded for long enough (`Policy::superseded_ms`).
+    pub removable: u64,
 }
 
 impl Tier {
@@ -141,6 +167,21 @@ pub enum Action {
         /// The segments, by offset.
         segments: Vec<Segment>,
     },
+    /// Read the rows of an archive.
+    Unpack {
+        /// Which.
+        archive: Archive,
+    },
+    /// Write a file of the oldest live rows.
+    Archive {
+        /// The rows.
+        segments: Vec<Segment>,
+    },
+    /// Delete an archive whose grace period is over: its rows' objects, and the file.
+    DeleteArchive {
+        /// Which.
+        archive: Archive,
+    },
     /// Delete objects whose grace period is over.
     DeleteObjects {
         /// Their names.
@@ -169,15 +210,26 @@ pub fn next_action(local: &Local, tier: &Tier, policy: &Policy, now_ms: i64) -> 
         // Nothing was ever appended, or the chain is not known: no statement about lineage is possible.
         return Action::Idle;
     }
-    let live: &[Segment] =
-        &head.manifest.as_ref().map(|manifest| manifest.on_chain(&local.chain)).unwrap_or_default();
-    let expired = expired_to(local, live, policy, now_ms);
+    let view = View::new(head.manifest.as_ref(), tier, &local.chain);
+    if let Some(archive) = view.diverged.filter(|archive| !tier.has_unpacked(archive)) {
+        // Which of its rows count, only they tell.
+        return Action::Unpack { archive: archive.clone() };
+    }
+    let expired = expired_to(local, &view, policy, now_ms);
     if expired > local.log_start {
         return Action::AdvanceLogStart { to: expired };
     }
+    let is_empty = head.manifest.as_ref().is_none_or(Manifest::is_empty);
+    if policy.discard && !is_empty {
+        // Log start, manifest, objects, in this order.
+        return if local.local_start > local.log_start {
+            Action::AdvanceLogStart { to: local.local_start }
+        } else {
+            Action::Publish
+        };
+    }
     if let Some(checked_end) = tier.checked_end {
-        let on_chain = live.last().map_or(i64::MIN, |segment| segment.end);
-        let below = local_delete_below(local, checked_end.min(on_chain), policy, now_ms);
+        let below = local_delete_below(local, checked_end.min(view.end()), policy, now_ms);
         if let Some(below) = below {
             return Action::DeleteLocal { below };
         }
@@ -185,17 +237,17 @@ pub fn next_action(local: &Local, tier: &Tier, policy: &Policy, now_ms: i64) -> 
     if tier.lost.is_some_and(|lost| local.local_start <= lost) {
         return Action::Publish;
     }
-    if policy.copy && tier.pending.len() < policy.segments_per_generation {
-        let from = continues_at(local, live, &tier.pending);
+    if policy.copy && !policy.discard && tier.pending.len() < policy.segments_per_generation {
+        let from = view.continues_at(local.log_start, &tier.pending);
         if let Some(&segment) = local.closed.iter().find(|s| s.base <= from && from < s.end)
             && segment.end <= local.high_watermark.min(local.last_stable)
         {
             return Action::Upload { from, segment };
         }
     }
-    let diverged = head.manifest.as_ref().is_some_and(|manifest| manifest.live[..] != *live);
-    let expired = live.first().is_some_and(|segment| segment.end <= local.log_start);
-    if !tier.pending.is_empty() || diverged || expired || !tier.deleted.is_empty() {
+    let live = &view.live[..];
+    let unpublished = !tier.pending.is_empty() || !tier.deleted.is_empty() || tier.archive.is_some();
+    if unpublished || view.is_outdated(local.log_start) {
         return Action::Publish;
     }
     let unchecked = tier.checked_end.map_or(live, |end| &live[live.partition_point(|s| s.end <= end)..]);
@@ -204,39 +256,143 @@ pub fn next_action(local: &Local, tier: &Tier, policy: &Policy, now_ms: i64) -> 
         return Action::Check { segments };
     }
     let Some(manifest) = &head.manifest else { return Action::Idle };
-    let due = manifest.removed.iter().filter(|removed| removed.since_ms + policy.grace_ms <= now_ms);
+    if let Some(archive) = view.oldest_to_unpack(local.log_start, policy) {
+        return Action::Unpack { archive: archive.clone() };
+    }
+    if let Some(segments) = rows_to_archive(manifest, tier, policy) {
+        return Action::Archive { segments };
+    }
+    let is_due = |since_ms: i64| since_ms + policy.grace_ms <= now_ms;
+    let due = manifest.removed.iter().filter(|removed| is_due(removed.since_ms));
     let names: Vec<SegmentName> = due.map(|removed| removed.segment.name).collect();
     if !names.is_empty() {
         return Action::DeleteObjects { names };
     }
-    if manifest.generation > head.boundary + 2 * policy.keep_generations {
-        let to = manifest.generation - policy.keep_generations;
+    if let Some(removed) = manifest.removed_archives.iter().find(|removed| is_due(removed.since_ms)) {
+        return Action::DeleteArchive { archive: removed.archive.clone() };
+    }
+    let to = manifest.generation.saturating_sub(policy.keep_generations).min(tier.removable);
+    if to >= head.boundary + policy.remove_generations.max(1) {
         return Action::RemoveGenerations { from: head.boundary, to };
     }
     let ours = manifest.writer.epoch == local.epoch;
-    if ours && (!tier.swept || !tier.abandoned.is_empty()) {
+    let abandoned = !tier.abandoned.is_empty() || !tier.abandoned_archives.is_empty();
+    if ours && (!tier.swept || abandoned) {
         return Action::Sweep;
     }
     Action::Idle
 }
 
-/// Where the next upload starts: after what is uploaded, but not before the log start.
-#[must_use]
-pub fn continues_at(local: &Local, live: &[Segment], pending: &[Segment]) -> i64 {
-    let end = pending.last().or(live.last()).map_or(i64::MIN, |segment| segment.end);
-    end.max(local.log_start)
+/// What the leader sees of the tier: the part that is on its chain.
+#[derive(Debug, Default)]
+pub struct View<'a> {
+    manifest: Option<&'a Manifest>,
+    /// The rows of the oldest archive that count, if they were read.
+    oldest: Option<&'a [Segment]>,
+    archives: &'a [Archive],
+    diverged: Option<&'a Archive>,
+    live: Vec<Segment>,
+}
+
+impl<'a> View<'a> {
+    /// The view of a chain.
+    #[must_use]
+    pub fn new(manifest: Option<&'a Manifest>, tier: &'a Tier, chain: &[EpochStart]) -> View<'a> {
+        let Some(head) = manifest else { return View::default() };
+        let whole = head.agreeing_archives(chain);
+        let unpacked = |archive: &Archive| {
+            let rows = tier.unpacked.as_ref().filter(|(uuid, _)| *uuid == archive.uuid());
+            rows.map(|(_, rows)| archive.counting(rows))
+        };
+        let diverged = head.archives.get(whole);
+        View {
+            manifest,
+            oldest: head.archives[..whole].first().and_then(unpacked),
+            archives: &head.archives[..whole],
+            diverged,
+            live: match diverged {
+                Some(archive) => {
+                    unpacked(archive).map(|rows| crate::manifest::on_chain(rows, chain)).unwrap_or_default()
+                }
+                None => head.on_chain(chain),
+            },
+        }
+    }
+
+    /// The offset after the last record that counts, `i64::MIN` without any.
+    #[must_use]
+    pub fn end(&self) -> i64 {
+        let archived = self.archives.last().map(Archive::end);
+        self.live.last().map(|segment| segment.end).or(archived).unwrap_or(i64::MIN)
+    }
+
+    /// Where the next upload starts: after what is uploaded, but not before the log start.
+    #[must_use]
+    pub fn continues_at(&self, log_start: i64, pending: &[Segment]) -> i64 {
+        pending.last().map_or(self.end(), |segment| segment.end).max(log_start)
+    }
+
+    /// The head names what is not on the chain, or has expired.
+    fn is_outdated(&self, log_start: i64) -> bool {
+        let Some(head) = self.manifest else { return false };
+        let expired = match (self.oldest, self.archives.first()) {
+            (Some(rows), _) => rows.first().is_some_and(|segment| segment.end <= log_start),
+            (None, Some(archive)) => archive.end() <= log_start,
+            (None, None) => self.live.first().is_some_and(|segment| segment.end <= log_start),
+        };
+        expired || self.diverged.is_some() || head.live[..] != self.live[..]
+    }
+
+    /// The oldest archive, when its rows expire one by one and are not known.
+    fn oldest_to_unpack(&self, log_start: i64, policy: &Policy) -> Option<&'a Archive> {
+        let bounded = policy.retention_ms.is_some() || policy.retention_bytes.is_some();
+        let oldest = self.archives.first().filter(|_| self.oldest.is_none())?;
+        (bounded || oldest.start < log_start).then_some(oldest)
+    }
+
+    /// What may expire, by offset: segments, and whole archives whose rows are not known.
+    fn units(&self) -> impl Iterator<Item = LocalSegment> + '_ {
+        let of_row = |s: &Segment| LocalSegment {
+            base: s.base(),
+            end: s.end,
+            bytes: s.log_bytes,
+            max_timestamp: s.max_timestamp,
+        };
+        let of_archive = |a: &Archive| LocalSegment {
+            base: a.start,
+            end: a.end(),
+            bytes: a.log_bytes,
+            max_timestamp: a.max_timestamp,
+        };
+        let whole = &self.archives[usize::from(self.oldest.is_some())..];
+        let oldest = self.oldest.unwrap_or_default().iter().map(of_row);
+        oldest.chain(whole.iter().map(of_archive)).chain(self.live.iter().map(of_row))
+    }
+}
+
+impl Tier {
+    fn has_unpacked(&self, archive: &Archive) -> bool {
+        self.unpacked.as_ref().is_some_and(|(uuid, _)| *uuid == archive.uuid())
+    }
+}
+
+/// The oldest live rows, when there are many, and all were looked at.
+fn rows_to_archive(manifest: &Manifest, tier: &Tier, policy: &Policy) -> Option<Vec<Segment>> {
+    let rows = policy.archive_rows.max(1);
+    let oldest = manifest.live.get(..rows).filter(|_| manifest.live.len() >= 2 * rows)?;
+    let checked = tier.checked_end.is_some_and(|end| oldest.iter().all(|segment| segment.end <= end));
+    (checked && tier.archive.is_none()).then(|| oldest.to_vec())
 }
 
 /// The log start that total retention asks for, over both tiers; the current one when nothing expires.
 #[must_use]
-pub fn expired_to(local: &Local, live: &[Segment], policy: &Policy, now_ms: i64) -> i64 {
+pub fn expired_to(local: &Local, view: &View<'_>, policy: &Policy, now_ms: i64) -> i64 {
     // What lies in both tiers counts once; the tier's share of a segment that straddles the local start counts as nothing,
     // which can only delay.
-    let tier_only = live.iter().filter(|s| s.base() < local.local_start).map(|s| LocalSegment {
-        base: s.base(),
-        end: s.end.min(local.local_start),
-        bytes: if s.end <= local.local_start { s.log_bytes } else { 0 },
-        max_timestamp: s.max_timestamp,
+    let tier_only = view.units().filter(|unit| unit.base < local.local_start).map(|unit| LocalSegment {
+        end: unit.end.min(local.local_start),
+        bytes: if unit.end <= local.local_start { unit.bytes } else { 0 },
+        ..unit
     });
     let units: Vec<LocalSegment> =
         tier_only.chain(local.closed.iter().copied()).filter(|unit| unit.end > local.log_start).collect();
@@ -316,7 +472,7 @@ mod tests {
         let live: Vec<Segment> = live.iter().map(|&(base, end)| segment(base, end)).collect();
         let checked_end = live.last().map(|s| s.end);
         let writer = Writer { epoch: 1, uuid: Uuid::nil() };
-        let manifest = Manifest { generation: 3, writer, log_start: 0, live, removed: Vec::new() };
+        let manifest = Manifest { generation: 3, writer, log_start: 0, live, ..Manifest::default() };
         let head = Some(Head { manifest: Some(manifest), boundary: 0 });
         Tier { head, checked_end, swept: true, ..Tier::default() }
     }
@@ -432,6 +588,43 @@ mod tests {
         let lost = Tier { lost: Some(10), checked_end: Some(10), ..tier(&[(0, 10), (10, 20)]) };
         assert_eq!(next_action(&local(&[(5, 20)], 20), &lost, &forever(), 0), Action::Publish);
         assert_eq!(next_action(&local(&[(15, 20)], 20), &lost, &forever(), 0), Action::Idle);
+    }
+
+    #[test]
+    fn a_tier_that_is_given_up_raises_the_log_start_then_unpublishes_then_deletes() {
+        let policy = Policy { discard: true, ..forever() };
+        let mut local = local(&[(10, 20), (20, 30)], 30);
+        let mut tier = tier(&[(0, 10), (10, 20)]);
+        assert_eq!(next_action(&local, &tier, &policy, 0), Action::AdvanceLogStart { to: 10 });
+        local.log_start = 10;
+        assert_eq!(next_action(&local, &tier, &policy, 0), Action::Publish);
+        let Some(Head { manifest: Some(manifest), .. }) = &mut tier.head else { unreachable!() };
+        let removed =
+            manifest.live.drain(..).map(|segment| crate::manifest::Removed { segment, since_ms: 0 });
+        manifest.removed = removed.collect();
+        tier.checked_end = None;
+        assert_eq!(next_action(&local, &tier, &policy, 0), Action::Idle, "nothing more goes up");
+        let grace_over = next_action(&local, &tier, &policy, policy.grace_ms);
+        assert!(matches!(grace_over, Action::DeleteObjects { names } if names.len() == 2));
+    }
+
+    #[test]
+    fn generations_go_together_and_only_when_they_are_superseded_for_long() {
+        let mut tier = tier(&[(0, 10)]);
+        let policy = Policy { keep_generations: 2, remove_generations: 5, ..forever() };
+        let local = local(&[(0, 10)], 10);
+        if let Some(Head { manifest: Some(manifest), .. }) = &mut tier.head {
+            manifest.generation = 20;
+        }
+        for removable in [0, 4] {
+            tier.removable = removable;
+            assert_eq!(next_action(&local, &tier, &policy, 0), Action::Idle, "{removable}");
+        }
+        for (removable, to) in [(5, 5), (18, 18), (20, 18)] {
+            tier.removable = removable;
+            let action = next_action(&local, &tier, &policy, 0);
+            assert_eq!(action, Action::RemoveGenerations { from: 0, to });
+        }
     }
 
     #[test]

@@ -7,6 +7,12 @@
 //! Two writers can't both create N + 1. Old generations are removed only after the boundary was durably raised to them,
 //! so a paused zombie that re-creates a removed number sees the boundary and has published nothing. Readers take the
 //! highest generation above the boundary, which such a number never is.
+//!
+//! The LIST costs as much as a PUT, so a writer who knows the head since a short time does without ([`Knowledge`]): a
+//! generation is removed only when a later one has been known to the remover for `superseded_ms`. If we knew the head N
+//! less than half of that ago (`knowledge_ms`), N + 1 was not there then, so it cannot have been created *and removed* since: our
+//! put-if-absent decides alone. Both ends count on a monotonic clock of their own; the other half is for clocks that
+//! do not run alike.
 
 use bytes::Bytes;
 
@@ -83,6 +89,22 @@ pub enum PublishError {
 pub struct Publisher {
     store: SharedStore,
     folder: PartitionFolder,
+}
+
+/// Since when a writer knows that the generation before its own is the head.
+pub struct Knowledge<'a> {
+    /// A time of the monotonic clock, in ms, at which no later generation was there.
+    pub since_ms: i64,
+    /// For how long that counts: [`Policy::knowledge_ms`](crate::plan::Policy).
+    pub for_ms: i64,
+    /// The monotonic clock now.
+    pub clock: &'a (dyn Fn() -> i64 + Send + Sync),
+}
+
+impl Knowledge<'_> {
+    fn is_fresh(&self) -> bool {
+        (self.clock)() - self.since_ms < self.for_ms
+    }
 }
 
 /// What is listed behind a generation.
@@ -170,10 +192,36 @@ impl Publisher {
     }
 
     /// Creates `next` and finds out whether it counts. After `Store` the outcome is open: call again with the very same `next`.
+    /// `knowledge` is how fresh the head was on which `next` builds; without it the store is asked.
+    ///
+    /// # Errors
+    /// `PublishError` says who was there.
+    pub async fn publish_knowing(
+        &self,
+        next: &Manifest,
+        knowledge: Option<&Knowledge<'_>>,
+    ) -> Result<(), PublishError> {
+        self.create(next).await?;
+        if !knowledge.is_some_and(Knowledge::is_fresh) {
+            return self.confirm(next).await;
+        }
+        match self.store.head(&self.folder.tombstone()).await {
+            Ok(_) => Err(PublishError::Deleted),
+            Err(StoreError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// As `publish_knowing`, and always asks the store.
     ///
     /// # Errors
     /// `PublishError` says who was there.
     pub async fn publish(&self, next: &Manifest) -> Result<(), PublishError> {
+        self.publish_knowing(next, None).await
+    }
+
+    /// Puts `next` if its number is free, and reads back whose it is.
+    async fn create(&self, next: &Manifest) -> Result<(), PublishError> {
         let generation = next.generation;
         let bad = |error| PublishError::Bad { generation, error };
         next.check().map_err(bad)?;
@@ -191,9 +239,12 @@ impl Publisher {
             }
             stored => stored?,
         };
-        if stored.writer != next.writer {
-            return Err(judge(next, &stored));
-        }
+        if stored.writer == next.writer { Ok(()) } else { Err(judge(next, &stored)) }
+    }
+
+    /// Whether `next`, which is there, is the head.
+    async fn confirm(&self, next: &Manifest) -> Result<(), PublishError> {
+        let generation = next.generation;
         let newer = self.list_after(generation).await?;
         if newer.deleted {
             return Err(PublishError::Deleted);
@@ -246,7 +297,7 @@ mod tests {
 
     use super::*;
     use crate::manifest::Writer;
-    use crate::store::{Fault, FaultStore, Faults, MemoryStore, RemoteOptions, RemoteStore};
+    use crate::store::{Fault, FaultStore, Faults, MemoryStore, MeteredStore, RemoteOptions, RemoteStore};
 
     fn folder() -> PartitionFolder {
         PartitionFolder::new("c", "t", "i", 0).unwrap()
@@ -263,6 +314,7 @@ mod tests {
             log_start: 0,
             live: Vec::new(),
             removed: Vec::new(),
+            ..Manifest::default()
         }
     }
 
@@ -324,6 +376,53 @@ mod tests {
         let moved = manifest(2, 1, 1).encode().unwrap();
         crate::store::Store::put(&memory, &folder().manifest(3), vec![moved]).await.unwrap();
         assert!(matches!(publisher.find_head(0).await, Err(PublishError::Bad { generation: 3, .. })));
+    }
+
+    #[tokio::test]
+    async fn fresh_knowledge_of_the_head_saves_the_list_and_stale_knowledge_does_not() {
+        let metered = MeteredStore::new(Arc::new(MemoryStore::new()));
+        let requests = metered.requests();
+        let publisher = publisher(Arc::new(metered));
+        let mut lists = Vec::new();
+        for (generation, now) in [(1, 99), (2, 100)] {
+            let clock = move || now;
+            let knowledge = Knowledge { since_ms: 0, for_ms: 100, clock: &clock };
+            let next = manifest(generation, 1, u128::from(generation));
+            publisher.publish_knowing(&next, Some(&knowledge)).await.unwrap();
+            lists.push(requests.counts().lists);
+        }
+        assert_eq!(lists, [0, 1]);
+        assert_eq!((requests.counts().puts, requests.counts().gets, requests.counts().heads), (2, 2, 1));
+    }
+
+    #[tokio::test]
+    async fn a_zombie_that_recreates_a_removed_generation_asks_since_its_knowledge_is_stale() {
+        for (now, expected) in [
+            (100, Err(PublishError::Fenced { generation: 9, epoch: 2 })),
+            // The control: had the remover not waited, the zombie would believe that it has published.
+            (99, Ok(())),
+        ] {
+            let publisher = publisher(Arc::new(MemoryStore::new()));
+            publisher.publish(&manifest(1, 1, 1)).await.unwrap();
+            for generation in 2..=9 {
+                publisher.publish(&manifest(generation, 2, u128::from(generation))).await.unwrap();
+            }
+            publisher.remove_generations(0, 7).await.unwrap();
+            let clock = move || now;
+            let knowledge = Knowledge { since_ms: 0, for_ms: 100, clock: &clock };
+            let outcome = publisher.publish_knowing(&manifest(2, 1, 99), Some(&knowledge)).await;
+            assert_eq!(outcome, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_deleted_topic_is_seen_without_a_list_too() {
+        let memory = MemoryStore::new();
+        crate::store::Store::put(&memory, &folder().tombstone(), vec![]).await.unwrap();
+        let clock = || 0;
+        let knowledge = Knowledge { since_ms: 0, for_ms: 100, clock: &clock };
+        let outcome = publisher(Arc::new(memory)).publish_knowing(&manifest(1, 1, 1), Some(&knowledge)).await;
+        assert_eq!(outcome, Err(PublishError::Deleted));
     }
 
     #[derive(Debug)]

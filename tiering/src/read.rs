@@ -15,7 +15,7 @@ use crate::cache::{ChunkCache, ChunkId};
 use crate::index::{self, AbortedTransaction};
 use crate::layout::PartitionFolder;
 use crate::lineage::EpochStart;
-use crate::manifest::{Manifest, Segment};
+use crate::manifest::{Archive, Manifest, Segment};
 use crate::object::{self, Chunk, Footer};
 use crate::publish::{PublishError, Publisher};
 use crate::store::{SharedStore, StoreError};
@@ -108,6 +108,7 @@ pub struct Reader {
     chunks: ChunkCache,
     footers: moka::future::Cache<Uuid, Arc<Footer>>,
     manifests: moka::future::Cache<PartitionFolder, Arc<Manifest>>,
+    archives: moka::future::Cache<Uuid, Arc<Vec<Segment>>>,
     in_flight: Arc<Semaphore>,
     limits: ReadLimits,
     cursors: Arc<Mutex<Cursors>>,
@@ -125,8 +126,12 @@ impl Reader {
                 .max_capacity(limits.index_bytes)
                 .weigher(move |_: &Uuid, footer: &Arc<Footer>| weight(footer.memory_bytes()))
                 .build(),
+            archives: moka::future::Cache::builder()
+                .max_capacity(limits.manifest_bytes / 2)
+                .weigher(move |_: &Uuid, rows: &Arc<Vec<Segment>>| weight(rows_bytes(rows)))
+                .build(),
             manifests: moka::future::Cache::builder()
-                .max_capacity(limits.manifest_bytes)
+                .max_capacity(limits.manifest_bytes - limits.manifest_bytes / 2)
                 .weigher(move |_: &PartitionFolder, manifest: &Arc<Manifest>| weight(manifest.memory_bytes()))
                 .build(),
             in_flight: Arc::new(Semaphore::new(limits.in_flight_bytes as usize)),
@@ -195,22 +200,31 @@ impl Reader {
         offset: i64,
         max_bytes: usize,
     ) -> Result<TierSlice, ReadError> {
-        let first = manifest.live.partition_point(|segment| segment.end <= offset);
         let mut slice = TierSlice { batches: Vec::new(), next: offset };
         let mut left = max_bytes;
         let ahead = self.lock_cursors().ahead(folder, offset, self.limits.read_ahead_bytes);
-        for segment in &manifest.live[first..] {
-            let limit = segment.agreed_end(chain);
-            let in_it = segment.base() <= slice.next && slice.next < limit;
-            if !in_it || (left == 0 && !slice.batches.is_empty()) {
-                break;
-            }
-            match self.read_segment(folder, segment, limit, &mut slice, &mut left, ahead).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                // What is there is right; the next read meets the error.
+        'lists: for list in lists(manifest, offset) {
+            let rows = match self.rows(folder, list).await {
+                Ok(rows) => rows,
                 Err(_) if !slice.batches.is_empty() => break,
                 Err(error) => return Err(error),
+            };
+            let first = rows.partition_point(|segment| segment.end <= slice.next);
+            for (index, segment) in rows.iter().enumerate().skip(first) {
+                let limit = segment.agreed_end(chain);
+                let in_it = segment.base() <= slice.next && slice.next < limit;
+                if !in_it || (left == 0 && !slice.batches.is_empty()) {
+                    break 'lists;
+                }
+                let following = rows.get(index + 1);
+                let reading = Reading { folder, chain, segment, limit, following, ahead };
+                match self.read_segment(&reading, &mut slice, &mut left).await {
+                    Ok(true) => {}
+                    Ok(false) => break 'lists,
+                    // What is there is right; the next read meets the error.
+                    Err(_) if !slice.batches.is_empty() => break 'lists,
+                    Err(error) => return Err(error),
+                }
             }
         }
         if slice.batches.is_empty() {
@@ -223,23 +237,20 @@ impl Reader {
     /// Reads on within a segment, before `limit`; true when its end was reached.
     async fn read_segment(
         &self,
-        folder: &PartitionFolder,
-        segment: &Segment,
-        limit: i64,
+        reading: &Reading<'_>,
         slice: &mut TierSlice,
         left: &mut usize,
-        ahead: u64,
     ) -> Result<bool, ReadError> {
+        let &Reading { folder, segment, limit, .. } = reading;
         let footer = self.footer(folder, segment).await?;
         let Some(first) = footer.chunk_of(slice.next) else { return Ok(true) };
-        let mut wanted = (*left as u64).saturating_add(ahead);
-        for (number, chunk) in footer.chunks.iter().enumerate().skip(first) {
-            let id = ChunkId { object: segment.name.uuid, number: number as u32 };
-            self.chunks.prefetch(id, *chunk, self.fetch(folder, segment, &footer, number));
-            wanted = wanted.saturating_sub(u64::from(chunk.bytes));
-            if wanted == 0 {
-                break;
-            }
+        // What this read takes and, behind it, what a sequential reader will want next: on its way together.
+        let wanted = (*left as u64).saturating_add(reading.ahead);
+        let rest = self.prefetch(folder, segment, &footer, first, wanted);
+        if let Some(following) =
+            reading.following.filter(|next| rest > 0 && next.agreed_end(reading.chain) > next.base())
+        {
+            self.prefetch_segment(folder, following, rest);
         }
         let start = index::position_of(&footer.offset_index, segment.base(), slice.next);
         for (number, chunk) in footer.chunks.iter().enumerate().skip(first) {
@@ -277,10 +288,34 @@ impl Reader {
         timestamp: i64,
         from: i64,
     ) -> Result<Option<Bytes>, ReadError> {
-        for segment in manifest.live.iter().filter(|s| s.end > from && s.max_timestamp >= timestamp) {
+        for list in lists(manifest, from) {
+            if list.archive.is_some_and(|archive| archive.max_timestamp < timestamp) {
+                continue;
+            }
+            let rows = self.rows(folder, list).await?;
+            let later = rows.iter().filter(|s| s.end > from && s.max_timestamp >= timestamp);
+            match self.first_in(folder, later, chain, timestamp, from).await? {
+                Search::Found(batch) => return Ok(Some(batch)),
+                Search::LeftTheChain => return Ok(None),
+                Search::Nothing => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same within some segments.
+    async fn first_in(
+        &self,
+        folder: &PartitionFolder,
+        segments: impl Iterator<Item = &Segment>,
+        chain: &[EpochStart],
+        timestamp: i64,
+        from: i64,
+    ) -> Result<Search, ReadError> {
+        for segment in segments {
             let limit = segment.agreed_end(chain);
             if limit <= from.max(segment.base()) {
-                return Ok(None);
+                return Ok(Search::LeftTheChain);
             }
             let footer = self.footer(folder, segment).await?;
             let start = index::offset_before_time(&footer.time_index, segment.base(), timestamp);
@@ -293,16 +328,16 @@ impl Reader {
                 {
                     let next = position + head.bytes;
                     if head.base >= limit {
-                        return Ok(None);
+                        return Ok(Search::LeftTheChain);
                     }
                     if head.end > from && head.max_timestamp >= timestamp {
-                        return Ok(Some(bytes.slice(position..next)));
+                        return Ok(Search::Found(bytes.slice(position..next)));
                     }
                     position = next;
                 }
             }
         }
-        Ok(None)
+        Ok(Search::Nothing)
     }
 
     /// The aborted transactions that overlap `from..to`, from the segment that holds `from` on and every later one until an
@@ -319,26 +354,100 @@ impl Reader {
         to: i64,
     ) -> Result<(Vec<AbortedTransaction>, bool), ReadError> {
         let mut found = Vec::new();
-        for segment in manifest.live.iter().filter(|segment| segment.end > from) {
-            let limit = segment.agreed_end(chain);
-            if limit <= segment.base() {
-                break;
-            }
-            let footer = self.footer(folder, segment).await?;
-            for aborted in index::aborted_transactions(&footer.aborted_transactions) {
-                if aborted.last_offset >= limit {
-                    // Its marker lies past the divergence: it was not of this lineage.
-                    continue;
+        for list in lists(manifest, from) {
+            let rows = self.rows(folder, list).await?;
+            for segment in rows.iter().filter(|segment| segment.end > from) {
+                let limit = segment.agreed_end(chain);
+                if limit <= segment.base() {
+                    return Ok((found, false));
                 }
-                if aborted.last_offset >= from && aborted.first_offset < to {
-                    found.push(aborted);
-                }
-                if aborted.last_stable_offset >= to {
-                    return Ok((found, true));
+                let footer = self.footer(folder, segment).await?;
+                for aborted in index::aborted_transactions(&footer.aborted_transactions) {
+                    if aborted.last_offset >= limit {
+                        // Its marker lies past the divergence: it was not of this lineage.
+                        continue;
+                    }
+                    if aborted.last_offset >= from && aborted.first_offset < to {
+                        found.push(aborted);
+                    }
+                    if aborted.last_stable_offset >= to {
+                        return Ok((found, true));
+                    }
                 }
             }
         }
         Ok((found, false))
+    }
+
+    /// The segments of a list that count: of the head, or of an archive's file, which is read once.
+    ///
+    /// # Errors
+    /// `Manifest` when the file is missing or broken, `Store`.
+    async fn rows<'a>(&self, folder: &PartitionFolder, list: List<'a>) -> Result<Rows<'a>, ReadError> {
+        let Some(archive) = list.archive else { return Ok(Rows::OfHead(list.live)) };
+        let load = async {
+            let failed = |reason: String| ReadError::Manifest { folder: folder.to_string(), reason };
+            let key = folder.archive(&archive.name);
+            let bytes = match self.store.get(&key).await {
+                Err(StoreError::NotFound { key }) => return Err(failed(format!("{key} is missing"))),
+                bytes => bytes?,
+            };
+            archive.decode(&bytes).map(Arc::new).map_err(|error| failed(format!("{key}: {error}")))
+        };
+        let loaded = self.archives.try_get_with(archive.uuid(), load).await;
+        let rows = loaded.map_err(|error: Arc<ReadError>| (*error).clone())?;
+        let counting = rows.len() - archive.counting(&rows).len();
+        Ok(Rows::OfArchive(rows, counting))
+    }
+
+    /// All segments that count, archived ones too.
+    ///
+    /// # Errors
+    /// As `manifest`.
+    pub async fn all_segments(
+        &self,
+        folder: &PartitionFolder,
+        manifest: &Manifest,
+    ) -> Result<Vec<Segment>, ReadError> {
+        let mut all = Vec::new();
+        for list in lists(manifest, i64::MIN) {
+            all.extend_from_slice(&self.rows(folder, list).await?);
+        }
+        Ok(all)
+    }
+
+    /// Starts to bring chunks into memory, from `first` on; what is left of the wanted bytes when the segment ends.
+    fn prefetch(
+        &self,
+        folder: &PartitionFolder,
+        segment: &Segment,
+        footer: &Footer,
+        first: usize,
+        mut wanted: u64,
+    ) -> u64 {
+        for (number, chunk) in footer.chunks.iter().enumerate().skip(first) {
+            if wanted == 0 {
+                break;
+            }
+            let id = ChunkId { object: segment.name.uuid, number: number as u32 };
+            self.chunks.prefetch(id, *chunk, self.fetch(folder, segment, footer, number));
+            wanted = wanted.saturating_sub(u64::from(chunk.bytes));
+        }
+        wanted
+    }
+
+    /// Reads ahead into the next segment: its footer first, if it is not known.
+    fn prefetch_segment(&self, folder: &PartitionFolder, segment: &Segment, wanted: u64) {
+        let (reader, folder, segment) = (self.clone(), folder.clone(), segment.clone());
+        self.chunks.spawn(async move {
+            match reader.footer(&folder, &segment).await {
+                Ok(footer) => {
+                    reader.prefetch(&folder, &segment, &footer, 0, wanted);
+                }
+                // Whoever reads it meets the error, and says so.
+                Err(error) => tracing::debug!(%error, "a segment was not read ahead"),
+            }
+        });
     }
 
     /// The footer of a segment, checked against its row.
@@ -419,6 +528,60 @@ impl Reader {
     fn lock_cursors(&self) -> std::sync::MutexGuard<'_, Cursors> {
         self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What one read knows of the segment that it is in.
+struct Reading<'a> {
+    folder: &'a PartitionFolder,
+    chain: &'a [EpochStart],
+    segment: &'a Segment,
+    /// Up to where it is on the chain.
+    limit: i64,
+    following: Option<&'a Segment>,
+    /// Bytes to run ahead.
+    ahead: u64,
+}
+
+enum Search {
+    Found(Bytes),
+    Nothing,
+    LeftTheChain,
+}
+
+/// A list of segments: an archive's, or those in the head.
+#[derive(Clone, Copy)]
+struct List<'a> {
+    archive: Option<&'a Archive>,
+    live: &'a [Segment],
+}
+
+/// The lists that hold offsets from `from` on, in order.
+fn lists(manifest: &Manifest, from: i64) -> impl Iterator<Item = List<'_>> {
+    let first = manifest.archives.partition_point(|archive| archive.end() <= from);
+    let archives =
+        manifest.archives[first..].iter().map(|archive| List { archive: Some(archive), live: &[] });
+    archives.chain(std::iter::once(List { archive: None, live: &manifest.live }))
+}
+
+enum Rows<'a> {
+    OfHead(&'a [Segment]),
+    /// All rows of the file, and how many of the first do not count.
+    OfArchive(Arc<Vec<Segment>>, usize),
+}
+
+impl std::ops::Deref for Rows<'_> {
+    type Target = [Segment];
+
+    fn deref(&self) -> &[Segment] {
+        match self {
+            Rows::OfHead(rows) => rows,
+            Rows::OfArchive(rows, skipped) => &rows[*skipped..],
+        }
+    }
+}
+
+fn rows_bytes(rows: &[Segment]) -> usize {
+    rows.iter().map(|row| size_of::<Segment>() + row.epochs.len() * size_of::<EpochStart>()).sum()
 }
 
 fn missing(folder: &PartitionFolder, segment: &Segment, error: StoreError) -> ReadError {

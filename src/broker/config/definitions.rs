@@ -354,6 +354,14 @@ pub const DEFINITIONS: &[Definition] = &[
         bool("tier.copy.disable", "false", "Stops copying to the tier; what is there stays readable."),
     ),
     for_topic(
+        "remote.log.delete.on.disable",
+        bool(
+            "tier.delete.on.disable",
+            "false",
+            "Whether a topic whose tier is turned off gives up the records that are only there.",
+        ),
+    ),
+    for_topic(
         "remote.storage.enable",
         bool("tier.default.enable", "false", "Whether topics are tiered unless they say otherwise."),
     ),

@@ -2,47 +2,51 @@
 //!
 //! A task belongs to one leadership. It asks the offloader for one step after the other until there is nothing to do, then
 //! waits `remote.log.manager.task.interval.ms`; after an error it backs off. When the leadership ends, so does the task.
+//!
+//! Deleted topics stand in the image until their objects are gone; the broker that leads the metadata quorum removes
+//! them, so that a stop midway is made good by itself or by another.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tiering::gc;
 use tiering::layout::PartitionFolder;
-use tiering::offload::{OffloadError, Offloader};
+use tiering::offload::{Ambient, OffloadError, Offloader};
 use tiering::plan::{Action, Policy};
+use tiering::store::StoreError;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::leader_log::LedLog;
 use super::store::ColdStore;
+use super::topic_rules::{COPY_DISABLE, DELETE_ON_DISABLE, ENABLE, MAX_LAG_MS, flag};
 use crate::broker::config::BrokerConfig;
 use crate::broker::stop::StopSignal;
-use crate::env::MonoTime;
+use crate::env::{Env, MonoTime};
 use crate::log::{LogConfig, LogError};
+use crate::metadata::{ColdTopic, Command};
 use crate::replication::{Positions, Replica, ReplicaManager};
-use crate::types::{LeaderEpoch, Offset, TopicId};
+use crate::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 
 /// Partitions that are worked on at the same time: each holds at most one part of an upload in memory.
 const PARTITIONS_AT_ONCE: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Deleted topics whose objects are removed at the same time.
+const DELETIONS_AT_ONCE: usize = 4;
 /// A scan for new leaderships and for followers' local retention.
 const LONGEST_SCAN: Duration = Duration::from_secs(5);
 
 /// One leadership.
 type Leadership = (TopicId, i32, LeaderEpoch);
 
-/// The task of one leadership, and where its partition lives in the store.
-struct Task {
-    folder: PartitionFolder,
-    running: JoinHandle<()>,
-}
-
 /// Looks after the tier of every partition on this broker.
 pub struct TierDriver {
     cold: Arc<ColdStore>,
     replicas: Arc<ReplicaManager>,
     stopping: StopSignal,
+    node_id: BrokerId,
     settings: Settings,
     at_once: Semaphore,
 }
@@ -53,7 +57,33 @@ struct Settings {
     interval: Duration,
     grace_ms: i64,
     copy_disable: bool,
+    delete_on_disable: bool,
     max_lag_ms: i64,
+}
+
+/// The tasks that run, or have ended and are not to be started again.
+#[derive(Default)]
+struct Tasks {
+    offloads: HashMap<Leadership, JoinHandle<()>>,
+    deletions: HashMap<TopicId, JoinHandle<()>>,
+}
+
+/// Clocks and randomness of the broker, for the offloader.
+struct Seams<'a>(&'a Env);
+
+impl Ambient for Seams<'_> {
+    fn wall_ms(&self) -> i64 {
+        self.0.clock.wall_ms()
+    }
+
+    fn mono_ms(&self) -> i64 {
+        let since_start = self.0.clock.now().since(MonoTime::default());
+        i64::try_from(since_start.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn uuid(&self) -> uuid::Uuid {
+        self.0.rng.uuid()
+    }
 }
 
 impl TierDriver {
@@ -68,16 +98,18 @@ impl TierDriver {
             interval: config.millis("remote.log.manager.task.interval.ms"),
             grace_ms: config.number("tier.delete.grace.ms"),
             copy_disable: config.is_on("tier.copy.disable"),
+            delete_on_disable: config.is_on("tier.delete.on.disable"),
             max_lag_ms: config.number("tier.max.lag.default.ms"),
         };
         let runtime = cold.runtime.clone();
         let at_once = Semaphore::new(PARTITIONS_AT_ONCE);
-        let driver = Arc::new(TierDriver { cold, replicas, stopping, settings, at_once });
+        let node_id = config.node_id;
+        let driver = Arc::new(TierDriver { cold, replicas, stopping, node_id, settings, at_once });
         runtime.spawn(driver.run());
     }
 
     async fn run(self: Arc<Self>) {
-        let mut tasks: HashMap<Leadership, Task> = HashMap::new();
+        let mut tasks = Tasks::default();
         let mut reconciled = self.replicas.reconciled();
         loop {
             self.scan(&mut tasks).await;
@@ -89,7 +121,8 @@ impl TierDriver {
         }
     }
 
-    async fn scan(self: &Arc<Self>, tasks: &mut HashMap<Leadership, Task>) {
+    async fn scan(self: &Arc<Self>, tasks: &mut Tasks) {
+        self.clean_up(&mut tasks.deletions);
         let mut led = HashMap::new();
         for replica in self.replicas.replicas() {
             let positions = replica.positions();
@@ -101,52 +134,89 @@ impl TierDriver {
             }
         }
         // A task that ended for good is kept as long as its leadership lasts, so that it is not started again.
-        let image = self.cold.metadata.image();
-        let over: Vec<Leadership> = tasks.keys().filter(|task| !led.contains_key(*task)).copied().collect();
-        for leadership in over {
-            let Some(task) = tasks.remove(&leadership) else { continue };
-            if image.topic_by_id(leadership.0).is_none() {
-                self.cold.runtime.spawn(self.clone().delete(task));
-            }
-        }
+        tasks.offloads.retain(|leadership, _| led.contains_key(leadership));
         for (leadership, replica) in led {
-            if tasks.contains_key(&leadership) || self.log_config(&replica).await.is_none() {
+            if tasks.offloads.contains_key(&leadership) || self.log_config(&replica).await.is_none() {
                 continue;
             }
             let partition = replica.partition();
             match self.cold.folder(partition, leadership.0) {
                 Ok(folder) => {
-                    let running = self.clone().offload(replica, leadership.2, folder.clone());
-                    let running = self.cold.runtime.spawn(running);
-                    tasks.insert(leadership, Task { folder, running });
+                    let running = self.clone().offload(replica, leadership.2, folder);
+                    tasks.offloads.insert(leadership, self.cold.runtime.spawn(running));
                 }
                 Err(error) => tracing::error!(%partition, %error, "the partition can't be tiered"),
             }
         }
     }
 
-    /// Removes what a deleted topic's partition has in the store, once its task has ended.
-    async fn delete(self: Arc<Self>, task: Task) {
-        // However it ended, it does no more.
-        let _ = task.running.await;
-        let folder = task.folder;
+    /// Starts to remove the deleted topics' objects, on the broker that leads the quorum.
+    fn clean_up(self: &Arc<Self>, deletions: &mut HashMap<TopicId, JoinHandle<()>>) {
+        deletions.retain(|_, running| !running.is_finished());
+        if self.cold.metadata.leader() != Some(self.node_id) {
+            return;
+        }
+        for (id, topic) in &self.cold.metadata.image().cold_topics {
+            if deletions.len() < DELETIONS_AT_ONCE && !deletions.contains_key(id) {
+                let running = self.clone().delete(*id, topic.clone());
+                deletions.insert(*id, self.cold.runtime.spawn(running));
+            }
+        }
+    }
+
+    /// Removes what a deleted topic has in the store, and then its place in the image.
+    async fn delete(self: Arc<Self>, id: TopicId, topic: ColdTopic) {
         let mut pause = FIRST_PAUSE;
-        while let Err(error) = tiering::gc::delete_partition(&*self.cold.store, &folder).await {
-            tracing::warn!(%folder, %error, ?pause, "a deleted topic stays in the tier for now");
+        while let Err(error) = self.delete_once(id, &topic).await {
+            tracing::warn!(topic = %topic.name, %id, %error, ?pause, "a deleted topic stays in the tier for now");
             tokio::select! {
                 () = self.cold.env.clock.sleep(pause) => {}
                 () = self.stopping.stopped() => return,
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        tracing::info!(%folder, "a deleted topic is gone from the tier");
+        match self.cold.metadata.submit(Command::ForgetColdTopic { id }).await {
+            Ok(_) => tracing::info!(topic = %topic.name, %id, "a deleted topic is gone from the tier"),
+            // The next scan finds it again, and nothing to remove.
+            Err(error) => tracing::warn!(topic = %topic.name, %id, %error, "not forgotten yet"),
+        }
     }
 
-    /// The log's config, if its topic is tiered. Compacted topics are not (as in Kafka).
+    async fn delete_once(&self, id: TopicId, topic: &ColdTopic) -> Result<(), StoreError> {
+        let folders: Vec<PartitionFolder> = (0..topic.partitions)
+            .filter_map(|partition| {
+                let partition = TopicPartition::new(topic.name.clone(), partition);
+                self.cold.folder(&partition, id).ok()
+            })
+            .collect();
+        for folder in &folders {
+            gc::bury_partition(&*self.cold.store, folder).await?;
+        }
+        // A leader that has yet to hear of it may have an upload on its way.
+        let grace = u64::try_from(self.settings.grace_ms).unwrap_or(0);
+        self.cold.env.clock.sleep(Duration::from_millis(grace)).await;
+        for folder in &folders {
+            gc::forget_partition(&*self.cold.store, folder).await?;
+        }
+        Ok(())
+    }
+
+    /// The log's config, if its topic has a tier to look after: it is tiered, or gives up what it has there. Compacted
+    /// topics are not (as in Kafka).
     async fn log_config(&self, replica: &Arc<Replica>) -> Option<Arc<LogConfig>> {
+        let topic = self.topic_configs(replica);
         let replica = replica.clone();
-        let config = self.cold.threads.run(move || replica.with_log(|log| log.config().clone())).await;
-        config.ok().filter(|config| config.remote_storage_enable && !config.cleanup.compact)
+        let config =
+            self.cold.threads.run(move || replica.with_log(|log| log.config().clone())).await.ok()?;
+        let tiered = config.remote_storage_enable && !config.cleanup.compact;
+        (tiered || self.discards(&config, &topic)).then_some(config)
+    }
+
+    /// The topic is not tiered any more, and gives up what it has in the tier.
+    fn discards(&self, config: &LogConfig, topic: &BTreeMap<String, String>) -> bool {
+        let asked = flag(topic, DELETE_ON_DISABLE);
+        let by_default = self.settings.delete_on_disable && flag(topic, ENABLE) == Some(false);
+        !config.remote_storage_enable && asked.unwrap_or(by_default)
     }
 
     /// A follower lets go of local segments that the leader has said are safe in the tier.
@@ -224,12 +294,12 @@ impl TierDriver {
         let Some(config) = self.log_config(&work.log.replica).await else { return Ok(()) };
         let topic = self.topic_configs(&work.log.replica);
         let policy = self.policy(&config, &topic);
-        self.roll(work, &topic).await?;
+        if !policy.discard {
+            self.roll(work, &topic).await?;
+        }
         loop {
             let Ok(_turn) = self.at_once.acquire().await else { return Ok(()) };
-            let now_ms = self.cold.env.clock.wall_ms();
-            let fresh = || self.cold.env.rng.uuid();
-            let action = work.offloader.step(&work.log, &policy, now_ms, &fresh).await?;
+            let action = work.offloader.step(&work.log, &policy, &Seams(&self.cold.env)).await?;
             if let Some(manifest) = work.offloader.manifest()
                 && manifest.generation != work.noted
             {
@@ -250,9 +320,13 @@ impl TierDriver {
     }
 
     fn policy(&self, config: &LogConfig, topic: &BTreeMap<String, String>) -> Policy {
-        let copy_disable = topic.get("remote.log.copy.disable").map(|value| value.trim() == "true");
+        let discard = self.discards(config, topic);
+        if discard {
+            // Its log is kept and expired like any other that is not tiered.
+            return Policy { copy: false, discard, grace_ms: self.settings.grace_ms, ..Policy::default() };
+        }
         Policy {
-            copy: !copy_disable.unwrap_or(self.settings.copy_disable),
+            copy: !flag(topic, COPY_DISABLE).unwrap_or(self.settings.copy_disable),
             retention_ms: config.cleanup.delete.then(|| config.retention_ms()).flatten(),
             retention_bytes: config.cleanup.delete.then(|| config.retention_bytes()).flatten(),
             local_retention_ms: config.local_retention_ms(),
@@ -264,7 +338,7 @@ impl TierDriver {
 
     /// Closes the open segment when it is due, or holds records for longer than `tier.max.lag.ms`.
     async fn roll(&self, work: &mut Work, topic: &BTreeMap<String, String>) -> Result<(), OffloadError> {
-        let max_lag_ms = topic.get("tier.max.lag.ms").and_then(|value| value.trim().parse().ok());
+        let max_lag_ms = topic.get(MAX_LAG_MS).and_then(|value| value.trim().parse().ok());
         let max_lag_ms: i64 = max_lag_ms.unwrap_or(self.settings.max_lag_ms);
         let (now, now_ms) = (self.cold.env.clock.now(), self.cold.env.clock.wall_ms());
         let (replica, known) = (work.log.replica.clone(), work.open);

@@ -12,10 +12,12 @@ mod leader_log;
 mod pace;
 mod reads;
 mod store;
+mod topic_rules;
 
 pub use driver::TierDriver;
 pub use reads::TierReads;
 pub use store::{ColdStore, TierCounts};
+pub use topic_rules::check_topic;
 
 #[cfg(test)]
 mod tests;

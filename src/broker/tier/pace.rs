@@ -91,6 +91,19 @@ impl Store for PacedStore {
         self.inner.list(prefix, start_after).await
     }
 
+    async fn list_page(
+        &self,
+        prefix: &str,
+        start_after: Option<&str>,
+        at_most: usize,
+    ) -> Result<Vec<Listed>, StoreError> {
+        self.inner.list_page(prefix, start_after, at_most).await
+    }
+
+    async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.inner.list_folders(prefix).await
+    }
+
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.inner.delete(key).await
     }

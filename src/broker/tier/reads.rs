@@ -152,6 +152,8 @@ impl TierReads {
         let segments = manifest.on_chain(&place.chain);
         let mut largest: Vec<i64> =
             segments.iter().filter(|s| s.end > log_start.0).map(|s| s.max_timestamp).collect();
+        let archives = manifest.archives.iter().filter(|archive| archive.end() > log_start.0);
+        largest.extend(archives.map(|archive| archive.max_timestamp));
         largest.sort_unstable();
         // A segment's bound is not reached when its largest record lies before the log start or past a divergence.
         while let Some(timestamp) = largest.pop().filter(|timestamp| *timestamp >= 0) {
@@ -230,7 +232,11 @@ impl TierReader for ColdStore {
         let task = self.runtime.spawn(async move {
             let folder = folder.map_err(|e| unavailable(&e))?;
             let manifest = reader.manifest(&folder, tier.generation).await.map_err(|e| unavailable(&e))?;
-            for segment in manifest.live.iter().rev() {
+            let segments = match manifest.live.is_empty() {
+                true => reader.all_segments(&folder, &manifest).await.map_err(|e| unavailable(&e))?,
+                false => manifest.live.clone(),
+            };
+            for segment in segments.iter().rev() {
                 let footer = reader.footer(&folder, segment).await.map_err(|e| unavailable(&e))?;
                 // A segment that was cut at a divergence has the producers' state of another lineage.
                 if footer.end == segment.end {

@@ -20,6 +20,10 @@ const LIMIT: Duration = Duration::from_secs(30);
 const RECORDS: i64 = 400;
 
 async fn broker(dir: &Path) -> Arc<Broker> {
+    broker_with(dir, &[]).await
+}
+
+async fn broker_with(dir: &Path, more: &[(&str, &str)]) -> Arc<Broker> {
     let mut properties = Properties::default();
     let path = |name: &str| dir.join(name).display().to_string();
     for (key, value) in [
@@ -34,6 +38,9 @@ async fn broker(dir: &Path) -> Arc<Broker> {
         ("remote.fetch.max.wait.ms", "10000".to_owned()),
     ] {
         properties.set(key, &value, "test").unwrap();
+    }
+    for (key, value) in more {
+        properties.set(key, value, "test").unwrap();
     }
     let config = BrokerConfig::new(properties).unwrap();
     Broker::start(Env::real(), config, Vec::new()).await.unwrap()
@@ -112,8 +119,12 @@ async fn fetch(broker: &Broker, partition: &TopicPartition, offset: Offset) -> R
 }
 
 async fn read_all(broker: &Broker, partition: &TopicPartition, from: Offset) -> Vec<Bytes> {
+    read_to(broker, partition, from, Offset(RECORDS)).await
+}
+
+async fn read_to(broker: &Broker, partition: &TopicPartition, from: Offset, end: Offset) -> Vec<Bytes> {
     let (mut next, mut values) = (from, Vec::new());
-    while next < Offset(RECORDS) {
+    while next < end {
         let fetched = fetch(broker, partition, next).await.unwrap();
         for batch in BatchIter::new(fetched.records) {
             let batch = batch.unwrap();
@@ -248,5 +259,96 @@ async fn a_deleted_topic_leaves_nothing_in_the_store() {
         }
     };
     timeout(&*running.env().clock, LIMIT, gone).await.expect("every object of the topic is deleted");
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_removal_of_a_deleted_topic_goes_on_after_a_stop_midway() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker_with(dir.path(), &[("tier.delete.grace.ms", "3600000")]).await;
+    let partition = tiered_topic(&running, &[]).await;
+    produce(&running, &partition).await;
+    until(&running, &partition, |p| p.tier_end() > Offset(300)).await;
+    let id = running.image().topics[&partition.topic].id;
+    running.delete_topic(id).await.unwrap();
+    // Everything but the tombstone goes; that is kept for the grace period, within which the broker stops.
+    until_files(&running, dir.path(), |files| files.len() == 1 && files[0].ends_with("manifest/deleted"))
+        .await;
+    assert!(running.image().cold_topics.contains_key(&id));
+    running.shutdown().await;
+    drop(running);
+
+    let again = broker(dir.path()).await;
+    until_files(&again, dir.path(), |files| files.is_empty()).await;
+    let forgotten = async {
+        while !again.image().cold_topics.is_empty() {
+            again.env().clock.sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(&*again.env().clock, LIMIT, forgotten).await.expect("nothing is left to remember");
+    again.shutdown().await;
+}
+
+async fn until_files(broker: &Broker, dir: &Path, holds: impl Fn(&[std::path::PathBuf]) -> bool) {
+    let wait = async {
+        while !holds(&files(dir, None)) {
+            broker.env().clock.sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let waited = timeout(&*broker.env().clock, LIMIT, wait).await;
+    waited.unwrap_or_else(|_| panic!("{:?}", files(dir, None)));
+}
+
+fn changes(pairs: &[(&str, &str)]) -> BTreeMap<String, Option<String>> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tier_that_is_turned_off_keeps_or_gives_up_its_records_as_was_said_and_leaves_no_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    let partition = tiered_topic(&running, &[]).await;
+    produce(&running, &partition).await;
+    let cold = |p: &Positions| p.tier_end() > Offset(300) && p.local_start == p.tier_end();
+    let local_start = until(&running, &partition, cold).await.local_start;
+    let alter = |pairs: &[(&str, &str)]| {
+        let (running, topic, changes) = (running.clone(), partition.topic.clone(), changes(pairs));
+        async move { running.alter_topic_config(&topic, changes, false).await }
+    };
+    let refused = alter(&[("remote.storage.enable", "false")]).await.unwrap_err();
+    assert!(refused.to_string().contains("remote.log.delete.on.disable"), "{refused}");
+    for pairs in [
+        [("cleanup.policy", "compact")].as_slice(),
+        &[("retention.ms", "1000"), ("local.retention.ms", "2000")],
+    ] {
+        assert!(matches!(alter(pairs).await, Err(crate::broker::TopicError::InvalidConfig(_))), "{pairs:?}");
+    }
+    // Kept: copying stops, and all is there.
+    alter(&[("remote.log.copy.disable", "true")]).await.unwrap();
+    let all: Vec<Bytes> = (0..RECORDS).map(value).collect();
+    assert_eq!(read_all(&running, &partition, Offset::ZERO).await, all);
+    // Given up: what is local stays, and nothing else.
+    alter(&[("remote.storage.enable", "false"), ("remote.log.delete.on.disable", "true")]).await.unwrap();
+    until(&running, &partition, |p| p.log_start == local_start).await;
+    let gone = async {
+        while !segments(dir.path()).is_empty() {
+            running.env().clock.sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(&*running.env().clock, LIMIT, gone).await.expect("objects past the grace period are deleted");
+    let from = usize::try_from(local_start.0).unwrap();
+    assert_eq!(read_all(&running, &partition, local_start).await, all[from..]);
+    // Turned on again: the tier begins at the log start.
+    let on = [
+        ("remote.storage.enable", "true"),
+        ("remote.log.copy.disable", "false"),
+        ("remote.log.delete.on.disable", "false"),
+    ];
+    alter(&on).await.unwrap();
+    produce(&running, &partition).await;
+    until(&running, &partition, |p| p.tier_end() > Offset(600) && p.local_start == p.tier_end()).await;
+    let mut expected = all[from..].to_vec();
+    expected.extend(all);
+    assert_eq!(read_to(&running, &partition, local_start, Offset(2 * RECORDS)).await, expected);
     running.shutdown().await;
 }

@@ -102,7 +102,7 @@ fn command(rig: &mut Rig, event: &Event) -> Command {
             assignment: vec![brokers(replicas)],
             configs: BTreeMap::from([("min.insync.replicas".to_owned(), "2".to_owned())]),
         }),
-        Event::DeleteTopic(topic) => Command::DeleteTopic { id: topic_id(*topic) },
+        Event::DeleteTopic(topic) => Command::DeleteTopic { id: topic_id(*topic), cold: false },
         Event::AlterIsr(topic, isr, present) => {
             let partition = rig.image.partition(&topic_name(*topic), 0);
             let leader = partition.and_then(|p| p.leader).unwrap_or(broker(1));

@@ -45,7 +45,8 @@ impl Image {
             Command::Fence { id, epoch } => self.fence(*id, *epoch),
             Command::ControlledShutdown { id, epoch } => self.controlled_shutdown(*id, *epoch),
             Command::CreateTopic(topic) => self.create_topic(topic),
-            Command::DeleteTopic { id } => self.delete_topic(*id),
+            Command::DeleteTopic { id, cold } => self.delete_topic(*id, *cold),
+            Command::ForgetColdTopic { id } => self.forget_cold_topic(*id),
             Command::CreatePartitions { id, from, assignment } => {
                 self.create_partitions(*id, *from, assignment)
             }

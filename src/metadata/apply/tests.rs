@@ -477,11 +477,33 @@ fn partitions_are_added_once() {
 fn a_deleted_topic_is_gone_and_its_name_is_free() {
     let mut rig = Rig::new(1);
     rig.topic(&[1], &[("flush.messages", "1")]);
-    let delete = Command::DeleteTopic { id: topic_id(1) };
+    let delete = Command::DeleteTopic { id: topic_id(1), cold: false };
     rig.ok(delete.clone());
     assert_eq!(rig.apply(&delete), Err(CommandError::UnknownTopic(topic_id(1))));
     assert!(rig.image.topic_ids.is_empty() && rig.image.synced_topics.is_empty());
+    assert!(rig.image.cold_topics.is_empty());
     rig.topic(&[1], &[]);
+}
+
+#[test]
+fn a_deleted_topic_with_objects_in_the_tier_is_remembered_until_they_are_gone() {
+    let mut rig = Rig::new(1);
+    rig.topic(&[1], &[]);
+    rig.ok(Command::DeleteTopic { id: topic_id(1), cold: true });
+    let cold = &rig.image.cold_topics[&topic_id(1)];
+    assert_eq!((cold.name.clone(), cold.partitions), (name("t"), 1));
+    let again = CreateTopic {
+        name: name("t"),
+        id: topic_id(1),
+        assignment: vec![brokers(&[1])],
+        configs: BTreeMap::new(),
+    };
+    let refused = rig.apply(&Command::CreateTopic(again));
+    assert!(matches!(refused, Err(CommandError::Invalid(_))), "the id is not free yet: {refused:?}");
+    for _ in 0..2 {
+        rig.ok(Command::ForgetColdTopic { id: topic_id(1) });
+        assert!(rig.image.cold_topics.is_empty());
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Rules, configs, elections};
 use crate::metadata::command::{CommandError, CommandReply, CreateTopic};
-use crate::metadata::image::{Image, Partition, ReplicaState, Topic};
+use crate::metadata::image::{ColdTopic, Image, Partition, ReplicaState, Topic};
 use crate::types::{BrokerId, LeaderEpoch, PartitionEpoch, TopicId, TopicName};
 
 /// `max.partitions` of one topic; far above what a cluster can serve, and far below what fills the memory.
@@ -21,7 +21,8 @@ impl Image {
             };
         }
         self.check_collision(&create.name)?;
-        if create.id == TopicId::ZERO || self.topic_ids.contains_key(&create.id) {
+        let taken = self.topic_ids.contains_key(&create.id) || self.cold_topics.contains_key(&create.id);
+        if create.id == TopicId::ZERO || taken {
             return Err(CommandError::Invalid(format!("topic id {} is not free", create.id)));
         }
         if create.assignment.is_empty() || create.assignment.len() > MAX_PARTITIONS {
@@ -46,10 +47,20 @@ impl Image {
         Ok(CommandReply::Done)
     }
 
-    pub(super) fn delete_topic(&mut self, id: TopicId) -> Result<CommandReply, CommandError> {
+    pub(super) fn delete_topic(&mut self, id: TopicId, cold: bool) -> Result<CommandReply, CommandError> {
         let name = self.topic_ids.remove(&id).ok_or(CommandError::UnknownTopic(id))?;
-        self.topics.remove(&name);
+        let topic = self.topics.remove(&name);
         self.synced_topics.remove(&id);
+        if let Some(topic) = topic.filter(|_| cold) {
+            let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+            self.cold_topics.insert(id, ColdTopic { name, partitions });
+        }
+        Ok(CommandReply::Done)
+    }
+
+    pub(super) fn forget_cold_topic(&mut self, id: TopicId) -> Result<CommandReply, CommandError> {
+        // Two brokers may have removed the same objects.
+        self.cold_topics.remove(&id);
         Ok(CommandReply::Done)
     }
 

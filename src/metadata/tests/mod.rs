@@ -28,7 +28,7 @@ async fn a_cluster_forms_and_takes_commands_from_every_node() {
     cluster.everywhere(|image| has(image, "key-3")).await;
     cluster.assert_one_image().await;
     // A refusal comes back as it is.
-    let unknown = Command::DeleteTopic { id: TopicId::from_bytes([9; 16]) };
+    let unknown = Command::DeleteTopic { id: TopicId::from_bytes([9; 16]), cold: false };
     let refused = cluster.node(2).submit(unknown).await;
     assert_eq!(refused, Err(SubmitError::Rejected(CommandError::UnknownTopic(TopicId::from_bytes([9; 16])))));
 }

@@ -469,7 +469,7 @@ async fn a_deleted_topic_leaves_no_folder_behind() {
     let cluster = Cluster::with_topic(1, &[]).await;
     cluster.leads(1).await;
     cluster.append(1, Acks::All, &["a"]).await.unwrap();
-    cluster.truth.ok(&Command::DeleteTopic { id: TOPIC });
+    cluster.truth.ok(&Command::DeleteTopic { id: TOPIC, cold: false });
     let folder =
         |disk: &SimDisk| disk.snapshot().keys().filter(|p| p.to_string_lossy().contains("/t-0/")).count();
     eventually("the folder is gone", || folder(&cluster.nodes[&1].disk) == 0).await;

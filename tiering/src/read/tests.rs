@@ -38,7 +38,7 @@ async fn tier(store: &dyn Store) -> (Manifest, Bytes) {
         live.push(upload(store, &request, &source, &options, &Progress::default()).await.unwrap());
     }
     let writer = Writer { epoch: 2, uuid: Uuid::from_u128(1) };
-    let manifest = Manifest { generation: 1, writer, log_start: 0, live, removed: Vec::new() };
+    let manifest = Manifest { generation: 1, writer, log_start: 0, live, ..Manifest::default() };
     (manifest, batches(0, 300, 10, 2, 100))
 }
 
@@ -183,8 +183,14 @@ async fn manifests_are_cached_until_a_newer_one_is_announced() {
     let requests = metered.requests();
     let publisher = Publisher::new(Arc::new(memory), folder());
     let writer = Writer { epoch: 2, uuid: Uuid::from_u128(1) };
-    let generation =
-        |generation| Manifest { generation, writer, log_start: 0, live: vec![], removed: vec![] };
+    let generation = |generation| Manifest {
+        generation,
+        writer,
+        log_start: 0,
+        live: vec![],
+        removed: vec![],
+        ..Manifest::default()
+    };
     publisher.publish(&generation(1)).await.unwrap();
     let reader = reader(Arc::new(metered)).await;
     assert_eq!(reader.manifest(&folder(), 0).await.unwrap().generation, 1);

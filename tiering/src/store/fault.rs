@@ -130,6 +130,13 @@ impl Store for FaultStore {
         }
     }
 
+    async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        match self.faults.next(Operation::List, prefix) {
+            Fault::Fail | Fault::LoseReply => Err(injected(Operation::List, prefix)),
+            _ => self.inner.list_folders(prefix).await,
+        }
+    }
+
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.apply(Operation::Delete, key, self.inner.delete(key)).await
     }

@@ -87,6 +87,15 @@ impl Store for MemoryStore {
             .collect())
     }
 
+    async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let objects = self.lock();
+        let keys = objects.range(prefix.to_owned()..).map_while(|(key, _)| key.strip_prefix(prefix));
+        let mut folders: Vec<String> =
+            keys.filter_map(|rest| Some(rest.split_once('/')?.0.to_owned())).collect();
+        folders.dedup();
+        Ok(folders)
+    }
+
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.lock().remove(key);
         Ok(())

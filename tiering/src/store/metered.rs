@@ -137,6 +137,20 @@ impl Store for MeteredStore {
         self.requests.note(&self.requests.lists, self.inner.list(prefix, start_after).await)
     }
 
+    async fn list_page(
+        &self,
+        prefix: &str,
+        start_after: Option<&str>,
+        at_most: usize,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let listed = self.inner.list_page(prefix, start_after, at_most).await;
+        self.requests.note(&self.requests.lists, listed)
+    }
+
+    async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.requests.note(&self.requests.lists, self.inner.list_folders(prefix).await)
+    }
+
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.requests.note(&self.requests.deletes, self.inner.delete(key).await)
     }

@@ -133,6 +133,20 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     async fn head(&self, key: &str) -> Result<u64, StoreError>;
     /// All names under a folder (`prefix` ends with `/`, or is empty) that sort after `start_after`, sorted.
     async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<Listed>, StoreError>;
+    /// The first names of such a listing, at most so many: for walks through folders of any size.
+    async fn list_page(
+        &self,
+        prefix: &str,
+        start_after: Option<&str>,
+        at_most: usize,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let mut all = self.list(prefix, start_after).await?;
+        all.truncate(at_most);
+        Ok(all)
+    }
+    /// The names of the folders right under a folder (`prefix` ends with `/`, or is empty), sorted, without `/`. What lies
+    /// in them is not listed.
+    async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError>;
     /// Removes an object; also Ok when there is none.
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
     /// Starts an upload in parts. Nothing is visible before `complete`.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum, S3ConditionalPut};
 use object_store::local::LocalFileSystem;
 use object_store::multipart::{MultipartStore, PartId};
@@ -260,6 +260,15 @@ impl Store for RemoteStore {
     }
 
     async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+        self.list_page(prefix, start_after, usize::MAX).await
+    }
+
+    async fn list_page(
+        &self,
+        prefix: &str,
+        start_after: Option<&str>,
+        at_most: usize,
+    ) -> Result<Vec<Listed>, StoreError> {
         let folder = self.path(Operation::List, prefix)?;
         let folder = (!folder.as_ref().is_empty()).then_some(folder);
         let stream = match start_after {
@@ -268,13 +277,28 @@ impl Store for RemoteStore {
             }
             None => self.objects.list(folder.as_ref()),
         };
+        // A bucket lists by name, and is asked for no more than what is needed; a folder in no order.
+        let needed = if self.parts.is_some() { at_most } else { usize::MAX };
         let mut listed: Vec<Listed> = stream
+            .take(needed)
             .map_ok(|meta| Listed { key: self.key(&meta.location), bytes: meta.size })
             .try_collect()
             .await
             .map_err(|e| store_error(Operation::List, prefix, e))?;
         listed.sort_by(|a, b| a.key.cmp(&b.key));
+        listed.truncate(at_most);
         Ok(listed)
+    }
+
+    async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let folder = self.path(Operation::List, prefix)?;
+        let folder = (!folder.as_ref().is_empty()).then_some(folder);
+        let listed = self.objects.list_with_delimiter(folder.as_ref()).await;
+        let listed = listed.map_err(|e| store_error(Operation::List, prefix, e))?;
+        let name = |path: &Path| path.filename().map(str::to_owned);
+        let mut folders: Vec<String> = listed.common_prefixes.iter().filter_map(name).collect();
+        folders.sort();
+        Ok(folders)
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {

@@ -151,6 +151,20 @@ impl Store for RetryStore {
         self.retries.run(Operation::List, prefix, || self.inner.list(prefix, start_after)).await
     }
 
+    async fn list_page(
+        &self,
+        prefix: &str,
+        start_after: Option<&str>,
+        at_most: usize,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let request = || self.inner.list_page(prefix, start_after, at_most);
+        self.retries.run(Operation::List, prefix, request).await
+    }
+
+    async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.retries.run(Operation::List, prefix, || self.inner.list_folders(prefix)).await
+    }
+
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.retries.run(Operation::Delete, key, || self.inner.delete(key)).await
     }

@@ -42,6 +42,12 @@ async fn passes_the_suite(store: SharedStore) {
     assert_eq!(keys(store.list("a/b/", Some("a/b/15")).await.unwrap()), ["a/b/2", "a/b/d/3"]);
     assert_eq!(keys(store.list("none/", None).await.unwrap()), Vec::<String>::new());
     assert_eq!(keys(store.list("", None).await.unwrap()).len(), 4);
+    assert_eq!(keys(store.list_page("a/b/", None, 2).await.unwrap()), ["a/b/1", "a/b/2"]);
+    assert_eq!(keys(store.list_page("a/b/", Some("a/b/2"), 2).await.unwrap()), ["a/b/d/3"]);
+    assert_eq!(store.list_folders("").await.unwrap(), ["a"]);
+    assert_eq!(store.list_folders("a/").await.unwrap(), ["b", "bb"]);
+    assert_eq!(store.list_folders("a/b/").await.unwrap(), ["d"]);
+    assert_eq!(store.list_folders("none/").await.unwrap(), Vec::<String>::new());
 
     let mut upload = store.begin_multipart("a/b/5").await.unwrap();
     upload.put_part(0, vec![Bytes::from(vec![1; 5 << 20])]).await.unwrap();
@@ -209,6 +215,9 @@ impl Store for Stalled {
         std::future::pending().await
     }
     async fn list(&self, _: &str, _: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+        std::future::pending().await
+    }
+    async fn list_folders(&self, _: &str) -> Result<Vec<String>, StoreError> {
         std::future::pending().await
     }
     async fn delete(&self, _: &str) -> Result<(), StoreError> {

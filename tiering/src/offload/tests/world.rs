@@ -1,10 +1,12 @@
 //! The world of the random test: three replicas, a leader, zombies, and a store that fails and yields at each request.
 
+mod store;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -14,10 +16,9 @@ use crate::batch;
 use crate::layout::{self, Entry};
 use crate::lineage::EpochStart;
 use crate::object::ObjectOptions;
-use crate::store::{
-    Fault, FaultStore, Faults, Listed, MemoryStore, Operation, PartUpload, Pieces, Store, Suffix,
-};
+use crate::store::{FaultStore, MemoryStore};
 use crate::testing::{MemorySegment, batch as new_batch};
+use store::{RandomFaults, Yielding, pause};
 
 /// Which defence is in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,6 +177,7 @@ struct State {
     serial: u32,
     manifests: Mutex<Decoded<Manifest>>,
     objects: Mutex<Decoded<Vec<Batch>>>,
+    archives: Mutex<Decoded<Vec<Segment>>>,
 }
 
 type World = Arc<Mutex<State>>;
@@ -241,14 +243,37 @@ impl State {
     fn tier_batches(&self, chain: &[EpochStart]) -> Result<Vec<Batch>, String> {
         let Some(head) = self.head() else { return Ok(Vec::new()) };
         let objects = self.memory.snapshot();
+        let mut rows = Vec::new();
+        for archive in &head.archives {
+            let file = self.archive_rows(archive, &objects)?;
+            rows.extend_from_slice(archive.counting(&file));
+        }
+        rows.extend_from_slice(&head.live);
         let mut all = Vec::new();
-        for segment in head.on_chain(chain) {
+        for segment in crate::manifest::on_chain(&rows, chain) {
             let key = folder().segment(&segment.name);
             let Some(object) = objects.get(&key) else { return Err(format!("6: {key} is named and gone")) };
             let batches = self.batches_of(&segment, object)?;
             all.extend(batches.iter().filter(|b| b.end <= segment.end).cloned());
         }
         Ok(all)
+    }
+
+    /// The rows of an archive that a generation names.
+    fn archive_rows(
+        &self,
+        archive: &Archive,
+        objects: &BTreeMap<String, Bytes>,
+    ) -> Result<Arc<Vec<Segment>>, String> {
+        let key = folder().archive(&archive.name);
+        let Some(file) = objects.get(&key) else { return Err(format!("6: {key} is named and gone")) };
+        let mut known = self.archives.lock().unwrap();
+        if let Some((_, rows)) = known.get(&(file.as_ptr() as usize)) {
+            return Ok(rows.clone());
+        }
+        let rows = Arc::new(archive.decode(file).map_err(|e| format!("6: {key}: {e}"))?);
+        known.insert(file.as_ptr() as usize, (file.clone(), rows.clone()));
+        Ok(rows)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -293,113 +318,6 @@ impl State {
             }
         }
         Ok(())
-    }
-}
-
-/// Fails requests at random.
-struct RandomFaults(World);
-
-impl fmt::Debug for RandomFaults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RandomFaults")
-    }
-}
-
-impl Faults for RandomFaults {
-    fn next(&self, operation: Operation, key: &str) -> Fault {
-        let mut state = self.0.lock().unwrap();
-        if !state.faults || !state.random.one_in(8) {
-            return Fault::None;
-        }
-        let fault = match (state.random.below(5), operation) {
-            // A lost delete is an orphan of the current epoch: for a later leader to sweep.
-            (0, Operation::Put | Operation::PutIfAbsent) => Fault::LoseEffect,
-            (1, Operation::Get) => Fault::Flip(state.random.below(1 << 20)),
-            (2, Operation::Get) => Fault::Truncate,
-            (3, _) => Fault::Fail,
-            _ => Fault::LoseReply,
-        };
-        state.note(format!("    {fault:?} on {operation:?} {}", key.rsplit('/').next().unwrap_or(key)));
-        fault
-    }
-}
-
-/// Lets another actor run before and after each request; and the broken stores of the controls.
-#[derive(Debug)]
-struct Yielding {
-    inner: SharedStore,
-    defence: Defence,
-    sent: Mutex<BTreeMap<String, Bytes>>,
-}
-
-async fn pause() {
-    let mut yielded = false;
-    std::future::poll_fn(move |_| {
-        if yielded {
-            return Poll::Ready(());
-        }
-        yielded = true;
-        Poll::Pending
-    })
-    .await;
-}
-
-impl Yielding {
-    fn believed(&self, key: &str) -> Option<Bytes> {
-        let segment = self.defence == Defence::NoVerification && key.ends_with(".seg");
-        if segment { self.sent.lock().unwrap().get(key).cloned() } else { None }
-    }
-}
-
-#[async_trait]
-impl Store for Yielding {
-    async fn put(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
-        pause().await;
-        self.sent.lock().unwrap().insert(key.to_owned(), crate::store::concat(&pieces));
-        let answer = self.inner.put(key, pieces).await;
-        pause().await;
-        answer
-    }
-    async fn put_if_absent(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
-        pause().await;
-        let answer = match self.defence {
-            Defence::NoPutIfAbsent => self.inner.put(key, pieces).await,
-            _ => self.inner.put_if_absent(key, pieces).await,
-        };
-        pause().await;
-        answer
-    }
-    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
-        pause().await;
-        self.inner.get(key).await
-    }
-    async fn get_range(&self, key: &str, range: std::ops::Range<u64>) -> Result<Bytes, StoreError> {
-        pause().await;
-        match self.believed(key) {
-            Some(sent) => Ok(sent.slice(range.start as usize..range.end as usize)),
-            None => self.inner.get_range(key, range).await,
-        }
-    }
-    async fn get_suffix(&self, key: &str, bytes: u64) -> Result<Suffix, StoreError> {
-        self.inner.get_suffix(key, bytes).await
-    }
-    async fn head(&self, key: &str) -> Result<u64, StoreError> {
-        pause().await;
-        match self.believed(key) {
-            Some(sent) => Ok(sent.len() as u64),
-            None => self.inner.head(key).await,
-        }
-    }
-    async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
-        pause().await;
-        self.inner.list(prefix, start_after).await
-    }
-    async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        pause().await;
-        self.inner.delete(key).await
-    }
-    async fn begin_multipart(&self, key: &str) -> Result<Box<dyn PartUpload>, StoreError> {
-        self.inner.begin_multipart(key).await
     }
 }
 
@@ -476,6 +394,23 @@ fn delete_local(state: &mut State, replica: usize, below: i64) {
     state.replicas[replica].delete_local(below);
 }
 
+struct Seams(World);
+
+impl Ambient for Seams {
+    fn wall_ms(&self) -> i64 {
+        self.0.lock().unwrap().now_ms
+    }
+
+    fn mono_ms(&self) -> i64 {
+        self.wall_ms()
+    }
+
+    fn uuid(&self) -> Uuid {
+        let mut state = self.0.lock().unwrap();
+        Uuid::from_u64_pair(state.random.next(), state.random.next())
+    }
+}
+
 struct Actor {
     replica: usize,
     epoch: i32,
@@ -495,7 +430,12 @@ fn start(world: &World, store: &SharedStore) -> Actor {
             local_retention_bytes: Some(500),
             grace_ms: 200,
             segments_per_generation: 1 + state.random.below(3),
+            archive_rows: 1 + state.random.below(3),
             keep_generations: 2,
+            remove_generations: 2,
+            superseded_ms: 400,
+            knowledge_ms: 200,
+            discard: false,
         };
         let generation = state.replicas[replica].generation;
         (replica, state.epoch, generation, policy, state.defence, state.serial as i32)
@@ -507,13 +447,9 @@ fn start(world: &World, store: &SharedStore) -> Actor {
     let lead = Lead { world: world.clone(), replica, epoch, claimed };
     let world = world.clone();
     let running = Box::pin(async move {
+        let seams = Seams(world.clone());
         loop {
-            let now_ms = world.lock().unwrap().now_ms;
-            let fresh = || {
-                let mut state = world.lock().unwrap();
-                Uuid::from_u64_pair(state.random.next(), state.random.next())
-            };
-            let outcome = offloader.step(&lead, &policy, now_ms, &fresh).await;
+            let outcome = offloader.step(&lead, &policy, &seams).await;
             if note_outcome(&world, &format!("{replica}/{epoch}"), outcome) {
                 return;
             }
@@ -657,6 +593,7 @@ pub fn run(seed: u64, steps: usize, defence: Defence) -> Result<(), Violation> {
         serial: 0,
         manifests: Mutex::default(),
         objects: Mutex::default(),
+        archives: Mutex::default(),
     }));
     let faulty = FaultStore::new(Arc::new(memory), Arc::new(RandomFaults(world.clone())));
     let store: SharedStore = Arc::new(Yielding { inner: Arc::new(faulty), defence, sent: Mutex::default() });
@@ -787,12 +724,23 @@ fn drain(world: &World, store: &SharedStore, actors: &mut Vec<Actor>) -> Result<
         return failed(format!("drain: the tier ends at {:?}, the log at {}", head.tier_end(), leader.end()));
     }
     let named = head.live.iter().map(|s| s.name).chain(head.removed.iter().map(|r| r.segment.name));
-    let named: Vec<SegmentName> = named.collect();
-    for key in state.memory.snapshot().keys() {
-        if let Some((_, Entry::Segment(name))) = layout::parse(key)
-            && !named.contains(&name)
-        {
-            return failed(format!("6: the orphan {name} was not collected"));
+    let mut named: Vec<SegmentName> = named.collect();
+    let objects = state.memory.snapshot();
+    let archives = head.archives.iter().chain(head.removed_archives.iter().map(|removed| &removed.archive));
+    for archive in archives.clone() {
+        match state.archive_rows(archive, &objects) {
+            Ok(rows) => named.extend(archive.counting(&rows).iter().map(|row| row.name)),
+            Err(what) => return failed(what),
+        }
+    }
+    for key in objects.keys() {
+        let orphan = match layout::parse(key) {
+            Some((_, Entry::Segment(name))) => !named.contains(&name),
+            Some((_, Entry::Archive(name))) => archives.clone().all(|archive| archive.name != name),
+            _ => false,
+        };
+        if orphan {
+            return failed(format!("6: the orphan {key} was not collected"));
         }
     }
     Ok(())

@@ -1,0 +1,158 @@
+//! Which topic configs the cold tier refuses, before they are applied (TIERING, invariants 8, 11 and 13; KIP-405, KIP-950).
+
+use std::collections::BTreeMap;
+
+use crate::log::LogConfig;
+
+/// `remote.storage.enable`: the topic is tiered.
+pub(super) const ENABLE: &str = "remote.storage.enable";
+/// `remote.log.copy.disable`: nothing more is copied, what is in the tier stays readable.
+pub(super) const COPY_DISABLE: &str = "remote.log.copy.disable";
+/// `remote.log.delete.on.disable`: turning the tier off gives up what is only there.
+pub(super) const DELETE_ON_DISABLE: &str = "remote.log.delete.on.disable";
+/// `tier.max.lag.ms`: an idle open segment is closed after this time.
+pub(super) const MAX_LAG_MS: &str = "tier.max.lag.ms";
+
+/// A flag that is set on the topic; `None` where it is not, or is no flag.
+pub(super) fn flag(configs: &BTreeMap<String, String>, key: &str) -> Option<bool> {
+    match configs.get(key)?.trim().to_ascii_lowercase().as_str() {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// Checks a topic's configs. `before` is what holds now, for a topic that exists; `configs` are the topic's own after the
+/// change, from which `after` was read; `deletes` is what `remote.log.delete.on.disable` is by default.
+///
+/// # Errors
+/// What contradicts, and what is accepted.
+pub fn check_topic(
+    before: Option<&LogConfig>,
+    after: &LogConfig,
+    configs: &BTreeMap<String, String>,
+    deletes: bool,
+) -> Result<(), String> {
+    check_values(configs)?;
+    let deletes = flag(configs, DELETE_ON_DISABLE).unwrap_or(deletes);
+    let was_tiered = before.is_some_and(|before| before.remote_storage_enable && !before.cleanup.compact);
+    if was_tiered && !after.remote_storage_enable && !deletes {
+        return Err(format!(
+            "{ENABLE}=false would lose the records that are only in the tier. To keep them and stop copying, set \
+             {ENABLE}=true and {COPY_DISABLE}=true; to give them up, set {ENABLE}=false and {DELETE_ON_DISABLE}=true"
+        ));
+    }
+    if !after.remote_storage_enable {
+        return Ok(());
+    }
+    if after.cleanup.compact && (was_tiered || configs.contains_key(ENABLE)) {
+        return Err(format!(
+            "{ENABLE}=true with cleanup.policy=compact: compacted topics are not tiered, only cleanup.policy=delete is \
+             accepted"
+        ));
+    }
+    let above = |local: Option<i64>, total: Option<i64>| {
+        total.is_some_and(|total| local.is_none_or(|local| local > total))
+    };
+    let bytes = |value: Option<u64>| value.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    if above(after.local_retention_ms(), after.retention_ms()) {
+        return Err(format!(
+            "local.retention.ms={} is above retention.ms={}: at most that, or -2 for the same",
+            after.local_retention_ms, after.retention_ms
+        ));
+    }
+    if above(bytes(after.local_retention_bytes()), bytes(after.retention_bytes())) {
+        return Err(format!(
+            "local.retention.bytes={} is above retention.bytes={}: at most that, or -2 for the same",
+            after.local_retention_bytes, after.retention_bytes
+        ));
+    }
+    Ok(())
+}
+
+/// The tier's own configs, which the log does not read.
+fn check_values(configs: &BTreeMap<String, String>) -> Result<(), String> {
+    for key in [COPY_DISABLE, DELETE_ON_DISABLE] {
+        if let Some(value) = configs.get(key)
+            && flag(configs, key).is_none()
+        {
+            return Err(format!("topic config `{key}` = `{value}`: one of true, false is accepted"));
+        }
+    }
+    if let Some(value) = configs.get(MAX_LAG_MS)
+        && !value.trim().parse::<i64>().is_ok_and(|ms| ms >= -1)
+    {
+        return Err(format!("topic config `{MAX_LAG_MS}` = `{value}`: a whole number from -1 is accepted"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+    fn configs(pairs: Pairs) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn log_config(pairs: Pairs) -> LogConfig {
+        LogConfig::from_properties(&LogConfig::default(), &configs(pairs)).unwrap()
+    }
+
+    fn check(before: Option<Pairs>, after: Pairs) -> Result<(), String> {
+        check_topic(before.map(log_config).as_ref(), &log_config(after), &configs(after), false)
+    }
+
+    const TIERED: (&str, &str) = (ENABLE, "true");
+
+    #[test]
+    fn a_local_setting_above_the_total_one_is_refused() {
+        let refused = [
+            [TIERED, ("retention.ms", "10"), ("local.retention.ms", "11")],
+            [TIERED, ("retention.ms", "10"), ("local.retention.ms", "-1")],
+            [TIERED, ("retention.bytes", "10"), ("local.retention.bytes", "11")],
+        ];
+        for pairs in refused {
+            let error = check(None, &pairs).unwrap_err();
+            assert!(error.starts_with(pairs[2].0), "{error}");
+        }
+        let accepted = [
+            [TIERED, ("retention.ms", "10"), ("local.retention.ms", "10")],
+            [TIERED, ("retention.ms", "10"), ("local.retention.ms", "-2")],
+            [TIERED, ("retention.ms", "-1"), ("local.retention.ms", "-1")],
+            [(ENABLE, "false"), ("retention.ms", "10"), ("local.retention.ms", "11")],
+        ];
+        for pairs in accepted {
+            assert_eq!(check(None, &pairs), Ok(()), "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_compacted_topic_is_not_tiered_on_request_but_bears_a_default() {
+        let both = [TIERED, ("cleanup.policy", "compact")];
+        assert!(check(None, &both).is_err());
+        assert!(check(Some(&[TIERED]), &both).is_err(), "nor is a tiered one compacted");
+        let tiered_by_default = LogConfig { remote_storage_enable: true, ..log_config(&both[1..]) };
+        assert_eq!(check_topic(None, &tiered_by_default, &configs(&both[1..]), false), Ok(()));
+    }
+
+    #[test]
+    fn the_tier_is_turned_off_only_by_who_says_what_becomes_of_its_records() {
+        let error = check(Some(&[TIERED]), &[]).unwrap_err();
+        assert!(error.contains(COPY_DISABLE) && error.contains(DELETE_ON_DISABLE), "{error}");
+        assert!(check(Some(&[TIERED]), &[(ENABLE, "false")]).is_err());
+        assert_eq!(check(Some(&[TIERED]), &[(ENABLE, "false"), (DELETE_ON_DISABLE, "true")]), Ok(()));
+        assert_eq!(check(Some(&[TIERED]), &[TIERED, (COPY_DISABLE, "true")]), Ok(()));
+        assert_eq!(check(Some(&[]), &[TIERED]), Ok(()));
+    }
+
+    #[test]
+    fn values_that_the_tier_cannot_read_are_refused() {
+        for pair in [(COPY_DISABLE, "yes"), (DELETE_ON_DISABLE, "1"), (MAX_LAG_MS, "-2"), (MAX_LAG_MS, "x")] {
+            let error = check(None, &[TIERED, pair]).unwrap_err();
+            assert!(error.contains(pair.0) && error.contains("accepted"), "{error}");
+        }
+    }
+}
