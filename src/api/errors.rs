@@ -58,9 +58,9 @@ impl Coded for FetchError {
             FetchError::UnknownTopicId => ErrorCode::UNKNOWN_TOPIC_ID,
             FetchError::InconsistentTopicId => ErrorCode::INCONSISTENT_TOPIC_ID,
             FetchError::NotLeader { .. } => ErrorCode::NOT_LEADER_OR_FOLLOWER,
-            FetchError::FencedLeaderEpoch => ErrorCode::FENCED_LEADER_EPOCH,
+            FetchError::FencedLeaderEpoch { .. } => ErrorCode::FENCED_LEADER_EPOCH,
             FetchError::UnknownLeaderEpoch => ErrorCode::UNKNOWN_LEADER_EPOCH,
-            FetchError::OffsetOutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
+            FetchError::OffsetOutOfRange => ErrorCode::OFFSET_OUT_OF_RANGE,
             // Both are retriable at every client; the record is there, this broker cannot give it now.
             FetchError::Tier(_) | FetchError::Storage(_) => ErrorCode::KAFKA_STORAGE_ERROR,
         }
@@ -130,7 +130,7 @@ impl LeaderHint for ProduceError {
 impl LeaderHint for FetchError {
     fn leader(&self) -> Option<(BrokerId, LeaderEpoch)> {
         match self {
-            FetchError::NotLeader { leader } => *leader,
+            FetchError::NotLeader { leader } | FetchError::FencedLeaderEpoch { leader } => *leader,
             _ => None,
         }
     }

@@ -2,22 +2,25 @@
 //! KIP-516, KIP-951).
 //!
 //! Topics by name up to 12, by id from 13. Whole batches come back; the first one even above the caps. With a session
-//! (version 7) an answer has only the partitions that changed; an empty one has still waited. From version 12 a client
-//! whose log has diverged hears where; NOT_LEADER_OR_FOLLOWER comes with the leader, from 16 with its address.
-//! read_uncommitted gets no list of aborted transactions.
+//! (version 7) an answer has only the partitions that changed; an empty one has still waited. From version 11 on
+//! followers answer too, and a leader sends a client to a follower in its rack if `replica.selector.class` says so
+//! (KIP-392). From version 12 a client whose log has diverged hears where; from 16 NOT_LEADER_OR_FOLLOWER and
+//! FENCED_LEADER_EPOCH come with the leader and its address. read_uncommitted gets no list of aborted transactions.
+//! What is not there to be fetched at all cuts no wait short, what cannot be read now does.
 //!
 //! Errors of the whole: FETCH_SESSION_ID_NOT_FOUND (70), INVALID_FETCH_SESSION_EPOCH (71),
 //! FETCH_SESSION_TOPIC_ID_ERROR (106), CLUSTER_AUTHORIZATION_FAILED (31) to clients that play replica. Per partition:
 //! OFFSET_OUT_OF_RANGE (1), UNKNOWN_TOPIC_OR_PARTITION (3), NOT_LEADER_OR_FOLLOWER (6), INVALID_TOPIC_EXCEPTION (17),
-//! TOPIC_AUTHORIZATION_FAILED (29), KAFKA_STORAGE_ERROR (56: also while the cold tier cannot be read; clients try again), FENCED_LEADER_EPOCH (74),
-//! UNKNOWN_LEADER_EPOCH (75), UNKNOWN_TOPIC_ID (100), INCONSISTENT_TOPIC_ID (103).
+//! TOPIC_AUTHORIZATION_FAILED (29), KAFKA_STORAGE_ERROR (56: also while the cold tier cannot be read; clients try
+//! again), FENCED_LEADER_EPOCH (74), UNKNOWN_LEADER_EPOCH (75), UNKNOWN_TOPIC_ID (100), INCONSISTENT_TOPIC_ID (103).
+//! Before version 6 clients know no KAFKA_STORAGE_ERROR and get NOT_LEADER_OR_FOLLOWER for it.
 
 use std::time::Duration;
 
 use super::Context;
 use super::errors::{Coded as _, LeaderHint as _};
 use super::fetch_sessions::{Plan, Wanted};
-use crate::broker::{self, FetchError, Fetched};
+use crate::broker::{self, ClientPlace, FetchError, Fetched};
 use crate::metadata::AclOperation;
 use crate::replication::Isolation;
 use crate::types::{BrokerId, TopicPartition};
@@ -59,7 +62,12 @@ async fn fetched(
     let mut partitions = Vec::with_capacity(wanted.len());
     for one in wanted {
         let (topic, id) = (&one.named.topic, one.named.topic_id);
-        match context.topic_for(AclOperation::Read, &image, version >= 13, topic, id) {
+        let named = context.topic_for(AclOperation::Read, &image, version >= 13, topic, id);
+        let there = named.and_then(|(name, topic_id)| match image.partition(&name, one.named.partition) {
+            Some(_) => Ok((name, topic_id)),
+            None => Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+        });
+        match there {
             Ok((name, topic_id)) => {
                 failed.push(None);
                 partitions.push(broker::FetchPartition {
@@ -74,15 +82,16 @@ async fn fetched(
             Err(code) => failed.push(Some(code)),
         }
     }
-    // An error is an answer: nothing waits beside it.
-    let nothing_failed = failed.iter().all(Option::is_none);
-    let max_wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let asked = broker::FetchRequest {
         partitions,
-        max_wait: if nothing_failed { max_wait } else { Duration::ZERO },
+        max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
         min_bytes: size(request.min_bytes),
         max_bytes: size(request.max_bytes).min(context.broker.config().size("fetch.max.bytes")),
         isolation,
+        place: (version >= 11).then(|| ClientPlace {
+            rack: request.rack_id.to_string(),
+            listener: context.client.listener.to_string(),
+        }),
     };
     let mut answers = context.broker.fetch(&asked).await.into_iter();
     wanted
@@ -90,7 +99,12 @@ async fn fetched(
         .zip(failed)
         .map(|(one, failed)| {
             let data = match failed {
-                Some(error_code) => PartitionData { error_code, high_watermark: -1, ..empty() },
+                Some(error_code) => PartitionData {
+                    error_code,
+                    high_watermark: -1,
+                    aborted_transactions: Some(Vec::new()),
+                    ..empty()
+                },
                 // The broker answers every partition.
                 None => answers.next().map_or_else(empty, |answer| data(version, isolation, answer)),
             };
@@ -129,19 +143,19 @@ fn data(version: i16, isolation: Isolation, answer: Result<Fetched, FetchError>)
         log_start_offset: fetched.log_start.0,
         diverging_epoch,
         aborted_transactions: aborted,
+        preferred_read_replica: fetched.preferred.map_or(-1, |id| id.0),
         records: Some(fetched.records.into()),
         ..PartitionData::default()
     }
 }
 
 fn failure(version: i16, error: &FetchError) -> PartitionData {
-    let mut data = PartitionData { error_code: error.code(), high_watermark: -1, ..empty() };
-    if let FetchError::OffsetOutOfRange { high_watermark, log_start, last_stable } = error {
-        data.high_watermark = high_watermark.0;
-        data.log_start_offset = log_start.0;
-        data.last_stable_offset = last_stable.0;
-    }
-    if let Some((leader, epoch)) = error.leader().filter(|_| version >= 12) {
+    let error_code = match error.code() {
+        ErrorCode::KAFKA_STORAGE_ERROR if version < 6 => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        code => code,
+    };
+    let mut data = PartitionData { error_code, high_watermark: -1, ..empty() };
+    if let Some((leader, epoch)) = error.leader().filter(|_| version >= 16) {
         data.current_leader = LeaderIdAndEpoch { leader_id: leader.0, leader_epoch: epoch.0 };
     }
     if matches!(error, FetchError::Tier(_) | FetchError::Storage(_)) {
@@ -152,7 +166,12 @@ fn failure(version: i16, error: &FetchError) -> PartitionData {
 
 /// Puts the partitions that the client must hear of under their topics.
 fn assembled(context: &Context, version: i16, plan: Plan, answers: Vec<PartitionData>) -> FetchResponse {
-    let told = context.fetch_sessions.finish(&plan, &answers);
+    let told = match context.fetch_sessions.finish(&plan, &answers) {
+        Ok(told) => told,
+        Err(error_code) => {
+            return FetchResponse { error_code, session_id: plan.session, ..FetchResponse::default() };
+        }
+    };
     let mut responses: Vec<FetchableTopicResponse> = Vec::new();
     let mut leaders = Vec::new();
     for ((wanted, answer), told) in plan.wanted.into_iter().zip(answers).zip(told) {

@@ -4,7 +4,7 @@
 //! (8), −5 the latest that is tiered (9), −6 the earliest that is not tiered yet (11). read_committed (version 2) makes
 //! "latest" the last stable offset. From version 10 the client's timeout bounds questions to the cold tier.
 //!
-//! Errors per partition: INVALID_REQUEST (42) for a partition named twice, UNSUPPORTED_VERSION (35) for a name that the
+//! Errors per partition: INVALID_REQUEST (42), once, for a partition named twice, UNSUPPORTED_VERSION (35) for a name that the
 //! version does not have, OFFSET_NOT_AVAILABLE (78; before version 5 LEADER_NOT_AVAILABLE), REQUEST_TIMED_OUT (7),
 //! TOPIC_AUTHORIZATION_FAILED (29), CLUSTER_AUTHORIZATION_FAILED (31) to clients that play replica, and those of Fetch.
 
@@ -46,7 +46,9 @@ pub(super) async fn handle(
         let allowed = context.check(AclOperation::Describe, ResourceKind::Topic, &topic.name);
         let name = allowed.and_then(|()| TopicName::new(&topic.name).map_err(|e| e.code()));
         async move {
-            let partitions = topic.partitions.iter().map(|partition| {
+            let mut answered = HashSet::new();
+            let once = topic.partitions.iter().filter(|partition| answered.insert(partition.partition_index));
+            let partitions = once.map(|partition| {
                 let name = if request.replica_id >= 0 {
                     Err(ErrorCode::CLUSTER_AUTHORIZATION_FAILED)
                 } else if name.is_ok() && repeated.contains(&(topic.name.as_str(), partition.partition_index))

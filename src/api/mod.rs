@@ -107,11 +107,12 @@ impl Api {
     /// The APIs over a broker that has started.
     #[must_use]
     pub fn new(broker: Arc<Broker>, authorizer: Option<Authorizer>) -> Api {
+        let slots = broker.config().size("max.incremental.fetch.session.cache.slots");
         Api {
             sasl: SaslServer::new(broker.env().rng.clone()),
             audit: Arc::new(Audit::new(broker.env().clock.clone())),
             broker,
-            fetch_sessions: Arc::default(),
+            fetch_sessions: Arc::new(FetchSessions::new(slots)),
             authorizer: authorizer.map(Arc::new),
             sasl_threads: BlockingPool::new("sasl", 1),
         }

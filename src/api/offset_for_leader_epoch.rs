@@ -43,7 +43,7 @@ async fn one(
         Ok(name) => {
             let partition = TopicPartition::new(name, wanted.partition);
             let epoch = LeaderEpoch(wanted.leader_epoch);
-            let found = context.broker.offset_for_leader_epoch(&partition, known, epoch).await;
+            let found = context.broker.offset_for_leader_epoch(&partition, known, epoch);
             found.map_err(|e| e.code())
         }
         Err(code) => Err(code),

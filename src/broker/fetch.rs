@@ -10,8 +10,12 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use super::Broker;
 use crate::env::timeout;
 use crate::log::LogSlice;
-use crate::replication::{Isolation, ReadError, Replica};
+use crate::metadata::BrokerState;
+use crate::replication::{Isolation, Positions, ReadError, Replica, ServedBy};
 use crate::types::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
+
+/// The `replica.selector.class` that sends clients to a follower in their rack.
+const RACK_AWARE: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
 
 /// One fetch over many partitions.
 #[derive(Clone, Debug)]
@@ -20,12 +24,23 @@ pub struct FetchRequest {
     pub partitions: Vec<FetchPartition>,
     /// How long to wait for `min_bytes`.
     pub max_wait: Duration,
-    /// Answer as soon as so many bytes are there.
+    /// Answer as soon as so many bytes are there; more than `max_bytes` are never waited for.
     pub min_bytes: usize,
     /// The cap over all partitions; a first batch above it is returned all the same.
     pub max_bytes: usize,
     /// What transactions may be seen.
     pub isolation: Isolation,
+    /// Where the client is, if it can be sent to another replica.
+    pub place: Option<ClientPlace>,
+}
+
+/// Where a client is that reads from any replica (KIP-392). Others read from leaders alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientPlace {
+    /// `client.rack`; empty when the client does not say.
+    pub rack: String,
+    /// The listener that it uses, on which the other replica must be reachable too.
+    pub listener: String,
 }
 
 /// One partition of a fetch.
@@ -60,6 +75,8 @@ pub struct Fetched {
     pub records: Bytes,
     /// The client's log differs: the largest epoch at or below its last one, and its end here (KIP-595).
     pub diverging: Option<(LeaderEpoch, Offset)>,
+    /// A follower that is nearer to the client, which shall ask there (KIP-392); no records come with it.
+    pub preferred: Option<BrokerId>,
 }
 
 /// Why a partition gave nothing.
@@ -82,20 +99,16 @@ pub enum FetchError {
     },
     /// The client knows an older leader epoch.
     #[error("the leader epoch is over")]
-    FencedLeaderEpoch,
+    FencedLeaderEpoch {
+        /// Who leads now, as far as known.
+        leader: Option<(BrokerId, LeaderEpoch)>,
+    },
     /// The client knows a newer leader epoch than this broker.
     #[error("the leader epoch is not known here yet")]
     UnknownLeaderEpoch,
     /// Below the log start or above the log end.
     #[error("the offset is outside the log")]
-    OffsetOutOfRange {
-        /// The high watermark.
-        high_watermark: Offset,
-        /// The log start.
-        log_start: Offset,
-        /// The last stable offset.
-        last_stable: Offset,
-    },
+    OffsetOutOfRange,
     /// The cold tier could not be read now.
     #[error("the cold tier could not be read: {0}")]
     Tier(String),
@@ -116,10 +129,33 @@ struct Planned {
     source: Source,
 }
 
+impl Planned {
+    /// No more than so many bytes will come, except for a first batch that alone is larger.
+    fn bound_bytes(&self) -> usize {
+        match &self.source {
+            Source::Nothing => 0,
+            Source::Local(slice) => slice.bound_bytes(),
+            Source::Cold { max_bytes, .. } => *max_bytes,
+        }
+    }
+
+    fn is_cold(&self) -> bool {
+        matches!(self.source, Source::Cold { .. })
+    }
+
+    /// The client must hear of it at once: also of a segment's last batches, which do not grow.
+    fn is_news(&self) -> bool {
+        let last_of_segment = matches!(&self.source, Source::Local(slice) if slice.goes_on());
+        last_of_segment || self.answer.diverging.is_some() || self.answer.preferred.is_some()
+    }
+}
+
 impl Broker {
-    /// Reads what the request asks for; waits up to `max_wait` while there is less than `min_bytes`.
+    /// Reads what the request asks for; waits up to `max_wait` while there is less than `min_bytes`. An error, a
+    /// diverging epoch, a nearer replica or bytes from the cold tier end the wait.
     pub async fn fetch(&self, request: &FetchRequest) -> Vec<Result<Fetched, FetchError>> {
         let deadline = self.env.clock.now() + request.max_wait;
+        let min_bytes = request.min_bytes.min(request.max_bytes);
         loop {
             // Watch first, then read: what changes in between wakes the wait.
             let watches: Vec<_> = request
@@ -128,80 +164,83 @@ impl Broker {
                 .filter_map(|p| self.replicas.replica(&p.partition))
                 .map(|replica| replica.watch())
                 .collect();
-            let answers = self.read_once(request).await;
-            let bytes: usize = answers.iter().flatten().map(|f| f.records.len()).sum();
-            let decided = answers.iter().any(|a| match a {
-                Ok(fetched) => fetched.diverging.is_some(),
-                Err(_) => true,
-            });
+            let planned = self.plan_all(request);
             let now = self.env.clock.now();
-            if bytes >= request.min_bytes || decided || now >= deadline || request.partitions.is_empty() {
-                return answers;
+            let must_answer = now >= deadline
+                || request.partitions.is_empty()
+                || planned.iter().any(|plan| plan.as_ref().map_or(true, Planned::is_news));
+            let bound: usize = planned.iter().flatten().map(Planned::bound_bytes).sum();
+            // While the bound is too small, nothing is read.
+            if must_answer || bound >= min_bytes {
+                let cold = planned.iter().flatten().any(Planned::is_cold);
+                let answers = self.load_all(request, planned).await;
+                let bytes: usize = answers.iter().flatten().map(|(_, counted)| counted).sum();
+                let failed = answers.iter().any(Result::is_err);
+                if must_answer || failed || bytes >= min_bytes || (cold && bytes > 0) {
+                    return answers.into_iter().map(|answer| Ok(answer?.0)).collect();
+                }
             }
             let mut changes: FuturesUnordered<_> =
                 watches.into_iter().map(|mut watch| async move { watch.changed().await }).collect();
-            let woken = timeout(&*self.env.clock, deadline.since(now), async {
+            // Whether woken or late, the next round looks again.
+            let _ = timeout(&*self.env.clock, deadline.since(now), async {
                 if changes.next().await.is_none() {
                     std::future::pending::<()>().await;
                 }
-            });
-            if woken.await.is_err() && bytes > 0 {
-                return answers;
-            }
+            })
+            .await;
         }
     }
 
-    async fn read_once(&self, request: &FetchRequest) -> Vec<Result<Fetched, FetchError>> {
+    fn plan_all(&self, request: &FetchRequest) -> Vec<Result<Planned, FetchError>> {
         let mut left = request.max_bytes;
         let mut first = true;
-        let diverging = join_all(request.partitions.iter().map(|wanted| self.divergence(wanted))).await;
-        let planned: Vec<Result<Planned, FetchError>> = request
-            .partitions
-            .iter()
-            .zip(diverging)
-            .map(|(wanted, diverging)| {
-                let plan = self.plan(wanted, request.isolation, left, first, diverging?)?;
-                let bytes = match &plan.source {
-                    Source::Nothing => 0,
-                    Source::Local(slice) => slice.bound_bytes(),
-                    Source::Cold { max_bytes, .. } => *max_bytes,
-                };
-                first &= bytes == 0;
-                left = left.saturating_sub(bytes);
-                Ok(plan)
-            })
-            .collect();
-        join_all(request.partitions.iter().zip(planned).map(|(wanted, plan)| async move {
-            let Planned { mut answer, source } = plan?;
-            answer.records = match source {
-                Source::Nothing => Bytes::new(),
-                Source::Local(slice) => self.on_disk_thread(move || slice.load()).await?,
-                Source::Cold { offset, max_bytes } => self.read_cold(wanted, offset, max_bytes).await?,
-            };
-            Ok(answer)
-        }))
-        .await
+        let plan = |wanted| {
+            let plan = self.plan(wanted, request, left, first)?;
+            let bytes = plan.bound_bytes();
+            // One first batch above the caps and no more, also when the caps leave no byte.
+            first &= matches!(plan.source, Source::Nothing);
+            left = left.saturating_sub(bytes);
+            Ok(plan)
+        };
+        request.partitions.iter().map(plan).collect()
     }
 
-    /// Where the client's log leaves this one, if it says what it has (KIP-595).
-    async fn divergence(&self, wanted: &FetchPartition) -> Result<Option<(LeaderEpoch, Offset)>, FetchError> {
-        let Some(epoch) = wanted.last_fetched_epoch else { return Ok(None) };
-        let replica = self.replica_for(&wanted.partition, wanted.topic_id)?;
-        let (epoch_here, end) = self.end_of_epoch(&replica, epoch).await?;
-        Ok((epoch_here < epoch || end < wanted.offset).then_some((epoch_here, end)))
+    /// The answers, and how many bytes each counts for the long poll.
+    async fn load_all(
+        &self,
+        request: &FetchRequest,
+        planned: Vec<Result<Planned, FetchError>>,
+    ) -> Vec<Result<(Fetched, usize), FetchError>> {
+        join_all(request.partitions.iter().zip(planned).map(|(wanted, plan)| async move {
+            let Planned { mut answer, source } = plan?;
+            let (records, counted) = match source {
+                Source::Nothing => (Bytes::new(), 0),
+                Source::Local(slice) => self.on_disk_thread(move || slice.load_counted()).await?,
+                Source::Cold { offset, max_bytes } => {
+                    let records = self.read_cold(wanted, offset, max_bytes).await?;
+                    (records.clone(), records.len())
+                }
+            };
+            answer.records = records;
+            Ok((answer, counted))
+        }))
+        .await
     }
 
     /// Decides without touching the disk where the bytes are.
     fn plan(
         &self,
         wanted: &FetchPartition,
-        isolation: Isolation,
+        request: &FetchRequest,
         left: usize,
         first: bool,
-        diverging: Option<(LeaderEpoch, Offset)>,
     ) -> Result<Planned, FetchError> {
         let replica = self.replica_for(&wanted.partition, wanted.topic_id)?;
         let positions = replica.positions();
+        let served_by = if request.place.is_some() { ServedBy::AnyReplica } else { ServedBy::Leader };
+        let refused = |error| self.refused(&wanted.partition, error);
+        replica.check_reader(&positions, wanted.leader_epoch, served_by).map_err(refused)?;
         let mut answer = Fetched {
             high_watermark: positions.high_watermark,
             last_stable: positions.last_stable,
@@ -209,25 +248,69 @@ impl Broker {
             ..Fetched::default()
         };
         let nothing = |answer| Ok(Planned { answer, source: Source::Nothing });
-        if diverging.is_some() {
-            answer.diverging = diverging;
-            return nothing(answer);
+        if let Some(place) = &request.place {
+            answer.preferred = self.nearer_replica(&replica, &positions, place, wanted.offset);
+            if answer.preferred.is_some() {
+                return nothing(answer);
+            }
+        }
+        if let Some(epoch) = wanted.last_fetched_epoch {
+            // KIP-595: where the client's log leaves this one.
+            let (epoch_here, end) = match replica.end_of_epoch(epoch) {
+                Some(found) if wanted.offset >= positions.log_start => found,
+                _ => return Err(FetchError::OffsetOutOfRange),
+            };
+            if epoch_here < epoch || end < wanted.offset {
+                answer.diverging = Some((epoch_here, end));
+                return nothing(answer);
+            }
         }
         let max_bytes = wanted.max_bytes.min(left);
-        match replica.read(wanted.offset, max_bytes, first, isolation, wanted.leader_epoch) {
+        let read =
+            replica.read(wanted.offset, max_bytes, first, request.isolation, wanted.leader_epoch, served_by);
+        match read {
             Ok(Some(slice)) => Ok(Planned { answer, source: Source::Local(slice) }),
             Ok(None) => nothing(answer),
             Err(ReadError::OnlyTiered { .. }) if max_bytes == 0 && !first => nothing(answer),
             Err(ReadError::OnlyTiered { .. }) => {
                 Ok(Planned { answer, source: Source::Cold { offset: wanted.offset, max_bytes } })
             }
-            Err(ReadError::OutOfRange { .. }) => Err(FetchError::OffsetOutOfRange {
-                high_watermark: positions.high_watermark,
-                log_start: positions.log_start,
-                last_stable: positions.last_stable,
-            }),
-            Err(other) => Err(self.refused(&wanted.partition, other)),
+            Err(ReadError::OutOfRange { .. }) => Err(FetchError::OffsetOutOfRange),
+            Err(other) => Err(refused(other)),
         }
+    }
+
+    /// The follower that a client shall read from instead, as Kafka's `RackAwareReplicaSelector` chooses: in the
+    /// client's rack when the leader is not, in the ISR, with everything below the offset; of several the one that has
+    /// most.
+    fn nearer_replica(
+        &self,
+        replica: &Replica,
+        positions: &Positions,
+        place: &ClientPlace,
+        offset: Offset,
+    ) -> Option<BrokerId> {
+        let rack_aware = || self.config.properties.get("replica.selector.class") == Some(RACK_AWARE);
+        if place.rack.is_empty() || !positions.leads() || offset < positions.log_start || !rack_aware() {
+            return None;
+        }
+        let image = self.image();
+        let is_near = |id: BrokerId| {
+            image.brokers.get(&id).is_some_and(|broker| {
+                broker.state == BrokerState::Active
+                    && broker.rack.as_deref() == Some(&*place.rack)
+                    && broker.endpoints.iter().any(|endpoint| endpoint.listener == place.listener)
+            })
+        };
+        if is_near(self.node_id()) {
+            return None;
+        }
+        replica
+            .in_sync_followers()
+            .into_iter()
+            .filter(|follower| follower.end >= offset && is_near(follower.broker))
+            .max_by_key(|follower| (follower.end, follower.caught_up, follower.broker))
+            .map(|follower| follower.broker)
     }
 
     /// The replica of a partition on this broker, by name and, where the client gave it, by id.
@@ -273,7 +356,9 @@ impl Broker {
     pub(super) fn refused(&self, partition: &TopicPartition, error: ReadError) -> FetchError {
         match error {
             ReadError::NotLeader => FetchError::NotLeader { leader: self.leader_of(partition) },
-            ReadError::FencedLeaderEpoch { .. } => FetchError::FencedLeaderEpoch,
+            ReadError::FencedLeaderEpoch { .. } => {
+                FetchError::FencedLeaderEpoch { leader: self.leader_of(partition) }
+            }
             ReadError::UnknownLeaderEpoch { .. } => FetchError::UnknownLeaderEpoch,
             other => FetchError::Storage(other.to_string()),
         }

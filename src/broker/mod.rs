@@ -22,7 +22,7 @@ mod topics;
 use std::sync::Arc;
 
 pub use cold::{ColdError, ColdTier};
-pub use fetch::{FetchError, FetchPartition, FetchRequest, Fetched};
+pub use fetch::{ClientPlace, FetchError, FetchPartition, FetchRequest, Fetched};
 pub use groups::OFFSETS_TOPIC;
 pub use lifecycle::StartError;
 pub use offsets::{ListError, ListedOffset, OffsetSpec};

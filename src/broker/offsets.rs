@@ -1,11 +1,9 @@
 //! Offsets by time and by name, across both tiers (ListOffsets), and the end of a leader epoch (KIP-101).
 
-use std::sync::Arc;
-
 use super::Broker;
 use super::fetch::FetchError;
 use crate::log::{LogError, TimestampOffset};
-use crate::replication::{Isolation, Replica};
+use crate::replication::{Isolation, ServedBy};
 use crate::types::{LeaderEpoch, Offset, TopicPartition};
 
 /// What offset is asked for; the numbers are Kafka's.
@@ -69,7 +67,7 @@ impl Broker {
         let replica = self.replica_for(partition, None)?;
         let positions = replica.positions();
         replica
-            .check_reader(&positions, leader_epoch)
+            .check_reader(&positions, leader_epoch, ServedBy::Leader)
             .map_err(|e| ListError::Fetch(self.refused(partition, e)))?;
         let at = async |offset: Offset| {
             let replica = replica.clone();
@@ -135,11 +133,11 @@ impl Broker {
     }
 
     /// The largest epoch at or below `epoch` and its end offset (trap 7: never below what was consumed, and a missing
-    /// epoch is answered by the next lower one).
+    /// epoch is answered by the next lower one); −1 and −1 when the log knows no such epoch yet.
     ///
     /// # Errors
     /// Leadership and epoch errors as for a fetch.
-    pub async fn offset_for_leader_epoch(
+    pub fn offset_for_leader_epoch(
         &self,
         partition: &TopicPartition,
         current_leader_epoch: Option<LeaderEpoch>,
@@ -147,23 +145,9 @@ impl Broker {
     ) -> Result<(LeaderEpoch, Offset), FetchError> {
         let replica = self.replica_for(partition, None)?;
         replica
-            .check_reader(&replica.positions(), current_leader_epoch)
+            .check_reader(&replica.positions(), current_leader_epoch, ServedBy::Leader)
             .map_err(|e| self.refused(partition, e))?;
-        self.end_of_epoch(&replica, epoch).await
-    }
-
-    pub(super) async fn end_of_epoch(
-        &self,
-        replica: &Arc<Replica>,
-        epoch: LeaderEpoch,
-    ) -> Result<(LeaderEpoch, Offset), FetchError> {
-        let replica = replica.clone();
-        let end = self
-            .on_disk_thread(move || {
-                Ok(replica.with_log(|log| log.epochs().end_offset_for(epoch, log.log_end())))
-            })
-            .await?;
-        Ok(end.unwrap_or((LeaderEpoch::NONE, Offset::NONE)))
+        Ok(replica.end_of_epoch(epoch).unwrap_or((LeaderEpoch::NONE, Offset::NONE)))
     }
 
     /// Runs a read of the log on the disk threads.

@@ -82,6 +82,20 @@ impl EpochCache {
         Some((found.epoch, self.entries.get(next).map_or(log_end, |entry| entry.start)))
     }
 
+    /// The same for a reader that asks whether its log is a prefix of this one (KIP-320), by Kafka's rules: an epoch
+    /// before the first that is known ends where that one begins, and of an epoch after the last nothing is known.
+    #[must_use]
+    pub fn end_for_reader(&self, asked: LeaderEpoch, log_end: Offset) -> Option<(LeaderEpoch, Offset)> {
+        let (first, last) = (self.entries.first()?, self.entries.last()?);
+        if asked > last.epoch || asked.0 < 0 {
+            return None;
+        }
+        if asked < first.epoch {
+            return Some((asked, first.start));
+        }
+        self.end_offset_for(asked, log_end)
+    }
+
     /// The epoch under which the record at `offset` was written; `None` below the chain.
     #[must_use]
     pub fn epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {

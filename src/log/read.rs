@@ -64,7 +64,8 @@ impl Log {
         if from >= end.min(log_end) {
             return Ok(LogSlice::default());
         }
-        let segment = &self.segments[self.segment_of(from)];
+        let i = self.segment_of(from);
+        let segment = &self.segments[i];
         let path = segment.file.path();
         let entry = segment.index.entry_before(from).map_err(LogError::io("look into the index of", path))?;
         let anchor = entry.filter(|entry| entry.position < segment.size).map_or(Anchor::default(), |entry| {
@@ -80,6 +81,7 @@ impl Log {
             end: end.min(log_end),
             max_bytes,
             at_least_one,
+            goes_on: i + 1 < self.segments.len() && self.segment_end(i) < end.min(log_end),
             epochs: self.epochs.shared(),
         }))
     }

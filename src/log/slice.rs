@@ -36,6 +36,8 @@ pub(super) struct Source {
     pub(super) end: Offset,
     pub(super) max_bytes: usize,
     pub(super) at_least_one: bool,
+    /// A later segment has more of what may be read.
+    pub(super) goes_on: bool,
     /// What the leader epochs of the batches must be.
     pub(super) epochs: Arc<Vec<EpochEntry>>,
 }
@@ -66,14 +68,29 @@ impl LogSlice {
         })
     }
 
+    /// Whether a later segment has more of what may be read.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.goes_on)
+    }
+
     /// Reads whole batches, beginning with the one that holds the offset asked for. CRC, offsets and epochs of each are
     /// checked: a flipped bit is found here and not passed on. Bad bytes after good batches end the answer.
     ///
     /// # Errors
     /// `Io`, or `Corrupt` when the first batch is bad.
     pub fn load(&self) -> Result<Bytes, LogError> {
+        Ok(self.load_counted()?.0)
+    }
+
+    /// The same, and how many bytes there are within the cap for one who does not mind a batch cut in two: Kafka's
+    /// measure for a long poll. What the cap keeps back does not come by waiting.
+    ///
+    /// # Errors
+    /// As `load`.
+    pub fn load_counted(&self) -> Result<(Bytes, usize), LogError> {
         let Some(source) = &self.source else {
-            return Ok(Bytes::new());
+            return Ok((Bytes::new(), 0));
         };
         match source.load(source.anchor) {
             // The index may be what is wrong: without it, from the segment's start.
@@ -86,7 +103,7 @@ impl LogSlice {
 }
 
 impl Source {
-    fn load(&self, anchor: Anchor) -> Result<Bytes, LogError> {
+    fn load(&self, anchor: Anchor) -> Result<(Bytes, usize), LogError> {
         let (start, bytes) = self.find_first(anchor)?;
         let first = BatchHeader::parse(&bytes).map_err(|e| self.corrupt(start, self.from, e.to_string()))?;
         let mut allowed = self.max_bytes;
@@ -134,18 +151,19 @@ impl Source {
         }
     }
 
-    /// The batches at the front of `bytes` that are good and below the end.
-    fn check(&self, start: u64, bytes: &Bytes) -> Result<Bytes, LogError> {
+    /// The batches at the front of `bytes` that are good and below the end, and what they count: all of `bytes` when
+    /// those end within a batch that would be given too.
+    fn check(&self, start: u64, bytes: &Bytes) -> Result<(Bytes, usize), LogError> {
         let mut good = 0;
         let mut expected = None;
         for batch in BatchIter::new(bytes.clone()) {
             let problem = match batch {
                 // The answer ends where the bytes asked for do.
-                Err(_) if bytes.len() - good < HEADER_BYTES => break,
+                Err(_) if bytes.len() - good < HEADER_BYTES => return Ok(self.cut(bytes, good, expected)),
                 Err(crate::wire::record_batch::BatchError::Truncated { .. })
                     if start + (bytes.len() as u64) < self.size =>
                 {
-                    break;
+                    return Ok(self.cut(bytes, good, expected));
                 }
                 Err(e) => e.to_string(),
                 Ok(batch) => {
@@ -173,7 +191,13 @@ impl Source {
             }
             break;
         }
-        Ok(bytes.slice(..good))
+        Ok((bytes.slice(..good), good))
+    }
+
+    /// `bytes` end within the batch at `next`.
+    fn cut(&self, bytes: &Bytes, good: usize, next: Option<Offset>) -> (Bytes, usize) {
+        let counted = if next.unwrap_or(self.from) < self.end { bytes.len() } else { good };
+        (bytes.slice(..good), counted)
     }
 
     fn read(&self, position: u64, len: usize) -> Result<Bytes, LogError> {

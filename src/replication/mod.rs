@@ -21,7 +21,9 @@ pub use context::{Quorum, ReplicationConfig, TierReader, TierState, TierUnavaila
 pub use isr::TierPosition;
 pub use isr::leader::{NotEnoughReplicas, ProposalReply, Settings};
 pub use manager::ReplicaManager;
-pub use replica::{Acks, AppendError, Isolation, Positions, ReadError, Replica, ReplicaRole};
+pub use replica::{
+    Acks, AppendError, InSyncFollower, Isolation, Positions, ReadError, Replica, ReplicaRole, ServedBy,
+};
 
 #[cfg(test)]
 mod tests;

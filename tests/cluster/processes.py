@@ -238,7 +238,7 @@ class StoreTrace:
 class Kafka:
     """Apache Kafka itself, one combined broker and controller, for comparisons."""
 
-    def __init__(self, processes, node=1, nodes=1, ports=None, settings=None, name="kafka"):
+    def __init__(self, processes, node=1, nodes=1, ports=None, settings=None, name="kafka", heap="1g"):
         ports = ports or free_ports(2 * nodes)
         self.port = ports[2 * (node - 1)]
         voters = ",".join(f"{i + 1}@127.0.0.1:{ports[2 * i + 1]}" for i in range(nodes))
@@ -258,8 +258,13 @@ class Kafka:
         classpath = ["java", "-cp", f"{KAFKA_JARS}/*"]
         subprocess.run([*classpath, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", config],
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.process = processes.start(f"{name}-{node}", ["java", "-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-cp",
-                                                          f"{KAFKA_JARS}/*", "kafka.Kafka", config])
+        self.processes, self.name = processes, f"{name}-{node}"
+        self.command = ["java", f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseG1GC", "-cp", f"{KAFKA_JARS}/*", "kafka.Kafka", config]
+        self.start()
+
+    def start(self):
+        """Starts it (again, on the same folder)."""
+        self.process = self.processes.start(self.name, self.command)
 
     def ready(self):
         try:

@@ -10,25 +10,14 @@ from pathlib import Path
 from case import ClusterCase
 from clients import consume, produce, verify
 from processes import alive, wait_until
-from wire import API_VERSIONS, METADATA, PRODUCE, Closed, Connection, frame, header, text
+from wire import API_VERSIONS, METADATA, PRODUCE, Closed, Connection, crc32c, frame, header, text
 
 
 def batch(records=b"\0" * 10, count=1, crc=None, magic=2, last_delta=0):
     """A record batch with whatever is wrong about it."""
-    import zlib
-
     rest = struct.pack(">hiqqqhii", 0, last_delta, 0, 0, -1, -1, -1, count) + records
     body = struct.pack(">iB", 0, magic) + struct.pack(">I", crc if crc is not None else crc32c(rest)) + rest
     return struct.pack(">qi", 0, len(body)) + body
-
-
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
 
 
 def produce_request(topic, records, acks=-1):

@@ -104,6 +104,56 @@ class Connection:
         return data
 
 
+def _crc_table():
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = (byte >> 1) ^ (0x82F63B78 if byte & 1 else 0)
+        table.append(byte)
+    return table
+
+
+_CRC = _crc_table()
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = (crc >> 8) ^ _CRC[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
+
+
+def varint(value):
+    """A number as records have it (zigzag)."""
+    value = (value << 1) ^ (value >> 63)
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def record_batch(records, gzipped=False, attributes=0, producer=(-1, -1, -1), base=0, leader_epoch=0):
+    """A batch of (timestamp, key, value)s with good checksums."""
+    first = records[0][0]
+    body = b""
+    for i, (timestamp, key, value) in enumerate(records):
+        part = b"\0" + varint(timestamp - first) + varint(i)
+        for text in (key, value):
+            part += varint(-1) if text is None else varint(len(text)) + text
+        part += varint(0)
+        body += varint(len(part)) + part
+    if gzipped:
+        import gzip
+
+        body, attributes = gzip.compress(body), attributes | 1
+    rest = struct.pack(">hiqqqhii", attributes, len(records) - 1, first, max(r[0] for r in records), *producer, len(records))
+    rest += body
+    whole = struct.pack(">iB", leader_epoch, 2) + struct.pack(">I", crc32c(rest)) + rest
+    return struct.pack(">qi", base, len(whole)) + whole
+
+
 def batches(records):
     """(base offset, last offset) of each whole batch."""
     at, found = 0, []

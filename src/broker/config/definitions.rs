@@ -281,6 +281,13 @@ pub const DEFINITIONS: &[Definition] = &[
     ),
     number("max.connections", "10000", 1, I32, "Client connections; more are turned away."),
     number("max.connections.per.ip", "5000", 1, I32, "Client connections from one address."),
+    number(
+        "max.incremental.fetch.session.cache.slots",
+        "1000",
+        0,
+        100_000,
+        "Incremental fetch sessions that are kept; clients without one name their partitions each time.",
+    ),
     text("metadata.log.dir", None, "Folder of the metadata log; default: the first of log.dirs."),
     for_topic(
         "min.insync.replicas",
@@ -372,6 +379,16 @@ pub const DEFINITIONS: &[Definition] = &[
         I64,
         "A follower that has not caught up for so long leaves the ISR.",
     ),
+    Definition {
+        name: "replica.selector.class",
+        kind: Kind::OneOf(&[
+            "org.apache.kafka.common.replica.RackAwareReplicaSelector",
+            "org.apache.kafka.common.replica.LeaderSelector",
+        ]),
+        default: None,
+        topic_config: None,
+        doc: "Which replica consumers read from: the leader, or one in their `client.rack` (KIP-392).",
+    },
     number(
         "replica.session.timeout.ms",
         "1000",

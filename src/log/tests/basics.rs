@@ -80,6 +80,25 @@ fn a_read_stops_below_its_end() {
 }
 
 #[test]
+fn what_the_cap_keeps_back_counts_and_what_may_not_be_read_does_not() {
+    let (_disk, mut log) = fresh(&LogConfig::default());
+    let size = batch(&["a"]).len();
+    for value in ["a", "b", "c"] {
+        append(&mut log, batch(&[value]));
+    }
+    let counted = |from, max_bytes, end| {
+        let slice = log.read(Offset(from), max_bytes, Offset(end), false).expect("found");
+        let (bytes, counted) = slice.load_counted().expect("read");
+        (bytes.len() / size, counted)
+    };
+    assert_eq!(counted(0, size + 7, 3), (1, size + 7), "seven bytes of the second batch fit too");
+    assert_eq!(counted(0, size + 7, 1), (1, size), "but not if it is not committed");
+    assert_eq!(counted(0, 2 * size, 3), (2, 2 * size));
+    assert_eq!(counted(1, 10 * size, 3), (2, 2 * size), "no more than there is");
+    assert_eq!(counted(2, 7, 3), (0, 7));
+}
+
+#[test]
 fn segments_roll_by_size_and_reads_go_through_all_of_them() {
     let (_disk, mut log) = fresh(&small(1000));
     let expected: Vec<(i64, String)> = (0..200).map(|i| (i, format!("value {i}"))).collect();
@@ -93,6 +112,10 @@ fn segments_roll_by_size_and_reads_go_through_all_of_them() {
         let bytes = log.read(Offset(from), 200, log.log_end(), true).expect("found").load().expect("read");
         assert_eq!(records(&bytes)[0].0, from);
     }
+    let goes_on = |from, end| log.read(Offset(from), 1 << 20, Offset(end), true).expect("found").goes_on();
+    let first = log.closed_segments()[0].end.0;
+    assert!(goes_on(0, 200) && goes_on(0, first + 1));
+    assert!(!goes_on(0, first) && !goes_on(199, 200), "nothing that may be read comes behind it");
 }
 
 #[test]

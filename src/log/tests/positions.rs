@@ -62,6 +62,15 @@ fn epochs_are_cut_with_the_log_and_survive_a_restart() {
     assert_eq!(end(&log, 1), Some((LeaderEpoch(1), Offset(3))));
     assert_eq!(end(&log, 3), Some((LeaderEpoch(1), Offset(3))), "a missing epoch: the next lower one");
     assert_eq!(end(&log, 9), Some((LeaderEpoch(7), Offset(6))));
+    let told = |log: &Log, epoch| {
+        let end = log.epochs().end_for_reader(LeaderEpoch(epoch), log.log_end());
+        end.map(|(epoch, end)| (epoch.0, end.0))
+    };
+    assert_eq!(told(&log, 0), Some((0, 0)), "before the first: where that begins");
+    assert_eq!(told(&log, 3), Some((1, 3)));
+    assert_eq!(told(&log, 7), Some((7, 6)));
+    assert_eq!(told(&log, 8), None, "after the last nothing is known");
+    assert_eq!(told(&log, -1), None);
     log.truncate_to(Offset(4)).expect("cut");
     assert_eq!(log.epochs().entries(), [entry(1, 0), entry(4, 3)]);
     drop(log);

@@ -321,6 +321,14 @@ impl Leader {
         self.peers.get(&broker).and_then(|peer| peer.end)
     }
 
+    /// The followers in the committed ISR: the acknowledged end of each, and when it last had everything.
+    pub fn in_sync_followers(&self) -> impl Iterator<Item = (BrokerId, Offset, MonoTime)> + '_ {
+        self.isr.iter().filter(|broker| **broker != self.me).filter_map(|broker| {
+            let peer = self.peers.get(broker)?;
+            Some((*broker, peer.end?, peer.caught_up))
+        })
+    }
+
     /// Whether an acks=all append may begin.
     ///
     /// # Errors

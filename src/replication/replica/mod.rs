@@ -28,6 +28,7 @@ use super::isr::TierPosition;
 use super::isr::leader::{Event, Leader};
 use super::lanes::serve::Session;
 use super::tail::Tail;
+use crate::env::MonoTime;
 use crate::log::{EpochCache, Log, LogConfig, LogError, LogSlice};
 use crate::metadata::{Command, IsrMember};
 use crate::types::{BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId, TopicPartition};
@@ -96,6 +97,26 @@ pub enum Isolation {
     ReadUncommitted,
     /// Up to the last stable offset.
     ReadCommitted,
+}
+
+/// Which replicas may serve a reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServedBy {
+    /// Only the leader.
+    Leader,
+    /// A follower too, up to the high watermark that it knows (KIP-392).
+    AnyReplica,
+}
+
+/// A follower in the ISR, as its leader sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InSyncFollower {
+    /// Who.
+    pub broker: BrokerId,
+    /// Its acknowledged log end.
+    pub end: Offset,
+    /// When it last had everything.
+    pub caught_up: MonoTime,
 }
 
 /// Why a read was refused.
@@ -339,11 +360,12 @@ impl Replica {
         at_least_one: bool,
         isolation: Isolation,
         client_epoch: Option<LeaderEpoch>,
+        served_by: ServedBy,
     ) -> Result<Option<LogSlice>, ReadError> {
         let end = {
             let state = self.state.lock();
             let positions = &state.positions;
-            self.check_reader(positions, client_epoch)?;
+            self.check_reader(positions, client_epoch, served_by)?;
             // A reader may be ahead of a new leader's high watermark: it waits, nothing is lost. Told that it is out of
             // range it would begin again.
             if from < positions.log_start || from > positions.log_end {
@@ -378,14 +400,35 @@ impl Replica {
         &self,
         positions: &Positions,
         client_epoch: Option<LeaderEpoch>,
+        served_by: ServedBy,
     ) -> Result<(), ReadError> {
         let current = positions.leader_epoch;
+        let serves = match served_by {
+            ServedBy::Leader => positions.leads(),
+            ServedBy::AnyReplica => positions.role != ReplicaRole::Offline,
+        };
         match client_epoch.filter(|epoch| *epoch != LeaderEpoch::NONE) {
             Some(asked) if asked < current => Err(ReadError::FencedLeaderEpoch { asked, current }),
             Some(asked) if asked > current => Err(ReadError::UnknownLeaderEpoch { asked, current }),
-            _ if !positions.leads() => Err(ReadError::NotLeader),
+            _ if !serves => Err(ReadError::NotLeader),
             _ => Ok(()),
         }
+    }
+
+    /// Where an epoch ends in this log, as readers are told; `None` for one that begins after all that it knows.
+    #[must_use]
+    pub fn end_of_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        let state = self.state.lock();
+        state.chain.end_for_reader(epoch, state.positions.log_end)
+    }
+
+    /// The followers in the ISR; none unless it leads.
+    #[must_use]
+    pub fn in_sync_followers(&self) -> Vec<InSyncFollower> {
+        let state = self.state.lock();
+        let Role::Leader(leader) = &state.role else { return Vec::new() };
+        let follower = |(broker, end, caught_up)| InSyncFollower { broker, end, caught_up };
+        leader.in_sync_followers().map(follower).collect()
     }
 
     fn log(&self) -> LogGuard<'_> {

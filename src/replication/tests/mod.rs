@@ -265,7 +265,7 @@ async fn a_broker_with_an_empty_disk_begins_at_the_tiers_end_and_copies_only_the
     eventually("the tier's end is known", || cluster.replica(2).positions().tier == Some(tier)).await;
     cluster.append(1, Acks::All, &["hot"]).await.unwrap();
     cluster.agree(&[1, 2], 5).await;
-    let cold = leader.read(Offset(1), 100, true, Isolation::ReadUncommitted, None);
+    let cold = leader.read(Offset(1), 100, true, Isolation::ReadUncommitted, None, ServedBy::Leader);
     assert!(matches!(cold, Err(ReadError::OnlyTiered { .. })), "{cold:?}");
 }
 
@@ -449,7 +449,8 @@ async fn readers_see_no_more_than_the_high_watermark_and_are_told_of_wrong_epoch
     let leader = cluster.replica(1);
     let read = |from, epoch: Option<i32>| {
         let isolation = Isolation::ReadUncommitted;
-        let slice = leader.read(Offset(from), 1 << 20, true, isolation, epoch.map(LeaderEpoch))?;
+        let epoch = epoch.map(LeaderEpoch);
+        let slice = leader.read(Offset(from), 1 << 20, true, isolation, epoch, ServedBy::Leader)?;
         Ok::<_, ReadError>(slice.map_or(Bytes::new(), |slice| slice.load().unwrap()))
     };
     let epoch = leader.positions().leader_epoch.0;
@@ -460,8 +461,21 @@ async fn readers_see_no_more_than_the_high_watermark_and_are_told_of_wrong_epoch
     assert!(matches!(read(3, None), Err(ReadError::OutOfRange { .. })));
     assert!(matches!(read(0, Some(epoch - 1)), Err(ReadError::FencedLeaderEpoch { .. })));
     assert!(matches!(read(0, Some(epoch + 1)), Err(ReadError::UnknownLeaderEpoch { .. })));
-    let follower = cluster.replica(2).read(Offset(0), 100, true, Isolation::ReadUncommitted, None);
-    assert!(matches!(follower, Err(ReadError::NotLeader)));
+    let follower = |from, epoch: Option<i32>, served_by| {
+        let (isolation, epoch) = (Isolation::ReadUncommitted, epoch.map(LeaderEpoch));
+        let slice = cluster.replica(2).read(Offset(from), 1 << 20, true, isolation, epoch, served_by)?;
+        Ok::<_, ReadError>(slice.map_or(Bytes::new(), |slice| slice.load().unwrap()))
+    };
+    assert!(matches!(follower(0, None, ServedBy::Leader), Err(ReadError::NotLeader)));
+    // By KIP-392 a follower serves as far as it knows what is committed.
+    let known = cluster.replica(2).positions().high_watermark;
+    assert!(known <= Offset(1));
+    assert_eq!(follower(0, Some(epoch), ServedBy::AnyReplica).unwrap().is_empty(), known == Offset(0));
+    assert!(follower(1, None, ServedBy::AnyReplica).unwrap().is_empty());
+    let beyond = follower(2, None, ServedBy::AnyReplica);
+    assert!(matches!(beyond, Err(ReadError::OutOfRange { .. })), "it does not have what the leader has");
+    let newer = follower(0, Some(epoch + 1), ServedBy::AnyReplica);
+    assert!(matches!(newer, Err(ReadError::UnknownLeaderEpoch { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
