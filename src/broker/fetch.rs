@@ -1,6 +1,7 @@
 //! A fetch's way out: from memory or disk below the high watermark, from the cold tier below the local log start, and
 //! a long poll that ends when enough bytes are there (KIP-74 for the caps, COMPATIBILITY trap 4).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -120,7 +121,7 @@ pub enum FetchError {
 /// Where a partition's bytes will come from in this round.
 enum Source {
     Nothing,
-    Local(LogSlice),
+    Local(Arc<Replica>, LogSlice),
     Cold { offset: Offset, max_bytes: usize },
 }
 
@@ -134,7 +135,7 @@ impl Planned {
     fn bound_bytes(&self) -> usize {
         match &self.source {
             Source::Nothing => 0,
-            Source::Local(slice) => slice.bound_bytes(),
+            Source::Local(_, slice) => slice.bound_bytes(),
             Source::Cold { max_bytes, .. } => *max_bytes,
         }
     }
@@ -145,7 +146,7 @@ impl Planned {
 
     /// The client must hear of it at once: also of a segment's last batches, which do not grow.
     fn is_news(&self) -> bool {
-        let last_of_segment = matches!(&self.source, Source::Local(slice) if slice.goes_on());
+        let last_of_segment = matches!(&self.source, Source::Local(_, slice) if slice.goes_on());
         last_of_segment || self.answer.diverging.is_some() || self.answer.preferred.is_some()
     }
 }
@@ -216,7 +217,9 @@ impl Broker {
             let Planned { mut answer, source } = plan?;
             let (records, counted) = match source {
                 Source::Nothing => (Bytes::new(), 0),
-                Source::Local(slice) => self.on_disk_thread(move || slice.load_counted()).await?,
+                Source::Local(replica, slice) => {
+                    self.on_disk_thread(move || replica.load_counted(&slice)).await?
+                }
                 Source::Cold { offset, max_bytes } => {
                     let records = self.read_cold(wanted, offset, max_bytes).await?;
                     (records.clone(), records.len())
@@ -269,7 +272,7 @@ impl Broker {
         let read =
             replica.read(wanted.offset, max_bytes, first, request.isolation, wanted.leader_epoch, served_by);
         match read {
-            Ok(Some(slice)) => Ok(Planned { answer, source: Source::Local(slice) }),
+            Ok(Some(slice)) => Ok(Planned { answer, source: Source::Local(replica, slice) }),
             Ok(None) => nothing(answer),
             Err(ReadError::OnlyTiered { .. }) if max_bytes == 0 && !first => nothing(answer),
             Err(ReadError::OnlyTiered { .. }) => {
@@ -318,7 +321,7 @@ impl Broker {
         &self,
         partition: &TopicPartition,
         topic_id: Option<TopicId>,
-    ) -> Result<std::sync::Arc<Replica>, FetchError> {
+    ) -> Result<Arc<Replica>, FetchError> {
         let image = self.image();
         match (topic_id, image.topics.get(&partition.topic)) {
             (Some(id), None) if image.topic_by_id(id).is_none() => return Err(FetchError::UnknownTopicId),

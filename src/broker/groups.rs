@@ -55,7 +55,7 @@ impl PartitionLog for ReplicaLog {
                 return Err(PartitionLogError::NotLeader);
             }
             let read = threads
-                .run(move || replica.with_log(|log| log.read(from, max_bytes, log.log_end(), true))?.load());
+                .run(move || replica.inspect(|log| log.read(from, max_bytes, log.log_end(), true)?.load()));
             match read.await {
                 Ok(Ok(bytes)) => Ok(bytes),
                 Ok(Err(e)) => Err(PartitionLogError::Storage(e.to_string())),

@@ -101,7 +101,7 @@ impl Broker {
             OffsetSpec::MaxTimestamp => {
                 let log = replica.clone();
                 let local = self
-                    .on_disk_thread(move || log.with_log(|log| log.max_timestamp()))
+                    .on_disk_thread(move || log.inspect(|log| log.max_timestamp()))
                     .await?
                     .filter(|found| found.offset < end);
                 let cold = match &self.tier {
@@ -125,7 +125,7 @@ impl Broker {
                 }
                 let replica = replica.clone();
                 let found = self
-                    .on_disk_thread(move || replica.with_log(|log| log.offset_for_timestamp(timestamp, end)))
+                    .on_disk_thread(move || replica.inspect(|log| log.offset_for_timestamp(timestamp, end)))
                     .await?;
                 found.map_or(ListedOffset::NONE, ListedOffset::from)
             }

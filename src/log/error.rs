@@ -7,6 +7,9 @@ use std::sync::Arc;
 use crate::types::{LeaderEpoch, Offset, ProducerEpoch};
 use crate::wire::record_batch::BatchError;
 
+/// The system's number for a device that failed (errno(3), the same on every Linux).
+const EIO: i32 = 5;
+
 /// The log itself failed, or was used against its rules.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LogError {
@@ -90,6 +93,20 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// Whether the bytes of this copy are not what they were, or the disk cannot give them any more. Another try would
+    /// not help; another copy does.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            LogError::Corrupt { .. } => true,
+            LogError::Io { source, .. } => match source.raw_os_error() {
+                Some(code) => code == EIO,
+                None => source.kind() == io::ErrorKind::Other,
+            },
+            _ => false,
+        }
+    }
+
     /// Attaches what was done to which file.
     pub(super) fn io<'a>(
         action: &'static str,

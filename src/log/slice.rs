@@ -60,6 +60,12 @@ impl LogSlice {
         self.source.is_none()
     }
 
+    /// The offset asked for; `None` when nothing can come of it.
+    #[must_use]
+    pub fn wanted(&self) -> Option<Offset> {
+        self.source.as_ref().map(|source| source.from)
+    }
+
     /// No more than this many bytes come back, except for a single larger first batch.
     #[must_use]
     pub fn bound_bytes(&self) -> usize {

@@ -159,6 +159,10 @@ impl Replica {
             }
             self.event(state, Event::Tick, now, &mut effects);
             self.publish(state);
+            if state.throttled {
+                // Whoever was held back may go on.
+                super::wake_all(state);
+            }
         }
         self.finish(effects);
     }
@@ -276,9 +280,12 @@ impl Replica {
             log_start: state.positions.log_start,
             tier: state.positions.tier,
         };
+        let throttled = state.throttled
+            && matches!(&state.role, Role::Leader(leader) if !leader.isr().contains(&session.peer()));
+        let held_back = throttled && !self.context.throttle.is_open(self.context.now());
         let Some((_, flow)) = state.sessions.get_mut(&session.key) else { return Next::Nothing };
         let (log_end, local_start) = (state.positions.log_end, state.positions.local_start);
-        if flow.next < log_end && flow.sent_bytes < flow.credit && !flow.loading {
+        if flow.next < log_end && flow.sent_bytes < flow.credit && !flow.loading && !held_back {
             let base = flow.next;
             let stretch = match flow.loaded.take() {
                 Some(batches) => end_of(&batches).map(|end| (end, batches.len(), vec![batches])),
@@ -288,6 +295,9 @@ impl Replica {
                 flow.next = end;
                 flow.sent_bytes += bytes as u64;
                 flow.positions = Some(positions);
+                if throttled {
+                    self.context.throttle.sent(bytes);
+                }
                 chunks.insert(0, Append::head(session.id, base, &positions));
                 let more = flow.next < log_end && flow.sent_bytes < flow.credit;
                 self.trim_tail(state);
@@ -328,10 +338,7 @@ impl Replica {
         };
         let slice = self.log.lock().read(from, FRAME_BYTES, end, true);
         self.renew_last_stable();
-        let loaded = slice.and_then(|slice| slice.load());
-        if let Err(e @ LogError::Corrupt { .. }) = &loaded {
-            self.found_corrupt(e);
-        }
+        let loaded = slice.and_then(|slice| self.load(&slice));
         let mut state = self.state.lock();
         let Some((_, flow)) = state.sessions.get_mut(&session.key) else { return true };
         flow.loading = false;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
@@ -203,6 +204,8 @@ struct State {
     loss_is_known: bool,
     /// It went offline for something that may pass: it takes up its role again.
     retry: bool,
+    /// What goes to replicas that are not in sync obeys the throttle.
+    throttled: bool,
 }
 
 /// The log, locked; the state's copy of its positions is renewed when it is dropped.
@@ -280,6 +283,7 @@ impl Replica {
                 lost: false,
                 loss_is_known: false,
                 retry: false,
+                throttled: false,
             }),
             log: Mutex::new(log),
             appends: Mutex::default(),
@@ -332,6 +336,11 @@ impl Replica {
         if **log.config() != *config {
             log.set_config(config);
         }
+    }
+
+    /// Whether `leader.replication.throttled.replicas` names it.
+    pub(super) fn set_throttled(&self, throttled: bool) {
+        self.state.lock().throttled = throttled;
     }
 
     /// What the tier covers, as the leader's offload driver knows it; travels to the followers. Ignored unless this
@@ -390,6 +399,47 @@ impl Replica {
         let slice = self.log.lock().read(from, max_bytes, end, at_least_one);
         self.renew_last_stable();
         Ok(Some(slice?))
+    }
+
+    /// Loads what [`Replica::read`] has found; on a disk thread. Damaged bytes reach nobody, and this copy steps aside
+    /// for one that is whole ([`Replica::found_corrupt`]).
+    ///
+    /// # Errors
+    /// As [`LogSlice::load`]; a stretch that was truncated or deleted in the meantime fails too, and costs nothing else.
+    pub fn load(self: &Arc<Self>, slice: &LogSlice) -> Result<Bytes, LogError> {
+        Ok(self.load_counted(slice)?.0)
+    }
+
+    /// The same, with the count of [`LogSlice::load_counted`].
+    ///
+    /// # Errors
+    /// As [`Replica::load`].
+    pub fn load_counted(self: &Arc<Self>, slice: &LogSlice) -> Result<(Bytes, usize), LogError> {
+        let (failed, from) = match (slice.load_counted(), slice.wanted()) {
+            (Err(failed), Some(from)) if failed.is_damage() => (failed, from),
+            (outcome, _) => return outcome,
+        };
+        // The file may have been cut since it was looked at: what counts is what the log says now.
+        self.inspect(|log| log.read(from, 1, log.log_end(), true)?.load())?;
+        Err(failed)
+    }
+
+    /// Reads the log under its lock, on a disk thread. Where that finds damage this copy steps aside for one that is
+    /// whole ([`Replica::found_corrupt`]).
+    ///
+    /// # Errors
+    /// As `f`.
+    pub fn inspect<T>(
+        self: &Arc<Self>,
+        f: impl FnOnce(&mut Log) -> Result<T, LogError>,
+    ) -> Result<T, LogError> {
+        let outcome = self.with_log(f);
+        if let Err(error) = &outcome
+            && error.is_damage()
+        {
+            self.found_corrupt(error);
+        }
+        outcome
     }
 
     /// Whether a reader with this leader epoch may be served here (KIP-320).

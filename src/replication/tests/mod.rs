@@ -1,6 +1,7 @@
 //! Three brokers in one process: real managers, replicas, lanes and logs over a network and disks in memory.
 
 mod chaos;
+mod reassign;
 mod rig;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use futures::future::BoxFuture;
 
 use self::rig::{Cluster, TOPIC, batch, eventually};
 use super::*;
+use crate::env::BlockingPool;
 use crate::env::sim::{DiskCall, Fault, SimDisk};
 use crate::metadata::{Command, Proof};
 use crate::transport::certs::Authority;
@@ -385,6 +387,64 @@ async fn a_flipped_bit_is_not_passed_on_and_the_damaged_copy_is_rebuilt() {
     .await;
     cluster.append(2, Acks::All, &["b"]).await.unwrap();
     cluster.agree(&[1, 2, 3], 11).await;
+}
+
+/// The first batch of broker 1's log is read as a client reads it.
+async fn fetch_from_1(cluster: &Cluster) -> Result<Bytes, crate::log::LogError> {
+    let replica = cluster.replica(1);
+    let read =
+        replica.read(Offset(0), 1 << 20, true, Isolation::ReadUncommitted, None, ServedBy::Leader);
+    let slice = read.unwrap().unwrap();
+    BlockingPool::new("reader", 1).run(move || replica.load(&slice)).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_damage_a_client_finds_steps_aside_and_its_copy_is_rebuilt() {
+    for broken_device in [false, true] {
+        let cluster = Cluster::with_topic(2, &[]).await;
+        cluster.leads(1).await;
+        cluster.append(1, Acks::All, &["a value that will be damaged on 1"]).await.unwrap();
+        cluster.append(1, Acks::All, &["another"]).await.unwrap();
+        assert!(!fetch_from_1(&cluster).await.unwrap().is_empty());
+        let disk = cluster.nodes[&1].disk.clone();
+        if broken_device {
+            let fault = Fault { times: 2, ..Fault::next(DiskCall::Read, ".log", std::io::ErrorKind::Other) };
+            disk.inject(fault);
+        } else {
+            let path = disk.snapshot().into_keys().find(|p| p.to_string_lossy().ends_with("0.log")).unwrap();
+            disk.flip_bit(&path, 8 * 70);
+        }
+        assert!(fetch_from_1(&cluster).await.unwrap_err().is_damage());
+        eventually("2 leads", || cluster.truth.partition().leader == Some(BrokerId(2))).await;
+        cluster.isr_is(&[1, 2]).await;
+        cluster.leads(2).await;
+        cluster.append(2, Acks::All, &["b"]).await.unwrap();
+        cluster.agree(&[1, 2], 3).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stretch_that_was_cut_while_a_client_read_it_costs_no_copy() {
+    let cluster = Cluster::with_topic(2, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    cluster.append(1, Acks::All, &["b"]).await.unwrap();
+    let replica = cluster.replica(1);
+    let read =
+        replica.read(Offset(1), 1 << 20, true, Isolation::ReadUncommitted, None, ServedBy::Leader);
+    let slice = read.unwrap().unwrap();
+    // As after a truncation under another leader: where the batch was there are other bytes now.
+    replica.with_log(|log| {
+        let epoch = log.epochs().latest().unwrap().epoch;
+        log.truncate_to(Offset(0)).unwrap();
+        let records = ["longer than what was there before", "b"].map(|value| batch(&[value])).to_vec();
+        log.append_as_leader(records, epoch, 0).unwrap();
+    });
+    let reader = replica.clone();
+    let loaded = BlockingPool::new("reader", 1).run(move || reader.load(&slice)).await.unwrap();
+    assert!(loaded.unwrap_err().is_damage(), "so it looked to the reader");
+    assert!(replica.positions().leads());
+    assert_eq!(cluster.truth.partition().isr.len(), 2, "nothing was lost");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
