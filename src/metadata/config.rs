@@ -32,6 +32,17 @@ pub struct MetadataConfig {
     pub lease: Duration,
     /// How long `submit` tries.
     pub submit_timeout: Duration,
+    /// `auto.leader.rebalance.enable`; `None` when it is off.
+    pub leader_balance: Option<LeaderBalance>,
+}
+
+/// When partitions go back to their preferred leaders by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaderBalance {
+    /// `leader.imbalance.check.interval.seconds`.
+    pub interval: Duration,
+    /// `leader.imbalance.per.broker.percentage`: how much of what a broker should lead others may lead.
+    pub percentage: u32,
 }
 
 impl Default for MetadataConfig {
@@ -48,6 +59,7 @@ impl Default for MetadataConfig {
             session_timeout: Duration::from_millis(1500),
             lease: Duration::from_millis(1000),
             submit_timeout: Duration::from_secs(10),
+            leader_balance: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Tag 0 is the metadata's own request in JSON; tag 1 is handed to whoever registered as [`ControlHandler`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ pub(super) struct Heartbeat {
 pub(super) enum Answer {
     Status {
         initialized: bool,
+        /// Who answers, as a member of the quorum.
+        member: u64,
     },
     Outcome(Outcome),
     /// Ask that one.
@@ -95,7 +98,7 @@ impl Core {
         limit: Duration,
     ) -> Result<Answer, ControlError> {
         if peer == self.config.node_id {
-            return Ok(self.clone().serve_request(request).await);
+            return Ok(self.clone().serve_request(peer, request).await);
         }
         let error = |reason: String| ControlError { peer, reason };
         let body = serde_json::to_vec(&request).map_err(|e| error(e.to_string()))?;
@@ -138,7 +141,7 @@ impl Core {
         match frame.split_first_chunk::<2>() {
             Some(([VERSION, METADATA], body)) => {
                 let answer = match serde_json::from_slice(body) {
-                    Ok(request) => self.serve_request(request).await,
+                    Ok(request) => self.serve_request(peer, request).await,
                     Err(e) => Answer::Failed(format!("the request is not understood: {e}")),
                 };
                 serde_json::to_vec(&answer).unwrap_or_default().into()
@@ -154,14 +157,17 @@ impl Core {
         }
     }
 
-    async fn serve_request(self: Arc<Self>, request: Request) -> Answer {
+    async fn serve_request(self: Arc<Self>, peer: BrokerId, request: Request) -> Answer {
         match request {
             Request::Status => match self.raft.is_initialized().await {
-                Ok(initialized) => Answer::Status { initialized },
+                Ok(initialized) => Answer::Status { initialized, member: self.member },
                 Err(e) => Answer::Failed(e.to_string()),
             },
             Request::Submit(submission) => self.write(submission).await,
             Request::Heartbeat(heartbeat) => self.heard(heartbeat).await,
+            Request::Join { node, .. } if raft::broker(node) != Some(peer) => {
+                Answer::Failed(format!("broker {peer} cannot join as {node:#x}"))
+            }
             Request::Join { node, address } => self.admit(node, address).await,
             Request::LogEnds(partitions) => {
                 let handler = self.handler.read().clone();
@@ -173,18 +179,27 @@ impl Core {
         }
     }
 
-    /// Takes a broker that is no voter into the log's audience.
+    /// Takes a broker that is no member into the log's audience. In the place of a lost voter it is made one later.
     async fn admit(&self, node: u64, address: String) -> Answer {
-        let known = {
-            let metrics = self.metrics();
-            let membership = metrics.membership_config.membership();
-            membership.get_node(&node).is_some()
-        };
-        if known {
+        let metrics = self.metrics();
+        let membership = metrics.membership_config.membership();
+        if membership.get_node(&node).is_some() {
             return Answer::Joined;
         }
-        match self.raft.add_learner(node, openraft::BasicNode::new(address), false).await {
-            Ok(_) => Answer::Joined,
+        // Learners that this broker was with stores that are gone.
+        let lost: BTreeSet<u64> =
+            membership.learner_ids().filter(|id| raft::broker(*id) == raft::broker(node)).collect();
+        let mut changed = Ok(());
+        if !lost.is_empty() {
+            let removal = self.raft.change_membership(openraft::ChangeMembers::RemoveNodes(lost), true);
+            changed = removal.await.map(|_| ());
+        }
+        if changed.is_ok() {
+            let addition = self.raft.add_learner(node, openraft::BasicNode::new(address), false);
+            changed = addition.await.map(|_| ());
+        }
+        match changed {
+            Ok(()) => Answer::Joined,
             Err(e) => match e.forward_to_leader() {
                 Some(forward) => Answer::NotLeader(forward.leader_id),
                 None => Answer::Failed(e.to_string()),

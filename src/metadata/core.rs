@@ -15,7 +15,7 @@ use super::handle::SubmitError;
 use super::image::Image;
 use super::lease::Lease;
 use super::liveness::Liveness;
-use super::raft::{LogStore, Metrics, Outcome, Raft, RaftNetwork, Submission, broker, node};
+use super::raft::{LogStore, Metrics, Outcome, Raft, RaftNetwork, Submission, broker};
 use crate::env::{Env, timeout};
 use crate::transport::Peer;
 use crate::types::{BrokerEpoch, BrokerId, Incarnation};
@@ -30,6 +30,8 @@ const MAX_IN_FLIGHT: usize = 512;
 pub(super) struct Core {
     pub env: Env,
     pub config: MetadataConfig,
+    /// This node among the members of the quorum: broker and identity of its store.
+    pub member: u64,
     pub raft: Raft,
     pub store: LogStore,
     pub network: RaftNetwork,
@@ -82,8 +84,8 @@ impl Core {
     pub fn peer(&self, id: BrokerId) -> Option<Peer> {
         let remembered = || {
             let metrics = self.metrics();
-            let membership = metrics.membership_config.membership();
-            membership.get_node(&node(id)?).map(|n| n.addr.clone())
+            let mut members = metrics.membership_config.membership().nodes();
+            members.find(|(member, _)| broker(**member) == Some(id)).map(|(_, n)| n.addr.clone())
         };
         self.network.address(id).or_else(remembered).map(|address| Peer { id, address })
     }
@@ -93,6 +95,20 @@ impl Core {
         let mut stop = self.stop.subscribe();
         // The sender lives as long as `self`.
         let _ = stop.wait_for(|stop| *stop).await;
+    }
+
+    /// Completes when this broker has been without a lease for `limit`.
+    pub async fn without_quorum(&self, limit: Duration) {
+        let mut since = self.env.clock.now();
+        loop {
+            self.env.clock.sleep(PAUSE).await;
+            let now = self.env.clock.now();
+            if self.lease.holds(now) {
+                since = now;
+            } else if now.since(since) >= limit {
+                return;
+            }
+        }
     }
 
     /// Sleeps; false when the node is being stopped.

@@ -22,6 +22,9 @@ use crate::transport::rpc::{self, RpcClient};
 use crate::transport::{Incoming, SharedTransport, StreamKind};
 use crate::types::{BrokerEpoch, BrokerId, Incarnation};
 
+/// A lease is renewed five times while it lasts and outlives an election: a broker that has been without one for so long
+/// after it ran out has no quorum.
+const WITHOUT_QUORUM: Duration = Duration::from_millis(1500);
 /// Requests of one peer that are answered at the same time.
 const MAX_IN_FLIGHT: usize = 1024;
 /// Log entries between two snapshots, and how many stay in the log behind one for followers that lag a little.
@@ -92,9 +95,12 @@ impl Metadata {
         transport: SharedTransport,
     ) -> Result<Metadata, MetadataError> {
         config.check().map_err(MetadataError::Config)?;
-        let id = node(config.node_id).ok_or_else(|| MetadataError::Config("negative node id".to_owned()))?;
-        let Opened { store, snapshot } =
-            LogStore::open(env.disk.clone(), &config.dir, config.node_id).await?;
+        // 0 is what a store from before there were identities has.
+        let drawn = u32::try_from(env.rng.next_u64() >> 32).unwrap_or(u32::MAX).max(1);
+        let Opened { store, identity, snapshot } =
+            LogStore::open(env.disk.clone(), &config.dir, config.node_id, drawn).await?;
+        let id = node(config.node_id, identity)
+            .ok_or_else(|| MetadataError::Config("negative node id".to_owned()))?;
         let (machine, images) = Machine::new(store.clone(), snapshot)
             .map_err(|what| StoreError::Damaged { path: config.dir.clone(), what })?;
         let network = RaftNetwork {
@@ -109,6 +115,7 @@ impl Metadata {
             .map_err(|e| failed(&e))?;
         let core = Arc::new(Core {
             env: env.clone(),
+            member: id,
             raft,
             store,
             network,
@@ -197,13 +204,20 @@ impl Metadata {
         }
     }
 
-    /// Asks the quorum to move this broker's partitions away; returns once the local image shows it.
+    /// Asks the quorum to move this broker's partitions away; returns once the local image shows it. Gives up early when
+    /// there is no quorum: whoever stops all brokers, one after the other, does not wait for what cannot come.
     ///
     /// # Errors
     /// As `submit`.
     pub async fn controlled_shutdown(&self) -> Result<(), SubmitError> {
         let (id, epoch) = (self.core.config.node_id, self.broker_epoch());
-        self.core.submit(Command::ControlledShutdown { id, epoch }).await.map(|_| ())
+        tokio::select! {
+            moved = self.core.submit(Command::ControlledShutdown { id, epoch }) => moved.map(|_| ()),
+            () = self.core.without_quorum(WITHOUT_QUORUM) => {
+                let why = format!("no lease for {} ms", WITHOUT_QUORUM.as_millis());
+                Err(SubmitError::Unavailable(why))
+            }
+        }
     }
 
     /// Answers a peer's stream of kind `Raft` or `Control`.
@@ -214,7 +228,7 @@ impl Metadata {
         let handler: rpc::Handler = match kind {
             StreamKind::Raft => Arc::new(move |request| {
                 let core = serving.clone();
-                Box::pin(async move { answer(&core.raft, request).await })
+                Box::pin(async move { answer(&core.raft, core.member, request).await })
             }),
             StreamKind::Control => {
                 Arc::new(move |request| Box::pin(serving.clone().serve_control(peer, request)))

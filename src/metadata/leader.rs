@@ -1,4 +1,5 @@
-//! The Raft leader's duties: form the cluster, renew leases, fence and unfence brokers, elect unclean where allowed.
+//! The Raft leader's duties: form the cluster, renew leases, fence and unfence brokers, elect unclean where allowed, put
+//! a voter that lost its store back into its place.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,27 +7,34 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use super::balance;
 use super::command::{Command, IsrMember, UncleanCandidate};
+use super::config::LeaderBalance;
 use super::control::{Answer, Heartbeat, LogEnd, Request};
 use super::core::Core;
 use super::image::{BrokerState, Image};
 use super::liveness::Life;
-use super::raft::Outcome;
+use super::raft::{Outcome, broker};
 use crate::env::timeout;
 use crate::types::{BrokerId, TopicId};
 
 /// Between two looks at who is overdue.
 const TICK: Duration = Duration::from_millis(50);
-/// Between two rounds of unclean elections.
-const UNCLEAN_TICK: Duration = Duration::from_secs(1);
+/// Between two rounds of unclean elections, and between two looks for voters that lost their store.
+const SLOW_TICK: Duration = Duration::from_secs(1);
+/// Most partitions of one command that elects preferred leaders.
+const BALANCE_BATCH: usize = 1000;
 /// Most partitions of one round.
 const UNCLEAN_BATCH: usize = 1000;
+/// A change of the voters is two entries of the log.
+const MEMBERSHIP: Duration = Duration::from_secs(2);
 /// A quorum round takes a network round trip; above this the leader has lost its majority.
 const ROUND: Duration = Duration::from_millis(500);
 
 /// Runs on every node; does something while the node leads.
 pub(super) async fn run(core: Arc<Core>) {
-    let mut next_unclean = core.env.clock.now();
+    let mut next_slow = core.env.clock.now();
+    let mut next_balance = core.config.leader_balance.map(|balance| next_slow + balance.interval);
     while core.pause(TICK).await {
         let Some(term) = core.leading() else { continue };
         let now = core.env.clock.now();
@@ -40,9 +48,28 @@ pub(super) async fn run(core: Arc<Core>) {
             form(&core, term).await;
         }
         join_all(overdue.into_iter().map(|life| fence(&core, life, term))).await;
-        if now >= next_unclean {
-            next_unclean = now + UNCLEAN_TICK;
+        if now >= next_slow {
+            next_slow = now + SLOW_TICK;
             elect_unclean(&core, &image, term).await;
+            replace_lost_voter(&core).await;
+        }
+        if let Some(balance) = core.config.leader_balance
+            && next_balance.is_some_and(|next| now >= next)
+        {
+            next_balance = Some(now + balance.interval);
+            balance_leaders(&core, &image, balance, term).await;
+        }
+    }
+}
+
+async fn balance_leaders(core: &Core, image: &Image, balance: LeaderBalance, term: u64) {
+    let partitions = balance::partitions_to_move(image, balance);
+    for some in partitions.chunks(BALANCE_BATCH) {
+        tracing::info!(partitions = some.len(), "gives partitions back to their preferred leaders");
+        let answer = core.write_in_term(Command::ElectPreferred { partitions: some.to_vec() }, term).await;
+        if !matches!(answer, Answer::Outcome(Outcome::Applied { .. })) {
+            // The next round tries what is left.
+            return tracing::debug!(?answer, "not all preferred leaders could be elected");
         }
     }
 }
@@ -57,6 +84,38 @@ async fn form(core: &Core, term: u64) {
     match core.write_in_term(command, term).await {
         Answer::Outcome(Outcome::Applied { result: Ok(_), .. }) => tracing::info!("the cluster is formed"),
         other => tracing::debug!(?other, "the cluster was not formed by this try"),
+    }
+}
+
+/// A broker whose store was wiped is a learner with another number: it takes the place of the lost voter once it has what
+/// the leader has. One at a time, and by a majority that the lost one is counted in (KIP-853).
+async fn replace_lost_voter(core: &Core) {
+    let metrics = core.metrics();
+    let membership = metrics.membership_config.membership();
+    let configs = membership.get_joint_config();
+    let Some(voters) = configs.last() else { return };
+    let matched = |learner: &u64| metrics.replication.as_ref()?.get(learner).copied().flatten();
+    let caught_up = |learner: &u64| matched(learner).map(|id| id.index) >= metrics.last_log_index;
+    let replacement = membership.learner_ids().find_map(|learner| {
+        let lost = voters.iter().find(|voter| broker(**voter) == broker(learner))?;
+        (*lost != core.member && caught_up(&learner)).then_some((*lost, learner))
+    });
+    let mut wanted = voters.clone();
+    match replacement {
+        Some((lost, learner)) if configs.len() == 1 => {
+            tracing::warn!(broker = ?broker(lost), "the voter has lost its store and caught up again, it takes its place");
+            wanted.remove(&lost);
+            wanted.insert(learner);
+        }
+        // A change that another leader has begun.
+        _ if configs.len() > 1 => {}
+        _ => return,
+    }
+    let change = core.raft.change_membership(openraft::ChangeMembers::ReplaceAllVoters(wanted), false);
+    match timeout(&*core.env.clock, MEMBERSHIP, change).await {
+        Ok(Ok(_)) => tracing::info!("the voters have changed"),
+        Ok(Err(error)) => tracing::warn!(%error, "the voters could not be changed, it will be tried again"),
+        Err(_) => tracing::warn!("the change of the voters takes long"),
     }
 }
 

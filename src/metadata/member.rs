@@ -10,7 +10,7 @@ use super::command::{BrokerRegistration, Command, CommandError, CommandReply};
 use super::control::{Answer, Heartbeat, Request, hinted};
 use super::core::{Core, Registered};
 use super::handle::{MetadataError, SubmitError};
-use super::raft::node;
+use super::raft::broker;
 use crate::types::{BrokerEpoch, BrokerId};
 
 /// Between two looks for a cluster.
@@ -24,9 +24,8 @@ const QUESTION: Duration = Duration::from_millis(500);
 pub(super) async fn find_quorum(core: Arc<Core>) {
     if core.config.is_voter() {
         initialize(&core).await;
-    } else {
-        join(&core).await;
     }
+    join(&core).await;
 }
 
 /// The voter with the lowest id initialises, once every other voter has said that it holds no log: one that lost its
@@ -45,19 +44,25 @@ async fn initialize(core: &Arc<Core>) {
         }
         let others = voters.iter().filter(|(id, _)| *id != me);
         let answers = join_all(others.map(|(id, _)| core.ask(*id, Request::Status, QUESTION))).await;
-        let all_empty =
-            answers.iter().all(|answer| matches!(answer, Ok(Answer::Status { initialized: false })));
-        if all_empty {
-            let members: BTreeMap<u64, openraft::BasicNode> = voters
-                .iter()
-                .filter_map(|(id, address)| Some((node(*id)?, openraft::BasicNode::new(address))))
-                .collect();
+        let empty = answers.iter().filter_map(|answer| match answer {
+            Ok(Answer::Status { initialized: false, member }) => Some(*member),
+            _ => None,
+        });
+        let members: BTreeMap<u64, openraft::BasicNode> = empty
+            .chain([core.member])
+            .filter_map(|member| {
+                let (_, address) = voters.iter().find(|(id, _)| broker(member) == Some(*id))?;
+                Some((member, openraft::BasicNode::new(address)))
+            })
+            .collect();
+        if members.len() == voters.len() {
             match core.raft.initialize(members).await {
                 Ok(()) => return tracing::info!("the metadata quorum is initialised"),
                 Err(error) => tracing::warn!(%error, "the metadata quorum cannot be initialised"),
             }
-        } else if answers.iter().any(|a| matches!(a, Ok(Answer::Status { initialized: true }))) {
-            tracing::debug!("another voter holds a log; waiting for its leader");
+        } else if answers.iter().any(|a| matches!(a, Ok(Answer::Status { initialized: true, .. }))) {
+            // There is a cluster: whether this member belongs to it, its leader says.
+            return;
         }
         if !core.pause(SEARCH).await {
             return;
@@ -65,11 +70,13 @@ async fn initialize(core: &Arc<Core>) {
     }
 }
 
-/// Asks the voters, one after the other, to send the log here.
+/// Asks the voters, one after the other, to send the log here, unless this is a member already. A voter whose store was
+/// wiped is none: it comes back as a learner, and takes the lost one's place once it has caught up (`leader`).
 async fn join(core: &Arc<Core>) {
-    let Some(me) = node(core.config.node_id) else { return };
+    let me = core.member;
     let mut hint = None;
-    for (voter, _) in core.config.voters.iter().cycle() {
+    let others = core.config.voters.iter().filter(|(id, _)| *id != core.config.node_id);
+    for (voter, _) in others.cycle() {
         if core.metrics().membership_config.membership().get_node(&me).is_some() {
             return;
         }

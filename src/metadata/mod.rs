@@ -11,11 +11,12 @@
 //! | `raft/` | the replicated log of commands |
 //! | `handle`, `core` | the running node: submitting and publishing |
 //! | `control` | what brokers ask each other |
-//! | `leader`, `liveness` | the Raft leader's duties: leases and fencing |
+//! | `leader`, `liveness`, `balance` | the Raft leader's duties: leases, fencing, preferred leaders |
 //! | `member`, `lease` | a broker's duties: joining, registering, heartbeats |
 
 mod acl;
 mod apply;
+mod balance;
 mod command;
 mod config;
 mod control;
@@ -37,12 +38,12 @@ pub use command::{
     AlterPartition, BrokerRegistration, Command, CommandError, CommandReply, CreateTopic, IsrMember, Proof,
     UncleanCandidate,
 };
-pub use config::MetadataConfig;
+pub use config::{LeaderBalance, MetadataConfig};
 pub use control::{ControlError, ControlHandler, LogEnd};
 pub use handle::{Metadata, MetadataError, SubmitError};
 pub use image::{
-    BrokerInfo, BrokerState, ColdTopic, Endpoint, Image, Partition, ReplicaState, ScramCredential,
-    ScramMechanism, Topic, UncleanElection,
+    BrokerInfo, BrokerState, ColdTopic, Endpoint, Image, Partition, Reassignment, ReplicaState,
+    ScramCredential, ScramMechanism, Topic, UncleanElection,
 };
 pub use lease::Lease;
 pub use placement::{PlacementError, assign_replicas};

@@ -53,14 +53,18 @@ pub(super) type Raft = openraft::Raft<TypeConfig>;
 /// Its state as openraft reports it.
 pub(super) type Metrics = openraft::RaftMetrics<u64, openraft::BasicNode>;
 
-/// openraft's number for a node.
-pub(super) fn node(id: BrokerId) -> Option<u64> {
-    u64::try_from(id.0).ok()
+/// openraft's number for a store of a broker: `identity of the store (32 bits) | broker id (32 bits)`.
+///
+/// The identity is drawn when the store is created, so a broker whose store was wiped is another member of the quorum:
+/// one that has voted for nobody and acknowledged nothing. It may not vote in the place of the lost one, which had
+/// (as KIP-853 does it by directory ids).
+pub(super) fn node(id: BrokerId, identity: u32) -> Option<u64> {
+    u32::try_from(id.0).ok().map(|id| u64::from(identity) << 32 | u64::from(id))
 }
 
 /// The broker behind openraft's number.
 pub(super) fn broker(node: u64) -> Option<BrokerId> {
-    i32::try_from(node).ok().map(BrokerId)
+    i32::try_from(node & u64::from(u32::MAX)).ok().map(BrokerId)
 }
 
 /// A command with what makes a retry harmless: the same (origin, sequence) is applied once.

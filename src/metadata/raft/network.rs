@@ -1,4 +1,7 @@
-//! openraft's calls to its peers over the transport: `version (1 byte) | method (1 byte) | JSON`, answered by JSON.
+//! openraft's calls to its peers over the transport: `version (1 byte) | method (1 byte) | target (8, big endian) | JSON`,
+//! answered by JSON.
+//!
+//! The target is the member that the caller means: a broker whose store was wiped answers in nobody else's name.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,10 +25,13 @@ use crate::transport::rpc::{RpcClient, RpcError};
 use crate::transport::{Peer, StreamKind};
 use crate::types::BrokerId;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const APPEND: u8 = 1;
 const VOTE: u8 = 2;
 const SNAPSHOT: u8 = 3;
+
+/// Version, method, target.
+const HEAD: usize = 10;
 
 /// A dead peer is tried again this often; openraft's default of 500 ms would delay a restarted voter.
 const RETRY: Duration = Duration::from_millis(100);
@@ -93,6 +99,7 @@ impl RaftPeer {
         let address = self.network.address(id).unwrap_or_else(|| self.remembered.clone());
         let peer = Peer { id, address };
         let mut frame = vec![VERSION, method];
+        frame.extend_from_slice(&self.target.to_be_bytes());
         serde_json::to_writer(&mut frame, request).map_err(|e| broken(e.into()))?;
         let answer = match self.network.rpc.call(&peer, StreamKind::Raft, frame.into(), limit).await {
             Ok(answer) => answer,
@@ -143,23 +150,26 @@ impl openraft::network::RaftNetwork<TypeConfig> for RaftPeer {
     }
 }
 
-/// Answers a peer's call.
-pub(in super::super) async fn answer(raft: &Raft, request: Bytes) -> Bytes {
-    let answered = match request.split_first_chunk::<2>() {
-        Some(([VERSION, APPEND], body)) => match serde_json::from_slice(body) {
+/// Answers a peer's call to the member `me`.
+pub(in super::super) async fn answer(raft: &Raft, me: u64, request: Bytes) -> Bytes {
+    let answered = match request.split_first_chunk::<HEAD>() {
+        Some(([VERSION, _, target @ ..], _)) if u64::from_be_bytes(*target) != me => {
+            bad(&format!("this is member {me:#x}, and no other"))
+        }
+        Some(([VERSION, APPEND, ..], body)) => match serde_json::from_slice(body) {
             Ok(request) => serde_json::to_vec(&good(raft.append_entries(request).await)),
             Err(e) => bad(&e.to_string()),
         },
-        Some(([VERSION, VOTE], body)) => match serde_json::from_slice(body) {
+        Some(([VERSION, VOTE, ..], body)) => match serde_json::from_slice(body) {
             Ok(request) => serde_json::to_vec(&good(raft.vote(request).await)),
             Err(e) => bad(&e.to_string()),
         },
-        Some(([VERSION, SNAPSHOT], body)) => match serde_json::from_slice(body) {
+        Some(([VERSION, SNAPSHOT, ..], body)) => match serde_json::from_slice(body) {
             Ok(request) => serde_json::to_vec(&good(raft.install_snapshot(request).await)),
             Err(e) => bad(&e.to_string()),
         },
-        Some(([version, method], _)) => bad(&format!("no method {method} in version {version}")),
-        None => bad("an empty request"),
+        Some(([version, method, ..], _)) => bad(&format!("no method {method} in version {version}")),
+        None => bad("a request without a head"),
     };
     // An answer that is no JSON is refused by the caller like any other that it does not understand.
     answered.unwrap_or_default().into()

@@ -36,6 +36,7 @@ const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
 
 const NODE: &str = "node";
+const IDENTITY: &str = "identity";
 const VOTE: &str = "vote";
 const PURGED: &str = "purged";
 const COMMITTED: &str = "committed";
@@ -87,6 +88,8 @@ pub enum StoreError {
 pub(in super::super) struct Opened {
     /// For openraft.
     pub store: LogStore,
+    /// Drawn when the store was created; see `node`.
+    pub identity: u32,
     /// The last snapshot.
     pub snapshot: Option<StoredSnapshot>,
 }
@@ -145,17 +148,22 @@ enum Change {
 }
 
 impl LogStore {
-    /// Opens or creates the store in a directory and checks all that it holds.
-    pub async fn open(disk: SharedDisk, dir: &Path, node: BrokerId) -> Result<Opened, StoreError> {
+    /// Opens or creates the store in a directory and checks all that it holds. A new one takes `drawn` for its identity.
+    pub async fn open(
+        disk: SharedDisk,
+        dir: &Path,
+        node: BrokerId,
+        drawn: u32,
+    ) -> Result<Opened, StoreError> {
         let path = dir.join(FILE);
         let writer = BlockingPool::new("raft-log", 1);
         let opening = {
             let (path, writer) = (path.clone(), writer.clone());
-            move || Shared::open(&disk, path, node, writer)
+            move || Shared::open(&disk, path, Owner { node, identity: drawn }, writer)
         };
         match writer.run(opening).await {
-            Ok(Ok((shared, snapshot))) => {
-                Ok(Opened { store: LogStore { shared: Arc::new(shared) }, snapshot })
+            Ok(Ok((shared, Loaded { identity, snapshot, .. }))) => {
+                Ok(Opened { store: LogStore { shared: Arc::new(shared) }, identity, snapshot })
             }
             Ok(Err(error)) => Err(error),
             Err(panic) => Err(StoreError::Damaged { path, what: panic.to_string() }),
@@ -196,9 +204,9 @@ impl Shared {
     fn open(
         disk: &SharedDisk,
         path: PathBuf,
-        node: BrokerId,
+        owner: Owner,
         writer: BlockingPool,
-    ) -> Result<(Shared, Option<StoredSnapshot>), StoreError> {
+    ) -> Result<(Shared, Loaded), StoreError> {
         let unusable = |e: io::Error| StoreError::Io { path: path.clone(), reason: e.to_string() };
         if let Some(dir) = path.parent() {
             disk.create_dir_all(dir).map_err(unusable)?;
@@ -217,15 +225,15 @@ impl Shared {
         if let Some(dir) = path.parent() {
             disk.sync_dir(dir).map_err(unusable)?;
         }
-        let (memory, snapshot) = load(&database, node, &path)?;
+        let mut loaded = load(&database, owner, &path)?;
         let shared = Shared {
             path,
             database: Mutex::new(Some(database)),
-            memory: Mutex::new(memory),
+            memory: Mutex::new(std::mem::take(&mut loaded.memory)),
             queue: Mutex::default(),
             writer,
         };
-        Ok((shared, snapshot))
+        Ok((shared, loaded))
     }
 
     /// Writes all that has queued up as one transaction, and tells who waits.
@@ -298,16 +306,27 @@ impl Shared {
     }
 }
 
-/// Reads and checks everything; a new file gets its owner's mark.
-fn load(
-    database: &Database,
+/// Whose store it is, if it is new.
+#[derive(Clone, Copy)]
+struct Owner {
     node: BrokerId,
-    path: &Path,
-) -> Result<(Memory, Option<StoredSnapshot>), StoreError> {
+    identity: u32,
+}
+
+/// What a store held.
+struct Loaded {
+    memory: Memory,
+    identity: u32,
+    snapshot: Option<StoredSnapshot>,
+}
+
+/// Reads and checks everything; a new file gets its owner's mark.
+fn load(database: &Database, own: Owner, path: &Path) -> Result<Loaded, StoreError> {
     let damaged = |what: String| StoreError::Damaged { path: path.to_owned(), what };
     let broken = |e: redb::Error| damaged(e.to_string());
-    if mark_owner(database, node).map_err(broken)? {
-        return Ok((Memory::default(), None));
+    let Owner { node, identity } = own;
+    if mark_owner(database, own).map_err(broken)? {
+        return Ok(Loaded { memory: Memory::default(), identity, snapshot: None });
     }
     let transaction = database.begin_read().map_err(|e| broken(e.into()))?;
     let state = transaction.open_table(STATE).map_err(|e| broken(e.into()))?;
@@ -330,6 +349,8 @@ fn load(
         Some(_) => {}
         None => return Err(damaged("its owner's mark is missing".to_owned())),
     }
+    // A store from before there were identities is the number 0.
+    let identity = parse(IDENTITY, bytes(IDENTITY)?).map_err(damaged)?.unwrap_or_default();
     let committed: Option<Option<LogId<u64>>> = parse(COMMITTED, bytes(COMMITTED)?).map_err(damaged)?;
     let committed = committed.flatten();
     let mut memory = Memory {
@@ -362,11 +383,11 @@ fn load(
     if memory.purged.is_some_and(|purged| purged.index >= snapshot_end) {
         return Err(damaged("the log is purged beyond the snapshot".to_owned()));
     }
-    Ok((memory, snapshot))
+    Ok(Loaded { memory, identity, snapshot })
 }
 
 /// Whether the file is new; then it belongs to `node` from now on.
-fn mark_owner(database: &Database, node: BrokerId) -> Result<bool, redb::Error> {
+fn mark_owner(database: &Database, owner: Owner) -> Result<bool, redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_two_phase_commit(true);
     let is_new = {
@@ -374,9 +395,11 @@ fn mark_owner(database: &Database, node: BrokerId) -> Result<bool, redb::Error> 
         let mut state = transaction.open_table(STATE)?;
         let is_new = log.first()?.is_none() && state.first()?.is_none();
         if is_new {
-            let bytes =
-                codec::encode(NODE.as_bytes(), &node).map_err(|e| redb::Error::Corrupted(e.to_string()))?;
-            state.insert(NODE, bytes.as_slice())?;
+            let unfit = |e: codec::CodecError| redb::Error::Corrupted(e.to_string());
+            let node = codec::encode(NODE.as_bytes(), &owner.node).map_err(unfit)?;
+            state.insert(NODE, node.as_slice())?;
+            let identity = codec::encode(IDENTITY.as_bytes(), &owner.identity).map_err(unfit)?;
+            state.insert(IDENTITY, identity.as_slice())?;
         }
         is_new
     };

@@ -22,7 +22,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, tempfile::TempDir> for InTempDi
 }
 
 async fn open(dir: &Path, node: i32) -> Result<Opened, StoreError> {
-    LogStore::open(Arc::new(RealDisk), dir, BrokerId(node)).await
+    LogStore::open(Arc::new(RealDisk), dir, BrokerId(node), 77).await
 }
 
 #[test]
@@ -38,6 +38,19 @@ async fn a_store_of_another_node_is_refused() {
         open(dir.path(), 2).await,
         Err(StoreError::OtherNode { found: BrokerId(1), expected: BrokerId(2), .. })
     ));
+}
+
+#[tokio::test]
+async fn a_store_keeps_its_identity_and_a_new_one_draws_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let drawn = |identity| LogStore::open(Arc::new(RealDisk), dir.path(), BrokerId(1), identity);
+    assert_eq!(drawn(5).await.unwrap().identity, 5);
+    assert_eq!(drawn(6).await.unwrap().identity, 5);
+    RealDisk.remove_dir_all(dir.path()).unwrap();
+    assert_eq!(drawn(6).await.unwrap().identity, 6);
+    assert_eq!(node(BrokerId(3), 6), Some(6 << 32 | 3));
+    assert_eq!(broker(6 << 32 | 3), Some(BrokerId(3)));
+    assert_eq!(node(BrokerId(-1), 6), None);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use self::rig::{Cluster, has, set, soon};
 use super::control::Answer;
 use super::raft::{Outcome, Submission};
 use super::*;
-use crate::env::{Clock as _, Disk as _, OpenMode, RealClock, RealDisk};
+use crate::env::{Clock as _, Disk as _, OpenMode, RealClock, RealDisk, RealRng, Rng};
 use crate::types::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -265,6 +265,70 @@ async fn a_voter_that_lost_its_disk_begins_no_second_cluster_and_gets_a_snapshot
     cluster.kill(1).await;
     cluster.start(1).await;
     cluster.everywhere(|image| has(image, "kept")).await;
+}
+
+/// All nodes stop, the store of node 3 is wiped, and 1 and 3 come back without 2. What a command then gives.
+async fn submitted_without_the_only_whole_majority(
+    identities: Option<u64>,
+) -> (Cluster, Result<CommandReply, SubmitError>) {
+    let mut cluster = Cluster::new(3);
+    if let Some(number) = identities {
+        cluster.env.rng = Arc::new(SameNumber(number));
+    }
+    let mut cluster = cluster.form(3).await;
+    cluster.node(1).submit(set("kept", "v")).await.unwrap();
+    cluster.everywhere(|image| has(image, "kept")).await;
+    for id in 1..=3 {
+        cluster.kill(id).await;
+    }
+    RealDisk.remove_dir_all(&cluster.dir(3)).unwrap();
+    let hasty = MetadataConfig { submit_timeout: Duration::from_secs(3), ..cluster.config(1) };
+    let first = cluster.start_with(hasty).await.unwrap();
+    cluster.start(3).await;
+    let outcome = first.submit(set("by-a-vote-that-nobody-had", "v")).await;
+    (cluster, outcome)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_voter_that_lost_its_store_neither_votes_nor_counts_until_it_has_caught_up() {
+    let (mut cluster, outcome) = submitted_without_the_only_whole_majority(None).await;
+    assert!(matches!(outcome, Err(SubmitError::Unavailable(_))), "{outcome:?}");
+    cluster.start(2).await;
+    cluster.node(2).submit(set("later", "v")).await.unwrap();
+    cluster.everywhere(|image| has(image, "kept") && has(image, "later")).await;
+    // It gets its place back, and is a majority with 2 then.
+    let returned = cluster.node(3).core().member;
+    let raft = cluster.node(2).core().raft.clone();
+    let is_voter = |m: &crate::metadata::raft::Metrics| {
+        let membership = m.membership_config.membership();
+        membership.get_joint_config().len() == 1
+            && membership.voter_ids().any(|id| id == returned)
+            && membership.nodes().count() == 3
+    };
+    raft.wait(Some(Duration::from_secs(30))).metrics(is_voter, "the lost voter is replaced").await.unwrap();
+    cluster.kill(1).await;
+    cluster.node(3).submit(set("without-1", "v")).await.unwrap();
+    cluster.everywhere(|image| has(image, "without-1")).await;
+}
+
+/// The positive control: with one identity for all stores the wiped one votes in the lost one's name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_identities_a_voter_that_lost_its_store_would_count() {
+    let (_, outcome) = submitted_without_the_only_whole_majority(Some(7 << 32)).await;
+    assert_eq!(outcome, Ok(CommandReply::Done));
+}
+
+/// Draws the same number each time; all else is random.
+struct SameNumber(u64);
+
+impl Rng for SameNumber {
+    fn fill(&self, buffer: &mut [u8]) {
+        RealRng.fill(buffer);
+    }
+
+    fn next_u64(&self) -> u64 {
+        self.0
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

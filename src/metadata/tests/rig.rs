@@ -58,7 +58,7 @@ impl Cluster {
         cluster.form(count).await
     }
 
-    async fn form(mut self, count: i32) -> Cluster {
+    pub async fn form(mut self, count: i32) -> Cluster {
         for id in 1..=count {
             self.start(id).await;
         }
