@@ -1,6 +1,8 @@
 //! Kafka's error codes for what the rooms below say.
 
-use crate::broker::{FetchError, ListError, ProduceError, Rejected, TopicError};
+use crate::broker::{
+    ElectionError, FetchError, ListError, ProduceError, ReassignError, Rejected, TopicError,
+};
 use crate::types::{BrokerId, InvalidTopicName, LeaderEpoch};
 use crate::wire::ErrorCode;
 
@@ -88,6 +90,30 @@ impl Coded for TopicError {
             TopicError::Internal(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
             TopicError::DeletionDisabled => ErrorCode::TOPIC_DELETION_DISABLED,
             TopicError::Unavailable(_) => ErrorCode::REQUEST_TIMED_OUT,
+        }
+    }
+}
+
+impl Coded for ElectionError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            ElectionError::UnknownPartition => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            ElectionError::NotNeeded => ErrorCode::ELECTION_NOT_NEEDED,
+            ElectionError::PreferredNotAvailable => ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE,
+            ElectionError::NobodyEligible(_) => ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE,
+            ElectionError::Unavailable(_) => ErrorCode::REQUEST_TIMED_OUT,
+        }
+    }
+}
+
+impl Coded for ReassignError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            ReassignError::UnknownPartition => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            ReassignError::NotUnderWay => ErrorCode::NO_REASSIGNMENT_IN_PROGRESS,
+            ReassignError::InvalidReplicas(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+            ReassignError::OtherFactor { .. } => ErrorCode::INVALID_REPLICATION_FACTOR,
+            ReassignError::Unavailable(_) => ErrorCode::REQUEST_TIMED_OUT,
         }
     }
 }

@@ -1,7 +1,9 @@
-//! IncrementalAlterConfigs (key 44), versions 0 to 1: changes single configs of topics (KIP-339).
+//! IncrementalAlterConfigs (key 44), versions 0 to 1: changes single configs of topics, and the few of brokers that
+//! can change while they run (KIP-339).
 //!
 //! Operations: set (0), delete (1), append to a list (2), take from a list (3). All changes of a topic are made
-//! together or not at all. Broker properties come from the broker's file and cannot be changed this way.
+//! together or not at all. A broker without a name means all brokers; most properties come from the broker's file and
+//! cannot be changed this way.
 //!
 //! Errors: TOPIC_AUTHORIZATION_FAILED (29), CLUSTER_AUTHORIZATION_FAILED (31), INVALID_REQUEST (42: another kind of resource, something named twice, an unknown operation),
 //! INVALID_CONFIG (40), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), REQUEST_TIMED_OUT (7).
@@ -15,7 +17,7 @@ use super::topics::named_twice;
 use crate::broker::ConfigEntry;
 use crate::broker::config::Kind;
 use crate::metadata::{AclOperation, ResourceKind};
-use crate::types::TopicName;
+use crate::types::{BrokerId, TopicName};
 use crate::wire::ErrorCode;
 use crate::wire::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterConfigsResourceResponse, AlterableConfig, IncrementalAlterConfigsRequest,
@@ -63,15 +65,22 @@ async fn alter(
         TOPIC => check(context, AclOperation::AlterConfigs, ResourceKind::Topic, &resource.resource_name)?,
         BROKER => {
             context.check_on_cluster(AclOperation::AlterConfigs)?;
-            return Err(ApiError::new(
-                ErrorCode::INVALID_REQUEST,
-                "broker properties are set in the broker's configuration file",
-            ));
+            let name = resource.resource_name.as_str();
+            let broker = match name.parse() {
+                _ if name.is_empty() => None,
+                Ok(id) => Some(BrokerId(id)),
+                Err(_) => {
+                    let text = format!("`{name}` is no broker id");
+                    return Err(ApiError::new(ErrorCode::INVALID_REQUEST, text));
+                }
+            };
+            let changes = changes(&[], &resource.configs)?;
+            return Ok(context.broker.alter_broker_config(broker, changes, validate_only).await?);
         }
         other => {
             return Err(ApiError::new(
                 ErrorCode::INVALID_REQUEST,
-                format!("resource type {other} is not served: only topics (2) can be changed"),
+                format!("resource type {other} is not served: topics (2) and brokers (4) can be changed"),
             ));
         }
     }

@@ -6,6 +6,7 @@
 mod access;
 mod acls;
 mod alter_client_quotas;
+mod alter_partition_reassignments;
 mod alter_user_scram_credentials;
 mod api_versions;
 mod client_quotas;
@@ -20,7 +21,9 @@ mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_log_dirs;
 mod describe_user_scram_credentials;
+mod elect_leaders;
 mod errors;
 mod fetch;
 mod fetch_sessions;
@@ -33,6 +36,7 @@ mod join_group;
 mod leave_group;
 mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
 mod metadata;
 mod offset_commit;
 mod offset_fetch;
@@ -202,11 +206,15 @@ async fn dispatch(
         ApiKey::CreateAcls => handled_by!(create_acls),
         ApiKey::DeleteAcls => handled_by!(delete_acls),
         ApiKey::DescribeConfigs => handled_by!(describe_configs),
+        ApiKey::DescribeLogDirs => handled_by!(describe_log_dirs),
         ApiKey::CreatePartitions => handled_by!(create_partitions),
         ApiKey::IncrementalAlterConfigs => handled_by!(incremental_alter_configs),
         ApiKey::DeleteGroups => handled_by!(delete_groups),
         ApiKey::DescribeClientQuotas => handled_by!(describe_client_quotas),
         ApiKey::AlterClientQuotas => handled_by!(alter_client_quotas),
+        ApiKey::ElectLeaders => handled_by!(elect_leaders),
+        ApiKey::AlterPartitionReassignments => handled_by!(alter_partition_reassignments),
+        ApiKey::ListPartitionReassignments => handled_by!(list_partition_reassignments),
         ApiKey::DescribeUserScramCredentials => handled_by!(describe_user_scram_credentials),
         ApiKey::AlterUserScramCredentials => handled_by!(alter_user_scram_credentials),
         ApiKey::DescribeCluster => handled_by!(describe_cluster),

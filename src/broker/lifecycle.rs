@@ -24,7 +24,7 @@ use crate::coordinator::{Coordinators, GroupConfig};
 use crate::env::{BlockingPool, Env};
 use crate::log::{LogConfig, LogDirs};
 use crate::metadata::{
-    BrokerRegistration, CommandError, Endpoint, Metadata, MetadataConfig, Proof, SubmitError,
+    BrokerRegistration, CommandError, Endpoint, LeaderBalance, Metadata, MetadataConfig, Proof, SubmitError,
 };
 use crate::replication::{ReplicaManager, ReplicationConfig, Settings, TierReader};
 use crate::security::first_user;
@@ -337,6 +337,10 @@ fn metadata_config(config: &BrokerConfig, dirs: &LogDirs) -> MetadataConfig {
             .filter_map(|key| Some(((*key).to_owned(), config.properties.explicit(key)?.value.clone())))
             .collect(),
         session_timeout: config.millis("broker.session.timeout.ms"),
+        leader_balance: config.is_on("auto.leader.rebalance.enable").then(|| LeaderBalance {
+            interval: config.millis("leader.imbalance.check.interval.seconds") * 1000,
+            percentage: u32::try_from(config.number("leader.imbalance.per.broker.percentage")).unwrap_or(0),
+        }),
         ..MetadataConfig::default()
     }
 }

@@ -1,19 +1,22 @@
 //! The composition of a broker: partitions, the fetch purgatory, groups, retention, and the driver of the cold tier.
 //!
 //! [`Broker`] is what `api` calls. One file is one subject: `produce` (a record in), `fetch` (a fetch out), `offsets`,
-//! `topics`, `groups`, `retention`, `producer_ids`; `lifecycle` starts and stops the whole.
+//! `topics`, `elections`, `reassignments`, `groups`, `retention`, `producer_ids`; `lifecycle` starts and stops the whole.
 
 mod cold;
 pub mod config;
+mod elections;
 mod epoch_file;
 mod fetch;
 mod groups;
 mod lifecycle;
+mod log_dirs;
 mod machine;
 mod offsets;
 mod produce;
 mod producer_ids;
 mod quorum;
+mod reassignments;
 mod retention;
 mod stop;
 mod tier;
@@ -22,11 +25,14 @@ mod topics;
 use std::sync::Arc;
 
 pub use cold::{ColdError, ColdTier};
+pub use elections::{Elected, Election, ElectionError};
 pub use fetch::{ClientPlace, FetchError, FetchPartition, FetchRequest, Fetched};
 pub use groups::OFFSETS_TOPIC;
 pub use lifecycle::StartError;
+pub use log_dirs::{LogDir, LogDirReplica};
 pub use offsets::{ListError, ListedOffset, OffsetSpec};
 pub use produce::{ProduceError, Produced};
+pub use reassignments::ReassignError;
 pub use tier::TierCounts;
 pub use topics::{ConfigEntry, ConfigSource, NewTopic, TopicError};
 

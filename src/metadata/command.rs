@@ -210,6 +210,15 @@ pub enum Command {
         /// The partitions.
         partitions: Vec<(TopicId, i32)>,
     },
+    /// Gives a partition other replicas: they are added, catch up, and then the rest is taken away (KIP-455).
+    Reassign {
+        /// The topic.
+        topic: TopicId,
+        /// The partition.
+        partition: i32,
+        /// The replicas in preferred order; `None` cancels what is under way.
+        target: Option<Vec<BrokerId>>,
+    },
     /// Changes a topic's configs: `Some` sets, `None` removes.
     AlterTopicConfig {
         /// The topic.
@@ -333,6 +342,12 @@ pub enum CommandError {
     /// The cluster has users already: the first one is created once.
     #[error("the cluster has users already")]
     UsersExist,
+    /// There is nothing to cancel.
+    #[error("no reassignment of partition {1} of topic {0} is under way")]
+    NoReassignment(TopicId, i32),
+    /// The replicas that were asked for cannot be had.
+    #[error("{0}")]
+    InvalidReplicas(String),
     /// The request contradicts itself or the image.
     #[error("{0}")]
     Invalid(String),

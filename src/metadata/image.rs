@@ -157,9 +157,34 @@ pub struct Partition {
     pub partition_epoch: PartitionEpoch,
     /// The last unclean election.
     pub unclean: Option<UncleanElection>,
+    /// Under way: `replicas` are the original ones and those that are being added, until all of these are in sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reassignment: Option<Reassignment>,
+}
+
+/// A change of a partition's replicas that is under way (KIP-455).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Reassignment {
+    /// The replicas it shall have, in preferred order.
+    pub target: Vec<BrokerId>,
+    /// Those of them that it did not have when the change began.
+    pub adding: Vec<BrokerId>,
 }
 
 impl Partition {
+    /// Replicas that a reassignment adds; empty without one.
+    #[must_use]
+    pub fn adding(&self) -> &[BrokerId] {
+        self.reassignment.as_ref().map_or(&[], |reassignment| &reassignment.adding)
+    }
+
+    /// Replicas that a reassignment will take away; empty without one.
+    #[must_use]
+    pub fn removing(&self) -> Vec<BrokerId> {
+        let Some(reassignment) = &self.reassignment else { return Vec::new() };
+        self.replicas.iter().map(|r| r.broker).filter(|b| !reassignment.target.contains(b)).collect()
+    }
+
     /// Whether the broker is a replica.
     #[must_use]
     pub fn is_replica(&self, broker: BrokerId) -> bool {

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use super::isr::TierPosition;
 use super::isr::leader::{ProposalReply, Settings};
 use super::replica::Replica;
+use super::throttle::Throttle;
 use crate::env::{BlockingPool, Clock, MonoTime};
 use crate::log::{EpochEntry, LogConfig};
 use crate::metadata::{Command, Image};
@@ -109,6 +110,8 @@ pub(super) struct Context {
     pub(super) proposals: mpsc::UnboundedSender<Proposal>,
     /// Reads for lagging followers: few at a time, so that appends get the disk threads.
     pub(super) catch_up_reads: Arc<Semaphore>,
+    /// Of what goes to replicas that are not in sync.
+    pub(super) throttle: Throttle,
     pub(super) tail_bytes: AtomicUsize,
     pub(super) following: AtomicUsize,
     /// Asks for another look at the image, without a newer one.
@@ -128,6 +131,7 @@ impl Context {
         proposals: mpsc::UnboundedSender<Proposal>,
         first_number: u64,
     ) -> Context {
+        let now = clock.now();
         Context {
             config,
             clock,
@@ -137,6 +141,7 @@ impl Context {
             runtime: tokio::runtime::Handle::current(),
             proposals,
             catch_up_reads: Arc::new(Semaphore::new(2)),
+            throttle: Throttle::new(now),
             tail_bytes: AtomicUsize::new(0),
             following: AtomicUsize::new(0),
             again: Notify::new(),

@@ -2,6 +2,7 @@
 //! their followers, carries proposals to the quorum, writes the checkpoints.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
@@ -19,7 +20,7 @@ use crate::env::{BlockingPool, Env};
 use crate::log::{CheckpointPositions, LogDirs, LogError};
 use crate::metadata::Command;
 use crate::transport::{Incoming, SharedTransport};
-use crate::types::{BrokerId, Offset, TopicId, TopicPartition};
+use crate::types::{BrokerId, DirectoryId, Offset, TopicId, TopicPartition};
 
 /// Proposals that wait for their replies at the same time, at most.
 const PROPOSALS: usize = 64;
@@ -105,6 +106,12 @@ impl ReplicaManager {
     #[must_use]
     pub fn replicas(&self) -> Vec<Arc<Replica>> {
         self.hosted.read().values().map(|hosted| hosted.replica.clone()).collect()
+    }
+
+    /// The log directories, in the order of `log.dirs`.
+    #[must_use]
+    pub fn directories(&self) -> Vec<(DirectoryId, PathBuf)> {
+        self.dirs.directories()
     }
 
     /// The version of the image that the replicas' roles follow; wakes after each newer one has been carried out.

@@ -16,6 +16,7 @@ mod manager;
 mod reconcile;
 mod replica;
 mod tail;
+mod throttle;
 
 pub use context::{Quorum, ReplicationConfig, TierReader, TierState, TierUnavailable};
 pub use isr::TierPosition;

@@ -9,9 +9,14 @@ use std::sync::Arc;
 use super::isr::leader::{PartitionView, ProposalReply, ReplicaView};
 use super::manager::{ReplicaManager, run_all};
 use super::replica::Replica;
+use super::throttle;
 use crate::log::{LogConfig, LogError};
 use crate::metadata::{BrokerState, Command, Image, Partition, Topic};
-use crate::types::{BrokerEpoch, DirectoryId, LeaderEpoch, TopicId, TopicPartition};
+use crate::types::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, TopicId, TopicPartition};
+
+/// The dynamic configs of the throttle (KIP-73): of a broker, and of a topic.
+const THROTTLED_RATE: &str = "leader.replication.throttled.rate";
+const THROTTLED: &str = "leader.replication.throttled.replicas";
 
 /// A hosted partition and the leader epoch that its role is for.
 #[derive(Clone)]
@@ -50,6 +55,7 @@ impl ReplicaManager {
         };
         let first = self.context.broker_epoch().is_none();
         self.context.set_broker_epoch(own.epoch);
+        self.context.throttle.set_rate(throttled_rate(image, me), self.context.now());
         let brokers_changed = first
             || before.is_none_or(|b| b.brokers != image.brokers || b.broker_configs != image.broker_configs);
         for broker in image.brokers.values() {
@@ -152,9 +158,13 @@ impl ReplicaManager {
             },
         };
         let partition = job.partition();
+        let me = self.context.config.node_id;
+        hosted.replica.set_throttled(
+            job.topic.configs.get(THROTTLED).is_some_and(|list| throttle::names(list, job.key.1, me.0)),
+        );
         let view = view_of(&image, &job.topic, partition);
         if hosted.epoch == Some(partition.leader_epoch) && !hosted.replica.needs_role() {
-            if partition.leader == Some(self.context.config.node_id) {
+            if partition.leader == Some(me) {
                 hosted.replica.image(view);
             }
             let replica = hosted.replica.clone();
@@ -322,6 +332,12 @@ impl ReplicaManager {
             });
         }
     }
+}
+
+/// Bytes a second for replicas that are not in sync, if there is a limit: the broker's own, else everybody's.
+fn throttled_rate(image: &Image, me: BrokerId) -> Option<u64> {
+    let of = |broker| image.broker_configs.get(&broker)?.get(THROTTLED_RATE)?.parse().ok();
+    of(Some(me)).or_else(|| of(None))
 }
 
 /// What the leader's rules need to know of a partition.

@@ -4,12 +4,14 @@ use super::broker_tests::{Lone, batch, produce};
 use crate::security::Authorizer;
 use crate::types::TopicName;
 use crate::wire::messages::{
-    alter_client_quotas as alter_quotas, alter_user_scram_credentials as alter_scram, create_acls,
-    create_partitions, create_topics, delete_acls, delete_groups, delete_topics, describe_acls,
-    describe_client_quotas as describe_quotas, describe_cluster, describe_configs, describe_groups,
-    describe_user_scram_credentials as describe_scram, fetch, find_coordinator, heartbeat,
-    incremental_alter_configs as alter_configs, init_producer_id, join_group, leave_group, list_groups,
-    list_offsets, metadata, offset_commit, offset_fetch, offset_for_leader_epoch as epochs, sync_group,
+    alter_client_quotas as alter_quotas, alter_partition_reassignments as alter_reassignments,
+    alter_user_scram_credentials as alter_scram, create_acls, create_partitions, create_topics, delete_acls,
+    delete_groups, delete_topics, describe_acls, describe_client_quotas as describe_quotas, describe_cluster,
+    describe_configs, describe_groups, describe_log_dirs, describe_user_scram_credentials as describe_scram,
+    elect_leaders, fetch, find_coordinator, heartbeat, incremental_alter_configs as alter_configs,
+    init_producer_id, join_group, leave_group, list_groups, list_offsets,
+    list_partition_reassignments as list_reassignments, metadata, offset_commit, offset_fetch,
+    offset_for_leader_epoch as epochs, sync_group,
 };
 use crate::wire::{ApiKey, ErrorCode, StrBytes};
 
@@ -151,6 +153,20 @@ async fn who_may_nothing_is_refused_by_every_api() {
             alter_configs::IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() }
         );
     }
+    refused!(ElectLeaders, 2, CLUSTER, elect_leaders::ElectLeadersRequest::default());
+    refused!(
+        AlterPartitionReassignments,
+        1,
+        CLUSTER,
+        alter_reassignments::AlterPartitionReassignmentsRequest::default()
+    );
+    refused!(
+        ListPartitionReassignments,
+        0,
+        CLUSTER,
+        list_reassignments::ListPartitionReassignmentsRequest::default()
+    );
+    refused!(DescribeLogDirs, 4, CLUSTER, describe_log_dirs::DescribeLogDirsRequest::default());
     refused!(DescribeAcls, 3, CLUSTER, describe_acls::DescribeAclsRequest::default());
     refused!(
         CreateAcls,

@@ -103,6 +103,11 @@ pub const DEFINITIONS: &[Definition] = &[
         doc: "Switches ACLs on; what none allows is denied. Without it every client may do everything.",
     },
     bool("auto.create.topics.enable", "true", "Create a topic when a client asks for its metadata."),
+    bool(
+        "auto.leader.rebalance.enable",
+        "true",
+        "Partitions go back to their preferred leaders by themselves.",
+    ),
     text("broker.rack", None, "The failure zone of this broker; replicas are spread over racks."),
     number(
         "broker.session.timeout.ms",
@@ -143,6 +148,13 @@ pub const DEFINITIONS: &[Definition] = &[
         "The most bytes that one fetch returns (a first batch may be larger).",
     ),
     number(
+        "follower.replication.throttled.rate",
+        "9223372036854775807",
+        1,
+        I64,
+        "Kept for Kafka's tools, which set it together with the leaders' rate; it is the leaders that keep to theirs.",
+    ),
+    number(
         "group.initial.rebalance.delay.ms",
         "3000",
         0,
@@ -158,6 +170,27 @@ pub const DEFINITIONS: &[Definition] = &[
     ),
     number("group.max.size", "2147483647", 1, I32, "The most members of a group."),
     number("group.min.session.timeout.ms", "6000", 1, I32, "The smallest session timeout of a group member."),
+    number(
+        "leader.imbalance.check.interval.seconds",
+        "300",
+        1,
+        I32,
+        "How often it is checked which partitions are not led by their preferred leaders.",
+    ),
+    number(
+        "leader.imbalance.per.broker.percentage",
+        "10",
+        0,
+        100,
+        "How much of what a broker should lead others may lead before it is given back.",
+    ),
+    number(
+        "leader.replication.throttled.rate",
+        "9223372036854775807",
+        1,
+        I64,
+        "Bytes a second that this broker, as a leader, sends to throttled replicas that are not in sync; set at run time.",
+    ),
     list(
         "listener.security.protocol.map",
         Some("PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL"),

@@ -144,7 +144,8 @@ impl BrokerConfig {
                 .collect();
         let peer_tls = match <[PathBuf; 3]>::try_from(tls) {
             Ok(files) => Some(files),
-            Err(some) if some.is_empty() && voters.len() == 1 => None,
+            // A lone broker has nobody to talk to.
+            Err(some) if some.is_empty() && voters.iter().all(|(id, _)| *id == node_id) => None,
             Err(_) => {
                 return Err(ConfigError::Contradiction(
                     "brokers talk over mutual TLS: set peer.ssl.ca.location, peer.ssl.certificate.location and \
@@ -208,12 +209,6 @@ impl BrokerConfig {
             return Err(ConfigError::Contradiction(
                 "ssl.client.auth=required needs ssl.truststore.location".to_owned(),
             ));
-        }
-        if self.voters.iter().all(|(id, _)| *id != self.node_id) {
-            return Err(ConfigError::Contradiction(format!(
-                "controller.quorum.voters does not name this node ({}); every broker is a voter for now",
-                self.node_id
-            )));
         }
         if self.number("broker.session.timeout.ms") < 1_500 {
             return Err(ConfigError::Contradiction(
@@ -386,7 +381,7 @@ mod tests {
             ("listeners=FOO://h:1", "listener.security.protocol.map"),
             ("listeners=PLAINTEXT:9092", "`PLAINTEXT:9092`"),
             ("controller.quorum.voters=1@a:1,2@b:1", "peer.ssl.ca.location"),
-            ("controller.quorum.voters=2@b:1", "this node"),
+            ("controller.quorum.voters=2@b:1", "peer.ssl.ca.location"),
             ("advertised.listeners=SSL://h:1", "not among the listeners"),
             ("log.retention.ms=5\nlog.local.retention.ms=6", "log.local.retention.ms (6)"),
             ("security.bootstrap.user=x", "name:password"),

@@ -7,7 +7,7 @@
 //! The order of an election (REPLICATION, "Elect"): assigned order among the ISR; else among the ELR; else, with both
 //! empty, the last known leader. Electing anybody else takes an `ElectUnclean` with what the candidates' logs hold.
 
-use super::Rules;
+use super::{Rules, reassignments};
 use crate::metadata::command::{CommandError, CommandReply, UncleanCandidate};
 use crate::metadata::image::{BrokerState, Image, Partition, UncleanElection};
 use crate::types::{BrokerId, Offset, PartitionEpoch, TopicId};
@@ -74,6 +74,7 @@ pub(super) fn settle(
     mut after: Partition,
     correct: impl FnOnce(&mut Partition),
 ) -> Partition {
+    reassignments::complete(rules, &mut after);
     let min_isr = rules.min_isr(&after);
     keep_elr(&mut after, min_isr);
     if after.leader.is_some_and(|leader| !after.isr.contains(&leader)) {

@@ -31,6 +31,8 @@ enum Event {
     Unclean(u8, bool),
     ElectUnclean(u8, Vec<(i32, i32, i64)>),
     ElectPreferred(u8),
+    /// `None` cancels.
+    Reassign(u8, Option<Vec<i32>>),
     Lose(i32, u8),
     Assign(i32, u8, u8),
 }
@@ -60,6 +62,11 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (topic(), proptest::collection::vec((id(), 0..3i32, 0..9i64), 0..3))
             .prop_map(|(topic, candidates)| Event::ElectUnclean(topic, candidates)),
         1 => topic().prop_map(Event::ElectPreferred),
+        2 => (topic(), proptest::option::weighted(
+            0.8,
+            proptest::sample::subsequence(vec![1, 2, 3, 4], 1..=3).prop_shuffle(),
+        ))
+            .prop_map(|(topic, target)| Event::Reassign(topic, target)),
         1 => (id(), topic()).prop_map(|(id, topic)| Event::Lose(id, topic)),
         2 => (id(), topic(), 1..=9u8).prop_map(|(id, topic, dir)| Event::Assign(id, topic, dir)),
     ]
@@ -151,6 +158,11 @@ fn command(rig: &mut Rig, event: &Event) -> Command {
             }
         }
         Event::ElectPreferred(topic) => Command::ElectPreferred { partitions: vec![(topic_id(*topic), 0)] },
+        Event::Reassign(topic, target) => Command::Reassign {
+            topic: topic_id(*topic),
+            partition: 0,
+            target: target.as_deref().map(brokers),
+        },
         Event::Lose(id, topic) => Command::LoseReplicas {
             broker: broker(*id),
             epoch: rig.epoch(*id),
@@ -183,6 +195,11 @@ fn check_partition(image: &Image, topic: &Topic, partition: &Partition) {
     }
     let min_isr = image.min_insync_replicas(topic).min(replicas.len());
     assert!(isr.len() < min_isr || elr.is_empty(), "the ELR outlived its ISR");
+    if let Some(Reassignment { target, adding }) = &partition.reassignment {
+        assert!(target.iter().chain(adding).all(|b| replicas.contains(b)), "they are replicas already");
+        assert!(adding.iter().all(|b| target.contains(b)));
+        assert!(!adding.is_empty() || target.len() < replicas.len(), "there is something left to do");
+    }
     if let Some(unclean) = partition.unclean {
         assert!(unclean.leader_epoch <= partition.leader_epoch);
     }
@@ -197,17 +214,19 @@ fn check_step(before: &Partition, after: &Partition) {
     if after != before {
         assert!(after.partition_epoch > before.partition_epoch, "every change has its epoch");
     }
+    // A leader brings it into the ISR in the command that completes a reassignment.
+    let switched = |broker: BrokerId| before.adding().contains(&broker) && after.reassignment.is_none();
     // Who leads now was in sync, eligible, or is on record.
     if let Some(leader) = after.leader
         && after.leader_epoch > before.leader_epoch
     {
         let recorded = after.unclean.is_some_and(|u| u.leader_epoch == after.leader_epoch);
-        assert!(before.isr.contains(&leader) || before.elr.contains(&leader) || recorded);
+        assert!(before.isr.contains(&leader) || before.elr.contains(&leader) || recorded || switched(leader));
     }
     // The ISR grows by nobody but its leader's proposal or an election.
     for member in after.isr.iter().filter(|m| !before.isr.contains(m)) {
         let elected = after.leader == Some(*member) && after.leader_epoch > before.leader_epoch;
-        assert!(elected || before.leader == after.leader);
+        assert!(elected || before.leader == after.leader || switched(*member));
     }
 }
 
@@ -237,6 +256,9 @@ fn run(events: &[Event]) {
                 check_partition(&rig.image, topic, partition);
                 if let Some(old) = before.topic_by_id(topic.id).and_then(|t| t.partitions.get(index)) {
                     check_step(old, partition);
+                    if matches!(event, Event::Reassign(..)) {
+                        assert!(old.isr.is_empty() || !partition.isr.is_empty(), "nobody in sync is left");
+                    }
                 }
             }
         }

@@ -3,8 +3,8 @@
 //! Pure and deterministic: the outcome depends on the image and the command alone, so that every broker that applies
 //! the same commands in the same order holds the same image. A refused command changes nothing but `version`.
 //!
-//! One file per subject: [`brokers`], [`topics`], [`partitions`], [`elections`], [`configs`], [`users`],
-//! [`acls`].
+//! One file per subject: [`brokers`], [`topics`], [`partitions`], [`elections`], [`reassignments`], [`configs`],
+//! [`users`], [`acls`].
 
 mod acls;
 mod brokers;
@@ -14,7 +14,10 @@ mod elections;
 mod invariants;
 mod partitions;
 #[cfg(test)]
-mod rig;
+mod reassignment_tests;
+mod reassignments;
+#[cfg(test)]
+pub(super) mod rig;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -64,6 +67,9 @@ impl Image {
                 self.elect_unclean(*topic, *partition, *partition_epoch, candidates)
             }
             Command::ElectPreferred { partitions } => self.elect_preferred(partitions),
+            Command::Reassign { topic, partition, target } => {
+                self.reassign(*topic, *partition, target.as_deref())
+            }
             Command::AlterTopicConfig { id, changes } => self.alter_topic_config(*id, changes),
             Command::AlterBrokerConfig { broker, changes } => self.alter_broker_config(*broker, changes),
             Command::UpsertUser { user, mechanism, credential } => {

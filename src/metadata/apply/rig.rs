@@ -5,28 +5,28 @@ use std::collections::BTreeMap;
 use crate::metadata::*;
 use crate::types::*;
 
-pub(super) struct Rig {
+pub(in crate::metadata) struct Rig {
     pub image: Image,
     lives: u8,
 }
 
-pub(super) fn broker(id: i32) -> BrokerId {
+pub(in crate::metadata) fn broker(id: i32) -> BrokerId {
     BrokerId(id)
 }
 
-pub(super) fn brokers(ids: &[i32]) -> Vec<BrokerId> {
+pub(in crate::metadata) fn brokers(ids: &[i32]) -> Vec<BrokerId> {
     ids.iter().map(|id| BrokerId(*id)).collect()
 }
 
-pub(super) fn directory(number: u8) -> DirectoryId {
+pub(in crate::metadata) fn directory(number: u8) -> DirectoryId {
     DirectoryId::from_bytes([number; 16])
 }
 
-pub(super) fn topic_id(number: u8) -> TopicId {
+pub(in crate::metadata) fn topic_id(number: u8) -> TopicId {
     TopicId::from_bytes([number; 16])
 }
 
-pub(super) fn name(text: &str) -> TopicName {
+pub(in crate::metadata) fn name(text: &str) -> TopicName {
     TopicName::new(text).unwrap()
 }
 

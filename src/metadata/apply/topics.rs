@@ -139,6 +139,7 @@ fn new_partition(rules: &Rules<'_>, replicas: &[BrokerId]) -> Result<Partition, 
         leader_epoch: LeaderEpoch(0),
         partition_epoch: PartitionEpoch(0),
         unclean: None,
+        reassignment: None,
     };
     partition.isr =
         replicas.iter().copied().filter(|b| elections::is_electable(rules, &partition, *b)).collect();

@@ -162,13 +162,17 @@ impl Cluster {
     }
 
     pub async fn create_topic(&self, count: i32, configs: &[(&str, &str)]) {
+        self.create_topic_on(&(1..=count).collect::<Vec<_>>(), configs).await;
+    }
+
+    pub async fn create_topic_on(&self, ids: &[i32], configs: &[(&str, &str)]) {
         self.truth.ok(&Command::CreateTopic(CreateTopic {
             name: topic(),
             id: TOPIC,
-            assignment: vec![(1..=count).map(BrokerId).collect()],
+            assignment: vec![ids.iter().map(|id| BrokerId(*id)).collect()],
             configs: configs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         }));
-        for node in self.nodes.values() {
+        for (_, node) in self.nodes.iter().filter(|(id, _)| ids.contains(*id)) {
             eventually("the replica is hosted", || node.manager.replica_by_id(TOPIC, 0).is_some()).await;
         }
         eventually("the directories are known", || {

@@ -3,6 +3,7 @@
 //! Generated from `wire/schema/*.schema` by `generate.py`; do not edit.
 
 pub mod alter_client_quotas;
+pub mod alter_partition_reassignments;
 pub mod alter_user_scram_credentials;
 pub mod api_versions;
 pub mod consumer_offsets;
@@ -17,7 +18,9 @@ pub mod describe_client_quotas;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
+pub mod describe_log_dirs;
 pub mod describe_user_scram_credentials;
+pub mod elect_leaders;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod header;
@@ -28,6 +31,7 @@ pub mod join_group;
 pub mod leave_group;
 pub mod list_groups;
 pub mod list_offsets;
+pub mod list_partition_reassignments;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_fetch;
@@ -87,14 +91,22 @@ pub enum ApiKey {
     DeleteAcls = 31,
     /// Versions 1 to 4.
     DescribeConfigs = 32,
+    /// Versions 1 to 4.
+    DescribeLogDirs = 35,
     /// Versions 0 to 2.
     SaslAuthenticate = 36,
     /// Versions 0 to 3.
     CreatePartitions = 37,
     /// Versions 0 to 2.
     DeleteGroups = 42,
+    /// Versions 0 to 2.
+    ElectLeaders = 43,
     /// Versions 0 to 1.
     IncrementalAlterConfigs = 44,
+    /// Versions 0 to 1.
+    AlterPartitionReassignments = 45,
+    /// Versions 0 to 0.
+    ListPartitionReassignments = 46,
     /// Versions 0 to 1.
     DescribeClientQuotas = 48,
     /// Versions 0 to 1.
@@ -109,7 +121,7 @@ pub enum ApiKey {
 
 impl ApiKey {
     /// All of them, ascending.
-    pub const ALL: [ApiKey; 32] = [
+    pub const ALL: [ApiKey; 36] = [
         ApiKey::Produce,
         ApiKey::Fetch,
         ApiKey::ListOffsets,
@@ -133,10 +145,14 @@ impl ApiKey {
         ApiKey::CreateAcls,
         ApiKey::DeleteAcls,
         ApiKey::DescribeConfigs,
+        ApiKey::DescribeLogDirs,
         ApiKey::SaslAuthenticate,
         ApiKey::CreatePartitions,
         ApiKey::DeleteGroups,
+        ApiKey::ElectLeaders,
         ApiKey::IncrementalAlterConfigs,
+        ApiKey::AlterPartitionReassignments,
+        ApiKey::ListPartitionReassignments,
         ApiKey::DescribeClientQuotas,
         ApiKey::AlterClientQuotas,
         ApiKey::DescribeUserScramCredentials,
@@ -171,10 +187,14 @@ impl ApiKey {
             30 => ApiKey::CreateAcls,
             31 => ApiKey::DeleteAcls,
             32 => ApiKey::DescribeConfigs,
+            35 => ApiKey::DescribeLogDirs,
             36 => ApiKey::SaslAuthenticate,
             37 => ApiKey::CreatePartitions,
             42 => ApiKey::DeleteGroups,
+            43 => ApiKey::ElectLeaders,
             44 => ApiKey::IncrementalAlterConfigs,
+            45 => ApiKey::AlterPartitionReassignments,
+            46 => ApiKey::ListPartitionReassignments,
             48 => ApiKey::DescribeClientQuotas,
             49 => ApiKey::AlterClientQuotas,
             50 => ApiKey::DescribeUserScramCredentials,
@@ -211,10 +231,14 @@ impl ApiKey {
             ApiKey::CreateAcls => (1, 3),
             ApiKey::DeleteAcls => (1, 3),
             ApiKey::DescribeConfigs => (1, 4),
+            ApiKey::DescribeLogDirs => (1, 4),
             ApiKey::SaslAuthenticate => (0, 2),
             ApiKey::CreatePartitions => (0, 3),
             ApiKey::DeleteGroups => (0, 2),
+            ApiKey::ElectLeaders => (0, 2),
             ApiKey::IncrementalAlterConfigs => (0, 1),
+            ApiKey::AlterPartitionReassignments => (0, 1),
+            ApiKey::ListPartitionReassignments => (0, 0),
             ApiKey::DescribeClientQuotas => (0, 1),
             ApiKey::AlterClientQuotas => (0, 1),
             ApiKey::DescribeUserScramCredentials => (0, 0),
@@ -250,10 +274,14 @@ impl ApiKey {
             ApiKey::CreateAcls => Some(2),
             ApiKey::DeleteAcls => Some(2),
             ApiKey::DescribeConfigs => Some(4),
+            ApiKey::DescribeLogDirs => Some(2),
             ApiKey::SaslAuthenticate => Some(2),
             ApiKey::CreatePartitions => Some(2),
             ApiKey::DeleteGroups => Some(2),
+            ApiKey::ElectLeaders => Some(2),
             ApiKey::IncrementalAlterConfigs => Some(1),
+            ApiKey::AlterPartitionReassignments => Some(0),
+            ApiKey::ListPartitionReassignments => Some(0),
             ApiKey::DescribeClientQuotas => Some(1),
             ApiKey::AlterClientQuotas => Some(1),
             ApiKey::DescribeUserScramCredentials => Some(0),
@@ -291,10 +319,14 @@ DescribeAcls, describe_acls, DescribeAclsRequest, DescribeAclsResponse;
 CreateAcls, create_acls, CreateAclsRequest, CreateAclsResponse;
 DeleteAcls, delete_acls, DeleteAclsRequest, DeleteAclsResponse;
 DescribeConfigs, describe_configs, DescribeConfigsRequest, DescribeConfigsResponse;
+DescribeLogDirs, describe_log_dirs, DescribeLogDirsRequest, DescribeLogDirsResponse;
 SaslAuthenticate, sasl_authenticate, SaslAuthenticateRequest, SaslAuthenticateResponse;
 CreatePartitions, create_partitions, CreatePartitionsRequest, CreatePartitionsResponse;
 DeleteGroups, delete_groups, DeleteGroupsRequest, DeleteGroupsResponse;
+ElectLeaders, elect_leaders, ElectLeadersRequest, ElectLeadersResponse;
 IncrementalAlterConfigs, incremental_alter_configs, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
+AlterPartitionReassignments, alter_partition_reassignments, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse;
+ListPartitionReassignments, list_partition_reassignments, ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse;
 DescribeClientQuotas, describe_client_quotas, DescribeClientQuotasRequest, DescribeClientQuotasResponse;
 AlterClientQuotas, alter_client_quotas, AlterClientQuotasRequest, AlterClientQuotasResponse;
 DescribeUserScramCredentials, describe_user_scram_credentials, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse;

@@ -1,0 +1,58 @@
+//! What lies in this broker's log directories (KIP-113).
+
+use std::path::PathBuf;
+
+use super::Broker;
+use crate::types::TopicPartition;
+
+/// One log directory.
+#[derive(Clone, Debug)]
+pub struct LogDir {
+    /// Its path, absolute where the system tells.
+    pub path: PathBuf,
+    /// Its replicas, sorted.
+    pub replicas: Vec<LogDirReplica>,
+}
+
+/// One replica in a log directory.
+#[derive(Clone, Debug)]
+pub struct LogDirReplica {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// Bytes of its local segments.
+    pub size_bytes: u64,
+    /// By how much its log lags behind the high watermark that it knows.
+    pub lag: i64,
+}
+
+impl Broker {
+    /// This broker's log directories with the replicas that are wanted.
+    pub async fn log_dirs(&self, wanted: impl Fn(&TopicPartition) -> bool + Send + 'static) -> Vec<LogDir> {
+        let (replicas, directories) = (self.replicas.replicas(), self.replicas.directories());
+        let found = self.disk_threads.run(move || {
+            let mut dirs: Vec<_> = directories
+                .into_iter()
+                .map(|(id, path)| {
+                    (id, LogDir { path: std::path::absolute(&path).unwrap_or(path), replicas: Vec::new() })
+                })
+                .collect();
+            for replica in replicas.iter().filter(|replica| wanted(replica.partition())) {
+                let Some((_, dir)) = dirs.iter_mut().find(|(id, _)| *id == replica.directory()) else {
+                    continue;
+                };
+                let positions = replica.positions();
+                dir.replicas.push(LogDirReplica {
+                    partition: replica.partition().clone(),
+                    size_bytes: replica.with_log(|log| log.size_bytes()),
+                    lag: (positions.high_watermark - positions.log_end).max(0),
+                });
+            }
+            for (_, dir) in &mut dirs {
+                dir.replicas.sort_by(|a, b| a.partition.cmp(&b.partition));
+            }
+            dirs.into_iter().map(|(_, dir)| dir).collect()
+        });
+        // The pool ends only with the process.
+        found.await.unwrap_or_default()
+    }
+}

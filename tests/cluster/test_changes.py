@@ -1,0 +1,102 @@
+"""The cluster changes while it runs: a broker outside the metadata quorum, other replicas, other leaders, an orderly end."""
+
+import json
+import signal
+import threading
+import time
+
+from case import ClusterCase, slow
+from clients import consume, produce
+from dev import Admin
+from processes import alive, kafka_tool, wait_until
+
+TOOLS = "org.apache.kafka.tools"
+
+
+class Changes(ClusterCase):
+    @slow
+    def test_a_broker_that_is_no_voter_holds_replicas_and_partitions_move_to_it_and_back(self):
+        """Three voters and a fourth broker. Kafka's own tools move a written partition, verify it, and elect leaders."""
+        dev = self.dev(4)
+        voters = (dev.data / "broker-4" / "broker.properties").read_text()
+        self.assertNotIn("4@", next(line for line in voters.splitlines() if line.startswith("controller.quorum.voters")))
+        admin = Admin(dev.bootstrap)
+        dev.topic_create("four", replicas=4)
+        admin.wait_for_isr("four", 1, 4)
+        at = ["--bootstrap-server", dev.bootstrap]
+        kafka_tool(f"{TOOLS}.TopicCommand", *at, "--create", "--topic", "t", "--replica-assignment", "1:2:3")
+        produce("python", dev.bootstrap, "t", 2000, "a")
+
+        writer = Background(lambda: produce("python", dev.bootstrap, "t", 1000, "b"))
+        self.reassign(dev, at, [4, 2, 3], "--throttle", 50_000_000)
+        wait_until("the replicas are 2, 3 and 4", lambda: admin.partition("t")[1:] == ([2, 3, 4], [2, 3, 4]), 60)
+        self.assertEqual(admin.partition("t")[0], 4, "the first in the order that was asked for")
+        verified = self.reassign(dev, at, [4, 2, 3], command="--verify")
+        self.assertIn("is completed", verified)
+        writer.join()
+        self.assertEqual(len(consume(self.processes, "python", dev.bootstrap, "t", 3000)), 3000)
+        wait_until("broker 1 holds nothing of it", lambda: dev.local_start("t", 0, 1) is None, 20)
+
+        dev.kill(4)
+        wait_until("another leads", lambda: admin.partition("t")[0] in (2, 3), 30)
+        dev.restart(4)
+        admin.wait_for_isr("t", 1, 3)
+        admin.wait_for_isr("four", 1, 4)
+        kafka_tool(f"{TOOLS}.LeaderElectionCommand", *at, "--election-type", "preferred", "--topic", "t", "--partition", 0)
+        self.assertEqual(admin.partition("t")[0], 4)
+
+    def reassign(self, dev, at, replicas, *more, command="--execute"):
+        plan = dev.data / "plan.json"
+        plan.write_text(json.dumps({"version": 1, "partitions": [{"topic": "t", "partition": 0, "replicas": replicas}]}))
+        return kafka_tool(f"{TOOLS}.reassign.ReassignPartitionsCommand", *at, "--reassignment-json-file", plan, command,
+                          *more)
+
+    @slow
+    def test_leaders_go_back_to_where_they_are_preferred_by_themselves(self):
+        dev = self.dev(3, settings={"leader.imbalance.check.interval.seconds": 2})
+        admin = Admin(dev.bootstrap)
+        dev.topic_create("t", partitions=3)
+        admin.wait_for_isr("t", 3, 3)
+        preferred = self.leaders(admin)
+        self.assertEqual(sorted(preferred), [1, 2, 3])
+        dev.kill(2)
+        wait_until("others lead what 2 led", lambda: 2 not in self.leaders(admin), 30)
+        dev.restart(2)
+        wait_until("2 leads again", lambda: self.leaders(admin) == preferred, 60)
+
+    def leaders(self, admin):
+        return [p.leader for _, p in sorted(admin.metadata("t").topics["t"].partitions.items())]
+
+    @slow
+    def test_brokers_that_are_stopped_one_after_the_other_do_not_wait_for_a_quorum_that_is_gone(self):
+        dev = self.dev(3)
+        dev.topic_create("t", partitions=3)
+        produce("python", dev.bootstrap, "t", 100, "a")
+        begun = time.monotonic()
+        for broker in (1, 2, 3):
+            pid = dev.pid(broker)
+            dev.signal(broker, signal.SIGTERM)
+            wait_until(f"broker {broker} has ended", lambda: not alive(pid), 60)
+            print(f"(broker {broker} ended after {time.monotonic() - begun:.1f} s) ", end="", flush=True)
+        for broker in (1, 2, 3):
+            self.assertIn("clean", "".join(f.name for f in dev.data.glob(f"broker-{broker}/data/.kafka_cleanshutdown")))
+
+
+class Background(threading.Thread):
+    """Runs something beside the test, and gives its error to who joins."""
+
+    def __init__(self, job):
+        super().__init__(daemon=True)
+        self.job, self.error = job, None
+        self.start()
+
+    def run(self):
+        try:
+            self.job()
+        except BaseException as error:  # raised again by join
+            self.error = error
+
+    def join(self, timeout=120):
+        super().join(timeout)
+        if self.error:
+            raise self.error
