@@ -392,8 +392,7 @@ async fn a_flipped_bit_is_not_passed_on_and_the_damaged_copy_is_rebuilt() {
 /// The first batch of broker 1's log is read as a client reads it.
 async fn fetch_from_1(cluster: &Cluster) -> Result<Bytes, crate::log::LogError> {
     let replica = cluster.replica(1);
-    let read =
-        replica.read(Offset(0), 1 << 20, true, Isolation::ReadUncommitted, None, ServedBy::Leader);
+    let read = replica.read(Offset(0), 1 << 20, true, Isolation::ReadUncommitted, None, ServedBy::Leader);
     let slice = read.unwrap().unwrap();
     BlockingPool::new("reader", 1).run(move || replica.load(&slice)).await.unwrap()
 }
@@ -430,8 +429,7 @@ async fn a_stretch_that_was_cut_while_a_client_read_it_costs_no_copy() {
     cluster.append(1, Acks::All, &["a"]).await.unwrap();
     cluster.append(1, Acks::All, &["b"]).await.unwrap();
     let replica = cluster.replica(1);
-    let read =
-        replica.read(Offset(1), 1 << 20, true, Isolation::ReadUncommitted, None, ServedBy::Leader);
+    let read = replica.read(Offset(1), 1 << 20, true, Isolation::ReadUncommitted, None, ServedBy::Leader);
     let slice = read.unwrap().unwrap();
     // As after a truncation under another leader: where the batch was there are other bytes now.
     replica.with_log(|log| {
