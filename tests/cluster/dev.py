@@ -87,6 +87,14 @@ class Dev:
         wait_until("the running dev prints the line too", lambda: self.pid(broker) != pid, 10)
         return line
 
+    def reconfigure(self, broker, key, value):
+        """Another value of a property of one broker, which is killed and started again for it."""
+        path = self.data / f"broker-{broker}/broker.properties"
+        kept = [line for line in path.read_text().splitlines() if not line.startswith(f"{key}=")]
+        self.kill(broker)
+        path.write_text("\n".join([*kept, f"{key}={value}"]) + "\n")
+        self.restart(broker)
+
     def stop(self):
         """SIGTERM; returns the exit code."""
         return self.processes.stop(self.process, 60)

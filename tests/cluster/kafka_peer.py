@@ -40,10 +40,13 @@ class Side:
     def read(self, api, version):
         return read_answer(self.connection, api, version)
 
-    def create(self, topic, partitions=1, configs=None, replicas=1):
-        """Makes a topic and waits for its leaders."""
-        wanted = {"Name": topic, "NumPartitions": partitions, "ReplicationFactor": replicas,
+    def create(self, topic, partitions=1, configs=None, brokers=None):
+        """Makes a topic and waits for its leaders. With `brokers` it has one partition, on these, of which the first leads."""
+        wanted = {"Name": topic, "NumPartitions": partitions, "ReplicationFactor": 1,
                   "Configs": [{"Name": key, "Value": value} for key, value in (configs or {}).items()]}
+        if brokers:
+            wanted.update(NumPartitions=-1, ReplicationFactor=-1,
+                          Assignments=[{"PartitionIndex": 0, "BrokerIds": list(brokers)}])
         made = self.ask("CreateTopics", 7, {"Topics": [wanted]})["Topics"][0]
         if made["ErrorCode"]:
             raise AssertionError(f"{self.name} does not make {topic}: {made}")

@@ -88,9 +88,13 @@ class FetchRules(ClusterCase):
     def compare(self, what, answers):
         self.calls += 1
         for each in answers:
-            for topic in each.get("Responses", []):
-                # Kafka puts partitions that are not there behind all others.
-                topic.get("Partitions", []).sort(key=lambda p: p["PartitionIndex"])
+            topics = [topic for topic in each.get("Responses", []) if "Partitions" in topic]
+            # Kafka puts partitions that are not there behind all others.
+            topics.sort(key=lambda topic: topic["Topic"] if "Topic" in topic else topic["TopicId"])
+            for topic in topics:
+                topic["Partitions"].sort(key=lambda p: p["PartitionIndex"])
+            if topics:
+                each["Responses"] = topics
         lines = list(differences(*answers))
         if lines:
             self.found[what] = lines
