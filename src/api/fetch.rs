@@ -92,6 +92,7 @@ async fn fetched(
             rack: request.rack_id.to_string(),
             listener: context.client.listener.to_string(),
         }),
+        takes_files: context.client.takes_files,
     };
     let mut answers = context.broker.fetch(&asked).await.into_iter();
     wanted
@@ -144,7 +145,7 @@ fn data(version: i16, isolation: Isolation, answer: Result<Fetched, FetchError>)
         diverging_epoch,
         aborted_transactions: aborted,
         preferred_read_replica: fetched.preferred.map_or(-1, |id| id.0),
-        records: Some(fetched.records.into()),
+        records: Some(fetched.records),
         ..PartitionData::default()
     }
 }

@@ -11,7 +11,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::join_all;
 
 use super::errors::{Coded as _, LeaderHint as _};
@@ -84,7 +83,9 @@ async fn append(
         Ok(known) => known,
         Err(code) => return refused(index, *code, None),
     };
-    let records = data.records.map_or_else(Bytes::new, |records| records.into_bytes());
+    let Ok(records) = data.records.unwrap_or_default().into_bytes() else {
+        return refused(index, ErrorCode::KAFKA_STORAGE_ERROR, None);
+    };
     let partition = TopicPartition::new(name.clone(), index);
     match context.broker.produce(&partition, *id, records, *acks, timeout).await {
         Ok(Produced { base, log_append_time, log_start }) => PartitionProduceResponse {

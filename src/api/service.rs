@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 
 use crate::security::Principal;
 use crate::security::audit::Caller;
+use crate::wire::Chunk;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Client {
     pub address: SocketAddr,
     /// Who it has proved to be.
     pub principal: Principal,
+    /// Whether its answers may have stretches of files: the connection is not encrypted.
+    pub takes_files: bool,
 }
 
 impl Client {
@@ -34,9 +37,9 @@ impl Client {
 #[derive(Debug)]
 pub enum Answer {
     /// A frame, its length included, as chunks.
-    Frame(Vec<Bytes>),
+    Frame(Vec<Chunk>),
     /// A frame, after which the connection is closed for this reason.
-    Last(Vec<Bytes>, String),
+    Last(Vec<Chunk>, String),
     /// Nothing goes back (acks=0).
     Silence,
     /// The connection is closed, for this reason.

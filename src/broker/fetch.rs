@@ -14,6 +14,7 @@ use crate::log::LogSlice;
 use crate::metadata::BrokerState;
 use crate::replication::{Isolation, Positions, ReadError, Replica, ServedBy};
 use crate::types::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
+use crate::wire::Records;
 
 /// The `replica.selector.class` that sends clients to a follower in their rack.
 const RACK_AWARE: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
@@ -31,6 +32,8 @@ pub struct FetchRequest {
     pub max_bytes: usize,
     /// What transactions may be seen.
     pub isolation: Isolation,
+    /// Whether records may be left in their file for the kernel to send.
+    pub takes_files: bool,
     /// Where the client is, if it can be sent to another replica.
     pub place: Option<ClientPlace>,
 }
@@ -73,7 +76,7 @@ pub struct Fetched {
     /// Aborted transactions in the range (read_committed only).
     pub aborted: Vec<(ProducerId, Offset)>,
     /// Whole batches; the first may begin below the offset asked for.
-    pub records: Bytes,
+    pub records: Records,
     /// The client's log differs: the largest epoch at or below its last one, and its end here (KIP-595).
     pub diverging: Option<(LeaderEpoch, Offset)>,
     /// A follower that is nearer to the client, which shall ask there (KIP-392); no records come with it.
@@ -216,13 +219,15 @@ impl Broker {
         join_all(request.partitions.iter().zip(planned).map(|(wanted, plan)| async move {
             let Planned { mut answer, source } = plan?;
             let (records, counted) = match source {
-                Source::Nothing => (Bytes::new(), 0),
+                Source::Nothing => (Records::empty(), 0),
                 Source::Local(replica, slice) => {
-                    self.on_disk_thread(move || replica.load_counted(&slice)).await?
+                    let takes_files = request.takes_files;
+                    self.on_disk_thread(move || replica.load_counted(&slice, takes_files)).await?
                 }
                 Source::Cold { offset, max_bytes } => {
-                    let records = self.read_cold(wanted, offset, max_bytes).await?;
-                    (records.clone(), records.len())
+                    let records = Records::from(self.read_cold(wanted, offset, max_bytes).await?);
+                    let counted = records.len();
+                    (records, counted)
                 }
             };
             answer.records = records;

@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::io::{self, IoSlice};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,10 @@ pub trait DiskFile: Send + Sync + std::fmt::Debug {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Makes content and length durable. After an error nothing unflushed may be trusted: never retry it as success.
     fn sync(&self) -> io::Result<()>;
+    /// The descriptor, where the kernel itself may read the file (sendfile); a simulated file has none.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
     /// Reads exactly `buffer.len()` bytes.
     fn read_exact_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()> {
         let n = self.read_at(buffer, position)?;
@@ -63,6 +70,38 @@ pub trait DiskFile: Send + Sync + std::fmt::Debug {
         }
     }
 }
+
+/// A stretch of a file that somebody else sends or reads: a slice that costs no memory.
+#[derive(Clone, Debug)]
+pub struct FileSpan {
+    /// The file; it stays readable when its name is gone.
+    pub file: Arc<dyn DiskFile>,
+    /// The first byte.
+    pub position: u64,
+    /// How many bytes.
+    pub len: usize,
+}
+
+impl FileSpan {
+    /// Reads it into memory.
+    ///
+    /// # Errors
+    /// What the disk says; `UnexpectedEof` when the file has become shorter.
+    pub fn read(&self) -> io::Result<Bytes> {
+        let mut bytes = vec![0; self.len];
+        self.file.read_exact_at(&mut bytes, self.position)?;
+        Ok(bytes.into())
+    }
+}
+
+/// The same stretch of the same open file.
+impl PartialEq for FileSpan {
+    fn eq(&self, other: &FileSpan) -> bool {
+        Arc::ptr_eq(&self.file, &other.file) && (self.position, self.len) == (other.position, other.len)
+    }
+}
+
+impl Eq for FileSpan {}
 
 /// A disk that many share.
 pub type SharedDisk = Arc<dyn Disk>;
@@ -246,5 +285,9 @@ impl DiskFile for RealFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_all()
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
     }
 }

@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 pub use blocking::{BlockingPool, PoolClosed};
 pub use clock::{Clock, MonoTime, RealClock, TimedOut, timeout};
-pub use disk::{Disk, DiskEntry, DiskFile, OpenMode, RealDisk, SharedDisk};
+pub use disk::{Disk, DiskEntry, DiskFile, FileSpan, OpenMode, RealDisk, SharedDisk};
 pub use limits::raise_open_files;
-pub use net::{Net, RealNet};
+pub use net::{Net, RealNet, send_file};
 pub use rng::{RealRng, Rng};
 
 /// The four seams together; cheap to clone.

@@ -4,7 +4,32 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
 use futures::future::BoxFuture;
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, lookup_host};
+
+use super::FileSpan;
+
+/// Sends some bytes of a file, from `skip` bytes into the span on, without a copy through this process; returns how
+/// many. It waits for room in the socket, not for the disk: the pages should have been read before.
+///
+/// # Errors
+/// What the socket or the disk says; `Unsupported` for a file that the kernel cannot read; `UnexpectedEof` when the file
+/// has become shorter.
+pub async fn send_file(stream: &TcpStream, span: &FileSpan, skip: usize) -> io::Result<usize> {
+    let descriptor = span.file.descriptor().ok_or(io::ErrorKind::Unsupported)?;
+    loop {
+        stream.writable().await?;
+        let mut position = span.position + skip as u64;
+        let sent = stream.try_io(Interest::WRITABLE, || {
+            Ok(rustix::fs::sendfile(stream, descriptor, Some(&mut position), span.len - skip)?)
+        });
+        match sent {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            sent => return sent,
+        }
+    }
+}
 
 /// The seam to the network.
 pub trait Net: Send + Sync + 'static {

@@ -1,5 +1,6 @@
 //! A stretch of a log that can be read without the log's lock.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,12 +9,22 @@ use bytes::Bytes;
 
 use super::epoch_cache::EpochEntry;
 use super::error::LogError;
-use crate::env::DiskFile;
+use crate::env::{DiskFile, FileSpan};
 use crate::types::{LeaderEpoch, Offset};
-use crate::wire::record_batch::{BatchHeader, BatchIter, HEADER_BYTES};
+use crate::wire::Records;
+use crate::wire::record_batch::{BatchError, BatchHeader, HEADER_BYTES};
 
 /// Read beyond what was asked for, so that the way from the index entry to the batch costs no second read.
 const SLACK_BYTES: u64 = 8192;
+/// Answers below this are read into memory: a stretch of a file costs a system call more.
+const SPAN_FROM_BYTES: usize = 32 << 10;
+/// What is checked of a stretch at a time, so that the bytes stay in the processor's cache.
+const WINDOW_BYTES: usize = 128 << 10;
+
+thread_local! {
+    /// Where stretches are read to be checked.
+    static WINDOW: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Whole batches of one segment, found but not read yet.
 #[derive(Clone, Debug, Default)]
@@ -108,25 +119,92 @@ impl LogSlice {
     }
 }
 
+impl LogSlice {
+    /// The same batches, checked in the same way, but left in the file when there are many and the kernel can send
+    /// them from there; and the count.
+    ///
+    /// # Errors
+    /// As `load`.
+    pub fn locate_counted(&self) -> Result<(Records, usize), LogError> {
+        let Some(source) = &self.source else {
+            return Ok((Records::empty(), 0));
+        };
+        if self.bound_bytes() < SPAN_FROM_BYTES || source.file.descriptor().is_none() {
+            return self.load_counted().map(|(bytes, counted)| (bytes.into(), counted));
+        }
+        let found = match source.locate(source.anchor) {
+            Err(LogError::Corrupt { .. }) if source.anchor != Anchor::default() => {
+                source.locate(Anchor::default())
+            }
+            answer => answer,
+        };
+        found.map(|(span, counted)| (span.into(), counted))
+    }
+}
+
 impl Source {
     fn load(&self, anchor: Anchor) -> Result<(Bytes, usize), LogError> {
-        let (start, bytes) = self.find_first(anchor)?;
-        let first = BatchHeader::parse(&bytes).map_err(|e| self.corrupt(start, self.from, e.to_string()))?;
+        let (start, bytes) = self.find_first(anchor, self.max_bytes)?;
+        let wanted = self.wanted(start, &bytes)?;
+        let bytes = if bytes.len() < wanted { self.read(start, wanted)? } else { bytes.slice(..wanted) };
+        let mut next = None;
+        let found = self.check(start, &bytes, &mut next);
+        if let (Some(problem), 0) = (&found.problem, found.good) {
+            return Err(self.corrupt(start, self.from, problem.clone()));
+        }
+        Ok((bytes.slice(..found.good), self.counted(found.good, wanted, &found, next)))
+    }
+
+    fn locate(&self, anchor: Anchor) -> Result<(FileSpan, usize), LogError> {
+        let (start, head) = self.find_first(anchor, 0)?;
+        let wanted = self.wanted(start, &head)?;
+        WINDOW.with_borrow_mut(|window| {
+            let (mut good, mut next, mut room) = (0, None, WINDOW_BYTES);
+            let found = loop {
+                let len = room.min(wanted - good);
+                window.resize(window.len().max(len), 0);
+                let bytes = &mut window[..len];
+                self.read_into(start + good as u64, bytes)?;
+                let found = self.check(start + good as u64, bytes, &mut next);
+                good += found.good;
+                match &found.problem {
+                    Some(problem) if good == 0 => {
+                        return Err(self.corrupt(start, self.from, problem.clone()));
+                    }
+                    // Only the window ended; a batch that is larger gets a window of its size.
+                    None if found.cut.is_some() && good - found.good + len < wanted => {
+                        room = WINDOW_BYTES.max(found.cut.unwrap_or(0));
+                    }
+                    _ => break found,
+                }
+            };
+            window.truncate(WINDOW_BYTES);
+            window.shrink_to(WINDOW_BYTES);
+            let span = FileSpan { file: self.file.clone(), position: start, len: good };
+            Ok((span, self.counted(good, wanted, &found, next)))
+        })
+    }
+
+    /// How many bytes from the first batch on are asked for and there.
+    fn wanted(&self, start: u64, head: &[u8]) -> Result<usize, LogError> {
+        let first = BatchHeader::parse(head).map_err(|e| self.corrupt(start, self.from, e.to_string()))?;
         let mut allowed = self.max_bytes;
         if first.size() > allowed && self.at_least_one {
             allowed = first.size();
         }
-        let left = usize::try_from(self.size - start).unwrap_or(usize::MAX);
-        let wanted = allowed.min(left);
-        let bytes = if bytes.len() < wanted { self.read(start, wanted)? } else { bytes.slice(..wanted) };
-        self.check(start, &bytes)
+        Ok(allowed.min(usize::try_from(self.size - start).unwrap_or(usize::MAX)))
     }
 
-    /// The batch that holds `from`: its position, and what was read from there on. The way there is checked from the
+    /// What an answer counts: all that was wanted when that ends within a batch that would be given too.
+    fn counted(&self, good: usize, wanted: usize, found: &Checked, next: Option<Offset>) -> usize {
+        if found.cut.is_some() && next.unwrap_or(self.from) < self.end { wanted } else { good }
+    }
+
+    /// The batch that holds `from`: its position, and what was read from there on, `more` bytes if it goes well. The way there is checked from the
     /// anchor on, so that neither a wrong index nor a flipped bit in an offset can lead past it.
-    fn find_first(&self, anchor: Anchor) -> Result<(u64, Bytes), LogError> {
+    fn find_first(&self, anchor: Anchor, more: usize) -> Result<(u64, Bytes), LogError> {
         let mut position = anchor.position;
-        let room = (self.max_bytes as u64).saturating_add(SLACK_BYTES).min(self.size - position);
+        let room = (more as u64).saturating_add(SLACK_BYTES).min(self.size - position);
         let mut bytes = self.read(position, usize::try_from(room).unwrap_or(usize::MAX))?;
         let mut expected = None;
         loop {
@@ -157,67 +235,82 @@ impl Source {
         }
     }
 
-    /// The batches at the front of `bytes` that are good and below the end, and what they count: all of `bytes` when
-    /// those end within a batch that would be given too.
-    fn check(&self, start: u64, bytes: &Bytes) -> Result<(Bytes, usize), LogError> {
-        let mut good = 0;
-        let mut expected = None;
-        for batch in BatchIter::new(bytes.clone()) {
-            let problem = match batch {
-                // The answer ends where the bytes asked for do.
-                Err(_) if bytes.len() - good < HEADER_BYTES => return Ok(self.cut(bytes, good, expected)),
-                Err(crate::wire::record_batch::BatchError::Truncated { .. })
-                    if start + (bytes.len() as u64) < self.size =>
-                {
-                    return Ok(self.cut(bytes, good, expected));
-                }
-                Err(e) => e.to_string(),
-                Ok(batch) => {
-                    let header = &batch.header;
-                    if expected.is_some_and(|expected| header.base_offset != expected) {
-                        format!("a batch at offset {}", header.base_offset)
-                    } else if let Err(e) = batch.check_crc() {
-                        e.to_string()
-                    } else if epoch_at(&self.epochs, header.base_offset)
-                        .is_some_and(|epoch| epoch != header.leader_epoch)
-                    {
-                        format!("a batch of leader epoch {}", header.leader_epoch)
-                    } else {
-                        if header.last_offset() >= self.end {
-                            break;
-                        }
-                        good += batch.bytes.len();
-                        expected = Some(header.end_offset());
-                        continue;
-                    }
-                }
-            };
-            if good == 0 {
-                return Err(self.corrupt(start, self.from, problem));
+    /// The batches at the front of `bytes` that are good and below the end. `next` is where the one after them begins.
+    fn check(&self, start: u64, bytes: &[u8], next: &mut Option<Offset>) -> Checked {
+        let mut checked = Checked::default();
+        while checked.good < bytes.len() {
+            let rest = &bytes[checked.good..];
+            // The answer ends where the bytes asked for do.
+            if rest.len() < HEADER_BYTES {
+                return Checked { cut: Some(HEADER_BYTES), ..checked };
             }
-            break;
+            let header = match BatchHeader::parse(rest) {
+                Ok(header) => header,
+                Err(e) => return checked.with(e.to_string()),
+            };
+            let Some(batch) = rest.get(..header.size()) else {
+                if start + (bytes.len() as u64) < self.size {
+                    return Checked { cut: Some(header.size()), ..checked };
+                }
+                let truncated = BatchError::Truncated { needed: header.size(), have: rest.len() };
+                return checked.with(truncated.to_string());
+            };
+            if next.is_some_and(|next| header.base_offset != next) {
+                return checked.with(format!("a batch at offset {}", header.base_offset));
+            }
+            if let Err(e) = header.check_crc(batch) {
+                return checked.with(e.to_string());
+            }
+            if epoch_at(&self.epochs, header.base_offset).is_some_and(|epoch| epoch != header.leader_epoch) {
+                return checked.with(format!("a batch of leader epoch {}", header.leader_epoch));
+            }
+            if header.last_offset() >= self.end {
+                return checked;
+            }
+            checked.good += batch.len();
+            *next = Some(header.end_offset());
         }
-        Ok((bytes.slice(..good), good))
-    }
-
-    /// `bytes` end within the batch at `next`.
-    fn cut(&self, bytes: &Bytes, good: usize, next: Option<Offset>) -> (Bytes, usize) {
-        let counted = if next.unwrap_or(self.from) < self.end { bytes.len() } else { good };
-        (bytes.slice(..good), counted)
+        // A window may end between two batches; whoever asked for no more sees that nothing is left.
+        if start + (bytes.len() as u64) < self.size {
+            checked.cut = Some(HEADER_BYTES);
+        }
+        checked
     }
 
     fn read(&self, position: u64, len: usize) -> Result<Bytes, LogError> {
         let mut bytes = vec![0; len];
-        let n = self.file.read_at(&mut bytes, position).map_err(LogError::io("read", &self.path))?;
-        if n < len {
+        self.read_into(position, &mut bytes)?;
+        Ok(bytes.into())
+    }
+
+    fn read_into(&self, position: u64, bytes: &mut [u8]) -> Result<(), LogError> {
+        let n = self.file.read_at(bytes, position).map_err(LogError::io("read", &self.path))?;
+        if n < bytes.len() {
             let short = io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than its segment");
             return Err(LogError::io("read", &self.path)(short));
         }
-        Ok(bytes.into())
+        Ok(())
     }
 
     fn corrupt(&self, position: u64, offset: Offset, detail: String) -> LogError {
         LogError::Corrupt { path: self.path.to_path_buf(), position, offset, detail }
+    }
+}
+
+/// What a look at some bytes of a segment found.
+#[derive(Default)]
+struct Checked {
+    /// Bytes of good batches at the front.
+    good: usize,
+    /// What is wrong with the batch after them.
+    problem: Option<String>,
+    /// The bytes end before the next batch does, which has at least so many bytes.
+    cut: Option<usize>,
+}
+
+impl Checked {
+    fn with(self, problem: String) -> Checked {
+        Checked { problem: Some(problem), ..self }
     }
 }
 

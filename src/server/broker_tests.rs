@@ -97,7 +97,9 @@ impl Client {
     async fn send<R: Request>(&mut self, request: &R, version: i16) {
         self.correlation_id += 1;
         let frame = header::request_frame(request, version, self.correlation_id, "test").unwrap();
-        self.stream.write_all(&frame.concat()).await.unwrap();
+        for chunk in frame {
+            self.stream.write_all(&chunk.into_bytes().unwrap()).await.unwrap();
+        }
     }
 
     /// The next frame; `None` when the connection was closed.

@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -20,8 +21,8 @@ use super::budget::{Budget, Reservation};
 use super::frame::{Frame, FrameError, FrameReader};
 use super::{ServerLimits, Stats};
 use crate::api::{Answer, Client, Gate, Service};
-use crate::env::{Clock, timeout};
-use crate::wire::ApiKey;
+use crate::env::{Clock, send_file, timeout};
+use crate::wire::{ApiKey, Chunk};
 
 /// Requests of one connection that may be in flight.
 const IN_FLIGHT: usize = 64;
@@ -33,7 +34,41 @@ const DRAIN: Duration = Duration::from_secs(5);
 const SLICES: usize = 64;
 
 pub(super) type Reader = Box<dyn AsyncRead + Send + Unpin>;
-pub(super) type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// The sending half of a connection.
+pub(super) enum Writer {
+    /// Bare TCP: the kernel can send files by itself.
+    Plain(OwnedWriteHalf),
+    /// Inside TLS.
+    Sealed(Box<dyn AsyncWrite + Send + Unpin>),
+}
+
+impl Writer {
+    fn stream(&mut self) -> &mut (dyn AsyncWrite + Send + Unpin) {
+        match self {
+            Writer::Plain(half) => half,
+            Writer::Sealed(stream) => &mut **stream,
+        }
+    }
+
+    /// Writes some bytes of the chunks at the front.
+    async fn write_some(&mut self, chunks: &VecDeque<Chunk>, skip: usize) -> io::Result<usize> {
+        match (chunks.front(), &*self) {
+            (Some(Chunk::File(span)), Writer::Plain(half)) => send_file(half.as_ref(), span, skip).await,
+            // The API gives files only to clients that take them.
+            (Some(Chunk::File(_)), Writer::Sealed(_)) => Err(io::ErrorKind::Unsupported.into()),
+            _ => {
+                let mut slices = Vec::with_capacity(chunks.len().min(SLICES));
+                let mut skip = skip;
+                for chunk in chunks.iter().take(SLICES) {
+                    let Chunk::Bytes(bytes) = chunk else { break };
+                    slices.push(IoSlice::new(&bytes[std::mem::take(&mut skip)..]));
+                }
+                self.stream().write_vectored(&slices).await
+            }
+        }
+    }
+}
 
 /// What all connections share.
 pub(super) struct Shared<S> {
@@ -122,7 +157,7 @@ pub(super) async fn serve<S: Service>(
             (Some(ended), _) => ended,
         }
     };
-    let _ = timeout(&*shared.clock, DRAIN, answers.writer.shutdown()).await;
+    let _ = timeout(&*shared.clock, DRAIN, answers.writer.stream().shutdown()).await;
     ended
 }
 
@@ -235,30 +270,30 @@ impl<S> Answers<'_, S> {
         Ok(())
     }
 
-    async fn write(&mut self, chunks: Vec<Bytes>) -> Result<(), Ended> {
+    async fn write(&mut self, chunks: Vec<Chunk>) -> Result<(), Ended> {
         let deadline = self.shared.limits.send_deadline;
         let clock = self.shared.clock.clone();
-        let step = |result: Result<io::Result<usize>, _>| match result {
-            Err(_) => Err(Ended::SlowReader(deadline)),
-            Ok(Ok(0)) => Err(Ended::Write(io::ErrorKind::WriteZero.into())),
-            Ok(Ok(written)) => Ok(written),
-            Ok(Err(e)) => Err(Ended::Write(e)),
-        };
         let mut chunks = VecDeque::from(chunks);
+        chunks.retain(|chunk| !chunk.is_empty());
+        // Bytes of the first chunk that are out.
+        let mut skip = 0;
         while !chunks.is_empty() {
-            let slices: Vec<IoSlice<'_>> = chunks.iter().take(SLICES).map(|c| IoSlice::new(c)).collect();
-            let mut written = step(timeout(&*clock, deadline, self.writer.write_vectored(&slices)).await)?;
+            let written = match timeout(&*clock, deadline, self.writer.write_some(&chunks, skip)).await {
+                Err(_) => return Err(Ended::SlowReader(deadline)),
+                Ok(Ok(0)) => return Err(Ended::Write(io::ErrorKind::WriteZero.into())),
+                Ok(Ok(written)) => written,
+                Ok(Err(e)) => return Err(Ended::Write(e)),
+            };
             self.shared.stats.bytes_out.fetch_add(written as u64, Ordering::Relaxed);
-            while let Some(first) = chunks.front_mut() {
-                if first.len() > written {
-                    first.advance(written);
-                    break;
-                }
-                written -= first.len();
+            skip += written;
+            while let Some(first) = chunks.front()
+                && first.len() <= skip
+            {
+                skip -= first.len();
                 chunks.pop_front();
             }
         }
-        match timeout(&*clock, deadline, self.writer.flush()).await {
+        match timeout(&*clock, deadline, self.writer.stream().flush()).await {
             Err(_) => Err(Ended::SlowReader(deadline)),
             Ok(flushed) => flushed.map_err(Ended::Write),
         }

@@ -122,6 +122,7 @@ pub(super) async fn accept<S: Service>(
             listener: name.clone(),
             address,
             principal: Principal::anonymous(),
+            takes_files: spec.tls.is_none(),
         };
         let (shared, spec) = (shared.clone(), spec.clone());
         connections.spawn(async move {
@@ -158,7 +159,7 @@ async fn converse<S: Service>(
     let (reader, writer): (Reader, Writer) = match &spec.tls {
         None => {
             let (reader, writer) = stream.into_split();
-            (Box::new(reader), Box::new(writer))
+            (Box::new(reader), Writer::Plain(writer))
         }
         Some(tls) => {
             let limit = shared.limits.receive_deadline;
@@ -168,7 +169,7 @@ async fn converse<S: Service>(
                 .map_err(Ended::Handshake)?;
             client.principal = ListenerTls::principal(stream.get_ref().1);
             let (reader, writer) = tokio::io::split(stream);
-            (Box::new(reader), Box::new(writer))
+            (Box::new(reader), Writer::Sealed(Box::new(writer)))
         }
     };
     connection::serve(shared, reader, writer, client, spec.sasl).await

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::api::{Answer, Client, Gate};
 use crate::security::Principal;
-use crate::wire::ApiKey;
+use crate::wire::{ApiKey, Chunk};
 
 /// A request is its API key (2 bytes), what to do (1 byte), and a byte that comes back.
 struct Toy {
@@ -29,7 +29,7 @@ const NEVER: u8 = 6;
 fn reply(body: &[u8]) -> Answer {
     let mut frame = u32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
     frame.extend_from_slice(body);
-    Answer::Frame(vec![frame.into()])
+    Answer::Frame(vec![Chunk::Bytes(frame.into())])
 }
 
 impl Service for Toy {
@@ -48,7 +48,7 @@ impl Service for Toy {
                     clock.sleep(Duration::from_millis(1)).await;
                     panic!("asked to");
                 }
-                MUCH => return Answer::Frame(vec![Bytes::from(vec![0; 64 << 20])]),
+                MUCH => return Answer::Frame(vec![Chunk::Bytes(Bytes::from(vec![0; 64 << 20]))]),
                 NEVER => std::future::pending().await,
                 _ => {}
             }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::codec::{DecodeError, Decoder, EncodeError, Encoder, Message, Request, StrBytes};
+use super::codec::{Chunk, DecodeError, Decoder, EncodeError, Encoder, Message, Request, StrBytes};
 pub use super::messages::header::{RequestHeader, ResponseHeader};
 use super::{ApiKey, Limits};
 
@@ -48,7 +48,7 @@ pub fn request_frame<R: Request>(
     version: i16,
     correlation_id: i32,
     client_id: &str,
-) -> Result<Vec<Bytes>, EncodeError> {
+) -> Result<Vec<Chunk>, EncodeError> {
     let mut e = Encoder::framed();
     let header = RequestHeader {
         request_api_key: R::KEY.key(),

@@ -154,7 +154,7 @@ fn body<M: Message + std::fmt::Debug>(
     let mut fields = BTreeMap::new();
     Tree::parse(head).flatten("header", &mut fields);
     Tree::parse(&format!("{message:?}")).flatten("", &mut fields);
-    Ok(Ours { bytes: e.into_bytes(), fields })
+    Ok(Ours { bytes: e.into_bytes().map_err(|e| e.to_string())?, fields })
 }
 
 /// A message's debug text, taken apart: every message has one, and it shows names.

@@ -17,7 +17,7 @@ pub(crate) mod samples;
 mod tests;
 
 pub use codec::{
-    Codec, DecodeError, Decoder, EncodeError, Encoder, Float64, Message, Records, Request, StrBytes,
+    Chunk, Codec, DecodeError, Decoder, EncodeError, Encoder, Float64, Message, Records, Request, StrBytes,
 };
 pub use error_code::ErrorCode;
 pub use limits::Limits;

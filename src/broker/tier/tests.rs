@@ -115,6 +115,7 @@ async fn fetch(broker: &Broker, partition: &TopicPartition, offset: Offset) -> R
         max_bytes: 1 << 20,
         isolation: Isolation::ReadUncommitted,
         place: None,
+        takes_files: true,
     };
     broker.fetch(&request).await.remove(0)
 }
@@ -127,7 +128,7 @@ async fn read_to(broker: &Broker, partition: &TopicPartition, from: Offset, end:
     let (mut next, mut values) = (from, Vec::new());
     while next < end {
         let fetched = fetch(broker, partition, next).await.unwrap();
-        for batch in BatchIter::new(fetched.records) {
+        for batch in BatchIter::new(fetched.records.into_bytes().unwrap()) {
             let batch = batch.unwrap();
             batch.check_crc().unwrap();
             for record in batch.records(1 << 20).unwrap() {

@@ -79,7 +79,7 @@ impl Connection {
         let correlation = self.next_correlation;
         self.next_correlation = correlation.wrapping_add(1);
         for chunk in header::request_frame(request, version, correlation, CLIENT_ID)? {
-            self.stream.write_all(&chunk).await?;
+            self.stream.write_all(&chunk.into_bytes()?).await?;
         }
         self.stream.flush().await?;
         let length = self.stream.read_u32().await?;

@@ -5,10 +5,10 @@ use bytes::Bytes;
 
 use super::{Client, check};
 use crate::types::TopicId;
+use crate::wire::StrBytes;
 use crate::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use crate::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use crate::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use crate::wire::{Records, StrBytes};
 
 /// Asks ListOffsets for the first offset that is on the leader's disk (KIP-405).
 pub const EARLIEST_LOCAL: i64 = -4;
@@ -104,7 +104,7 @@ impl Client {
         let partition = response.responses.into_iter().next().and_then(|t| t.partitions.into_iter().next());
         let partition = partition.context("the broker left the partition out")?;
         check(partition.error_code, None)?;
-        Ok(partition.records.map(Records::into_bytes).unwrap_or_default())
+        Ok(partition.records.unwrap_or_default().into_bytes()?)
     }
 
     /// The offset for a timestamp, or for one of ListOffsets' special values.

@@ -9,6 +9,7 @@ mod formats;
 mod model;
 mod positions;
 mod rules;
+mod spans;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -33,6 +33,7 @@ use crate::env::MonoTime;
 use crate::log::{EpochCache, Log, LogConfig, LogError, LogSlice};
 use crate::metadata::{Command, IsrMember};
 use crate::types::{BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::wire::Records;
 
 /// A follower that went offline for something that may pass tries again after this.
 const PAUSE_OFFLINE: Duration = Duration::from_secs(1);
@@ -407,15 +408,29 @@ impl Replica {
     /// # Errors
     /// As [`LogSlice::load`]; a stretch that was truncated or deleted in the meantime fails too, and costs nothing else.
     pub fn load(self: &Arc<Self>, slice: &LogSlice) -> Result<Bytes, LogError> {
-        Ok(self.load_counted(slice)?.0)
+        self.checked(slice, slice.load())
     }
 
-    /// The same, with the count of [`LogSlice::load_counted`].
+    /// The same, with the count of [`LogSlice::load_counted`]; left in the file where the reader takes that.
     ///
     /// # Errors
     /// As [`Replica::load`].
-    pub fn load_counted(self: &Arc<Self>, slice: &LogSlice) -> Result<(Bytes, usize), LogError> {
-        let (failed, from) = match (slice.load_counted(), slice.wanted()) {
+    pub fn load_counted(
+        self: &Arc<Self>,
+        slice: &LogSlice,
+        takes_files: bool,
+    ) -> Result<(Records, usize), LogError> {
+        let outcome = if takes_files {
+            slice.locate_counted()
+        } else {
+            slice.load_counted().map(|(bytes, counted)| (bytes.into(), counted))
+        };
+        self.checked(slice, outcome)
+    }
+
+    /// The outcome of reading a slice; damage is looked into.
+    fn checked<T>(self: &Arc<Self>, slice: &LogSlice, outcome: Result<T, LogError>) -> Result<T, LogError> {
+        let (failed, from) = match (outcome, slice.wanted()) {
             (Err(failed), Some(from)) if failed.is_damage() => (failed, from),
             (outcome, _) => return outcome,
         };

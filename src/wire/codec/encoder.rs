@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use uuid::Uuid;
 
-use super::{Float64, Records, StrBytes};
+use super::{Chunk, Float64, Records, StrBytes};
 use crate::wire::ErrorCode;
 
 /// Record bytes below this are copied into the chunk before them: a chunk of its own costs more.
@@ -37,6 +37,9 @@ pub enum EncodeError {
         /// The version.
         version: i16,
     },
+    /// Records in a file could not be read.
+    #[error("records in a file could not be read: {0}")]
+    File(std::io::ErrorKind),
     /// A text, array or byte field above what its length can say.
     #[error("a field of {0} bytes or elements is too long")]
     TooLong(usize),
@@ -49,7 +52,7 @@ type Encoded = Result<(), EncodeError>;
 pub struct Encoder {
     /// The first chunk once there are more than one; it stays writable for the length prefix.
     head: Option<BytesMut>,
-    middle: Vec<Bytes>,
+    middle: Vec<Chunk>,
     middle_bytes: usize,
     tail: BytesMut,
 }
@@ -85,7 +88,7 @@ impl Encoder {
     ///
     /// # Errors
     /// `TooLong` when the frame is above `i32::MAX` bytes.
-    pub fn into_frame(mut self) -> Result<Vec<Bytes>, EncodeError> {
+    pub fn into_frame(mut self) -> Result<Vec<Chunk>, EncodeError> {
         let length = self.len() - 4;
         let prefix = i32::try_from(length).map_err(|_| EncodeError::TooLong(length))?;
         let first = self.head.as_mut().unwrap_or(&mut self.tail);
@@ -95,25 +98,29 @@ impl Encoder {
 
     /// The chunks in order.
     #[must_use]
-    pub fn into_chunks(self) -> Vec<Bytes> {
+    pub fn into_chunks(self) -> Vec<Chunk> {
         let mut chunks = Vec::with_capacity(self.middle.len() + 2);
-        chunks.extend(self.head.map(BytesMut::freeze));
+        chunks.extend(self.head.map(|head| Chunk::Bytes(head.freeze())));
         chunks.extend(self.middle);
         if !self.tail.is_empty() {
-            chunks.push(self.tail.freeze());
+            chunks.push(Chunk::Bytes(self.tail.freeze()));
         }
         chunks
     }
 
     /// All bytes in one piece.
-    #[must_use]
-    pub fn into_bytes(self) -> Bytes {
+    ///
+    /// # Errors
+    /// `File` when records in a file could not be read.
+    pub fn into_bytes(self) -> Result<Bytes, EncodeError> {
         if self.head.is_none() {
-            return self.tail.freeze();
+            return Ok(self.tail.freeze());
         }
         let mut all = BytesMut::with_capacity(self.len());
-        self.into_chunks().iter().for_each(|chunk| all.extend_from_slice(chunk));
-        all.freeze()
+        for chunk in self.into_chunks() {
+            all.extend_from_slice(&chunk.into_bytes().map_err(|e| EncodeError::File(e.kind()))?);
+        }
+        Ok(all.freeze())
     }
 
     /// Appends raw bytes without copying them, when they are worth a chunk.
@@ -122,15 +129,19 @@ impl Encoder {
             self.tail.extend_from_slice(bytes);
             return;
         }
+        self.piece(Chunk::Bytes(bytes.clone()));
+    }
+
+    fn piece(&mut self, chunk: Chunk) {
         let written = self.tail.split();
         if self.head.is_none() {
             self.head = Some(written);
         } else if !written.is_empty() {
             self.middle_bytes += written.len();
-            self.middle.push(written.freeze());
+            self.middle.push(Chunk::Bytes(written.freeze()));
         }
-        self.middle_bytes += bytes.len();
-        self.middle.push(bytes.clone());
+        self.middle_bytes += chunk.len();
+        self.middle.push(chunk);
     }
 
     /// `BOOLEAN`.
@@ -257,6 +268,9 @@ impl Encoder {
         };
         self.length(records.len(), flexible, false)?;
         records.chunks().for_each(|chunk| self.chunk(chunk));
+        if let Some(span) = records.span() {
+            self.piece(Chunk::File(span.clone()));
+        }
         Ok(())
     }
 
@@ -317,7 +331,7 @@ impl Tags {
     pub fn add(&mut self, tag: u32, content: impl FnOnce(&mut Encoder) -> Encoded) -> Encoded {
         let mut field = Encoder::new();
         content(&mut field)?;
-        let field = field.into_bytes();
+        let field = field.into_bytes()?;
         let size = i32::try_from(field.len()).map_err(|_| EncodeError::TooLong(field.len()))?;
         let mut prefix = Encoder::new();
         prefix.uvarint(tag);

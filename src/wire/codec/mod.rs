@@ -12,7 +12,7 @@ mod text;
 pub use decoder::{DecodeError, Decoder};
 pub use encoder::{EncodeError, Encoder, Tags};
 pub use float64::Float64;
-pub use records::Records;
+pub use records::{Chunk, Records};
 pub use text::StrBytes;
 
 /// A struct of the protocol, at any depth of a message.
@@ -69,7 +69,7 @@ pub trait Message: Codec {
     fn to_bytes(&self, version: i16) -> Result<bytes::Bytes, EncodeError> {
         let mut encoder = Encoder::new();
         self.write(&mut encoder, version)?;
-        Ok(encoder.into_bytes())
+        encoder.into_bytes()
     }
 
     /// Appends the message.

@@ -155,6 +155,18 @@ impl BatchHeader {
         })
     }
 
+    /// Compares the CRC with the bytes of the whole batch.
+    ///
+    /// # Errors
+    /// `Crc` with both values; `Truncated` when there is no whole header.
+    pub fn check_crc(&self, batch: &[u8]) -> Result<(), BatchError> {
+        let Some(covered) = batch.get(CRC_START..) else {
+            return Err(BatchError::Truncated { needed: HEADER_BYTES, have: batch.len() });
+        };
+        let computed = crc32c::crc32c(covered);
+        if computed == self.crc { Ok(()) } else { Err(BatchError::Crc { stored: self.crc, computed }) }
+    }
+
     /// Writes the 61 bytes.
     pub fn write(&self, out: &mut BytesMut) {
         out.put_i64(self.base_offset.0);
@@ -265,12 +277,7 @@ impl Batch {
     /// # Errors
     /// `Crc` with both values.
     pub fn check_crc(&self) -> Result<(), BatchError> {
-        let computed = crc32c::crc32c(&self.bytes[CRC_START..]);
-        if computed == self.header.crc {
-            Ok(())
-        } else {
-            Err(BatchError::Crc { stored: self.header.crc, computed })
-        }
+        self.header.check_crc(&self.bytes)
     }
 
     /// Walks the records; compressed ones are decompressed to at most `limit_bytes`.

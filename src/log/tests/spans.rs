@@ -1,0 +1,68 @@
+//! Stretches left in their file are the same batches as those read into memory, on a real disk.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::env::RealDisk;
+
+/// A log of batches of these sizes in a temporary folder, with large segments.
+fn on_disk(folder: &Path, sizes: &[usize]) -> Log {
+    let opening = OpenLog {
+        disk: Arc::new(RealDisk),
+        dir: folder.join("orders-7"),
+        ..opening(&SimDisk::new(), &small(64 << 20))
+    };
+    let mut log = Log::open(opening).expect("the log opens").0;
+    for (i, size) in sizes.iter().enumerate() {
+        append(&mut log, batch(&[&"x".repeat(*size), &format!("{i:03}")]));
+    }
+    log
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn a_located_stretch_is_what_a_read_gives(
+        sizes in prop::collection::vec(prop_oneof![4 => 1_usize..3_000, 1 => 100_000_usize..300_000], 1..60),
+        from in 0.0..1.0_f64,
+        end in 0.0..1.2_f64,
+        max_bytes in 0_usize..600_000,
+        at_least_one: bool,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let log = on_disk(folder.path(), &sizes);
+        let part = |share: f64| Offset((log.log_end().0 as f64 * share) as i64);
+        let slice = log.read(part(from), max_bytes, part(end), at_least_one).unwrap();
+        let (located, counted) = slice.locate_counted().unwrap();
+        if let Some(span) = located.span() {
+            prop_assert!(span.len == located.len() && slice.bound_bytes() >= 32 << 10, "small answers are read");
+        }
+        let (read, read_counts) = slice.load_counted().unwrap();
+        prop_assert!(located.into_bytes().unwrap() == read, "the bytes are the same");
+        prop_assert_eq!(counted, read_counts);
+    }
+}
+
+#[test]
+fn a_flipped_bit_ends_a_stretch_before_its_batch_or_is_an_error_in_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = on_disk(folder.path(), &[20_000; 40]);
+    let located = |from: i64| {
+        log.read(Offset(from), 1 << 20, log.log_end(), true).unwrap().locate_counted().map(|found| found.0)
+    };
+    let whole = located(0).unwrap();
+    assert!(whole.span().is_some(), "a large answer stays in the file");
+    let size = whole.len() / 40;
+
+    let path = std::fs::read_dir(folder.path().join("orders-7")).unwrap().map(|entry| entry.unwrap().path());
+    let path = path.into_iter().find(|path| path.extension().is_some_and(|e| e == "log")).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[size * 25 + size / 2] ^= 4;
+    std::fs::write(&path, &bytes).unwrap();
+
+    assert!(located(0).unwrap().into_bytes().unwrap() == bytes[..size * 25], "it ends before the bad batch");
+    assert!(matches!(located(50), Err(LogError::Corrupt { offset: Offset(50), .. })));
+    assert_eq!(located(52).unwrap().len(), size * 14, "what comes after it is good");
+}
