@@ -50,6 +50,7 @@ fn write(dir: PathBuf) -> Log {
         recovery_point: Offset::ZERO,
         high_watermark: Offset::ZERO,
         log_start: Offset::ZERO,
+        cleaned: Offset::ZERO,
         now_ms: NOW_MS,
     };
     let mut log = Log::open(open).expect("opens").0;

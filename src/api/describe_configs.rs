@@ -165,6 +165,7 @@ fn config_type(kind: Kind) -> i8 {
         Kind::Text | Kind::OneOf(_) => 2,
         Kind::Number { max, .. } if max <= i64::from(i32::MAX) => 3,
         Kind::Number { .. } => 5,
+        Kind::Decimal { .. } => 6,
         Kind::List | Kind::SomeOf(_) => 7,
         Kind::Secret => 9,
     }

@@ -155,6 +155,7 @@ impl Broker {
         broker.join(registration, &dirs).await?;
         tokio::spawn(broker.clone().run_group_leadership());
         tokio::spawn(broker.clone().run_retention());
+        tokio::spawn(broker.clone().run_compaction());
         if let Some(store) = &broker.cold_store {
             let (replicas, stopping) = (broker.replicas.clone(), broker.stopping.clone());
             TierDriver::start(store.clone(), &broker.config, replicas, stopping);

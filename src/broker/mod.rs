@@ -1,9 +1,11 @@
 //! The composition of a broker: partitions, the fetch purgatory, groups, retention, and the driver of the cold tier.
 //!
 //! [`Broker`] is what `api` calls. One file is one subject: `produce` (a record in), `fetch` (a fetch out), `offsets`,
-//! `topics`, `elections`, `reassignments`, `groups`, `retention`, `producer_ids`; `lifecycle` starts and stops the whole.
+//! `topics`, `elections`, `reassignments`, `groups`, `retention`, `compaction`, `producer_ids`; `lifecycle` starts and
+//! stops the whole.
 
 mod cold;
+mod compaction;
 pub mod config;
 mod elections;
 mod epoch_file;

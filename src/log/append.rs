@@ -106,10 +106,14 @@ impl Log {
 
     /// Appends batches as the leader wrote them: offsets and epochs are the batches' own.
     ///
+    /// The first batch may begin before the log end: a leader that has compacted lets a batch reach over offsets without
+    /// records, and a log may start inside of a batch. See `fit_first`.
+    ///
     /// # Errors
     /// `BadBatch`, `Gap` and `EpochWentBack` leave the log as it was; after any other error nothing may be acknowledged.
     pub fn append_as_follower(&mut self, batches: Bytes, now_ms: i64) -> Result<Appended, LogError> {
         self.check_health()?;
+        let batches = self.fit_first(batches)?;
         let accepted = self.check_follower_batches(&batches)?;
         let (Some(first), Some(last)) = (accepted.first(), accepted.last()) else {
             let bad = BatchError::Truncated { needed: HEADER_BYTES, have: 0 };
@@ -139,6 +143,32 @@ impl Log {
             duplicate: false,
             chunks: vec![batches],
         })
+    }
+
+    /// Makes the first batch begin at the log end. What a batch says before the log end is here already, in the form it
+    /// had before compaction; if nothing follows in it, an empty batch takes the place of the rest. A log without any batch,
+    /// which starts inside of this one, begins with the whole batch instead.
+    fn fit_first(&mut self, batches: Bytes) -> Result<Bytes, LogError> {
+        let end = self.log_end();
+        let bad = |source| LogError::BadBatch { offset: end, source };
+        let mut rest = batches.clone();
+        let first = Batch::split_from(&mut rest).map_err(bad)?;
+        let header = &first.header;
+        if header.base_offset >= end || header.last_offset() < end {
+            return Ok(batches);
+        }
+        first.check_crc().map_err(bad)?;
+        let mut records = first.records(RECORDS_LIMIT_BYTES).map_err(bad)?;
+        let follows = records.any(|record| record.is_ok_and(|record| record.offset >= end));
+        if !follows {
+            let filler = Batch::filler(end, header.last_offset(), header.leader_epoch)
+                .ok_or_else(|| bad(BatchError::Header("it spans too many offsets")))?;
+            return Ok([filler.bytes, rest].concat().into());
+        }
+        if self.size_bytes() == 0 && end == self.log_start() {
+            self.begin_below_start(header.base_offset)?;
+        }
+        Ok(batches)
     }
 
     fn check_follower_batches(&self, batches: &Bytes) -> Result<Vec<Batch>, LogError> {
@@ -268,7 +298,7 @@ fn must_roll(
         >= config.index_bytes / 8 * 8
         || active.time_index.entries.bytes() + 12 > config.index_bytes;
     header.size() as u64 > room
-        || header.max_timestamp.saturating_sub(first) > config.segment_ms
+        || header.max_timestamp.saturating_sub(first) > config.max_segment_ms()
         || index_full
         || i32::try_from(header.last_offset() - active.base).is_err()
         || i32::try_from(size + header.size() as u64).is_err()

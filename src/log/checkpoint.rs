@@ -16,6 +16,8 @@ pub(super) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 pub(super) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 /// Log starts of a directory's logs.
 pub(super) const LOG_STARTS: &str = "log-start-offset-checkpoint";
+/// Ends of what compaction has looked at in a directory's logs.
+pub(super) const CLEANER_OFFSETS: &str = "cleaner-offset-checkpoint";
 
 const VERSION: &str = "0";
 

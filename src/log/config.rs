@@ -48,6 +48,12 @@ pub struct LogConfig {
     pub cleanup: CleanupPolicy,
     /// `delete.retention.ms`: how long a tombstone stays readable.
     pub delete_retention_ms: i64,
+    /// `min.cleanable.dirty.ratio`, in millionths: a pass begins when a larger share of the log is dirty.
+    pub min_cleanable_dirty_millionths: u32,
+    /// `min.compaction.lag.ms`: younger segments are not compacted.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: older dirty segments are compacted whatever their share.
+    pub max_compaction_lag_ms: i64,
     /// `min.insync.replicas`.
     pub min_insync_replicas: i32,
     /// `unclean.leader.election.enable`.
@@ -78,6 +84,9 @@ impl Default for LogConfig {
             timestamp_after_max_ms: 60 * 60 * 1000,
             cleanup: CleanupPolicy { compact: false, delete: true },
             delete_retention_ms: DAY_MS,
+            min_cleanable_dirty_millionths: 500_000,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
             min_insync_replicas: 1,
             unclean_leader_election: false,
             remote_storage_enable: false,
@@ -112,7 +121,27 @@ impl LogConfig {
         for (key, value) in topic {
             config.set(key, value)?;
         }
+        config.agree(topic)?;
         Ok(config)
+    }
+
+    /// What one config alone does not show.
+    fn agree(&mut self, topic: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+        let refused = |key: &str, accepted: &str| {
+            let value = topic.get(key).cloned().unwrap_or_default();
+            Err(ConfigError { key: key.to_owned(), value, accepted: accepted.to_owned() })
+        };
+        if self.cleanup.compact && self.remote_storage_enable {
+            if topic.contains_key("remote.storage.enable") {
+                return refused("remote.storage.enable", "a compacted topic has no cold tier");
+            }
+            // The broker's default is for the topics that can have one.
+            self.remote_storage_enable = false;
+        }
+        if self.min_compaction_lag_ms > self.max_compaction_lag_ms {
+            return refused("min.compaction.lag.ms", "at most max.compaction.lag.ms is accepted");
+        }
+        Ok(())
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), ConfigError> {
@@ -169,6 +198,15 @@ impl LogConfig {
                 self.cleanup = policy;
             }
             "delete.retention.ms" => self.delete_retention_ms = number(0, i64::MAX)?,
+            "min.cleanable.dirty.ratio" => {
+                self.min_cleanable_dirty_millionths = millionths(value).ok_or_else(|| ConfigError {
+                    key: key.to_owned(),
+                    value: value.to_owned(),
+                    accepted: "a number from 0 to 1 is accepted".to_owned(),
+                })?;
+            }
+            "min.compaction.lag.ms" => self.min_compaction_lag_ms = number(0, i64::MAX)?,
+            "max.compaction.lag.ms" => self.max_compaction_lag_ms = number(1, i64::MAX)?,
             "min.insync.replicas" => {
                 self.min_insync_replicas = i32::try_from(number(1, int)?).unwrap_or(i32::MAX);
             }
@@ -177,6 +215,13 @@ impl LogConfig {
             _ => {}
         }
         Ok(())
+    }
+
+    /// How long a segment is written at most: a compacted one not longer than `max.compaction.lag.ms`, since the active
+    /// segment is never compacted (KIP-354).
+    #[must_use]
+    pub fn max_segment_ms(&self) -> i64 {
+        if self.cleanup.compact { self.segment_ms.min(self.max_compaction_lag_ms) } else { self.segment_ms }
     }
 
     /// How long local segments of a tiered topic stay, in milliseconds; `None` is for ever.
@@ -210,6 +255,12 @@ impl LogConfig {
     pub fn fsync_before_ack(&self) -> bool {
         self.flush_messages == 1 || self.flush_ms == 0
     }
+}
+
+fn millionths(ratio: &str) -> Option<u32> {
+    let ratio: f64 = ratio.trim().parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio))?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to a million")]
+    Some((ratio * 1_000_000.0).round() as u32)
 }
 
 fn limit(value: i64) -> Option<i64> {

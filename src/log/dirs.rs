@@ -1,7 +1,7 @@
 //! The broker's log directories (`log.dirs`): who they belong to, which partitions lie in them, their checkpoints, and the
 //! proof of a clean stop.
 //!
-//! A directory holds `meta.properties` (node, cluster and directory id), three checkpoint files, one folder per partition,
+//! A directory holds `meta.properties` (node, cluster and directory id), four checkpoint files, one folder per partition,
 //! and, only while the broker is stopped cleanly, `.kafka_cleanshutdown` with the broker epoch that stopped.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,9 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
-use super::checkpoint::{self, HIGH_WATERMARKS, LOG_STARTS, PARTITION_METADATA, RECOVERY_POINTS};
+use super::checkpoint::{
+    self, CLEANER_OFFSETS, HIGH_WATERMARKS, LOG_STARTS, PARTITION_METADATA, RECOVERY_POINTS,
+};
 use super::error::LogError;
 use super::files::parent_of;
 use super::{LivePositions, Log, LogConfig, OpenLog, RecoveryReport};
@@ -32,6 +34,8 @@ pub struct CheckpointPositions {
     pub high_watermark: Offset,
     /// The log start.
     pub log_start: Offset,
+    /// Compaction has looked at everything below.
+    pub cleaned: Offset,
 }
 
 /// A partition folder.
@@ -186,6 +190,7 @@ impl LogDirs {
             recovery_point: stored.recovery_point,
             high_watermark: stored.high_watermark,
             log_start: stored.log_start,
+            cleaned: stored.cleaned,
             now_ms,
         };
         directory.opened.lock().insert(partition.clone(), None);
@@ -367,7 +372,8 @@ fn list_partitions(
         }
         if !entry.is_dir {
             match name {
-                META_PROPERTIES | CLEAN_SHUTDOWN | RECOVERY_POINTS | HIGH_WATERMARKS | LOG_STARTS => continue,
+                META_PROPERTIES | CLEAN_SHUTDOWN | RECOVERY_POINTS | HIGH_WATERMARKS | LOG_STARTS
+                | CLEANER_OFFSETS => continue,
                 _ if name.ends_with(".tmp") => {
                     disk.remove_file(&entry.path).map_err(io("remove"))?;
                     continue;
@@ -468,7 +474,7 @@ fn take_clean_shutdown(disk: &SharedDisk, dir: &Path) -> Result<Option<BrokerEpo
     Ok(mark.and_then(|mark| mark.get("brokerEpoch")?.as_i64()).map(BrokerEpoch))
 }
 
-/// The three checkpoint files of a directory. What they say of an open log never runs ahead of it.
+/// The checkpoint files of a directory. What they say of an open log never runs ahead of it.
 #[derive(Debug)]
 pub(super) struct DirectoryCheckpoints {
     disk: SharedDisk,
@@ -490,6 +496,8 @@ impl DirectoryCheckpoints {
             let path = dir.join(name);
             let text = match disk.read(&path) {
                 Ok(text) => text,
+                // Without it everything is cleaned once more.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && name == CLEANER_OFFSETS => continue,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     return layout(&path, "is missing".to_owned());
                 }
@@ -526,6 +534,7 @@ impl DirectoryCheckpoints {
             let mut new = *position;
             if let Some(live) = &entry.live {
                 new.recovery_point = live.flushed();
+                new.cleaned = live.cleaned();
                 new.high_watermark = position.high_watermark.min(live.end());
             }
             for (changed, (_, field)) in changed.iter_mut().zip(FILES) {
@@ -552,12 +561,15 @@ impl DirectoryCheckpoints {
             return Ok(());
         };
         let stored = &mut entry.stored;
-        if stored.recovery_point <= end && stored.high_watermark <= end {
+        if stored.recovery_point <= end && stored.high_watermark <= end && stored.cleaned <= end {
             return Ok(());
         }
         stored.recovery_point = stored.recovery_point.min(end);
         stored.high_watermark = stored.high_watermark.min(end);
-        self.store(&entries, &FILES[..2])
+        // What comes in place of clean records is dirty.
+        let files = if stored.cleaned > end { 3 } else { 2 };
+        stored.cleaned = stored.cleaned.min(end);
+        self.store(&entries, &FILES[..files])
     }
 
     fn store(&self, entries: &BTreeMap<TopicPartition, Entry>, files: &[File]) -> Result<(), LogError> {
@@ -576,8 +588,9 @@ impl DirectoryCheckpoints {
 
 type File = (&'static str, fn(&mut CheckpointPositions) -> &mut Offset);
 
-const FILES: [File; 3] = [
+const FILES: [File; 4] = [
     (RECOVERY_POINTS, |positions| &mut positions.recovery_point),
     (HIGH_WATERMARKS, |positions| &mut positions.high_watermark),
+    (CLEANER_OFFSETS, |positions| &mut positions.cleaned),
     (LOG_STARTS, |positions| &mut positions.log_start),
 ];

@@ -17,6 +17,12 @@ pub(super) const TIME_INDEX: &str = "timeindex";
 pub(super) const TXN_INDEX: &str = "txnindex";
 /// Producer state.
 pub(super) const SNAPSHOT: &str = "snapshot";
+/// The four files of a segment, the `.log` first.
+pub(super) const OF_A_SEGMENT: [&str; 4] = [LOG, INDEX, TIME_INDEX, TXN_INDEX];
+/// Added to the names of a compacted copy.
+pub(super) const CLEANED: &str = "cleaned";
+/// Added to the names of a compacted copy that is being swapped in.
+pub(super) const SWAP: &str = "swap";
 /// Added to a file's name before it is deleted.
 pub(super) const DELETED: &str = "deleted";
 

@@ -178,13 +178,13 @@ impl Log {
         self.roll_at(self.log_end(), now_ms).inspect_err(|_| self.health = Health::WriteFailed(epoch))
     }
 
-    /// Closes the active segment if it has been written for longer than `segment.ms`. Whether it did.
+    /// Closes the active segment if it has been written for longer than `segment.ms` (`max.compaction.lag.ms`). Whether it did.
     ///
     /// # Errors
     /// As `roll`.
     pub fn roll_if_due(&mut self, now_ms: i64) -> Result<bool, LogError> {
         let active = self.active();
-        if active.size == 0 || now_ms.saturating_sub(active.since_ms) < self.config.segment_ms {
+        if active.size == 0 || now_ms.saturating_sub(active.since_ms) < self.config.max_segment_ms() {
             return Ok(false);
         }
         self.roll(now_ms)?;
@@ -259,7 +259,9 @@ impl Log {
     }
 }
 
-fn index_files(segment: &Segment) -> impl Iterator<Item = io::Result<(PathBuf, Arc<dyn DiskFile>)>> {
+pub(super) fn index_files(
+    segment: &Segment,
+) -> impl Iterator<Item = io::Result<(PathBuf, Arc<dyn DiskFile>)>> {
     let index = &segment.index.entries;
     let time_index = &segment.time_index.entries;
     let txn_index = segment.txn_index.entries();

@@ -17,11 +17,13 @@
 //! | `<base>.timeindex` | timestamp i64, relative offset i32 | `time_index` |
 //! | `<base>.txnindex` | aborted transactions | `txn_index` |
 //! | `<offset>.snapshot` | producers | `producer_snapshot` |
+//! | `<base>.log.cleaned`, `<base>.log.swap` | as above | `compaction` |
 //! | `leader-epoch-checkpoint`, `partition.metadata`, `*-offset-checkpoint` | text | `checkpoint` |
 //! | `meta.properties`, `.kafka_cleanshutdown` | text, JSON | `dirs` |
 
 mod append;
 mod checkpoint;
+mod compaction;
 mod config;
 mod dirs;
 mod entries;
@@ -52,6 +54,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 pub use append::Appended;
+pub use compaction::{Cleanable, CleanedSegment, Compaction, Step};
 pub use config::{CleanupPolicy, ConfigError, LogConfig};
 pub use dirs::{CheckpointPositions, LogDirs, StoredPartition};
 pub use epoch_cache::{EpochCache, EpochEntry};
@@ -108,15 +111,18 @@ enum Health {
 struct LivePositions {
     end: AtomicI64,
     flushed: AtomicI64,
+    /// Compaction has looked at everything below.
+    cleaned: AtomicI64,
     /// The log was closed cleanly.
     closed: AtomicBool,
 }
 
 impl LivePositions {
-    fn new(end: Offset, flushed: Offset) -> LivePositions {
+    fn new(end: Offset, flushed: Offset, cleaned: Offset) -> LivePositions {
         LivePositions {
             end: AtomicI64::new(end.0),
             flushed: AtomicI64::new(flushed.0),
+            cleaned: AtomicI64::new(cleaned.0),
             closed: AtomicBool::new(false),
         }
     }
@@ -129,9 +135,18 @@ impl LivePositions {
         Offset(self.flushed.load(Ordering::Acquire))
     }
 
+    fn cleaned(&self) -> Offset {
+        Offset(self.cleaned.load(Ordering::Acquire))
+    }
+
+    fn set_cleaned(&self, end: Offset) {
+        self.cleaned.store(end.0, Ordering::Release);
+    }
+
     fn lower_to(&self, end: Offset) {
         self.end.fetch_min(end.0, Ordering::AcqRel);
         self.flushed.fetch_min(end.0, Ordering::AcqRel);
+        self.cleaned.fetch_min(end.0, Ordering::AcqRel);
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::compaction::complete_swaps;
 use super::dirs::DirectoryCheckpoints;
 use super::epoch_cache::EpochCache;
 use super::error::LogError;
@@ -43,6 +44,8 @@ pub struct OpenLog {
     pub high_watermark: Offset,
     /// The stored log start.
     pub log_start: Offset,
+    /// Compaction has looked at everything below.
+    pub cleaned: Offset,
     /// Wall time.
     pub now_ms: i64,
 }
@@ -145,7 +148,7 @@ impl Opening {
             epochs: self.epochs,
             producers: self.producers,
             log_start: log_start.min(end),
-            positions: Arc::new(LivePositions::new(end, flushed)),
+            positions: Arc::new(LivePositions::new(end, flushed, open.cleaned)),
             health: Health::Writable,
             cuts: 0,
             folder_unsynced: true,
@@ -486,6 +489,7 @@ impl Opening {
 
 fn list(open: &OpenLog) -> Result<Found, LogError> {
     let mut found = Found::default();
+    complete_swaps(&open.disk, &open.dir)?;
     for entry in open.disk.read_dir(&open.dir).map_err(LogError::io("list", &open.dir))? {
         let known = matches!(entry.name.as_str(), checkpoint::LEADER_EPOCHS | checkpoint::PARTITION_METADATA);
         if known {

@@ -95,7 +95,7 @@ pub(super) fn find_valid_batch(
                 && header.base_offset >= offset
                 && header.base_offset.0 - offset.0 <= i64::from(i32::MAX)
                 && epochs.contains(&header.leader_epoch)
-                && header.count > 0
+                && header.count >= 0
                 && header.last_offset_delta >= 0;
             if !fits {
                 continue;

@@ -1,7 +1,7 @@
 //! One segment: a `.log` file of batches and its three indexes.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::files::{INDEX, LOG, LazyFile, TIME_INDEX, TXN_INDEX, segment_path};
 use super::index::{IndexEntry, OffsetIndex};
@@ -49,7 +49,31 @@ impl Segment {
     /// A new, empty segment.
     pub(super) fn create(disk: &SharedDisk, dir: &Path, base: Offset, now_ms: i64) -> io::Result<Segment> {
         let file = LazyFile::create(disk, segment_path(dir, base, LOG))?;
-        Segment::with_empty_indexes(disk, dir, base, file, 0, None, now_ms)
+        let paths = [INDEX, TIME_INDEX, TXN_INDEX].map(|extension| segment_path(dir, base, extension));
+        Segment::with_empty_indexes(disk, paths, base, file, None, now_ms)
+    }
+
+    /// A new segment that is not part of the log: its files have a suffix.
+    pub(super) fn create_beside(
+        disk: &SharedDisk,
+        dir: &Path,
+        base: Offset,
+        suffix: &str,
+        now_ms: i64,
+    ) -> io::Result<Segment> {
+        let path = |extension| segment_path(dir, base, &format!("{extension}.{suffix}"));
+        let file = LazyFile::create(disk, path(LOG))?;
+        let mut segment = Segment::with_empty_indexes(
+            disk,
+            [INDEX, TIME_INDEX, TXN_INDEX].map(path),
+            base,
+            file,
+            None,
+            now_ms,
+        )?;
+        // One that an earlier attempt has left must not become part of this one.
+        segment.txn_index.remove_file()?;
+        Ok(segment)
     }
 
     /// A segment that is there, to be scanned: its indexes are emptied.
@@ -61,25 +85,26 @@ impl Segment {
         now_ms: i64,
     ) -> io::Result<Segment> {
         let file = LazyFile::new(disk, segment_path(dir, base, LOG));
-        Segment::with_empty_indexes(disk, dir, base, file, 0, lengths.txn_index, now_ms)
+        let paths = [INDEX, TIME_INDEX, TXN_INDEX].map(|extension| segment_path(dir, base, extension));
+        Segment::with_empty_indexes(disk, paths, base, file, lengths.txn_index, now_ms)
     }
 
     fn with_empty_indexes(
         disk: &SharedDisk,
-        dir: &Path,
+        paths: [PathBuf; 3],
         base: Offset,
         file: LazyFile,
-        size: u64,
         txn_index: Option<u64>,
         now_ms: i64,
     ) -> io::Result<Segment> {
+        let [index, time_index, txn] = paths;
         Ok(Segment {
             base,
             file,
-            size,
-            index: OffsetIndex::create(disk, segment_path(dir, base, INDEX), base)?,
-            time_index: TimeIndex::create(disk, segment_path(dir, base, TIME_INDEX), base)?,
-            txn_index: TxnIndex::create(disk, segment_path(dir, base, TXN_INDEX), txn_index)?,
+            size: 0,
+            index: OffsetIndex::create(disk, index, base)?,
+            time_index: TimeIndex::create(disk, time_index, base)?,
+            txn_index: TxnIndex::create(disk, txn, txn_index)?,
             since_index: 0,
             max_timestamp: NO_TIMESTAMP,
             max_timestamp_at: base,
@@ -149,7 +174,8 @@ impl Segment {
     }
 
     fn note(&mut self, header: &BatchHeader) {
-        if header.max_timestamp > self.max_timestamp {
+        // A batch that compaction has emptied has no record with its timestamp.
+        if header.max_timestamp > self.max_timestamp && header.count > 0 {
             self.max_timestamp = header.max_timestamp;
             self.max_timestamp_at = header.last_offset();
         }
@@ -194,6 +220,13 @@ impl Segment {
             end = Some(batch.header.end_offset());
         }
         Ok((end.unwrap_or(self.base), reader.position()))
+    }
+
+    /// The header of the first batch, if there is one.
+    pub(super) fn first_header(&self) -> io::Result<Option<BatchHeader>> {
+        let mut head = [0; HEADER_BYTES];
+        let n = self.file.get()?.read_at(&mut head, 0)?;
+        Ok(BatchHeader::parse(&head[..n]).ok())
     }
 
     /// Whether an index entry is true: the batch at its position ends with its offset.

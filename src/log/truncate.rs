@@ -159,7 +159,7 @@ impl Log {
         Ok(new_end)
     }
 
-    fn sync_folder(&self) -> Result<(), LogError> {
+    pub(super) fn sync_folder(&self) -> Result<(), LogError> {
         self.disk.sync_dir(&self.dir).map_err(LogError::io("fsync", &self.dir))
     }
 
@@ -197,6 +197,12 @@ impl Log {
         self.start_over(start, epochs, None)?;
         self.log_start = start;
         Ok(())
+    }
+
+    /// A log without batches begins below its start, with the batch that holds the start.
+    pub(super) fn begin_below_start(&mut self, base: Offset) -> Result<(), LogError> {
+        let snapshot = producer_snapshot::encode(&self.producers);
+        self.start_over(base, Vec::new(), Some(snapshot.into()))
     }
 
     /// Drops everything local and goes on at the end of the tier, with the tier's chain of epochs and producers. The log
@@ -310,7 +316,7 @@ impl Log {
     }
 
     /// Renames the files of a segment, the `.log` first: from then on it is not part of the log.
-    fn take_out(&self, i: usize) -> Result<Vec<PathBuf>, LogError> {
+    pub(super) fn take_out(&self, i: usize) -> Result<Vec<PathBuf>, LogError> {
         let base = self.segments[i].base;
         let mut paths = Vec::new();
         for extension in [LOG, INDEX, TIME_INDEX, TXN_INDEX] {
@@ -325,7 +331,7 @@ impl Log {
         Ok(paths)
     }
 
-    fn removal(&self, paths: Vec<PathBuf>) -> Removal {
+    pub(super) fn removal(&self, paths: Vec<PathBuf>) -> Removal {
         Removal { disk: self.disk.clone(), paths }
     }
 }

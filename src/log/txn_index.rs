@@ -86,6 +86,14 @@ impl TxnIndex {
         Ok(Some(TxnIndex { disk: disk.clone(), path, entries }))
     }
 
+    /// Removes a file that is there although nothing has been pushed.
+    pub(super) fn remove_file(&mut self) -> io::Result<()> {
+        match self.disk.remove_file(&self.path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn push(&mut self, aborted: &AbortedTransaction) -> io::Result<()> {
         let entries = match &mut self.entries {
             Some(entries) => entries,

@@ -251,6 +251,8 @@ fn checkpoint_of(replica: &Replica) -> CheckpointPositions {
         recovery_point: Offset::ZERO,
         high_watermark: positions.high_watermark,
         log_start: positions.log_start,
+        // So is this.
+        cleaned: Offset::ZERO,
     }
 }
 

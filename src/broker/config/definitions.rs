@@ -12,6 +12,13 @@ pub enum Kind {
         /// The largest.
         max: i64,
     },
+    /// A number, whole or not, within bounds (inclusive).
+    Decimal {
+        /// The smallest.
+        min: f64,
+        /// The largest.
+        max: f64,
+    },
     /// `true` or `false`.
     Bool,
     /// Any text.
@@ -49,6 +56,16 @@ const fn number(
     doc: &'static str,
 ) -> Definition {
     Definition { name, kind: Kind::Number { min, max }, default: Some(default), topic_config: None, doc }
+}
+
+const fn decimal(
+    name: &'static str,
+    default: &'static str,
+    min: f64,
+    max: f64,
+    doc: &'static str,
+) -> Definition {
+    Definition { name, kind: Kind::Decimal { min, max }, default: Some(default), topic_config: None, doc }
 }
 
 const fn bool(name: &'static str, default: &'static str, doc: &'static str) -> Definition {
@@ -197,6 +214,63 @@ pub const DEFINITIONS: &[Definition] = &[
         "The security protocol of each listener name.",
     ),
     list("listeners", Some("PLAINTEXT://127.0.0.1:9092"), "Client listeners, `NAME://host:port`."),
+    number("log.cleaner.backoff.ms", "15000", 0, I64, "How long compaction rests when nothing is due."),
+    number(
+        "log.cleaner.dedupe.buffer.size",
+        "134217728",
+        24,
+        I64,
+        "Memory for the keys of one pass of compaction; 24 bytes per key.",
+    ),
+    for_topic(
+        "delete.retention.ms",
+        number(
+            "log.cleaner.delete.retention.ms",
+            "86400000",
+            0,
+            I64,
+            "How long a tombstone can be read at least.",
+        ),
+    ),
+    bool("log.cleaner.enable", "true", "Whether topics with cleanup.policy=compact are compacted."),
+    decimal(
+        "log.cleaner.io.max.bytes.per.second",
+        "1.7976931348623157E308",
+        1.0,
+        f64::MAX,
+        "What compaction reads and writes at most.",
+    ),
+    for_topic(
+        "max.compaction.lag.ms",
+        number(
+            "log.cleaner.max.compaction.lag.ms",
+            "9223372036854775807",
+            1,
+            I64,
+            "Dirty records older than this are compacted whatever their share.",
+        ),
+    ),
+    for_topic(
+        "min.cleanable.dirty.ratio",
+        decimal(
+            "log.cleaner.min.cleanable.ratio",
+            "0.5",
+            0.0,
+            1.0,
+            "The dirty share of a log above which it is compacted.",
+        ),
+    ),
+    for_topic(
+        "min.compaction.lag.ms",
+        number("log.cleaner.min.compaction.lag.ms", "0", 0, I64, "Younger records are not compacted."),
+    ),
+    number(
+        "log.cleaner.threads",
+        "1",
+        0,
+        I32,
+        "Accepted; compaction runs one pass at a time, with all the memory for keys.",
+    ),
     for_topic(
         "cleanup.policy",
         Definition {
@@ -533,6 +607,7 @@ impl Kind {
     pub fn accepts(&self) -> String {
         match self {
             Kind::Number { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::Decimal { min, max } => format!("a number from {min} to {max}"),
             Kind::Bool => "true or false".to_owned(),
             Kind::Text | Kind::Secret => "a text".to_owned(),
             Kind::List => "texts separated by commas".to_owned(),
@@ -546,6 +621,7 @@ impl Kind {
     pub fn fits(&self, value: &str) -> bool {
         match self {
             Kind::Number { min, max } => value.parse::<i64>().is_ok_and(|n| n >= *min && n <= *max),
+            Kind::Decimal { min, max } => value.parse::<f64>().is_ok_and(|n| n >= *min && n <= *max),
             Kind::Bool => matches!(value, "true" | "false"),
             Kind::Text | Kind::Secret | Kind::List => true,
             Kind::OneOf(choices) => choices.contains(&value),

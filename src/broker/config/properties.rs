@@ -175,7 +175,7 @@ impl Properties {
     }
 
     /// A number that the table has checked.
-    pub(super) fn number(&self, key: &str) -> i64 {
+    pub fn number(&self, key: &str) -> i64 {
         self.get(key)
             .and_then(|v| v.parse().ok())
             .expect("numbers have a default and were checked when they were set")

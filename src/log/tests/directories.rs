@@ -38,6 +38,7 @@ fn positions(high_watermark: i64, log_start: i64) -> CheckpointPositions {
         recovery_point: Offset::ZERO,
         high_watermark: Offset(high_watermark),
         log_start: Offset(log_start),
+        cleaned: Offset::ZERO,
     }
 }
 
@@ -106,8 +107,12 @@ fn checkpoints_keep_positions_over_a_restart() {
     drop(log);
     let again = open_dirs(&disk, 1).expect("opens");
     let (log, stored) = open_log(&again, 0).expect("opens");
-    let expected =
-        CheckpointPositions { recovery_point: flushed, high_watermark: Offset(21), log_start: Offset(3) };
+    let expected = CheckpointPositions {
+        recovery_point: flushed,
+        high_watermark: Offset(21),
+        log_start: Offset(3),
+        cleaned: Offset::ZERO,
+    };
     assert_eq!(stored, expected);
     assert_eq!((log.log_start(), log.log_end()), (Offset(3), Offset(21)));
 }

@@ -50,6 +50,7 @@ fn store(dirs: &LogDirs, log: &Log, high_watermark: i64) -> Result<(), LogError>
         recovery_point: Offset::ZERO,
         high_watermark: Offset(high_watermark),
         log_start: log.log_start(),
+        cleaned: Offset::ZERO,
     };
     dirs.write_checkpoints(&[(log.partition().clone(), positions)])
 }

@@ -1,6 +1,9 @@
 //! Tests of the log on a simulated disk.
 
 mod basics;
+mod compaction;
+mod compaction_crashes;
+mod compaction_model;
 mod crashes;
 mod directories;
 mod every_call;
@@ -45,6 +48,7 @@ pub(super) fn opening(disk: &SimDisk, config: &LogConfig) -> OpenLog {
         recovery_point: Offset::ZERO,
         high_watermark: Offset::ZERO,
         log_start: Offset::ZERO,
+        cleaned: Offset::ZERO,
         now_ms: NOW_MS,
     }
 }

@@ -235,3 +235,24 @@ fn append_epoch_went_back(follower: &mut Log, epoch: LeaderEpoch) {
     let answer = follower.append_as_follower(builder.build().expect("a batch"), NOW_MS);
     assert!(matches!(answer, Err(LogError::EpochWentBack { .. })));
 }
+
+#[test]
+fn configs_of_compaction_are_checked_together() {
+    let with = |defaults: &LogConfig, topic: &[(&str, &str)]| {
+        let topic = topic.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        LogConfig::from_properties(defaults, &topic)
+    };
+    let defaults = LogConfig::default();
+    let config = with(&defaults, &[("min.cleanable.dirty.ratio", "0.25")]).expect("accepted");
+    assert_eq!(config.min_cleanable_dirty_millionths, 250_000);
+    for bad in ["1.01", "-0.1", "NaN", "much"] {
+        with(&defaults, &[("min.cleanable.dirty.ratio", bad)]).expect_err(bad);
+    }
+    with(&defaults, &[("min.compaction.lag.ms", "5"), ("max.compaction.lag.ms", "4")]).expect_err("crossed");
+    let both = [("cleanup.policy", "compact"), ("remote.storage.enable", "true")];
+    assert!(with(&defaults, &both).expect_err("no tier").to_string().contains("cold tier"));
+    // A broker that tiers by default does not tier its compacted topics.
+    let tiered = LogConfig { remote_storage_enable: true, ..LogConfig::default() };
+    assert!(!with(&tiered, &[("cleanup.policy", "compact")]).expect("accepted").remote_storage_enable);
+    assert!(with(&tiered, &[]).expect("accepted").remote_storage_enable);
+}

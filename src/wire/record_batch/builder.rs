@@ -160,7 +160,7 @@ fn put_nullable(out: &mut BytesMut, bytes: Option<&[u8]>) {
     }
 }
 
-fn put_varint(out: &mut BytesMut, value: i64) {
+pub(super) fn put_varint(out: &mut BytesMut, value: i64) {
     let mut rest = (value << 1).cast_unsigned() ^ (value >> 63).cast_unsigned();
     while rest >= 0x80 {
         out.put_u8((rest & 0x7f) as u8 | 0x80);

@@ -88,6 +88,16 @@ impl Attributes {
         Attributes(self.0 | Self::CONTROL)
     }
 
+    /// The same, with the base timestamp as the delete horizon.
+    pub(super) fn delete_horizon(self) -> Attributes {
+        Attributes(self.0 | Self::DELETE_HORIZON)
+    }
+
+    /// The same for a batch without records: neither codec nor horizon.
+    pub(super) fn emptied(self) -> Attributes {
+        Attributes(self.0 & !(0x7 | Self::DELETE_HORIZON))
+    }
+
     fn log_append_time(self) -> Attributes {
         Attributes(self.0 | Self::LOG_APPEND_TIME)
     }
@@ -215,6 +225,12 @@ impl BatchHeader {
         }
         let last = i64::from(self.base_sequence) + i64::from(self.last_offset_delta);
         i32::try_from(last).unwrap_or_else(|_| i32::try_from(last - (1 << 31)).unwrap_or(i32::MAX))
+    }
+
+    /// Until when the batch must keep its tombstones or its marker, once compaction has said so (KIP-534).
+    #[must_use]
+    pub fn delete_horizon_ms(&self) -> Option<i64> {
+        self.attributes.has_delete_horizon().then_some(self.base_timestamp)
     }
 
     /// Whether an idempotent or transactional producer wrote the batch.

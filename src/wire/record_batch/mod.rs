@@ -12,11 +12,13 @@ mod builder;
 mod compression;
 mod header;
 mod records;
+mod retain;
 
 pub use builder::{BatchBuilder, RecordHeader};
 pub use compression::{Compression, compress, decompress};
 pub use header::{Attributes, Batch, BatchHeader, BatchIter, HEADER_BYTES, NO_TIMESTAMP, TimestampType};
 pub use records::{ControlKind, Record, RecordIter};
+pub use retain::Retained;
 
 /// Why bytes are no record batch, or not one that may be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -75,6 +75,19 @@ impl RecordIter {
         })
     }
 
+    /// The next record, and its bytes after the length: attributes, deltas, key, value, headers.
+    pub(super) fn next_with_bytes(&mut self) -> Option<Result<(Bytes, Record), BatchError>> {
+        let before = self.rest.clone();
+        let record = self.next()?;
+        Some(record.and_then(|record| {
+            let whole = before.len() - self.rest.len();
+            let mut bytes = before.slice(..whole);
+            let length = varint(&mut bytes).map_err(|reason| BatchError::Record { index: 0, reason })?;
+            debug_assert_eq!(usize::try_from(length).ok(), Some(bytes.len()));
+            Ok((bytes, record))
+        }))
+    }
+
     fn record(&mut self) -> Result<Record, &'static str> {
         let len = varint(&mut self.rest)?;
         let len = usize::try_from(len).map_err(|_| "negative length")?;
@@ -156,7 +169,7 @@ fn varint(bytes: &mut Bytes) -> Result<i32, &'static str> {
     i32::try_from(zigzag(bytes, 5)?).map_err(|_| "varint out of range")
 }
 
-fn varlong(bytes: &mut Bytes) -> Result<i64, &'static str> {
+pub(super) fn varlong(bytes: &mut Bytes) -> Result<i64, &'static str> {
     zigzag(bytes, 10)
 }
 

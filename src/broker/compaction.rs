@@ -1,0 +1,204 @@
+//! The compaction driver: one pass at a time over the partition with the largest dirty share, in small steps on the disk
+//! threads, paced by `log.cleaner.io.max.bytes.per.second`.
+//!
+//! Leaders and followers compact their own copies, each below its own high watermark; what consumers read is the same.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Broker;
+use super::config::BrokerConfig;
+use crate::log::{Cleanable, Compaction, LogError, Step};
+use crate::replication::{Replica, ReplicaRole};
+use crate::types::{LeaderEpoch, Offset, TopicId};
+
+/// Bytes that one step reads: bounds the time it holds a disk thread.
+const STEP_BYTES: u64 = 4 << 20;
+
+/// `log.cleaner.*`.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    backoff: Duration,
+    map_bytes: usize,
+    bytes_per_second: f64,
+}
+
+impl Settings {
+    /// `None` if compaction is switched off.
+    fn of(config: &BrokerConfig) -> Option<Settings> {
+        let p = &config.properties;
+        (p.get("log.cleaner.enable") != Some("false")).then(|| Settings {
+            backoff: config.millis("log.cleaner.backoff.ms"),
+            map_bytes: usize::try_from(p.number("log.cleaner.dedupe.buffer.size")).unwrap_or(usize::MAX),
+            bytes_per_second: p
+                .get("log.cleaner.io.max.bytes.per.second")
+                .and_then(|rate| rate.parse().ok())
+                .unwrap_or(f64::MAX),
+        })
+    }
+}
+
+/// A partition whose last pass failed: it is left alone until something has changed.
+type Failed = BTreeMap<(TopicId, i32), (LeaderEpoch, u32)>;
+
+/// A partition with what a pass would find there.
+struct Candidate {
+    replica: Arc<Replica>,
+    found: Cleanable,
+}
+
+impl Broker {
+    /// Compacts what is due until the broker stops.
+    pub(super) async fn run_compaction(self: Arc<Self>) {
+        let Some(settings) = Settings::of(&self.config) else {
+            tracing::warn!("log.cleaner.enable is false: compacted topics grow without bound");
+            return;
+        };
+        let mut failed = Failed::new();
+        loop {
+            let worked = tokio::select! {
+                worked = self.compact_one(settings, &mut failed) => worked,
+                () = self.stopping.stopped() => return,
+            };
+            if !worked {
+                tokio::select! {
+                    () = self.env.clock.sleep(settings.backoff) => {}
+                    () = self.stopping.stopped() => return,
+                }
+            }
+        }
+    }
+
+    /// One pass over the partition that needs it most; whether there was one.
+    async fn compact_one(&self, settings: Settings, failed: &mut Failed) -> bool {
+        let Some(candidate) = self.dirtiest(failed).await else { return false };
+        let replica = candidate.replica.clone();
+        let key = (replica.topic_id(), replica.partition().partition);
+        match self.compact(&candidate, settings).await {
+            Ok(()) => {
+                failed.remove(&key);
+                true
+            }
+            Err(error) => {
+                tracing::error!(partition = %replica.partition(), %error, "compaction failed");
+                let attempts = failed.get(&key).map_or(1, |(_, attempts)| attempts + 1);
+                failed.insert(key, (replica.positions().leader_epoch, attempts));
+                if matches!(error, LogError::Corrupt { .. }) {
+                    replica.found_corrupt(&error);
+                }
+                false
+            }
+        }
+    }
+
+    async fn dirtiest(&self, failed: &Failed) -> Option<Candidate> {
+        let now_ms = self.env.clock.wall_ms();
+        let mut best: Option<Candidate> = None;
+        for replica in self.replicas.replicas() {
+            let positions = replica.positions();
+            let key = (replica.topic_id(), replica.partition().partition);
+            let gave_up = failed
+                .get(&key)
+                .is_some_and(|(epoch, attempts)| *epoch == positions.leader_epoch && *attempts >= ATTEMPTS);
+            if gave_up || positions.role == ReplicaRole::Offline {
+                continue;
+            }
+            let looked_at = replica.clone();
+            let high_watermark = positions.high_watermark;
+            let found = match self.on_disk(move || look(&looked_at, high_watermark, now_ms)).await {
+                Ok(Some(found)) => found,
+                Ok(None) => continue,
+                Err(error) => {
+                    tracing::error!(partition = %replica.partition(), %error, "cannot tell what is to be compacted");
+                    continue;
+                }
+            };
+            let rank = |found: &Cleanable| (found.overdue, found.dirty_millionths());
+            if best.as_ref().is_none_or(|best| rank(&found) > rank(&best.found)) {
+                best = Some(Candidate { replica, found });
+            }
+        }
+        best
+    }
+
+    async fn compact(&self, candidate: &Candidate, settings: Settings) -> Result<(), LogError> {
+        let Candidate { replica, found } = candidate;
+        let begun = self.env.clock.now();
+        let now_ms = self.env.clock.wall_ms();
+        let (log, found) = (replica.clone(), *found);
+        let before = found.clean_bytes + found.dirty_bytes;
+        let mut pass = self
+            .on_disk(move || log.with_log(|log| log.begin_compaction(&found, settings.map_bytes, now_ms)))
+            .await?;
+        let mut spent = 0_u64;
+        loop {
+            let log = replica.clone();
+            let (stepped, back) = self.on_disk(move || Ok(step(&log, pass))).await?;
+            pass = back;
+            let Some(bytes) = stepped? else { break };
+            spent += bytes;
+            // As fast as the rate allows since the pass began.
+            #[expect(clippy::cast_precision_loss, reason = "a rate")]
+            let due = Duration::try_from_secs_f64(spent as f64 / settings.bytes_per_second.max(1.0));
+            let due = begun + due.unwrap_or(Duration::ZERO);
+            self.env.clock.sleep_until(due).await;
+        }
+        tracing::info!(
+            partition = %replica.partition(), from = %found.dirty_from, to = %pass.cleaned_end(),
+            dirty_bytes = found.dirty_bytes, bytes_before = before,
+            bytes_after = replica.with_log(|log| log.size_bytes()), "compacted"
+        );
+        Ok(())
+    }
+
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        // The pool ends only with the process.
+        self.disk_threads.run(job).await.unwrap_or(Err(LogError::Closed))
+    }
+}
+
+/// What a pass would find, if one is due.
+fn look(replica: &Replica, high_watermark: Offset, now_ms: i64) -> Result<Option<Cleanable>, LogError> {
+    let flush = replica.with_log(|log| {
+        let waits = log.config().cleanup.compact && log.closed_unflushed();
+        waits.then(|| log.begin_flush()).transpose()
+    })?;
+    if let Some(job) = flush {
+        let outcome = job.run();
+        replica.with_log(|log| log.finish_flush(outcome))?;
+    }
+    replica.with_log(|log| {
+        let found = log.cleanable(high_watermark, now_ms)?;
+        Ok(found.filter(|found| log.compaction_is_due(found)))
+    })
+}
+
+/// How often a pass over a partition may fail under one leader epoch.
+const ATTEMPTS: u32 = 3;
+
+/// One step of a pass, with the swap if a segment is ready: bytes read and written, `None` at the end.
+fn step(replica: &Replica, mut pass: Compaction) -> (Result<Option<u64>, LogError>, Compaction) {
+    let outcome = pass.step(STEP_BYTES).and_then(|step| match step {
+        Step::Working { bytes } => Ok(Some(bytes)),
+        Step::Ready(cleaned) => {
+            let bytes = cleaned.bytes();
+            match replica.with_log(|log| log.replace_segments(cleaned))? {
+                Some(old) => old.run().map(|()| Some(bytes)),
+                // The log was cut, reset or closed: another pass begins anew.
+                None => Ok(None),
+            }
+        }
+        Step::Done => {
+            replica.with_log(|log| log.finish_compaction(&pass));
+            Ok(None)
+        }
+    });
+    if !matches!(outcome, Ok(Some(_))) {
+        pass.abandon();
+    }
+    (outcome, pass)
+}
