@@ -1,7 +1,8 @@
 //! Kafka's error codes for what the rooms below say.
 
 use crate::broker::{
-    ElectionError, FetchError, ListError, ProduceError, ReassignError, Rejected, TopicError,
+    DeleteRecordsError, ElectionError, FetchError, ListError, ProduceError, ReassignError, Rejected,
+    TopicError,
 };
 use crate::types::{BrokerId, InvalidTopicName, LeaderEpoch};
 use crate::wire::ErrorCode;
@@ -74,6 +75,17 @@ impl Coded for ListError {
         match self {
             ListError::Fetch(error) => error.code(),
             ListError::NotAvailable => ErrorCode::OFFSET_NOT_AVAILABLE,
+        }
+    }
+}
+
+impl Coded for DeleteRecordsError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            DeleteRecordsError::Fetch(error) => error.code(),
+            DeleteRecordsError::Internal(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
+            DeleteRecordsError::Policy(_) => ErrorCode::POLICY_VIOLATION,
+            DeleteRecordsError::TimedOut => ErrorCode::REQUEST_TIMED_OUT,
         }
     }
 }

@@ -15,6 +15,7 @@ mod create_partitions;
 mod create_topics;
 mod delete_acls;
 mod delete_groups;
+mod delete_records;
 mod delete_topics;
 mod describe_acls;
 mod describe_client_quotas;
@@ -200,6 +201,7 @@ async fn dispatch(
         ApiKey::ApiVersions => handled_by!(api_versions),
         ApiKey::CreateTopics => handled_by!(create_topics),
         ApiKey::DeleteTopics => handled_by!(delete_topics),
+        ApiKey::DeleteRecords => handled_by!(delete_records),
         ApiKey::InitProducerId => handled_by!(init_producer_id),
         ApiKey::OffsetForLeaderEpoch => handled_by!(offset_for_leader_epoch),
         ApiKey::DescribeAcls => handled_by!(describe_acls),

@@ -7,6 +7,7 @@
 mod cold;
 mod compaction;
 pub mod config;
+mod delete_records;
 mod elections;
 mod epoch_file;
 mod fetch;
@@ -27,6 +28,7 @@ mod topics;
 use std::sync::Arc;
 
 pub use cold::{ColdError, ColdTier};
+pub use delete_records::DeleteRecordsError;
 pub use elections::{Elected, Election, ElectionError};
 pub use fetch::{ClientPlace, FetchError, FetchPartition, FetchRequest, Fetched};
 pub use groups::OFFSETS_TOPIC;

@@ -199,6 +199,10 @@ impl Log {
     fn accept(&self, item: Bytes, now_ms: i64) -> Result<(Sequence, Batch), Rejected> {
         let batch = validate(item, &self.config, now_ms)?;
         let sequence = self.producers.check(&batch.header)?;
+        let batch = match sequence {
+            Sequence::Next => as_stored(batch, &self.config)?,
+            Sequence::Duplicate(_) => batch,
+        };
         Ok((sequence, batch))
     }
 
@@ -304,6 +308,36 @@ fn must_roll(
         || i32::try_from(size + header.size() as u64).is_err()
 }
 
+/// The batch in the codec of `compression.type`.
+fn as_stored(batch: Batch, config: &LogConfig) -> Result<Batch, Rejected> {
+    let sent = batch.header.attributes.compression().map_err(Rejected::Corrupt)?;
+    let Some(codec) = config.compression.filter(|codec| *codec != sent) else {
+        return Ok(batch);
+    };
+    let stored =
+        batch.recompressed(codec, config.compression_level(), RECORDS_LIMIT_BYTES).map_err(unreadable)?;
+    check_size(&stored.header, config)?;
+    Ok(stored)
+}
+
+fn check_size(header: &BatchHeader, config: &LogConfig) -> Result<(), Rejected> {
+    let bytes = header.size();
+    if bytes > config.max_message_bytes {
+        return Err(Rejected::TooLarge { bytes, max_bytes: config.max_message_bytes });
+    }
+    if bytes as u64 > config.segment_bytes {
+        return Err(Rejected::AboveSegment { bytes, max_bytes: config.segment_bytes });
+    }
+    Ok(())
+}
+
+fn unreadable(e: BatchError) -> Rejected {
+    match e {
+        BatchError::Bomb { .. } => Rejected::InvalidRecord("the records decompress to too much"),
+        other => Rejected::Corrupt(other),
+    }
+}
+
 /// Checks one client's records: exactly one sound batch within the topic's bounds.
 fn validate(item: Bytes, config: &LogConfig, now_ms: i64) -> Result<Batch, Rejected> {
     let invalid = |rule| Err(Rejected::InvalidRecord(rule));
@@ -314,12 +348,7 @@ fn validate(item: Bytes, config: &LogConfig, now_ms: i64) -> Result<Batch, Rejec
         Err(e) => return Err(Rejected::Corrupt(e)),
     };
     let header = &batch.header;
-    if header.size() > config.max_message_bytes {
-        return Err(Rejected::TooLarge { bytes: header.size(), max_bytes: config.max_message_bytes });
-    }
-    if header.size() as u64 > config.segment_bytes {
-        return Err(Rejected::AboveSegment { bytes: header.size(), max_bytes: config.segment_bytes });
-    }
+    check_size(header, config)?;
     if !rest.is_empty() {
         return invalid("a request has exactly one batch per partition");
     }
@@ -365,10 +394,6 @@ fn check_timestamps_and_keys(batch: &Batch, config: &LogConfig, now_ms: i64) -> 
         return Ok(());
     }
     // Only these two configs make us look at the records themselves.
-    let unreadable = |e: BatchError| match e {
-        BatchError::Bomb { .. } => Rejected::InvalidRecord("the records decompress to too much"),
-        other => Rejected::Corrupt(other),
-    };
     for record in batch.records(RECORDS_LIMIT_BYTES).map_err(unreadable)? {
         let record = record.map_err(unreadable)?;
         check(record.timestamp)?;

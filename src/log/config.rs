@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::wire::record_batch::TimestampType;
+use crate::wire::record_batch::{Compression, TimestampType};
 
 /// What happens to old data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,12 @@ pub struct LogConfig {
     pub min_compaction_lag_ms: i64,
     /// `max.compaction.lag.ms`: older dirty segments are compacted whatever their share.
     pub max_compaction_lag_ms: i64,
+    /// `compression.type`: the codec of what is stored; `None` is `producer`, as the client sent it.
+    pub compression: Option<Compression>,
+    /// `compression.gzip.level`, 1 to 9; −1 is zlib's default.
+    pub gzip_level: i32,
+    /// `compression.zstd.level`.
+    pub zstd_level: i32,
     /// `min.insync.replicas`.
     pub min_insync_replicas: i32,
     /// `unclean.leader.election.enable`.
@@ -84,6 +90,9 @@ impl Default for LogConfig {
             timestamp_after_max_ms: 60 * 60 * 1000,
             cleanup: CleanupPolicy { compact: false, delete: true },
             delete_retention_ms: DAY_MS,
+            compression: None,
+            gzip_level: -1,
+            zstd_level: 3,
             min_cleanable_dirty_millionths: 500_000,
             min_compaction_lag_ms: 0,
             max_compaction_lag_ms: i64::MAX,
@@ -198,6 +207,28 @@ impl LogConfig {
                 self.cleanup = policy;
             }
             "delete.retention.ms" => self.delete_retention_ms = number(0, i64::MAX)?,
+            "compression.type" => {
+                self.compression = match value.trim() {
+                    "producer" => None,
+                    "uncompressed" => Some(Compression::None),
+                    "gzip" => Some(Compression::Gzip),
+                    "snappy" => Some(Compression::Snappy),
+                    "lz4" => Some(Compression::Lz4),
+                    "zstd" => Some(Compression::Zstd),
+                    _ => return Err(one_of(&["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"])),
+                }
+            }
+            "compression.gzip.level" => {
+                self.gzip_level = level(number(-1, 9)?);
+                if self.gzip_level == 0 {
+                    return Err(one_of(&["-1", "a whole number from 1 to 9"]));
+                }
+            }
+            // One level is all there is.
+            "compression.lz4.level" => {
+                number(1, 17)?;
+            }
+            "compression.zstd.level" => self.zstd_level = level(number(-131_072, 22)?),
             "min.cleanable.dirty.ratio" => {
                 self.min_cleanable_dirty_millionths = millionths(value).ok_or_else(|| ConfigError {
                     key: key.to_owned(),
@@ -215,6 +246,16 @@ impl LogConfig {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The level for the codec of what is stored; `None` where it has none.
+    #[must_use]
+    pub fn compression_level(&self) -> Option<i32> {
+        match self.compression {
+            Some(Compression::Gzip) => Some(self.gzip_level),
+            Some(Compression::Zstd) => Some(self.zstd_level),
+            _ => None,
+        }
     }
 
     /// How long a segment is written at most: a compacted one not longer than `max.compaction.lag.ms`, since the active
@@ -255,6 +296,10 @@ impl LogConfig {
     pub fn fsync_before_ack(&self) -> bool {
         self.flush_messages == 1 || self.flush_ms == 0
     }
+}
+
+fn level(number: i64) -> i32 {
+    i32::try_from(number).unwrap_or(0)
 }
 
 fn millionths(ratio: &str) -> Option<u32> {

@@ -153,6 +153,21 @@ impl ReplicaManager {
         outcome
     }
 
+    /// Raises the log start of a partition that is led here; it is stored when this returns. The new start. Runs on a
+    /// disk thread.
+    ///
+    /// # Errors
+    /// `OutOfRange` above the log end, `Io`, or why the log is not writable.
+    pub fn raise_log_start(&self, replica: &Replica, to: Offset, now_ms: i64) -> Result<Offset, LogError> {
+        let (removal, log_start) = replica.with_log(|log| {
+            let removal = log.advance_log_start(to, now_ms)?;
+            Ok::<_, LogError>((removal, log.log_start()))
+        })?;
+        self.dirs.write_checkpoints(&[(replica.partition().clone(), checkpoint_of(replica))])?;
+        removal.run()?;
+        Ok(log_start)
+    }
+
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut stop = self.stop.subscribe();
         let task = self.context.runtime.spawn(async move {

@@ -6,11 +6,11 @@ use crate::types::TopicName;
 use crate::wire::messages::{
     alter_client_quotas as alter_quotas, alter_partition_reassignments as alter_reassignments,
     alter_user_scram_credentials as alter_scram, create_acls, create_partitions, create_topics, delete_acls,
-    delete_groups, delete_topics, describe_acls, describe_client_quotas as describe_quotas, describe_cluster,
-    describe_configs, describe_groups, describe_log_dirs, describe_user_scram_credentials as describe_scram,
-    elect_leaders, fetch, find_coordinator, heartbeat, incremental_alter_configs as alter_configs,
-    init_producer_id, join_group, leave_group, list_groups, list_offsets,
-    list_partition_reassignments as list_reassignments, metadata, offset_commit, offset_fetch,
+    delete_groups, delete_records, delete_topics, describe_acls, describe_client_quotas as describe_quotas,
+    describe_cluster, describe_configs, describe_groups, describe_log_dirs,
+    describe_user_scram_credentials as describe_scram, elect_leaders, fetch, find_coordinator, heartbeat,
+    incremental_alter_configs as alter_configs, init_producer_id, join_group, leave_group, list_groups,
+    list_offsets, list_partition_reassignments as list_reassignments, metadata, offset_commit, offset_fetch,
     offset_for_leader_epoch as epochs, sync_group,
 };
 use crate::wire::{ApiKey, ErrorCode, StrBytes};
@@ -98,6 +98,9 @@ async fn who_may_nothing_is_refused_by_every_api() {
         describe_groups::DescribeGroupsRequest { groups: vec![name()], ..Default::default() }
     );
     refused!(DeleteGroups, 2, GROUP, delete_groups::DeleteGroupsRequest { groups_names: vec![name()] });
+    let partitions = vec![delete_records::DeleteRecordsPartition::default()];
+    let topics = vec![delete_records::DeleteRecordsTopic { name: name(), partitions }];
+    refused!(DeleteRecords, 2, TOPIC, delete_records::DeleteRecordsRequest { topics, ..Default::default() });
     let wanted = create_topics::CreatableTopic {
         name: name(),
         num_partitions: 1,

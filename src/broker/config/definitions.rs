@@ -135,6 +135,20 @@ pub const DEFINITIONS: &[Definition] = &[
     ),
     text("cluster.id", None, "The cluster's id; drawn when the cluster is formed if absent."),
     for_topic(
+        "compression.gzip.level",
+        number(
+            "compression.gzip.level",
+            "-1",
+            -1,
+            9,
+            "Level of gzip where the broker compresses; -1: zlib's.",
+        ),
+    ),
+    for_topic(
+        "compression.lz4.level",
+        number("compression.lz4.level", "9", 1, 17, "Accepted; lz4 has one level here."),
+    ),
+    for_topic(
         "compression.type",
         one_of(
             "compression.type",
@@ -142,6 +156,10 @@ pub const DEFINITIONS: &[Definition] = &[
             &["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"],
             "How batches are stored.",
         ),
+    ),
+    for_topic(
+        "compression.zstd.level",
+        number("compression.zstd.level", "3", -131_072, 22, "Level of zstd where the broker compresses."),
     ),
     number(
         "connections.max.idle.ms",

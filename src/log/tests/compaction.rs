@@ -1,7 +1,6 @@
 //! Compaction, rule by rule.
 
 use super::*;
-use crate::env::DiskFile as _;
 use crate::log::{CleanupPolicy, Step};
 
 pub(super) const MAP_BYTES: usize = 1 << 16;

@@ -143,7 +143,7 @@ fn any_flipped_bit_of_a_compacted_log_is_found_or_harmless() {
     let sound = contents(&open(&disk.duplicate()).expect("opens"));
     let mut found = 0;
     for (path, content) in disk.snapshot() {
-        if !path.starts_with(folder) || !path.extension().is_some_and(|extension| extension == "log") {
+        if !path.starts_with(folder) || path.extension().is_none_or(|extension| extension != "log") {
             continue;
         }
         for bit in 0..content.len() * 8 {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::log::config::CleanupPolicy;
 use crate::log::{Appended, Rejected};
-use crate::wire::record_batch::BatchHeader;
+use crate::wire::record_batch::{BatchHeader, TimestampType};
 
 fn try_append(log: &mut Log, batch: Bytes) -> Result<Appended, Rejected> {
     log.append_as_leader(vec![batch], log.last_epoch().max(EPOCH), NOW_MS).expect("written").remove(0)
@@ -255,4 +255,56 @@ fn configs_of_compaction_are_checked_together() {
     let tiered = LogConfig { remote_storage_enable: true, ..LogConfig::default() };
     assert!(!with(&tiered, &[("cleanup.policy", "compact")]).expect("accepted").remote_storage_enable);
     assert!(with(&tiered, &[]).expect("accepted").remote_storage_enable);
+}
+
+#[test]
+fn what_is_stored_has_the_topics_codec_and_the_records_are_the_clients() {
+    let codecs =
+        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+    let sent = |codec| {
+        let mut builder = BatchBuilder::new(codec).producer(ProducerId(4), ProducerEpoch(0), 0);
+        for i in 0..50 {
+            builder.add(NOW_MS + i, Some(b"key"), Some(format!("value {i}").as_bytes()), &[]);
+        }
+        builder.build().expect("a batch")
+    };
+    for stored in codecs {
+        for timestamp_type in [TimestampType::CreateTime, TimestampType::LogAppendTime] {
+            let config = LogConfig { compression: Some(stored), timestamp_type, ..LogConfig::default() };
+            for codec in codecs {
+                let (disk, mut log) = fresh(&config);
+                append(&mut log, sent(codec));
+                let again =
+                    log.append_as_leader(vec![sent(codec)], EPOCH, NOW_MS).expect("answers").remove(0);
+                assert!(again.expect("accepted").duplicate);
+                drop(log);
+                let log = open(&disk, &config).0;
+                let bytes = read_all(&log, Offset(0)).expect("read");
+                let batch = BatchIter::new(bytes.clone()).next().expect("one").expect("a batch");
+                assert_eq!(batch.header.attributes.compression(), Ok(stored));
+                assert_eq!(batch.header.attributes.timestamp_type(), timestamp_type);
+                assert_eq!(records(&bytes).len(), 50, "{codec:?} to {stored:?}");
+                assert_eq!(records(&bytes)[49].1, "value 49");
+            }
+        }
+    }
+    // As the client sent it, byte for byte, where the codec is the same.
+    let (_disk, mut log) = fresh(&LogConfig { compression: Some(Compression::Zstd), ..LogConfig::default() });
+    append(&mut log, sent(Compression::Zstd));
+    assert_eq!(body(&read_all(&log, Offset(0)).expect("read")), body(&sent(Compression::Zstd)));
+}
+
+#[test]
+fn a_batch_that_grows_above_the_bound_or_does_not_decompress_is_refused() {
+    let plain =
+        LogConfig { compression: Some(Compression::None), max_message_bytes: 2000, ..LogConfig::default() };
+    let mut builder = BatchBuilder::new(Compression::Zstd);
+    builder.add(NOW_MS, None, Some(&[0; 5000]), &[]);
+    assert!(matches!(refused(&plain, builder.build().expect("a batch")), Rejected::TooLarge { .. }));
+    let mut bomb = BatchBuilder::new(Compression::Zstd);
+    bomb.add(NOW_MS, None, Some(&vec![0; 65 << 20]), &[]);
+    let plain = LogConfig { compression: Some(Compression::None), ..LogConfig::default() };
+    assert!(matches!(refused(&plain, bomb.build().expect("a batch")), Rejected::InvalidRecord(_)));
+    let not_gzip = with_header(|h| h.attributes.0 |= Compression::Gzip as i16);
+    assert!(matches!(refused(&plain, not_gzip), Rejected::Corrupt(_)));
 }

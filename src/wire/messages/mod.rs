@@ -12,6 +12,7 @@ pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_acls;
 pub mod delete_groups;
+pub mod delete_records;
 pub mod delete_topics;
 pub mod describe_acls;
 pub mod describe_client_quotas;
@@ -79,6 +80,8 @@ pub enum ApiKey {
     CreateTopics = 19,
     /// Versions 1 to 6.
     DeleteTopics = 20,
+    /// Versions 0 to 2.
+    DeleteRecords = 21,
     /// Versions 0 to 5.
     InitProducerId = 22,
     /// Versions 2 to 4.
@@ -121,7 +124,7 @@ pub enum ApiKey {
 
 impl ApiKey {
     /// All of them, ascending.
-    pub const ALL: [ApiKey; 36] = [
+    pub const ALL: [ApiKey; 37] = [
         ApiKey::Produce,
         ApiKey::Fetch,
         ApiKey::ListOffsets,
@@ -139,6 +142,7 @@ impl ApiKey {
         ApiKey::ApiVersions,
         ApiKey::CreateTopics,
         ApiKey::DeleteTopics,
+        ApiKey::DeleteRecords,
         ApiKey::InitProducerId,
         ApiKey::OffsetForLeaderEpoch,
         ApiKey::DescribeAcls,
@@ -181,6 +185,7 @@ impl ApiKey {
             18 => ApiKey::ApiVersions,
             19 => ApiKey::CreateTopics,
             20 => ApiKey::DeleteTopics,
+            21 => ApiKey::DeleteRecords,
             22 => ApiKey::InitProducerId,
             23 => ApiKey::OffsetForLeaderEpoch,
             29 => ApiKey::DescribeAcls,
@@ -225,6 +230,7 @@ impl ApiKey {
             ApiKey::ApiVersions => (0, 4),
             ApiKey::CreateTopics => (2, 7),
             ApiKey::DeleteTopics => (1, 6),
+            ApiKey::DeleteRecords => (0, 2),
             ApiKey::InitProducerId => (0, 5),
             ApiKey::OffsetForLeaderEpoch => (2, 4),
             ApiKey::DescribeAcls => (1, 3),
@@ -268,6 +274,7 @@ impl ApiKey {
             ApiKey::ApiVersions => Some(3),
             ApiKey::CreateTopics => Some(5),
             ApiKey::DeleteTopics => Some(4),
+            ApiKey::DeleteRecords => Some(2),
             ApiKey::InitProducerId => Some(2),
             ApiKey::OffsetForLeaderEpoch => Some(4),
             ApiKey::DescribeAcls => Some(2),
@@ -313,6 +320,7 @@ SaslHandshake, sasl_handshake, SaslHandshakeRequest, SaslHandshakeResponse;
 ApiVersions, api_versions, ApiVersionsRequest, ApiVersionsResponse;
 CreateTopics, create_topics, CreateTopicsRequest, CreateTopicsResponse;
 DeleteTopics, delete_topics, DeleteTopicsRequest, DeleteTopicsResponse;
+DeleteRecords, delete_records, DeleteRecordsRequest, DeleteRecordsResponse;
 InitProducerId, init_producer_id, InitProducerIdRequest, InitProducerIdResponse;
 OffsetForLeaderEpoch, offset_for_leader_epoch, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
 DescribeAcls, describe_acls, DescribeAclsRequest, DescribeAclsResponse;

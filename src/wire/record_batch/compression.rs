@@ -124,17 +124,25 @@ fn snappy_block(block: &[u8], out: &mut Vec<u8>, limit_bytes: usize) -> Result<(
     Ok(())
 }
 
-/// Compresses in the form that Kafka's own clients write.
+/// Compresses in the form that Kafka's own clients write, at each codec's default level.
 ///
 /// # Errors
 /// `Decompress` with the codec's words; memory is the only thing that can fail here.
 pub fn compress(codec: Compression, bytes: &[u8]) -> Result<Bytes, BatchError> {
+    compress_at(codec, None, bytes)
+}
+
+/// The same at a level of the codec's own scale (KIP-390). Snappy has none, and of lz4 there is only the fast one here.
+///
+/// # Errors
+/// As `compress`.
+pub fn compress_at(codec: Compression, level: Option<i32>, bytes: &[u8]) -> Result<Bytes, BatchError> {
     let wrong = |reason: String| BatchError::Decompress { codec: codec.name(), reason };
     let io = |e: io::Error| wrong(e.to_string());
     Ok(match codec {
         Compression::None => Bytes::copy_from_slice(bytes),
         Compression::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), gzip_level(level));
             encoder.write_all(bytes).map_err(io)?;
             encoder.finish().map_err(io)?.into()
         }
@@ -154,6 +162,14 @@ pub fn compress(codec: Compression, bytes: &[u8]) -> Result<Bytes, BatchError> {
             encoder.write_all(bytes).map_err(io)?;
             encoder.finish().map_err(|e| wrong(e.to_string()))?.into()
         }
-        Compression::Zstd => zstd::stream::encode_all(bytes, 0).map_err(io)?.into(),
+        Compression::Zstd => zstd::stream::encode_all(bytes, level.unwrap_or(0)).map_err(io)?.into(),
     })
+}
+
+/// From 1 to 9; below that zlib's default, as with Kafka's −1.
+fn gzip_level(level: Option<i32>) -> flate2::Compression {
+    match level.and_then(|level| u32::try_from(level).ok()).filter(|level| (1..=9).contains(level)) {
+        Some(level) => flate2::Compression::new(level),
+        None => flate2::Compression::default(),
+    }
 }

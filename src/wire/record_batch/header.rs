@@ -88,6 +88,11 @@ impl Attributes {
         Attributes(self.0 | Self::CONTROL)
     }
 
+    /// The same with another codec.
+    pub(super) fn compressed(self, codec: Compression) -> Attributes {
+        Attributes((self.0 & !0x7) | codec as i16)
+    }
+
     /// The same, with the base timestamp as the delete horizon.
     pub(super) fn delete_horizon(self) -> Attributes {
         Attributes(self.0 | Self::DELETE_HORIZON)

@@ -15,7 +15,7 @@ mod records;
 mod retain;
 
 pub use builder::{BatchBuilder, RecordHeader};
-pub use compression::{Compression, compress, decompress};
+pub use compression::{Compression, compress, compress_at, decompress};
 pub use header::{Attributes, Batch, BatchHeader, BatchIter, HEADER_BYTES, NO_TIMESTAMP, TimestampType};
 pub use records::{ControlKind, Record, RecordIter};
 pub use retain::Retained;

@@ -9,7 +9,7 @@ use super::builder::put_varint;
 use super::records::varlong;
 use super::{
     Attributes, Batch, BatchError, BatchHeader, Compression, HEADER_BYTES, NO_TIMESTAMP, Record,
-    TimestampType, compress,
+    TimestampType, compress, compress_at, decompress,
 };
 use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 
@@ -84,6 +84,26 @@ impl Batch {
             codec => compress(codec, &body)?,
         };
         Batch::sealed(header, &body).map(Retained::Rewritten)
+    }
+
+    /// The same records in another codec, at a level of its scale. They are decompressed to at most `limit_bytes`.
+    ///
+    /// # Errors
+    /// `Codec`, `Decompress` or `Bomb`; `Header` for a batch above 2 GiB.
+    pub fn recompressed(
+        &self,
+        codec: Compression,
+        level: Option<i32>,
+        limit_bytes: usize,
+    ) -> Result<Batch, BatchError> {
+        let records = decompress(self.header.attributes.compression()?, &self.body(), limit_bytes)?;
+        let mut header = self.header;
+        header.attributes = header.attributes.compressed(codec);
+        let body = match codec {
+            Compression::None => records,
+            codec => compress_at(codec, level, &records)?,
+        };
+        Batch::sealed(header, &body)
     }
 
     /// The same batch without its records: what is kept of a producer's last batch.

@@ -134,3 +134,19 @@ fn a_filler_is_61_bytes_that_kafkas_codec_reads() {
     let set = kafka_protocol::records::RecordBatchDecoder::decode(&mut bytes).expect("decodes");
     assert!(set.records.is_empty());
 }
+
+#[test]
+fn records_are_the_same_in_every_codec_and_at_every_level() {
+    for from in CODECS {
+        let batch = five(from);
+        for to in CODECS {
+            for level in [None, Some(-1), Some(1), Some(9)] {
+                let other = batch.recompressed(to, level, LIMIT_BYTES).expect("recompressed");
+                assert_eq!(other.header.attributes.compression(), Ok(to));
+                assert_eq!(records(&other), records(&batch), "{from:?} to {to:?} at {level:?}");
+            }
+        }
+    }
+    let bomb = BatchError::Bomb { limit_bytes: 10 };
+    assert_eq!(five(Compression::Gzip).recompressed(Compression::None, None, 10), Err(bomb));
+}

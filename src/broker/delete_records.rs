@@ -1,0 +1,89 @@
+//! DeleteRecords: the log start rises, over both tiers, on every live replica.
+//!
+//! The new start is stored before anybody is told; the cold tier's driver then takes out of the manifest what lies below.
+
+use std::time::Duration;
+
+use super::Broker;
+use super::fetch::FetchError;
+use super::groups::OFFSETS_TOPIC;
+use crate::env::timeout;
+use crate::types::{Offset, TopicPartition};
+
+/// How often the replicas are looked at while a request waits for them.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Why no records were deleted, or not everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeleteRecordsError {
+    /// As for a fetch.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The topic is the broker's own.
+    #[error("the records of {0} belong to the broker itself")]
+    Internal(TopicPartition),
+    /// A compacted topic keeps the last record of each key.
+    #[error("the topic of {0} is compacted and not deleted from: its policy forbids it")]
+    Policy(TopicPartition),
+    /// The leader has deleted them; a replica has not said so in time.
+    #[error("a replica has not deleted its records in time")]
+    TimedOut,
+}
+
+impl Broker {
+    /// Deletes the records below `to`; −1 stands for the high watermark. The log start over all live replicas.
+    ///
+    /// # Errors
+    /// `DeleteRecordsError`; after `TimedOut` the records are deleted on the leader, and will be on the others.
+    pub async fn delete_records(
+        &self,
+        partition: &TopicPartition,
+        to: i64,
+        limit: Duration,
+    ) -> Result<Offset, DeleteRecordsError> {
+        if partition.topic.as_str() == OFFSETS_TOPIC {
+            return Err(DeleteRecordsError::Internal(partition.clone()));
+        }
+        let replica = self.replica_for(partition, None)?;
+        let positions = replica.positions();
+        replica
+            .check_reader(&positions, None)
+            .map_err(|e| DeleteRecordsError::Fetch(self.refused(partition, e)))?;
+        let end = positions.high_watermark;
+        let to = if to == -1 { end } else { Offset(to) };
+        if to.0 < 0 || to > end {
+            let (log_start, last_stable) = (positions.log_start, positions.last_stable);
+            let outside = FetchError::OffsetOutOfRange { high_watermark: end, log_start, last_stable };
+            return Err(outside.into());
+        }
+        let (manager, log) = (self.replicas.clone(), replica.clone());
+        let now_ms = self.env.clock.wall_ms();
+        let raised = self
+            .on_disk_thread(move || {
+                let cleanup = log.with_log(|log| log.config().cleanup);
+                if cleanup.compact && !cleanup.delete {
+                    return Ok(None);
+                }
+                manager.raise_log_start(&log, to, now_ms).map(Some)
+            })
+            .await?;
+        let Some(log_start) = raised else {
+            return Err(DeleteRecordsError::Policy(partition.clone()));
+        };
+        let everywhere = async {
+            loop {
+                match replica.log_start_is_stored(to) {
+                    Some(true) => return Ok(log_start),
+                    Some(false) => self.env.clock.sleep(LOOK).await,
+                    None => {
+                        let gone = replica.check_reader(&replica.positions(), None);
+                        let gone =
+                            gone.err().map_or(FetchError::UnknownTopic, |e| self.refused(partition, e));
+                        return Err(gone.into());
+                    }
+                }
+            }
+        };
+        timeout(&*self.env.clock, limit, everywhere).await.unwrap_or(Err(DeleteRecordsError::TimedOut))
+    }
+}
