@@ -8,6 +8,7 @@ use super::Broker;
 use super::fetch::FetchError;
 use super::groups::OFFSETS_TOPIC;
 use crate::env::timeout;
+use crate::replication::ServedBy;
 use crate::types::{Offset, TopicPartition};
 
 /// How often the replicas are looked at while a request waits for them.
@@ -47,14 +48,12 @@ impl Broker {
         let replica = self.replica_for(partition, None)?;
         let positions = replica.positions();
         replica
-            .check_reader(&positions, None)
+            .check_reader(&positions, None, ServedBy::Leader)
             .map_err(|e| DeleteRecordsError::Fetch(self.refused(partition, e)))?;
         let end = positions.high_watermark;
         let to = if to == -1 { end } else { Offset(to) };
         if to.0 < 0 || to > end {
-            let (log_start, last_stable) = (positions.log_start, positions.last_stable);
-            let outside = FetchError::OffsetOutOfRange { high_watermark: end, log_start, last_stable };
-            return Err(outside.into());
+            return Err(FetchError::OffsetOutOfRange.into());
         }
         let (manager, log) = (self.replicas.clone(), replica.clone());
         let now_ms = self.env.clock.wall_ms();
@@ -76,7 +75,7 @@ impl Broker {
                     Some(true) => return Ok(log_start),
                     Some(false) => self.env.clock.sleep(LOOK).await,
                     None => {
-                        let gone = replica.check_reader(&replica.positions(), None);
+                        let gone = replica.check_reader(&replica.positions(), None, ServedBy::Leader);
                         let gone =
                             gone.err().map_or(FetchError::UnknownTopic, |e| self.refused(partition, e));
                         return Err(gone.into());

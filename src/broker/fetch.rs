@@ -15,6 +15,7 @@ use crate::metadata::BrokerState;
 use crate::replication::{Isolation, Positions, ReadError, Replica, ServedBy};
 use crate::types::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
 use crate::wire::Records;
+use crate::wire::record_batch::{BatchIter, without_empty};
 
 /// The `replica.selector.class` that sends clients to a follower in their rack.
 const RACK_AWARE: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
@@ -121,6 +122,12 @@ pub enum FetchError {
     Storage(String),
 }
 
+impl FetchRequest {
+    fn served_by(&self) -> ServedBy {
+        if self.place.is_some() { ServedBy::AnyReplica } else { ServedBy::Leader }
+    }
+}
+
 /// Where a partition's bytes will come from in this round.
 enum Source {
     Nothing,
@@ -220,10 +227,7 @@ impl Broker {
             let Planned { mut answer, source } = plan?;
             let (records, counted) = match source {
                 Source::Nothing => (Records::empty(), 0),
-                Source::Local(replica, slice) => {
-                    let takes_files = request.takes_files;
-                    self.on_disk_thread(move || replica.load_counted(&slice, takes_files)).await?
-                }
+                Source::Local(replica, slice) => self.load_local(wanted, request, replica, slice).await?,
                 Source::Cold { offset, max_bytes } => {
                     let records = Records::from(self.read_cold(wanted, offset, max_bytes).await?);
                     let counted = records.len();
@@ -236,6 +240,50 @@ impl Broker {
         .await
     }
 
+    /// Reads a slice, and what follows it if compaction has left nothing but empty batches there. Where nothing follows the
+    /// client gets those, so that its position reaches the end.
+    async fn load_local(
+        &self,
+        wanted: &FetchPartition,
+        request: &FetchRequest,
+        replica: Arc<Replica>,
+        slice: LogSlice,
+    ) -> Result<(Records, usize), FetchError> {
+        let load = async |slice: LogSlice, takes_files| {
+            let replica = replica.clone();
+            self.on_disk_thread(move || replica.load_counted(&slice, takes_files)).await
+        };
+        if !slice.is_of_compacted() {
+            return load(slice, request.takes_files).await;
+        }
+        let in_memory =
+            |records: Records| records.into_bytes().map_err(|e| FetchError::Storage(e.to_string()));
+        let (records, counted) = load(slice, false).await?;
+        let mut batches = in_memory(records)?;
+        loop {
+            let found = without_empty(&batches);
+            let last = BatchIter::new(batches.clone()).map_while(Result::ok).last();
+            let Some(last) = last.filter(|_| found.is_empty()) else {
+                return Ok((found.into(), counted));
+            };
+            let from = last.header.end_offset();
+            let next = replica.read(
+                from,
+                wanted.max_bytes,
+                true,
+                request.isolation,
+                wanted.leader_epoch,
+                request.served_by(),
+            );
+            let Ok(Some(slice)) = next else { return Ok((batches.into(), counted)) };
+            let more = in_memory(load(slice, false).await?.0)?;
+            if more.is_empty() {
+                return Ok((batches.into(), counted));
+            }
+            batches = more;
+        }
+    }
+
     /// Decides without touching the disk where the bytes are.
     fn plan(
         &self,
@@ -246,7 +294,7 @@ impl Broker {
     ) -> Result<Planned, FetchError> {
         let replica = self.replica_for(&wanted.partition, wanted.topic_id)?;
         let positions = replica.positions();
-        let served_by = if request.place.is_some() { ServedBy::AnyReplica } else { ServedBy::Leader };
+        let served_by = request.served_by();
         let refused = |error| self.refused(&wanted.partition, error);
         replica.check_reader(&positions, wanted.leader_epoch, served_by).map_err(refused)?;
         let mut answer = Fetched {

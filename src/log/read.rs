@@ -83,6 +83,7 @@ impl Log {
             at_least_one,
             goes_on: i + 1 < self.segments.len() && self.segment_end(i) < end.min(log_end),
             epochs: self.epochs.shared(),
+            compacted: self.config.cleanup.compact || self.positions.cleaned() > Offset::ZERO,
         }))
     }
 

@@ -51,6 +51,8 @@ pub(super) struct Source {
     pub(super) goes_on: bool,
     /// What the leader epochs of the batches must be.
     pub(super) epochs: Arc<Vec<EpochEntry>>,
+    /// The log is compacted, or has been.
+    pub(super) compacted: bool,
 }
 
 /// What an index entry says: a batch begins here, and this is its last offset. Without one: the segment's start.
@@ -89,6 +91,12 @@ impl LogSlice {
     #[must_use]
     pub fn goes_on(&self) -> bool {
         self.source.as_ref().is_some_and(|source| source.goes_on)
+    }
+
+    /// Whether batches without records may be among them.
+    #[must_use]
+    pub fn is_of_compacted(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.compacted)
     }
 
     /// Reads whole batches, beginning with the one that holds the offset asked for. CRC, offsets and epochs of each are

@@ -42,11 +42,11 @@ def write(bootstrap, topic, count, seed, tombstones=False):
 
 def read(bootstrap, topic):
     """(offset, key, value) of everything, up to the end."""
-    from confluent_kafka import Consumer, TopicPartition
+    from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": False,
                          "enable.partition.eof": True, "check.crcs": True})
-    consumer.assign([TopicPartition(topic, 0, 0)])
+    consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
     rows = []
     while True:
         message = consumer.poll(30)

@@ -18,7 +18,7 @@ pub use builder::{BatchBuilder, RecordHeader};
 pub use compression::{Compression, compress, compress_at, decompress};
 pub use header::{Attributes, Batch, BatchHeader, BatchIter, HEADER_BYTES, NO_TIMESTAMP, TimestampType};
 pub use records::{ControlKind, Record, RecordIter};
-pub use retain::Retained;
+pub use retain::{Retained, without_empty};
 
 /// Why bytes are no record batch, or not one that may be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -8,7 +8,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use super::builder::put_varint;
 use super::records::varlong;
 use super::{
-    Attributes, Batch, BatchError, BatchHeader, Compression, HEADER_BYTES, NO_TIMESTAMP, Record,
+    Attributes, Batch, BatchError, BatchHeader, BatchIter, Compression, HEADER_BYTES, NO_TIMESTAMP, Record,
     TimestampType, compress, compress_at, decompress,
 };
 use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
@@ -151,6 +151,27 @@ impl Batch {
         header.write(&mut out);
         out.extend_from_slice(body);
         Ok(Batch { header, bytes: out.freeze() })
+    }
+}
+
+/// The batches that have records. What compaction has emptied keeps a log whole; some clients cannot read it.
+#[must_use]
+pub fn without_empty(batches: &Bytes) -> Bytes {
+    let mut kept: Vec<std::ops::Range<usize>> = Vec::new();
+    let mut position = 0;
+    for batch in BatchIter::new(batches.clone()).map_while(Result::ok) {
+        let end = position + batch.bytes.len();
+        match kept.last_mut() {
+            _ if batch.header.count == 0 => {}
+            Some(last) if last.end == position => last.end = end,
+            _ => kept.push(position..end),
+        }
+        position = end;
+    }
+    match &kept[..] {
+        [] => Bytes::new(),
+        [one] => batches.slice(one.clone()),
+        more => more.iter().map(|range| &batches[range.clone()]).collect::<Vec<_>>().concat().into(),
     }
 }
 

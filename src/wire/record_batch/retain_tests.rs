@@ -150,3 +150,19 @@ fn records_are_the_same_in_every_codec_and_at_every_level() {
     let bomb = BatchError::Bomb { limit_bytes: 10 };
     assert_eq!(five(Compression::Gzip).recompressed(Compression::None, None, 10), Err(bomb));
 }
+
+#[test]
+fn empty_batches_are_taken_out_wherever_they_stand() {
+    let full = five(Compression::None).bytes;
+    let empty = Batch::filler(Offset(1), Offset(9), LeaderEpoch(1)).expect("fits").bytes;
+    let check = |parts: &[&Bytes], kept: usize| {
+        let joined: Bytes = parts.iter().flat_map(|part| part.iter().copied()).collect::<Vec<_>>().into();
+        assert_eq!(without_empty(&joined), full.repeat(kept), "{} parts", parts.len());
+    };
+    check(&[], 0);
+    check(&[&empty], 0);
+    check(&[&full, &full], 2);
+    check(&[&empty, &full], 1);
+    check(&[&full, &empty], 1);
+    check(&[&empty, &full, &empty, &empty, &full, &full, &empty], 3);
+}
