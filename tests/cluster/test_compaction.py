@@ -6,7 +6,7 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 from case import ClusterCase, slow
-from clients import CLIENTS, consume
+from clients import consume
 from dev import Admin
 from processes import wait_until
 from test_log_files import complaints, dump, log_files
@@ -20,16 +20,19 @@ def size(dev, topic, broker):
     return sum(f.stat().st_size for f in dev.data.glob(f"broker-{broker}/data/{topic}-0/*.log"))
 
 
-def write(bootstrap, topic, count, seed, tombstones=False):
-    """Values by five codecs, half of them by an idempotent producer; the last value of each key."""
+CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+
+
+def write(bootstrap, topic, count, seed, tombstones=False, codecs=CODECS):
+    """Values by several codecs, half of them by an idempotent producer; the last value of each key."""
     from confluent_kafka import Producer
 
     last = {}
-    for turn, codec in enumerate(["none", "gzip", "snappy", "lz4", "zstd"]):
+    for turn, codec in enumerate(codecs):
         producer = Producer({"bootstrap.servers": bootstrap, "compression.type": codec, "linger.ms": 2,
                              "batch.num.messages": 20, "acks": "all", "enable.idempotence": turn % 2 == 0})
         failed = []
-        for i in range(count // 5):
+        for i in range(count // len(codecs)):
             key = f"key-{(i * 7 + turn) % KEYS}"
             dead = tombstones and i % 40 > 35
             value = None if dead else f"{seed}:{i}:{turn}:{hashlib.sha256(str(i).encode()).hexdigest()}"
@@ -70,6 +73,11 @@ class Compaction(ClusterCase):
         for broker in range(1, 4):
             wait_until(f"broker {broker} has compacted", lambda: size(dev, "t", broker) < 150_000, 60, 0.2)
         self.check(dev, expected, "all brokers")
+        # kafkajs reads no other codecs by itself.
+        dev.topic_create("node", configs=CONFIGS)
+        last = write(dev.bootstrap, "node", 4000, "n", codecs=["none", "gzip"])
+        wait_until("it is compacted", lambda: size(dev, "node", 1) < 150_000, 60, 0.2)
+        self.check(dev, last, "kafkajs", topic="node", clients=["node"])
         self.check_tombstones(dev, write(dev.bootstrap, "deleted", 4000, "d", tombstones=True))
         leader = admin.partition("t", 0)[0]
         away = next(broker for broker in range(1, 4) if broker != leader)
@@ -90,18 +98,18 @@ class Compaction(ClusterCase):
             # Kafka's own compacted logs have gaps between records too.
             self.assertEqual([c for c in complaints(said) if "consecutive" not in c], [], said[-3000:])
 
-    def check(self, dev, expected, when):
-        rows = read(dev.bootstrap, "t")
+    def check(self, dev, expected, when, topic="t", clients=("java", "python", "go")):
+        rows = read(dev.bootstrap, topic)
         offsets = [offset for offset, _, _ in rows]
         self.assertEqual(offsets, sorted(set(offsets)), when)
         self.assertEqual({key: value for _, key, value in rows}, expected, when)
 
         def by(client):
-            found = consume(self.processes, client, dev.bootstrap, "t", len(rows), timeout=60)
+            found = consume(self.processes, client, dev.bootstrap, topic, len(rows), timeout=60)
             return [(offset, key) for _, offset, key, _, _ in found]
 
         with ThreadPoolExecutor(2) as pool:
-            for client, found in zip(CLIENTS, pool.map(by, CLIENTS)):
+            for client, found in zip(clients, pool.map(by, clients)):
                 self.assertEqual(sorted(found), [(offset, key) for offset, key, _ in rows], f"{when}: {client}")
 
     def check_tombstones(self, dev, expected):
