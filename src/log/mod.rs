@@ -22,6 +22,7 @@
 //! | `meta.properties`, `.kafka_cleanshutdown` | text, JSON | `dirs` |
 
 mod append;
+mod buffers;
 mod checkpoint;
 mod compaction;
 mod config;

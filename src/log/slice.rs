@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::buffers;
 use super::epoch_cache::EpochEntry;
 use super::error::LogError;
 use crate::env::{DiskFile, FileSpan};
@@ -18,6 +19,8 @@ use crate::wire::record_batch::{BatchError, BatchHeader, HEADER_BYTES};
 const SLACK_BYTES: u64 = 8192;
 /// Answers below this are read into memory: a stretch of a file costs a system call more.
 const SPAN_FROM_BYTES: usize = 32 << 10;
+/// An answer of up to so many bytes is read together with the way to its first batch.
+const READ_AT_ONCE_BYTES: usize = 64 << 10;
 /// What is checked of a stretch at a time, so that the bytes stay in the processor's cache.
 const WINDOW_BYTES: usize = 128 << 10;
 
@@ -152,7 +155,9 @@ impl LogSlice {
 
 impl Source {
     fn load(&self, anchor: Anchor) -> Result<(Bytes, usize), LogError> {
-        let (start, bytes) = self.find_first(anchor, self.max_bytes)?;
+        // A large answer is read once it is known where it begins: between the anchor and there may lie a large batch.
+        let at_once = if self.max_bytes <= READ_AT_ONCE_BYTES { self.max_bytes } else { 0 };
+        let (start, bytes) = self.find_first(anchor, at_once)?;
         let wanted = self.wanted(start, &bytes)?;
         let bytes = if bytes.len() < wanted { self.read(start, wanted)? } else { bytes.slice(..wanted) };
         let mut next = None;
@@ -286,9 +291,9 @@ impl Source {
     }
 
     fn read(&self, position: u64, len: usize) -> Result<Bytes, LogError> {
-        let mut bytes = vec![0; len];
-        self.read_into(position, &mut bytes)?;
-        Ok(bytes.into())
+        let mut buffer = buffers::take(len);
+        self.read_into(position, buffer.room())?;
+        Ok(buffer.into_bytes())
     }
 
     fn read_into(&self, position: u64, bytes: &mut [u8]) -> Result<(), LogError> {
