@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::env::RealDisk;
+use crate::env::{OpenMode, RealDisk};
 
 /// A log of batches of these sizes in a temporary folder, with large segments.
 fn on_disk(folder: &Path, sizes: &[usize]) -> Log {
@@ -56,11 +56,11 @@ fn a_flipped_bit_ends_a_stretch_before_its_batch_or_is_an_error_in_the_first() {
     assert!(whole.span().is_some(), "a large answer stays in the file");
     let size = whole.len() / 40;
 
-    let path = std::fs::read_dir(folder.path().join("orders-7")).unwrap().map(|entry| entry.unwrap().path());
-    let path = path.into_iter().find(|path| path.extension().is_some_and(|e| e == "log")).unwrap();
-    let mut bytes = std::fs::read(&path).unwrap();
+    let found = RealDisk.read_dir(&folder.path().join("orders-7")).unwrap();
+    let path = &found.iter().find(|entry| entry.name.ends_with(".log")).unwrap().path;
+    let mut bytes = RealDisk.read(path).unwrap();
     bytes[size * 25 + size / 2] ^= 4;
-    std::fs::write(&path, &bytes).unwrap();
+    RealDisk.open(path, OpenMode::ReadWrite).unwrap().write_all_at(&bytes, 0).unwrap();
 
     assert!(located(0).unwrap().into_bytes().unwrap() == bytes[..size * 25], "it ends before the bad batch");
     assert!(matches!(located(50), Err(LogError::Corrupt { offset: Offset(50), .. })));
