@@ -20,7 +20,11 @@ use std::time::Duration;
 use super::Context;
 use super::errors::{Coded as _, LeaderHint as _};
 use super::fetch_sessions::{Plan, Wanted};
+<<<<<<< HEAD
 use crate::broker::{self, ClientPlace, FetchError, Fetched};
+=======
+use crate::broker::{self, AnswerRoom, FetchError, Fetched};
+>>>>>>> 75dfd68 (Certificates are renewed while connections stand; answers have a budget; a peer's silence is judged by the session time-out)
 use crate::metadata::AclOperation;
 use crate::replication::Isolation;
 use crate::types::{BrokerId, TopicPartition};
@@ -30,8 +34,13 @@ use crate::wire::messages::fetch::{
 };
 use crate::wire::{ErrorCode, Records};
 
-pub(super) async fn handle(context: &Context, version: i16, request: FetchRequest) -> FetchResponse {
-    let refused = |error_code| FetchResponse { error_code, ..FetchResponse::default() };
+/// The answer, and the room in memory that it takes until the client has it.
+pub(super) async fn handle(
+    context: &Context,
+    version: i16,
+    request: FetchRequest,
+) -> (FetchResponse, Option<AnswerRoom>) {
+    let refused = |error_code| (FetchResponse { error_code, ..FetchResponse::default() }, None);
     let replica = if version >= 15 { request.replica_state.replica_id } else { request.replica_id };
     if replica >= 0 {
         return refused(ErrorCode::CLUSTER_AUTHORIZATION_FAILED);
@@ -43,8 +52,8 @@ pub(super) async fn handle(context: &Context, version: i16, request: FetchReques
         Ok(plan) => plan,
         Err(code) => return refused(code),
     };
-    let answers = fetched(context, version, &request, &plan.wanted).await;
-    assembled(context, version, plan, answers)
+    let (answers, room) = fetched(context, version, &request, &plan.wanted).await;
+    (assembled(context, version, plan, answers), room)
 }
 
 /// The answers in the order of what was wanted.
@@ -53,7 +62,7 @@ async fn fetched(
     version: i16,
     request: &FetchRequest,
     wanted: &[Wanted],
-) -> Vec<PartitionData> {
+) -> (Vec<PartitionData>, Option<AnswerRoom>) {
     let size = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
     let isolation =
         if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
@@ -94,8 +103,9 @@ async fn fetched(
         }),
         takes_files: context.client.takes_files,
     };
-    let mut answers = context.broker.fetch(&asked).await.into_iter();
-    wanted
+    let (answers, room) = context.broker.fetch(&asked).await;
+    let mut answers = answers.into_iter();
+    let data = wanted
         .iter()
         .zip(failed)
         .map(|(one, failed)| {
@@ -111,7 +121,8 @@ async fn fetched(
             };
             PartitionData { partition_index: one.named.partition, ..data }
         })
-        .collect()
+        .collect();
+    (data, room)
 }
 
 /// No records, which is not the null that some clients stumble over.

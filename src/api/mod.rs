@@ -179,7 +179,13 @@ async fn dispatch(
             Some(response) => reply(header, version, &response),
             None => Ok(Answer::Silence),
         },
-        ApiKey::Fetch => handled_by!(fetch),
+        ApiKey::Fetch => {
+            let (response, room) = fetch::handle(context, version, read(body, version)?).await;
+            Ok(match (reply(header, version, &response)?, room) {
+                (Answer::Frame(chunks), Some(room)) => Answer::Large(chunks, room),
+                (answer, _) => answer,
+            })
+        }
         ApiKey::ListOffsets => handled_by!(list_offsets),
         ApiKey::Metadata => {
             let request = metadata::read(body, version)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
+use crate::broker::AnswerRoom;
 use crate::security::Principal;
 use crate::security::audit::Caller;
 use crate::wire::Chunk;
@@ -38,6 +39,8 @@ impl Client {
 pub enum Answer {
     /// A frame, its length included, as chunks.
     Frame(Vec<Chunk>),
+    /// A frame whose memory is accounted for until the client has it.
+    Large(Vec<Chunk>, AnswerRoom),
     /// A frame, after which the connection is closed for this reason.
     Last(Vec<Chunk>, String),
     /// Nothing goes back (acks=0).

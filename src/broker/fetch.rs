@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 
-use super::Broker;
+use super::{AnswerRoom, Broker};
 use crate::env::timeout;
 use crate::log::LogSlice;
 use crate::metadata::BrokerState;
@@ -19,6 +19,9 @@ use crate::wire::record_batch::{BatchIter, without_empty};
 
 /// The `replica.selector.class` that sends clients to a follower in their rack.
 const RACK_AWARE: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+
+/// How long a fetch that does not wait for records waits for memory.
+const ROOM_WAIT: Duration = Duration::from_millis(100);
 
 /// One fetch over many partitions.
 #[derive(Clone, Debug)]
@@ -163,11 +166,16 @@ impl Planned {
 
 impl Broker {
     /// Reads what the request asks for; waits up to `max_wait` while there is less than `min_bytes`. An error, a
-    /// diverging epoch, a nearer replica or bytes from the cold tier end the wait.
-    pub async fn fetch(&self, request: &FetchRequest) -> Vec<Result<Fetched, FetchError>> {
+    /// diverging epoch, a nearer replica or bytes from the cold tier end the wait. The room is to be kept until the client
+    /// has the records; without room there are none.
+    pub async fn fetch(
+        &self,
+        request: &FetchRequest,
+    ) -> (Vec<Result<Fetched, FetchError>>, Option<AnswerRoom>) {
         let deadline = self.env.clock.now() + request.max_wait;
-        let min_bytes = request.min_bytes.min(request.max_bytes);
         loop {
+            let max_bytes = request.max_bytes.min(self.answers.share());
+            let min_bytes = request.min_bytes.min(max_bytes);
             // Watch first, then read: what changes in between wakes the wait.
             let watches: Vec<_> = request
                 .partitions
@@ -175,7 +183,7 @@ impl Broker {
                 .filter_map(|p| self.replicas.replica(&p.partition))
                 .map(|replica| replica.watch())
                 .collect();
-            let planned = self.plan_all(request);
+            let planned = self.plan_all(request, max_bytes);
             let now = self.env.clock.now();
             let must_answer = now >= deadline
                 || request.partitions.is_empty()
@@ -184,11 +192,15 @@ impl Broker {
             // While the bound is too small, nothing is read.
             if must_answer || bound >= min_bytes {
                 let cold = planned.iter().flatten().any(Planned::is_cold);
-                let answers = self.load_all(request, planned).await;
+                let room = match bound {
+                    0 => None,
+                    bound => self.answers.take(bound, &*self.env.clock, request.max_wait.max(ROOM_WAIT)).await,
+                };
+                let answers = self.load_all(request, planned, room.is_some()).await;
                 let bytes: usize = answers.iter().flatten().map(|(_, counted)| counted).sum();
                 let failed = answers.iter().any(Result::is_err);
                 if must_answer || failed || bytes >= min_bytes || (cold && bytes > 0) {
-                    return answers.into_iter().map(|answer| Ok(answer?.0)).collect();
+                    return (answers.into_iter().map(|answer| Ok(answer?.0)).collect(), room);
                 }
             }
             let mut changes: FuturesUnordered<_> =
@@ -203,8 +215,8 @@ impl Broker {
         }
     }
 
-    fn plan_all(&self, request: &FetchRequest) -> Vec<Result<Planned, FetchError>> {
-        let mut left = request.max_bytes;
+    fn plan_all(&self, request: &FetchRequest, max_bytes: usize) -> Vec<Result<Planned, FetchError>> {
+        let mut left = max_bytes;
         let mut first = true;
         let plan = |wanted| {
             let plan = self.plan(wanted, request, left, first)?;
@@ -222,11 +234,13 @@ impl Broker {
         &self,
         request: &FetchRequest,
         planned: Vec<Result<Planned, FetchError>>,
+        has_room: bool,
     ) -> Vec<Result<(Fetched, usize), FetchError>> {
         join_all(request.partitions.iter().zip(planned).map(|(wanted, plan)| async move {
             let Planned { mut answer, source } = plan?;
             let (records, counted) = match source {
                 Source::Nothing => (Records::empty(), 0),
+                _ if !has_room => (Records::empty(), 0),
                 Source::Local(replica, slice) => self.load_local(wanted, request, replica, slice).await?,
                 Source::Cold { offset, max_bytes } => {
                     let records = Records::from(self.read_cold(wanted, offset, max_bytes).await?);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Broker;
+use super::answers::AnswerBudget;
 use super::cold::ColdTier;
 use super::config::{BrokerConfig, ConfigError, PeerTransport};
 use super::epoch_file;
@@ -21,14 +22,14 @@ use super::quorum::{LocalLogs, MetadataQuorum};
 use super::stop::StopSignal;
 use super::tier::{ColdStore, TierDriver, TierReads};
 use crate::coordinator::{Coordinators, GroupConfig};
-use crate::env::{BlockingPool, Env};
+use crate::env::{BlockingPool, Env, WatchedFiles};
 use crate::log::{LogConfig, LogDirs};
 use crate::metadata::{
     BrokerRegistration, CommandError, Endpoint, LeaderBalance, Metadata, MetadataConfig, Proof, SubmitError,
 };
 use crate::replication::{ReplicaManager, ReplicationConfig, Settings, TierReader};
 use crate::security::first_user;
-use crate::transport::{PeerTls, SharedTransport, StreamKind, quic, tcp};
+use crate::transport::{PeerTls, PeerTlsError, SharedTransport, StreamKind, quic, tcp};
 use crate::types::Incarnation;
 
 /// Threads for file calls. They wait for the disk more than they compute.
@@ -136,7 +137,9 @@ impl Broker {
         let tier = cold_store
             .clone()
             .map(|store| Arc::new(TierReads::new(store, replicas.clone())) as Arc<dyn ColdTier>);
+        let answers = AnswerBudget::new(config.size("queued.max.response.bytes"));
         let broker = Arc::new(Broker {
+            answers,
             env,
             config,
             topic_defaults,
@@ -153,6 +156,7 @@ impl Broker {
         });
         tokio::spawn(broker.clone().serve_peers());
         broker.join(registration, &dirs).await?;
+        tokio::spawn(broker.clone().watch_peer_certificates());
         tokio::spawn(broker.clone().run_group_leadership());
         tokio::spawn(broker.clone().run_retention());
         tokio::spawn(broker.clone().run_compaction());
@@ -218,6 +222,34 @@ impl Broker {
         self.cold.shutdown();
     }
 
+    /// Uses new peer certificates once they are in their files; bad ones change nothing.
+    async fn watch_peer_certificates(self: Arc<Self>) {
+        let Some(files) = &self.config.peer_tls else { return };
+        let mut files = WatchedFiles::new(self.env.disk.clone(), files.to_vec());
+        let every = self.config.millis("ssl.reload.interval.ms");
+        loop {
+            tokio::select! {
+                () = self.env.clock.sleep(every) => {}
+                () = self.stopping.stopped() => return,
+            }
+            let (env, config) = (self.env.clone(), self.config.clone());
+            let looked = self.disk_threads.run(move || {
+                let changed = files.have_changed();
+                let tls = changed.then(|| peer_tls(&env, &config));
+                (files, tls)
+            });
+            let Ok((watched, tls)) = looked.await else { return };
+            files = watched;
+            match tls.map(|tls| tls.and_then(|tls| self.transport.reload(&tls))) {
+                None => {}
+                Some(Ok(())) => tracing::info!("new peer certificates are in use"),
+                Some(Err(error)) => {
+                    tracing::error!(%error, "the new peer certificates are refused, the old ones stay in use");
+                }
+            }
+        }
+    }
+
     /// Hands each stream that a peer opens to the room it is for.
     async fn serve_peers(self: Arc<Self>) {
         loop {
@@ -244,20 +276,28 @@ async fn bind_transport(env: &Env, config: &BrokerConfig) -> Result<SharedTransp
     };
     let found = env.net.resolve(config.peer_listener.clone()).await.map_err(|e| unresolved(&e))?;
     let address: SocketAddr = *found.first().ok_or_else(|| unresolved(&"the host has no address"))?;
-    let tls = match &config.peer_tls {
-        Some([ca, certificate, key]) => PeerTls::load(env, config.node_id, ca, certificate, key),
-        None => PeerTls::alone(env, config.node_id),
-    }
-    .map_err(|e| peer(&e))?;
+    let tls = peer_tls(env, config).map_err(|e| peer(&e))?;
+    // A peer's connection is given up when its replicas are, and so early that a heartbeat still has time for another one.
+    let session =
+        config.millis("replica.session.timeout.ms").min(config.millis("broker.session.timeout.ms") * 2 / 3);
     let transport: SharedTransport = match config.peer_transport {
         PeerTransport::Quic => {
-            quic::QuicTransport::bind(env, quic::QuicConfig::new(address), &tls).map_err(|e| peer(&e))?
+            let quic = quic::QuicConfig::new(address).with_session(session);
+            quic::QuicTransport::bind(env, quic, &tls).map_err(|e| peer(&e))?
         }
         PeerTransport::Tcp => {
-            tcp::TcpTransport::bind(env, tcp::TcpConfig::new(address), &tls).map_err(|e| peer(&e))?
+            let tcp = tcp::TcpConfig::new(address).with_session(session);
+            tcp::TcpTransport::bind(env, tcp, &tls).map_err(|e| peer(&e))?
         }
     };
     Ok(transport)
+}
+
+fn peer_tls(env: &Env, config: &BrokerConfig) -> Result<PeerTls, PeerTlsError> {
+    match &config.peer_tls {
+        Some([ca, certificate, key]) => PeerTls::load(env, config.node_id, ca, certificate, key),
+        None => PeerTls::alone(env, config.node_id),
+    }
 }
 
 /// Names in a log directory that are not the log's.

@@ -4,6 +4,7 @@
 //! `topics`, `elections`, `reassignments`, `groups`, `retention`, `compaction`, `producer_ids`; `lifecycle` starts and
 //! stops the whole.
 
+mod answers;
 mod cold;
 mod compaction;
 pub mod config;
@@ -27,6 +28,7 @@ mod topics;
 
 use std::sync::Arc;
 
+pub use answers::{AnswerBudget, AnswerRoom};
 pub use cold::{ColdError, ColdTier};
 pub use delete_records::DeleteRecordsError;
 pub use elections::{Elected, Election, ElectionError};
@@ -67,6 +69,7 @@ pub struct Broker {
     transport: SharedTransport,
     disk_threads: BlockingPool,
     producer_ids: ProducerIds,
+    answers: AnswerBudget,
     stopping: StopSignal,
     cold: lifecycle::ColdRuntime,
 }

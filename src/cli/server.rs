@@ -67,7 +67,9 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         Some(to_us)
     };
     let authorizer = authorizer(&config)?;
-    let bound = server::bind(&env, ServerLimits::of(&config), specs(&env, &config)?).await?;
+    let specs = specs(&env, &config)?;
+    let tls = specs.iter().find_map(|spec| spec.tls.clone());
+    let bound = server::bind(&env, ServerLimits::of(&config), specs).await?;
     let endpoints = endpoints(&config, &bound.addresses()?);
     let starting = Broker::start(env.clone(), config, endpoints);
     let broker = tokio::select! {
@@ -76,6 +78,10 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         _ = interrupt.recv() => return Ok(()),
         () = parent_gone(&mut questions) => return Ok(()),
     };
+    let every = broker.config().millis("ssl.reload.interval.ms");
+    if let Some(tls) = tls {
+        tokio::spawn(async move { tls.watch(every).await });
+    }
     let server = bound.serve(Arc::new(Api::new(broker.clone(), authorizer)));
     println!("{READY}");
     loop {

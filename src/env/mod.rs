@@ -13,6 +13,7 @@ pub mod pem;
 mod rng;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod watch;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub use disk::{Disk, DiskEntry, DiskFile, FileSpan, OpenMode, RealDisk, SharedDi
 pub use limits::raise_open_files;
 pub use net::{Net, RealNet, send_file};
 pub use rng::{RealRng, Rng};
+pub use watch::WatchedFiles;
 
 /// The four seams together; cheap to clone.
 #[derive(Clone)]

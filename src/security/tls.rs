@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::aws_lc_rs;
@@ -16,8 +17,14 @@ use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::Principal;
-use crate::env::Env;
 use crate::env::pem::{Identity, PemError, certificate_time, load_certificates};
+use crate::env::{BlockingPool, Env, MonoTime, WatchedFiles};
+
+/// How often the expiry of a certificate is looked at.
+const EXPIRY_CHECK: Duration = Duration::from_secs(24 * 60 * 60);
+/// So many days before a certificate expires there is a warning.
+const EXPIRY_WARNING_DAYS: i64 = 30;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// `ssl.client.auth`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,6 +109,58 @@ impl ListenerTls {
         Ok(())
     }
 
+    /// Looks at the files again and again, and uses new ones for new connections; bad ones change nothing. Warns once a day
+    /// of a certificate that is about to expire. Runs until it is dropped.
+    pub async fn watch(&self, every: Duration) {
+        let paths = [Some(&self.config.keystore), self.config.key.as_ref(), self.config.truststore.as_ref()];
+        let paths: Vec<PathBuf> = paths.into_iter().flatten().cloned().collect();
+        let threads = BlockingPool::new("certificates", 1);
+        let mut files = WatchedFiles::new(self.env.disk.clone(), paths);
+        let clock = &self.env.clock;
+        let mut warned: Option<MonoTime> = None;
+        loop {
+            if warned.is_none_or(|at| clock.now().since(at) >= EXPIRY_CHECK) {
+                warned = Some(clock.now());
+                self.warn_of_expiry();
+            }
+            clock.sleep(every).await;
+            let looked = threads.run(move || {
+                let changed = files.have_changed();
+                (files, changed)
+            });
+            let Ok((watched, changed)) = looked.await else { return };
+            files = watched;
+            if !changed {
+                continue;
+            }
+            match self.reload() {
+                Ok(()) => {
+                    tracing::info!(path = %self.config.keystore.display(), "new certificates are in use");
+                    self.warn_of_expiry();
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the new certificates are refused, the old ones stay in use");
+                }
+            }
+        }
+    }
+
+    /// When the listener's certificate expires, in milliseconds since the epoch; `None` when it does not say.
+    #[must_use]
+    pub fn expires_ms(&self) -> Option<i64> {
+        let chain = load_certificates(self.env.disk.as_ref(), &self.config.keystore).ok()?;
+        chain.iter().filter_map(expiry_ms).min()
+    }
+
+    fn warn_of_expiry(&self) {
+        let Some(expires) = self.expires_ms() else { return };
+        let days = (expires - self.env.clock.wall_ms()).div_euclid(DAY_MS);
+        if days < EXPIRY_WARNING_DAYS {
+            let path = self.config.keystore.display();
+            tracing::warn!(%path, days, "the listeners' certificate expires soon, or has expired");
+        }
+    }
+
     /// For one new connection.
     #[must_use]
     pub fn acceptor(&self) -> TlsAcceptor {
@@ -117,6 +176,11 @@ impl ListenerTls {
             None => Principal::anonymous(),
         }
     }
+}
+
+fn expiry_ms(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    parsed.validity().not_after.timestamp().checked_mul(1000)
 }
 
 fn server_config(env: &Env, config: &ListenerTlsConfig) -> Result<ServerConfig, ListenerTlsError> {

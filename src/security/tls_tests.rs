@@ -224,3 +224,25 @@ fn a_name_is_escaped_as_rfc_2253_says() {
     assert_eq!(escaped(" "), "\\ ");
     assert_eq!(escaped("a b"), "a b");
 }
+
+#[tokio::test]
+async fn replaced_files_are_used_without_a_restart_and_a_bad_one_changes_nothing() {
+    let setup = Setup::new();
+    let listener = Arc::new(setup.listener(ClientAuth::None).unwrap());
+    let watching = tokio::spawn({
+        let listener = listener.clone();
+        async move { listener.watch(Duration::from_millis(5)).await }
+    });
+    // Long enough for the watcher to have looked at what is there.
+    setup.env.clock.sleep(Duration::from_millis(50)).await;
+    setup.write("server.pem", "nothing of use");
+    setup.env.clock.sleep(Duration::from_millis(50)).await;
+    assert!(meet(&listener, setup.client(None, BOTH)).await.is_ok());
+    let stranger = Authority::new().issue(&["localhost"], "server");
+    setup.write("server.pem", &format!("{}{}", stranger.key, stranger.certificate));
+    while meet(&listener, setup.client(None, BOTH)).await.is_ok() {}
+    setup.issue_server();
+    while meet(&listener, setup.client(None, BOTH)).await.is_err() {}
+    assert!(listener.expires_ms().is_some());
+    watching.abort();
+}

@@ -30,6 +30,8 @@ const IN_FLIGHT: usize = 64;
 const UNAUTHENTICATED_FRAME_BYTES: usize = 512 << 10;
 /// After the client's last byte, answers in flight may still go out for so long.
 const DRAIN: Duration = Duration::from_secs(5);
+/// Answers up to this size are not counted: requests in flight bound them.
+const SMALL_ANSWER_BYTES: usize = 4 << 10;
 /// Chunks handed to one vectored write.
 const SLICES: usize = 64;
 
@@ -76,6 +78,8 @@ pub(super) struct Shared<S> {
     pub clock: Arc<dyn Clock>,
     pub limits: ServerLimits,
     pub budget: Budget,
+    /// Of answers that are neither small nor fetched.
+    pub answers: Budget,
     pub stats: Arc<Stats>,
     pub stop: watch::Receiver<bool>,
 }
@@ -89,8 +93,31 @@ struct InFlight {
 }
 
 enum Due {
-    Now(Answer),
-    Later(oneshot::Receiver<Answer>),
+    Now(Counted),
+    Later(oneshot::Receiver<Counted>),
+}
+
+/// An answer with the budget that it holds until it is out.
+struct Counted {
+    answer: Answer,
+    _reservation: Option<Reservation>,
+}
+
+impl Counted {
+    /// Waits until the budget has room: meanwhile the connection is not read.
+    async fn new(answer: Answer, budget: &Budget) -> Counted {
+        let bytes = match &answer {
+            Answer::Frame(chunks) | Answer::Last(chunks, _) => chunks.iter().map(Bytes::len).sum(),
+            // Has room of its own, or takes none.
+            Answer::Large(..) | Answer::Silence | Answer::Close(_) => 0,
+        };
+        if bytes <= SMALL_ANSWER_BYTES {
+            return Counted { answer, _reservation: None };
+        }
+        let mut reservation = budget.reservation();
+        reservation.grow_to(bytes).await;
+        Counted { answer, _reservation: Some(reservation) }
+    }
 }
 
 /// Why a connection ended, if not in order.
@@ -220,18 +247,20 @@ impl<S: Service> Requests<'_, S> {
                 self.authenticated = true;
                 self.client = Arc::new(Client { principal, ..Client::clone(&self.client) });
             }
-            return Due::Now(answer);
+            return Due::Now(Counted::new(answer, &self.shared.answers).await);
         }
         while self.tasks.try_join_next().is_some() {}
         let mut call = self.shared.service.call(&self.client, frame);
         // The first poll is done here, in the order of the requests.
         match futures::poll!(&mut call) {
-            Poll::Ready(answer) => Due::Now(answer),
+            Poll::Ready(answer) => Due::Now(Counted::new(answer, &self.shared.answers).await),
             Poll::Pending => {
                 let (tell, told) = oneshot::channel();
+                let budget = self.shared.answers.clone();
                 self.tasks.spawn(async move {
+                    let answer = Counted::new(call.await, &budget).await;
                     // The connection may be gone.
-                    let _ = tell.send(call.await);
+                    let _ = tell.send(answer);
                 });
                 Due::Later(told)
             }
@@ -251,13 +280,17 @@ impl<S> Answers<'_, S> {
     /// Ends in order when no request can come any more.
     async fn run(&mut self) -> Result<(), Ended> {
         while let Some(request) = self.due.recv().await {
-            let answer = match request.answer {
+            let Counted { answer, _reservation } = match request.answer {
                 Due::Now(answer) => answer,
                 // The sender is dropped unused only when the call has panicked.
                 Due::Later(answer) => answer.await.map_err(|_| Ended::Failed)?,
             };
             match answer {
                 Answer::Frame(chunks) => self.write(chunks).await?,
+                Answer::Large(chunks, room) => {
+                    self.write(chunks).await?;
+                    drop(room);
+                }
                 Answer::Last(chunks, reason) => {
                     self.write(chunks).await?;
                     return Err(Ended::Refused(reason));

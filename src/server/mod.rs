@@ -53,6 +53,8 @@ pub struct ServerLimits {
     pub max_request_bytes: usize,
     /// `queued.max.request.bytes`.
     pub max_queued_bytes: usize,
+    /// `queued.max.response.bytes`: of answers but fetched ones, which have a budget of the same size.
+    pub max_answer_bytes: usize,
     /// `connections.max.idle.ms`.
     pub idle: Duration,
     /// `socket.receive.deadline.ms`: a frame is whole so long after its first byte; a TLS handshake is over.
@@ -72,6 +74,7 @@ impl ServerLimits {
         ServerLimits {
             max_request_bytes: config.size("socket.request.max.bytes"),
             max_queued_bytes: config.size("queued.max.request.bytes"),
+            max_answer_bytes: config.size("queued.max.response.bytes"),
             idle: config.millis("connections.max.idle.ms"),
             receive_deadline: config.millis("socket.receive.deadline.ms"),
             send_deadline: config.millis("socket.send.deadline.ms"),
@@ -86,6 +89,7 @@ impl Default for ServerLimits {
         ServerLimits {
             max_request_bytes: 100 << 20,
             max_queued_bytes: 256 << 20,
+            max_answer_bytes: 256 << 20,
             idle: Duration::from_secs(600),
             receive_deadline: Duration::from_secs(30),
             send_deadline: Duration::from_secs(30),
@@ -154,6 +158,7 @@ impl Bound {
             clock: self.env.clock.clone(),
             limits: self.limits,
             budget: Budget::new(self.limits.max_queued_bytes),
+            answers: Budget::new(self.limits.max_answer_bytes),
             stats: stats.clone(),
             stop: stopping,
         });

@@ -481,3 +481,32 @@ async fn a_call_to_a_peer_that_dies_is_lost_and_the_next_one_dials_again(world: 
     serve_all(two);
     assert_eq!(client.call(&to, StreamKind::Raft, Bytes::from_static(b"new"), limit).await.unwrap(), "new");
 }
+
+/// New certificates of another authority: what stands goes on, new connections use them, who has the old ones is out.
+async fn certificates_are_renewed_without_ending_a_stream(world: &dyn World, renewed: &Certs) {
+    let (one, two, mut here, mut there) = joined(world).await;
+    let left_behind = world.broker(BrokerId(3), Signer::Cluster);
+    for (id, transport) in [(1, &one), (2, &two)] {
+        transport.reload(&renewed.tls(BrokerId(id), Signer::Cluster)).unwrap();
+    }
+    here.send.send(&[Bytes::from_static(b"still here")]).await.unwrap();
+    assert_eq!(there.stream.recv.recv().await.unwrap().unwrap(), "still here");
+    let refused = left_behind.open(peer(world, 2, two.as_ref()), StreamKind::Raft, 0).await;
+    assert!(matches!(refused, Err(TransportError::Certificate(_))), "{:?}", refused.err());
+    // Control streams have a connection of their own, which begins now.
+    let mut fresh = one.open(peer(world, 2, two.as_ref()), StreamKind::Control, 0).await.unwrap();
+    let mut incoming = two.accept().await.unwrap();
+    assert_eq!((incoming.peer, incoming.kind), (BrokerId(1), StreamKind::Control));
+    fresh.send.send(&[Bytes::from_static(b"new")]).await.unwrap();
+    assert_eq!(incoming.stream.recv.recv().await.unwrap().unwrap(), "new");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_are_renewed_over_quic() {
+    within_a_minute(certificates_are_renewed_without_ending_a_stream(&quic(), &Certs::new())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_are_renewed_over_tcp() {
+    within_a_minute(certificates_are_renewed_without_ending_a_stream(&tcp(), &Certs::new())).await;
+}

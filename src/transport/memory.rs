@@ -13,7 +13,10 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use super::frame::frame_len;
-use super::{FrameRecv, FrameSend, Incoming, Peer, Stream, StreamKind, Transport, TransportError};
+use super::{
+    FrameRecv, FrameSend, Incoming, Peer, PeerTls, PeerTlsError, Stream, StreamKind, Transport,
+    TransportError,
+};
 use crate::env::{Clock, Env, MonoTime};
 use crate::types::BrokerId;
 
@@ -190,6 +193,11 @@ impl Transport for MemoryTransport {
                 next = incoming.recv() => next,
             }
         })
+    }
+
+    /// There are no certificates here.
+    fn reload(&self, _: &PeerTls) -> Result<(), PeerTlsError> {
+        Ok(())
     }
 
     fn local_port(&self) -> u16 {

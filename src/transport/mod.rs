@@ -132,6 +132,11 @@ pub trait Transport: Send + Sync + 'static {
     fn open(&self, peer: Peer, kind: StreamKind, lane: u32) -> BoxFuture<'_, Result<Stream, TransportError>>;
     /// The next stream that a peer has opened; `None` after `close`.
     fn accept(&self) -> BoxFuture<'_, Option<Incoming>>;
+    /// Uses these certificates for all connections that begin from now on; those that stand go on.
+    ///
+    /// # Errors
+    /// When rustls refuses them; then nothing changes.
+    fn reload(&self, tls: &PeerTls) -> Result<(), PeerTlsError>;
     /// The port that the listener got.
     fn local_port(&self) -> u16;
     /// Ends all connections and the listener.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
@@ -96,6 +97,30 @@ impl QuicConfig {
             max_streams: 16_384,
             retry_from: 32,
         }
+    }
+
+    /// With the time-outs that fit a session of replicas: a peer that is silent for so long is dead.
+    #[must_use]
+    pub fn with_session(self, session: Duration) -> QuicConfig {
+        QuicConfig {
+            idle_timeout: session,
+            keep_alive: session / 4,
+            connect_timeout: session.max(self.connect_timeout),
+            ..self
+        }
+    }
+
+    /// The acceptor's and the opener's settings with some certificates.
+    fn sides(&self, tls: &PeerTls) -> Result<(ServerConfig, ClientConfig), PeerTlsError> {
+        let unusable = |_| PeerTlsError::Tls("TLS 1.3 with AES-128-GCM is not there".to_owned());
+        let transport = Arc::new(self.transport());
+        let crypto = QuicServerConfig::try_from(tls.server(ALPN)?).map_err(unusable)?;
+        let mut server = ServerConfig::with_crypto(Arc::new(crypto));
+        server.transport_config(transport.clone()).max_incoming(IGNORE_ABOVE).migration(false);
+        let crypto = QuicClientConfig::try_from(tls.client(ALPN)?).map_err(unusable)?;
+        let mut client = ClientConfig::new(Arc::new(crypto));
+        client.transport_config(transport);
+        Ok((server, client))
     }
 
     fn transport(&self) -> TransportConfig {
@@ -184,7 +209,7 @@ struct Opener {
     env: Env,
     config: QuicConfig,
     endpoint: Endpoint,
-    client: ClientConfig,
+    client: ArcSwap<ClientConfig>,
     slots: Mutex<HashMap<(BrokerId, Lane), Slot>>,
 }
 
@@ -207,15 +232,7 @@ impl QuicTransport {
     /// # Errors
     /// When the socket cannot be bound or the certificates do not fit.
     pub fn bind(env: &Env, config: QuicConfig, tls: &PeerTls) -> Result<Arc<QuicTransport>, BindError> {
-        let unusable = |_| PeerTlsError::Tls("TLS 1.3 with AES-128-GCM is not there".to_owned());
-        let transport = Arc::new(config.transport());
-        let crypto = QuicServerConfig::try_from(tls.server(ALPN)?).map_err(unusable)?;
-        let mut server = ServerConfig::with_crypto(Arc::new(crypto));
-        server.transport_config(transport.clone()).max_incoming(IGNORE_ABOVE).migration(false);
-        let crypto = QuicClientConfig::try_from(tls.client(ALPN)?).map_err(unusable)?;
-        let mut client = ClientConfig::new(Arc::new(crypto));
-        client.transport_config(transport);
-
+        let (server, client) = config.sides(tls)?;
         let socket_error = |error| BindError::Socket { address: config.bind, error };
         let socket = env.net.bind_udp(config.bind, config.socket_buffer_bytes).map_err(socket_error)?;
         let mut endpoint_config = EndpointConfig::new(Arc::new(tls.reset_key()));
@@ -239,6 +256,7 @@ impl QuicTransport {
             incoming: sender,
         };
         tokio::spawn(acceptor.run(endpoint.clone()));
+        let client = ArcSwap::from_pointee(client);
         let opener = Opener { env: env.clone(), config, endpoint, client, slots: Mutex::default() };
         Ok(Arc::new(QuicTransport { opener: Arc::new(opener), incoming: tokio::sync::Mutex::new(receiver) }))
     }
@@ -267,6 +285,13 @@ impl Transport for QuicTransport {
 
     fn accept(&self) -> BoxFuture<'_, Option<Incoming>> {
         Box::pin(async { self.incoming.lock().await.recv().await })
+    }
+
+    fn reload(&self, tls: &PeerTls) -> Result<(), PeerTlsError> {
+        let (server, client) = self.opener.config.sides(tls)?;
+        self.opener.endpoint.set_server_config(Some(server));
+        self.opener.client.store(Arc::new(client));
+        Ok(())
     }
 
     fn local_port(&self) -> u16 {
@@ -352,7 +377,7 @@ impl Opener {
         };
         let connection = self
             .endpoint
-            .connect_with(self.client.clone(), address, &node_name(peer.id))
+            .connect_with(ClientConfig::clone(&self.client.load()), address, &node_name(peer.id))
             .map_err(|e| unreachable(e.to_string()))?
             .await
             .map_err(failed)?;

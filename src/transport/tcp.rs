@@ -11,6 +11,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::{Buf, BufMut as _, Bytes, BytesMut};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -23,7 +24,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use super::backoff::Backoff;
 use super::certs::node_id;
 use super::frame::{Inbox, SIGN_OF_LIFE, frame_len};
-use super::identity::{PeerTls, server_name};
+use super::identity::{PeerTls, PeerTlsError, server_name};
 use super::quic::BindError;
 use super::{FrameRecv, FrameSend, Incoming, Peer, Stream, StreamKind, Transport, TransportError};
 use crate::env::{Clock, Env, timeout};
@@ -63,12 +64,22 @@ impl TcpConfig {
             connect_timeout: Duration::from_millis(1000),
         }
     }
+
+    /// With the time-outs that fit a session of replicas: a peer that is silent for so long is dead.
+    #[must_use]
+    pub fn with_session(self, session: Duration) -> TcpConfig {
+        TcpConfig {
+            idle_timeout: session,
+            keep_alive: session / 4,
+            connect_timeout: session.max(self.connect_timeout),
+            ..self
+        }
+    }
 }
 
 /// The TCP+TLS transport of one broker.
 pub struct TcpTransport {
     shared: Arc<Shared>,
-    connector: TlsConnector,
     backoffs: Mutex<HashMap<(BrokerId, String), Backoff>>,
     port: u16,
     incoming: tokio::sync::Mutex<mpsc::Receiver<Incoming>>,
@@ -79,6 +90,22 @@ struct Shared {
     config: TcpConfig,
     sockets: Sockets,
     open: watch::Sender<bool>,
+    sides: ArcSwap<Sides>,
+}
+
+/// The two sides of TLS with the certificates of now.
+struct Sides {
+    acceptor: TlsAcceptor,
+    connector: TlsConnector,
+}
+
+impl Sides {
+    fn new(tls: &PeerTls) -> Result<Sides, PeerTlsError> {
+        Ok(Sides {
+            acceptor: TlsAcceptor::from(Arc::new(tls.server(ALPN)?)),
+            connector: TlsConnector::from(Arc::new(tls.client(ALPN)?)),
+        })
+    }
 }
 
 impl TcpTransport {
@@ -87,8 +114,7 @@ impl TcpTransport {
     /// # Errors
     /// When the socket cannot be bound or the certificates do not fit.
     pub fn bind(env: &Env, config: TcpConfig, tls: &PeerTls) -> Result<Arc<TcpTransport>, BindError> {
-        let acceptor = TlsAcceptor::from(Arc::new(tls.server(ALPN)?));
-        let connector = TlsConnector::from(Arc::new(tls.client(ALPN)?));
+        let sides = ArcSwap::from_pointee(Sides::new(tls)?);
         let socket_error = |error| BindError::Socket { address: config.bind, error };
         let listener = env.net.listen(config.bind).map_err(socket_error)?;
         let port = listener.local_addr().map_err(socket_error)?.port();
@@ -97,12 +123,12 @@ impl TcpTransport {
             config,
             sockets: Sockets::default(),
             open: watch::channel(true).0,
+            sides,
         });
         let (sender, receiver) = mpsc::channel(256);
-        tokio::spawn(accept_all(shared.clone(), listener, acceptor, sender));
+        tokio::spawn(accept_all(shared.clone(), listener, sender));
         Ok(Arc::new(TcpTransport {
             shared,
-            connector,
             backoffs: Mutex::default(),
             port,
             incoming: tokio::sync::Mutex::new(receiver),
@@ -125,7 +151,8 @@ impl TcpTransport {
         }
         let tcp = tcp?;
         let socket = shared.sockets.add(&tcp).map_err(failed)?;
-        let tls = self.connector.connect(server_name(peer.id), tcp).await.map_err(failed)?;
+        let connector = shared.sides.load().connector.clone();
+        let tls = connector.connect(server_name(peer.id), tcp).await.map_err(failed)?;
         let mut tls = TlsStream::from(tls);
         if proven(&tls) != Some(peer.id) {
             return Err(TransportError::Certificate(format!("it does not name node {} alone", peer.id)));
@@ -178,18 +205,18 @@ impl Transport for TcpTransport {
         self.port
     }
 
+    fn reload(&self, tls: &PeerTls) -> Result<(), PeerTlsError> {
+        self.shared.sides.store(Arc::new(Sides::new(tls)?));
+        Ok(())
+    }
+
     fn close(&self) {
         self.shared.open.send_replace(false);
         self.shared.sockets.shut_all();
     }
 }
 
-async fn accept_all(
-    shared: Arc<Shared>,
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
-    incoming: mpsc::Sender<Incoming>,
-) {
+async fn accept_all(shared: Arc<Shared>, listener: TcpListener, incoming: mpsc::Sender<Incoming>) {
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let mut open = shared.open.subscribe();
     loop {
@@ -208,7 +235,8 @@ async fn accept_all(
                 continue;
             }
         };
-        let (shared, acceptor, incoming) = (shared.clone(), acceptor.clone(), incoming.clone());
+        let (shared, incoming) = (shared.clone(), incoming.clone());
+        let acceptor = shared.sides.load().acceptor.clone();
         tokio::spawn(async move {
             let limit = shared.config.connect_timeout;
             let clock = shared.env.clock.clone();

@@ -454,6 +454,13 @@ pub const DEFINITIONS: &[Definition] = &[
         "Bytes of client requests held at once; above it connections are not read.",
     ),
     number(
+        "queued.max.response.bytes",
+        "268435456",
+        1_048_576,
+        I64,
+        "Bytes of answers held at once; the less is left, the less a fetch returns.",
+    ),
+    number(
         "remote.fetch.max.wait.ms",
         "500",
         1,
@@ -559,6 +566,13 @@ pub const DEFINITIONS: &[Definition] = &[
     ),
     text("ssl.keystore.certificate.location", None, "PEM file of the listeners' certificate chain."),
     text("ssl.keystore.key.location", None, "PEM file of the listeners' private key."),
+    number(
+        "ssl.reload.interval.ms",
+        "5000",
+        100,
+        I32,
+        "How often certificates, keys and CAs are looked at; new ones are used without a restart.",
+    ),
     text("ssl.truststore.location", None, "PEM file of the CAs that may sign client certificates."),
     text("super.users", None, "Principals that may do everything, `User:name` separated by `;`."),
     number("tier.cache.bytes", "1073741824", 0, I64, "Size of the chunk cache on disk."),

@@ -117,7 +117,7 @@ async fn fetch(broker: &Broker, partition: &TopicPartition, offset: Offset) -> R
         place: None,
         takes_files: true,
     };
-    broker.fetch(&request).await.remove(0)
+    broker.fetch(&request).await.0.remove(0)
 }
 
 async fn read_all(broker: &Broker, partition: &TopicPartition, from: Offset) -> Vec<Bytes> {
