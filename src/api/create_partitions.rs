@@ -1,10 +1,11 @@
 //! CreatePartitions (key 37), versions 0 to 3: grows topics; each has its own result (KIP-195).
 //!
 //! Errors: TOPIC_AUTHORIZATION_FAILED (29), INVALID_REQUEST (42: named twice), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_PARTITIONS (37),
-//! INVALID_REPLICA_ASSIGNMENT (39), INVALID_REPLICATION_FACTOR (38), REQUEST_TIMED_OUT (7).
+//! INVALID_REPLICA_ASSIGNMENT (39), INVALID_REPLICATION_FACTOR (38), THROTTLING_QUOTA_EXCEEDED (89, from version 3), REQUEST_TIMED_OUT (7).
 
 use super::Context;
 use super::access::refusal_text;
+use super::create_topics::check_quota;
 use super::errors::ApiError;
 use super::topics::{named_twice, repeated};
 use crate::metadata::{AclOperation, ResourceKind};
@@ -15,7 +16,7 @@ use crate::wire::messages::create_partitions::{
 
 pub(super) async fn handle(
     context: &Context,
-    _version: i16,
+    version: i16,
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
     let repeated = repeated(request.topics.iter().map(|topic| topic.name.as_str()));
@@ -27,7 +28,7 @@ pub(super) async fn handle(
         let grown = if repeated.contains(wanted.name.as_str()) {
             Err(named_twice())
         } else {
-            grow(context, wanted, request.validate_only).await
+            grow(context, version, wanted, request.validate_only).await
         };
         let mut result = CreatePartitionsTopicResult { name: wanted.name.clone(), ..Default::default() };
         if let Err(ApiError { code, text }) = grown {
@@ -41,6 +42,7 @@ pub(super) async fn handle(
 
 async fn grow(
     context: &Context,
+    version: i16,
     wanted: &CreatePartitionsTopic,
     validate_only: bool,
 ) -> Result<(), ApiError> {
@@ -52,6 +54,11 @@ async fn grow(
         .assignments
         .as_ref()
         .map(|given| given.iter().map(|a| a.broker_ids.iter().copied().map(BrokerId).collect()).collect());
+    if !validate_only {
+        let have = context.broker.image().topics.get(&name).map_or(0, |topic| topic.partitions.len());
+        let more = usize::try_from(wanted.count).unwrap_or(0).saturating_sub(have);
+        check_quota(context, more, version >= 3)?;
+    }
     let grown = context.broker.create_partitions(&name, wanted.count, assignment, validate_only).await;
     let grown = grown.map_err(ApiError::from);
     if !validate_only {

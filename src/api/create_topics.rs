@@ -5,7 +5,7 @@
 //!
 //! Errors: TOPIC_AUTHORIZATION_FAILED (29; also as the error of the configs alone), INVALID_REQUEST (42: named twice, counts beside an assignment), INVALID_TOPIC_EXCEPTION (17),
 //! TOPIC_ALREADY_EXISTS (36), INVALID_PARTITIONS (37), INVALID_REPLICATION_FACTOR (38),
-//! INVALID_REPLICA_ASSIGNMENT (39), INVALID_CONFIG (40), REQUEST_TIMED_OUT (7) when the metadata quorum is away.
+//! INVALID_REPLICA_ASSIGNMENT (39), INVALID_CONFIG (40), THROTTLING_QUOTA_EXCEEDED (89, from version 6), REQUEST_TIMED_OUT (7) when the metadata quorum is away.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ use crate::wire::{ErrorCode, StrBytes};
 
 pub(super) async fn handle(
     context: &Context,
-    _version: i16,
+    version: i16,
     request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
     let everywhere = context.may_on_cluster_quietly(AclOperation::Create);
@@ -40,7 +40,7 @@ pub(super) async fn handle(
         } else if !everywhere && !context.may(AclOperation::Create, ResourceKind::Topic, &wanted.name) {
             Err(ApiError::new(ErrorCode::TOPIC_AUTHORIZATION_FAILED, "Authorization failed."))
         } else {
-            let made = create(context, wanted, request.validate_only).await;
+            let made = create(context, version, wanted, request.validate_only).await;
             if !request.validate_only {
                 context.changed("CreateTopics", &wanted.name, made.as_ref().err());
             }
@@ -59,12 +59,30 @@ pub(super) async fn handle(
     CreateTopicsResponse { throttle_time_ms: 0, topics }
 }
 
+/// Refuses a change that is above the client's quota, where the version can say so (KIP-599).
+pub(super) fn check_quota(context: &Context, partitions: usize, strict: bool) -> Result<(), ApiError> {
+    if context.may_change(partitions, strict) {
+        return Ok(());
+    }
+    let text = "The throttling quota has been exceeded.";
+    Err(ApiError::new(ErrorCode::THROTTLING_QUOTA_EXCEEDED, text))
+}
+
 async fn create(
     context: &Context,
+    version: i16,
     wanted: &CreatableTopic,
     validate_only: bool,
 ) -> Result<std::sync::Arc<Topic>, ApiError> {
     let name = TopicName::new(&wanted.name)?;
+    if !validate_only {
+        let partitions = match wanted.assignments.len() {
+            0 => usize::try_from(wanted.num_partitions)
+                .unwrap_or_else(|_| context.broker.config().size("num.partitions")),
+            by_hand => by_hand,
+        };
+        check_quota(context, partitions, version >= 6)?;
+    }
     let by_hand = !wanted.assignments.is_empty();
     if by_hand && (wanted.num_partitions != -1 || wanted.replication_factor != -1) {
         return Err(ApiError::new(

@@ -1,11 +1,12 @@
 //! DeleteTopics (key 20), versions 1 to 6: deletes topics by name, from version 6 also by id.
 //!
 //! Errors: TOPIC_AUTHORIZATION_FAILED (29), UNKNOWN_TOPIC_OR_PARTITION (3), UNKNOWN_TOPIC_ID (100), INVALID_REQUEST (42: named twice, or by name and id),
-//! INVALID_TOPIC_EXCEPTION (17: the broker's own topics), TOPIC_DELETION_DISABLED (73), REQUEST_TIMED_OUT (7).
+//! INVALID_TOPIC_EXCEPTION (17: the broker's own topics), TOPIC_DELETION_DISABLED (73), THROTTLING_QUOTA_EXCEEDED (89, from version 5), REQUEST_TIMED_OUT (7).
 
 use std::collections::HashSet;
 
 use super::Context;
+use super::create_topics::check_quota;
 use super::errors::ApiError;
 use super::topics::named_twice;
 use crate::metadata::{AclOperation, ResourceKind};
@@ -33,7 +34,7 @@ pub(super) async fn handle(
     let mut responses = Vec::with_capacity(wanted.len());
     for topic in wanted {
         let deleted = if seen.insert((topic.name.clone(), topic.topic_id)) {
-            delete(context, &topic).await
+            delete(context, version, &topic).await
         } else {
             Err(named_twice())
         };
@@ -59,7 +60,11 @@ fn describable_name(context: &Context, id: TopicId) -> Option<StrBytes> {
     seen.then(|| name.into())
 }
 
-async fn delete(context: &Context, wanted: &DeleteTopicState) -> Result<(TopicName, TopicId), ApiError> {
+async fn delete(
+    context: &Context,
+    version: i16,
+    wanted: &DeleteTopicState,
+) -> Result<(TopicName, TopicId), ApiError> {
     let image = context.broker.image();
     let everywhere = context.may_on_cluster_quietly(AclOperation::Delete);
     let denied = || {
@@ -86,6 +91,7 @@ async fn delete(context: &Context, wanted: &DeleteTopicState) -> Result<(TopicNa
     if !everywhere && !context.may(AclOperation::Delete, ResourceKind::Topic, topic.name.as_str()) {
         return Err(denied());
     }
+    check_quota(context, topic.partitions.len(), version >= 5)?;
     let deleted = context.broker.delete_topic(topic.id).await.map_err(ApiError::from);
     context.changed("DeleteTopics", topic.name.as_str(), deleted.as_ref().err());
     deleted?;

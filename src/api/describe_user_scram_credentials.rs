@@ -20,7 +20,14 @@ pub(super) async fn handle(
     request: DescribeUserScramCredentialsRequest,
 ) -> DescribeUserScramCredentialsResponse {
     if let Err(ApiError { code, text }) = context.check_on_cluster(AclOperation::Describe) {
+        // As Kafka: a result for each user that was named, without the name.
+        let denied = |_| DescribeUserScramCredentialsResult {
+            error_code: code,
+            error_message: Some(text.as_str().into()),
+            ..Default::default()
+        };
         return DescribeUserScramCredentialsResponse {
+            results: request.users.iter().flatten().map(denied).collect(),
             error_code: code,
             error_message: Some(text.into()),
             ..Default::default()

@@ -20,12 +20,8 @@ use std::time::Duration;
 use super::Context;
 use super::errors::{Coded as _, LeaderHint as _};
 use super::fetch_sessions::{Plan, Wanted};
-<<<<<<< HEAD
-use crate::broker::{self, ClientPlace, FetchError, Fetched};
-=======
-use crate::broker::{self, AnswerRoom, FetchError, Fetched};
->>>>>>> 75dfd68 (Certificates are renewed while connections stand; answers have a budget; a peer's silence is judged by the session time-out)
-use crate::metadata::AclOperation;
+use crate::broker::{self, AnswerRoom, ClientPlace, FetchError, Fetched};
+use crate::metadata::{AclOperation, QuotaKey};
 use crate::replication::Isolation;
 use crate::types::{BrokerId, TopicPartition};
 use crate::wire::messages::fetch::{
@@ -52,7 +48,19 @@ pub(super) async fn handle(
         Ok(plan) => plan,
         Err(code) => return refused(code),
     };
+    if context.is_in_debt(QuotaKey::ConsumerByteRate) {
+        // Nothing is read for who has had too much: an empty answer tells how long to wait.
+        let answers = plan.wanted.iter().map(|one| PartitionData {
+            partition_index: one.named.partition,
+            high_watermark: -1,
+            ..empty()
+        });
+        let answers = answers.collect();
+        return (assembled(context, version, plan, answers), None);
+    }
     let (answers, room) = fetched(context, version, &request, &plan.wanted).await;
+    let bytes: usize = answers.iter().filter_map(|answer| answer.records.as_ref()).map(Records::len).sum();
+    context.take(QuotaKey::ConsumerByteRate, bytes as f64);
     (assembled(context, version, plan, answers), room)
 }
 
@@ -95,7 +103,9 @@ async fn fetched(
         partitions,
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
         min_bytes: size(request.min_bytes),
-        max_bytes: size(request.max_bytes).min(context.broker.config().size("fetch.max.bytes")),
+        max_bytes: size(request.max_bytes)
+            .min(context.broker.config().size("fetch.max.bytes"))
+            .min(context.at_once(QuotaKey::ConsumerByteRate).unwrap_or(usize::MAX)),
         isolation,
         place: (version >= 11).then(|| ClientPlace {
             rack: request.rack_id.to_string(),

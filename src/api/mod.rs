@@ -46,22 +46,28 @@ mod produce;
 mod sasl;
 mod service;
 mod sync_group;
+mod throttle;
 mod topics;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 
 pub use service::{Answer, Client, Gate, Service};
 
 use self::fetch_sessions::FetchSessions;
 use crate::broker::Broker;
 use crate::env::BlockingPool;
+use crate::metadata::QuotaKey;
 use crate::security::Authorizer;
 use crate::security::audit::Audit;
+use crate::security::quotas::QuotaManager;
 use crate::security::sasl::SaslServer;
 use crate::wire::messages::header::RequestHeader;
+use crate::wire::messages::produce::ProduceResponse;
 use crate::wire::{ApiKey, DecodeError, Decoder, EncodeError, Limits, Message, Request, StrBytes, header};
 
 /// The APIs of one broker.
@@ -71,6 +77,7 @@ pub struct Api {
     fetch_sessions: Arc<FetchSessions>,
     authorizer: Option<Arc<Authorizer>>,
     audit: Arc<Audit>,
+    quotas: Arc<QuotaManager>,
     sasl: SaslServer,
     /// For checks of passwords, which cost milliseconds.
     sasl_threads: BlockingPool,
@@ -87,7 +94,12 @@ pub(crate) struct Context {
     /// Who may do what; `None`: everybody everything.
     authorizer: Option<Arc<Authorizer>>,
     audit: Arc<Audit>,
+    quotas: Arc<QuotaManager>,
     fetch_sessions: Arc<FetchSessions>,
+    /// Bytes of the request.
+    request_bytes: usize,
+    /// What the quotas of this request's own kind ask for.
+    throttle: Mutex<Duration>,
 }
 
 /// Why a connection is closed instead of answered.
@@ -116,6 +128,7 @@ impl Api {
         Api {
             sasl: SaslServer::new(broker.env().rng.clone()),
             audit: Arc::new(Audit::new(broker.env().clock.clone())),
+            quotas: Arc::new(QuotaManager::new(throttle::settings(broker.config()))),
             broker,
             fetch_sessions: Arc::new(FetchSessions::new(slots)),
             authorizer: authorizer.map(Arc::new),
@@ -124,7 +137,8 @@ impl Api {
     }
 
     async fn answer(self, client: Arc<Client>, frame: Bytes) -> Result<Answer, Refusal> {
-        let limits = Limits::for_frame(frame.len());
+        let request_bytes = frame.len();
+        let limits = Limits::for_frame(request_bytes);
         let mut body = Decoder::new(frame, &limits);
         let header = header::read_request(&mut body)?;
         let key =
@@ -143,13 +157,21 @@ impl Api {
             client_id: header.client_id.clone(),
             authorizer: self.authorizer,
             audit: self.audit,
+            quotas: self.quotas,
             fetch_sessions: self.fetch_sessions,
+            request_bytes,
+            throttle: Mutex::default(),
         };
-        dispatch(&context, key, &header, body).await
+        let answer = dispatch(&context, key, &header, body).await?;
+        Ok(context.throttled(answer))
     }
 }
 
 impl Service for Api {
+    fn admits(&self, from: std::net::IpAddr) -> bool {
+        self.quotas.admits_connection(&self.broker.image(), from, self.broker.env().clock.now())
+    }
+
     fn gate(&self, client: &Arc<Client>) -> Box<dyn Gate> {
         let (sasl, threads) = (self.sasl.clone(), self.sasl_threads.clone());
         Box::new(sasl::SaslGate::new(self.broker.clone(), client, sasl, threads, self.audit.clone()))
@@ -171,16 +193,33 @@ async fn dispatch(
     let version = header.request_api_version;
     macro_rules! handled_by {
         ($api:ident) => {
-            reply(header, version, &$api::handle(context, version, read(body, version)?).await)
+            answered!($api::handle(context, version, read(body, version)?))
         };
     }
+    macro_rules! answered {
+        ($handler:expr) => {{
+            let mut response = context.timed($handler).await;
+            response.throttle_time_ms = context.throttle_ms();
+            reply(header, version, &response)
+        }};
+    }
     match key {
-        ApiKey::Produce => match produce::handle(context, version, read(body, version)?).await? {
-            Some(response) => reply(header, version, &response),
-            None => Ok(Answer::Silence),
-        },
+        ApiKey::Produce => {
+            let handled = produce::handle(context, version, read(body, version)?);
+            let response = context.timed(handled).await?;
+            context.take(QuotaKey::ProducerByteRate, context.request_bytes as f64);
+            match response {
+                Some(response) => {
+                    let throttle_time_ms = context.throttle_ms();
+                    reply(header, version, &ProduceResponse { throttle_time_ms, ..response })
+                }
+                None => Ok(Answer::Silence),
+            }
+        }
         ApiKey::Fetch => {
-            let (response, room) = fetch::handle(context, version, read(body, version)?).await;
+            let handled = fetch::handle(context, version, read(body, version)?);
+            let (mut response, room) = context.timed(handled).await;
+            response.throttle_time_ms = context.throttle_ms();
             Ok(match (reply(header, version, &response)?, room) {
                 (Answer::Frame(chunks), Some(room)) => Answer::Large(chunks, room),
                 (answer, _) => answer,
@@ -189,7 +228,7 @@ async fn dispatch(
         ApiKey::ListOffsets => handled_by!(list_offsets),
         ApiKey::Metadata => {
             let request = metadata::read(body, version)?;
-            reply(header, version, &metadata::handle(context, version, request).await)
+            answered!(metadata::handle(context, version, request))
         }
         ApiKey::OffsetCommit => handled_by!(offset_commit),
         ApiKey::OffsetFetch => handled_by!(offset_fetch),

@@ -1,7 +1,8 @@
 //! What connections see of the API: a frame goes in, an answer comes out.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -41,6 +42,8 @@ pub enum Answer {
     Frame(Vec<Chunk>),
     /// A frame whose memory is accounted for until the client has it.
     Large(Vec<Chunk>, AnswerRoom),
+    /// An answer, after which the connection is not read for a while.
+    Throttled(Duration, Box<Answer>),
     /// A frame, after which the connection is closed for this reason.
     Last(Vec<Chunk>, String),
     /// Nothing goes back (acks=0).
@@ -52,6 +55,10 @@ pub enum Answer {
 /// What a connection calls. The first poll of a call does what must happen in the order of the requests (appends
 /// are queued); the rest may run beside other calls.
 pub trait Service: Send + Sync + 'static {
+    /// Whether a connection from that address is taken now.
+    fn admits(&self, _from: IpAddr) -> bool {
+        true
+    }
     /// The guard of a connection that must authenticate by SASL.
     fn gate(&self, client: &Arc<Client>) -> Box<dyn Gate>;
     /// Answers one request of an authenticated client; `frame` is without its length.

@@ -194,7 +194,9 @@ impl Broker {
                 let cold = planned.iter().flatten().any(Planned::is_cold);
                 let room = match bound {
                     0 => None,
-                    bound => self.answers.take(bound, &*self.env.clock, request.max_wait.max(ROOM_WAIT)).await,
+                    bound => {
+                        self.answers.take(bound, &*self.env.clock, request.max_wait.max(ROOM_WAIT)).await
+                    }
                 };
                 let answers = self.load_all(request, planned, room.is_some()).await;
                 let bytes: usize = answers.iter().flatten().map(|(_, counted)| counted).sum();

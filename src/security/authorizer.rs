@@ -13,7 +13,8 @@
 //! |---|---|---|---|
 //! | Produce | transactional id, topics | write, write | 53, 29 |
 //! | Fetch | topics | read | 29 |
-//! | ListOffsets, OffsetForLeaderEpoch | topics | describe | 29 |
+//! | ListOffsets | topics | describe | 29 |
+//! | OffsetForLeaderEpoch | cluster, else topics | cluster action, describe | 29 |
 //! | Metadata | topics | describe; unlisted where all are asked for | 29 |
 //! | — to create a missing topic | cluster, else topic | create | 29 |
 //! | OffsetCommit | group, topics | read, read | 30, 29 |

@@ -1,9 +1,10 @@
-//! Who a client is and what it may do: TLS on its listener, SASL, principals, ACLs, and how the first user comes to be.
+//! Who a client is and what it may do: TLS on its listener, SASL, principals, ACLs, quotas, and how the first user comes to be.
 
 pub mod audit;
 pub mod authorizer;
 mod first_user;
 mod principal;
+pub mod quotas;
 pub mod sasl;
 pub mod scram;
 pub mod tls;

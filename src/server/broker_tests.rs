@@ -32,7 +32,7 @@ pub(super) struct Lone {
 }
 
 impl Lone {
-    async fn start() -> Lone {
+    pub(super) async fn start() -> Lone {
         Lone::start_with(None).await
     }
 
@@ -73,7 +73,7 @@ impl Lone {
     }
 
     /// The id of a topic of one partition, created by asking for it.
-    async fn topic(&self, name: &str) -> TopicId {
+    pub(super) async fn topic(&self, name: &str) -> TopicId {
         let wanted = MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
         let request = MetadataRequest { topics: Some(vec![wanted]), ..Default::default() };
         let told = self.connect().await.ask(&request, 12).await.unwrap();
@@ -121,6 +121,12 @@ impl Client {
             header::read_response::<R>(frame, version, &Limits::default()).unwrap();
         assert_eq!(correlation_id, self.correlation_id);
         Some(response)
+    }
+
+    /// Whether the broker has kept the connection for a moment after it was made.
+    pub(super) async fn is_open(&mut self) -> bool {
+        let clock = self.env.clock.clone();
+        timeout(&*clock, Duration::from_millis(50), self.stream.read_u8()).await.is_err()
     }
 
     async fn is_alive(&mut self) -> bool {

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::budget::{Budget, Reservation};
 use super::frame::{Frame, FrameError, FrameReader};
 use super::{ServerLimits, Stats};
 use crate::api::{Answer, Client, Gate, Service};
-use crate::env::{Clock, send_file, timeout};
+use crate::env::{Clock, MonoTime, send_file, timeout};
 use crate::wire::{ApiKey, Chunk};
 
 /// Requests of one connection that may be in flight.
@@ -97,6 +97,30 @@ enum Due {
     Later(oneshot::Receiver<Counted>),
 }
 
+/// Until when a connection is not read, because its client is above a quota (KIP-219).
+#[derive(Clone)]
+struct Silence {
+    clock: Arc<dyn Clock>,
+    until: Arc<AtomicU64>,
+}
+
+impl Silence {
+    fn begin(&self, time: Duration) {
+        self.until.fetch_max((self.clock.now() + time).0, Ordering::Relaxed);
+    }
+
+    /// Waits until it is over.
+    async fn end(&self) {
+        loop {
+            let until = MonoTime(self.until.load(Ordering::Relaxed));
+            if self.clock.now() >= until {
+                return;
+            }
+            self.clock.sleep_until(until).await;
+        }
+    }
+}
+
 /// An answer with the budget that it holds until it is out.
 struct Counted {
     answer: Answer,
@@ -105,11 +129,18 @@ struct Counted {
 
 impl Counted {
     /// Waits until the budget has room: meanwhile the connection is not read.
-    async fn new(answer: Answer, budget: &Budget) -> Counted {
+    async fn new(answer: Answer, budget: &Budget, silence: &Silence) -> Counted {
+        let answer = match answer {
+            Answer::Throttled(time, answer) => {
+                silence.begin(time);
+                *answer
+            }
+            answer => answer,
+        };
         let bytes = match &answer {
-            Answer::Frame(chunks) | Answer::Last(chunks, _) => chunks.iter().map(Bytes::len).sum(),
+            Answer::Frame(chunks) | Answer::Last(chunks, _) => chunks.iter().map(in_memory).sum(),
             // Has room of its own, or takes none.
-            Answer::Large(..) | Answer::Silence | Answer::Close(_) => 0,
+            Answer::Large(..) | Answer::Silence | Answer::Close(_) | Answer::Throttled(..) => 0,
         };
         if bytes <= SMALL_ANSWER_BYTES {
             return Counted { answer, _reservation: None };
@@ -160,6 +191,7 @@ pub(super) async fn serve<S: Service>(
         queue,
         in_flight: in_flight.clone(),
         fetches: Arc::new(Semaphore::new(1)),
+        silence: Silence { clock: shared.clock.clone(), until: Arc::default() },
         tasks: JoinSet::new(),
     };
     let mut answers = Answers { shared, writer, due, in_flight };
@@ -188,6 +220,14 @@ pub(super) async fn serve<S: Service>(
     ended
 }
 
+/// Bytes of files stay in their files.
+fn in_memory(chunk: &Chunk) -> usize {
+    match chunk {
+        Chunk::Bytes(bytes) => bytes.len(),
+        Chunk::File(_) => 0,
+    }
+}
+
 /// The reading half.
 struct Requests<'a, S> {
     shared: &'a Shared<S>,
@@ -198,6 +238,7 @@ struct Requests<'a, S> {
     queue: mpsc::Sender<InFlight>,
     in_flight: Arc<AtomicUsize>,
     fetches: Arc<Semaphore>,
+    silence: Silence,
     /// Calls that did not finish at once; ended with the connection.
     tasks: JoinSet<()>,
 }
@@ -205,7 +246,10 @@ struct Requests<'a, S> {
 impl<S: Service> Requests<'_, S> {
     async fn run(&mut self) -> Result<(), Ended> {
         loop {
+            self.silence.end().await;
             let Frame { bytes, reservation } = self.next_frame().await?;
+            // An answer may have brought it about meanwhile.
+            self.silence.end().await;
             let key = bytes.get(..2).map(|key| i16::from_be_bytes([key[0], key[1]]));
             let fetch = if key == Some(ApiKey::Fetch.key()) {
                 self.fetches.clone().acquire_owned().await.ok()
@@ -247,18 +291,18 @@ impl<S: Service> Requests<'_, S> {
                 self.authenticated = true;
                 self.client = Arc::new(Client { principal, ..Client::clone(&self.client) });
             }
-            return Due::Now(Counted::new(answer, &self.shared.answers).await);
+            return Due::Now(Counted::new(answer, &self.shared.answers, &self.silence).await);
         }
         while self.tasks.try_join_next().is_some() {}
         let mut call = self.shared.service.call(&self.client, frame);
         // The first poll is done here, in the order of the requests.
         match futures::poll!(&mut call) {
-            Poll::Ready(answer) => Due::Now(Counted::new(answer, &self.shared.answers).await),
+            Poll::Ready(answer) => Due::Now(Counted::new(answer, &self.shared.answers, &self.silence).await),
             Poll::Pending => {
                 let (tell, told) = oneshot::channel();
-                let budget = self.shared.answers.clone();
+                let (budget, silence) = (self.shared.answers.clone(), self.silence.clone());
                 self.tasks.spawn(async move {
-                    let answer = Counted::new(call.await, &budget).await;
+                    let answer = Counted::new(call.await, &budget, &silence).await;
                     // The connection may be gone.
                     let _ = tell.send(answer);
                 });
@@ -295,7 +339,8 @@ impl<S> Answers<'_, S> {
                     self.write(chunks).await?;
                     return Err(Ended::Refused(reason));
                 }
-                Answer::Silence => {}
+                // Neither is left of a throttled answer.
+                Answer::Silence | Answer::Throttled(..) => {}
                 Answer::Close(reason) => return Err(Ended::Refused(reason)),
             }
             self.in_flight.fetch_sub(1, Ordering::Relaxed);

@@ -112,7 +112,9 @@ pub(super) async fn accept<S: Service>(
                 continue;
             }
         };
-        let Some(place) = census.enter(address.ip()) else {
+        let place =
+            Some(address.ip()).filter(|ip| shared.service.admits(*ip)).and_then(|ip| census.enter(ip));
+        let Some(place) = place else {
             shared.stats.turned_away.fetch_add(1, Ordering::Relaxed);
             continue;
         };

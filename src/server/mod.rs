@@ -12,6 +12,8 @@ mod connection;
 mod frame;
 mod listener;
 #[cfg(test)]
+mod quota_tests;
+#[cfg(test)]
 mod tests;
 
 use std::io;

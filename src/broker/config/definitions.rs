@@ -162,6 +162,13 @@ pub const DEFINITIONS: &[Definition] = &[
         number("compression.zstd.level", "3", -131_072, 22, "Level of zstd where the broker compresses."),
     ),
     number(
+        "connection.creation.rate.per.ip",
+        "500",
+        1,
+        I32,
+        "Connections a second from one address without a quota of its own; more are turned away.",
+    ),
+    number(
         "connections.max.idle.ms",
         "600000",
         1,
@@ -528,6 +535,8 @@ pub const DEFINITIONS: &[Definition] = &[
         60_000,
         "A follower whose session is down for so long leaves the ISR.",
     ),
+    number("quota.window.num", "11", 1, 1_000, "Windows that quotas are averaged over."),
+    number("quota.window.size.seconds", "1", 1, 3_600, "Length of one such window."),
     number("request.timeout.ms", "30000", 1, I32, "The longest wait of a request for other brokers."),
     Definition {
         name: "sasl.enabled.mechanisms",
