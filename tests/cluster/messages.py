@@ -10,7 +10,7 @@ import uuid
 
 from processes import ROOT
 
-_NUMBERS = {"int8": ">b", "int16": ">h", "int32": ">i", "int64": ">q", "bool": ">?"}
+_NUMBERS = {"int8": ">b", "int16": ">h", "int32": ">i", "int64": ">q", "bool": ">?", "float64": ">d"}
 
 
 class _Field:
