@@ -6,6 +6,7 @@ use crate::broker::{
 };
 use crate::types::{BrokerId, InvalidTopicName, LeaderEpoch};
 use crate::wire::ErrorCode;
+use crate::wire::record_batch::BatchError;
 
 /// Something that has a code on the wire.
 pub(super) trait Coded: std::fmt::Display {
@@ -27,7 +28,11 @@ impl Coded for InvalidTopicName {
 impl Coded for Rejected {
     fn code(&self) -> ErrorCode {
         match self {
-            Rejected::Corrupt(_) => ErrorCode::CORRUPT_MESSAGE,
+            // Only what a transfer can have done to the bytes is worth another try.
+            Rejected::Corrupt(BatchError::Crc { .. } | BatchError::Length(_) | BatchError::Magic(_)) => {
+                ErrorCode::CORRUPT_MESSAGE
+            }
+            Rejected::Corrupt(_) => ErrorCode::INVALID_RECORD,
             Rejected::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
             Rejected::AboveSegment { .. } => ErrorCode::RECORD_LIST_TOO_LARGE,
             Rejected::InvalidRecord(_) => ErrorCode::INVALID_RECORD,

@@ -13,7 +13,7 @@ use super::txn_index::AbortedTransaction;
 use super::{Health, Log, LogConfig};
 use crate::types::{LeaderEpoch, Offset};
 use crate::wire::record_batch::{
-    Batch, BatchError, BatchHeader, BatchIter, HEADER_BYTES, NO_TIMESTAMP, TimestampType,
+    Batch, BatchError, BatchHeader, BatchIter, Compression, HEADER_BYTES, NO_TIMESTAMP, TimestampType,
 };
 
 /// Bound on the decompressed records of one batch, where a config makes us look at them.
@@ -344,7 +344,7 @@ fn validate(item: Bytes, config: &LogConfig, now_ms: i64) -> Result<Batch, Rejec
     let mut rest = item;
     let batch = match Batch::split_from(&mut rest) {
         Ok(batch) => batch,
-        Err(BatchError::Magic(_)) => return invalid("only batches of magic 2 are accepted"),
+        Err(BatchError::Magic(0 | 1)) => return invalid("only batches of magic 2 are accepted"),
         Err(e) => return Err(Rejected::Corrupt(e)),
     };
     let header = &batch.header;
@@ -355,6 +355,9 @@ fn validate(item: Bytes, config: &LogConfig, now_ms: i64) -> Result<Batch, Rejec
     batch.check_crc().map_err(Rejected::Corrupt)?;
     if header.count <= 0 || header.last_offset_delta != header.count - 1 {
         return invalid("the count of records does not match the range of offsets");
+    }
+    if header.count as usize > most_records(header) {
+        return invalid("more records than its bytes can hold");
     }
     if header.base_offset != Offset::ZERO {
         return invalid("a client's batch begins at offset 0");
@@ -373,6 +376,18 @@ fn validate(item: Bytes, config: &LogConfig, now_ms: i64) -> Result<Batch, Rejec
     }
     check_timestamps_and_keys(&batch, config, now_ms)?;
     Ok(batch)
+}
+
+/// How many records a batch of this size can hold: a header alone must not use up offsets by the billion. A record takes
+/// seven bytes at least; compressed, two records still differ in their offsets, which cost them a good part of a byte.
+fn most_records(header: &BatchHeader) -> usize {
+    const LEAST_RECORD_BYTES: usize = 7;
+    const MOST_IN_A_COMPRESSED_BYTE: usize = 64;
+    let body = header.size().saturating_sub(HEADER_BYTES);
+    match header.attributes.compression() {
+        Ok(Compression::None) => body / LEAST_RECORD_BYTES,
+        _ => body.saturating_mul(MOST_IN_A_COMPRESSED_BYTE),
+    }
 }
 
 fn check_timestamps_and_keys(batch: &Batch, config: &LogConfig, now_ms: i64) -> Result<(), Rejected> {

@@ -1,5 +1,6 @@
 """A few of Kafka's requests by hand, over a plain socket: for what no client library lets one send or see."""
 
+import gzip
 import socket
 import struct
 
@@ -134,24 +135,32 @@ def varint(value):
     return bytes(out)
 
 
+def sealed(body, count=1, last_delta=None, attributes=0, magic=2, crc=None, length=None, producer=(-1, -1, -1), base=0,
+           first=0, largest=0, leader_epoch=0):
+    """A batch around a body, with whatever its header shall say."""
+    last_delta = count - 1 if last_delta is None else last_delta
+    rest = struct.pack(">hiqqqhii", attributes, last_delta, first, largest, *producer, count) + body
+    whole = struct.pack(">iBI", leader_epoch, magic, crc32c(rest) if crc is None else crc) + rest
+    return struct.pack(">qi", base, len(whole) if length is None else length) + whole
+
+
+def record(index, value, key=None, delta=0, headers=b"\0"):
+    """One record of a batch's body."""
+    part = b"\0" + varint(delta) + varint(index)
+    for text in (key, value):
+        part += varint(-1) if text is None else varint(len(text)) + text
+    part += headers
+    return varint(len(part)) + part
+
+
 def record_batch(records, gzipped=False, attributes=0, producer=(-1, -1, -1), base=0, leader_epoch=0):
     """A batch of (timestamp, key, value)s with good checksums."""
     first = records[0][0]
-    body = b""
-    for i, (timestamp, key, value) in enumerate(records):
-        part = b"\0" + varint(timestamp - first) + varint(i)
-        for text in (key, value):
-            part += varint(-1) if text is None else varint(len(text)) + text
-        part += varint(0)
-        body += varint(len(part)) + part
+    body = b"".join(record(i, value, key, at - first) for i, (at, key, value) in enumerate(records))
     if gzipped:
-        import gzip
-
         body, attributes = gzip.compress(body), attributes | 1
-    rest = struct.pack(">hiqqqhii", attributes, len(records) - 1, first, max(r[0] for r in records), *producer, len(records))
-    rest += body
-    whole = struct.pack(">iB", leader_epoch, 2) + struct.pack(">I", crc32c(rest)) + rest
-    return struct.pack(">qi", base, len(whole)) + whole
+    return sealed(body, len(records), attributes=attributes, producer=producer, base=base, first=first,
+                  largest=max(at for at, _, _ in records), leader_epoch=leader_epoch)
 
 
 def batches(records):

@@ -37,6 +37,13 @@ fn a_batch_that_breaks_a_rule_is_refused() {
     assert!(invalid(with_header(|h| h.count = -1)));
     assert!(invalid(with_header(|h| h.last_offset_delta = -1)));
     assert!(invalid(with_header(|h| h.last_offset_delta = i32::MAX)));
+    let many = |count: i32, codec: i16| {
+        with_header(|h| {
+            (h.count, h.last_offset_delta, h.attributes.0) = (count, count - 1, codec);
+        })
+    };
+    assert!(invalid(many(i32::MAX, 0)), "more records than bytes");
+    assert!(invalid(many(i32::MAX, 4)), "compressed, too");
     assert!(invalid(with_header(|h| h.base_offset = Offset(1))));
     assert!(invalid(with_header(|h| h.attributes = h.attributes.control())));
     assert!(invalid(with_header(|h| h.attributes = h.attributes.transactional())));

@@ -76,4 +76,6 @@ pub enum BatchError {
 }
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod tests;
