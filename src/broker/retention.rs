@@ -42,7 +42,7 @@ fn expire(replica: &Replica, now_ms: i64) -> Result<(), LogError> {
         log.roll_if_due(now_ms)?;
         log.forget_old_producers(positions.high_watermark, now_ms);
         let config = log.config();
-        let expires = config.cleanup.delete && !config.remote_storage_enable;
+        let expires = config.cleanup.delete && !config.is_tiered();
         if !positions.leads() || !expires {
             return Ok(None);
         }

@@ -135,18 +135,11 @@ impl LogConfig {
     }
 
     /// What one config alone does not show.
-    fn agree(&mut self, topic: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+    fn agree(&self, topic: &BTreeMap<String, String>) -> Result<(), ConfigError> {
         let refused = |key: &str, accepted: &str| {
             let value = topic.get(key).cloned().unwrap_or_default();
             Err(ConfigError { key: key.to_owned(), value, accepted: accepted.to_owned() })
         };
-        if self.cleanup.compact && self.remote_storage_enable {
-            if topic.contains_key("remote.storage.enable") {
-                return refused("remote.storage.enable", "a compacted topic has no cold tier");
-            }
-            // The broker's default is for the topics that can have one.
-            self.remote_storage_enable = false;
-        }
         if self.min_compaction_lag_ms > self.max_compaction_lag_ms {
             return refused("min.compaction.lag.ms", "at most max.compaction.lag.ms is accepted");
         }
@@ -246,6 +239,12 @@ impl LogConfig {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether the cold tier looks after the log. A compacted one bears the broker's default and is not tiered.
+    #[must_use]
+    pub fn is_tiered(&self) -> bool {
+        self.remote_storage_enable && !self.cleanup.compact
     }
 
     /// The level for the codec of what is stored; `None` where it has none.

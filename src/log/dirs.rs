@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use super::checkpoint::{
     self, CLEANER_OFFSETS, HIGH_WATERMARKS, LOG_STARTS, PARTITION_METADATA, RECOVERY_POINTS,
 };
+use super::dir_health::{DirHealth, WatchedDisk};
 use super::error::LogError;
 use super::files::parent_of;
 use super::{LivePositions, Log, LogConfig, OpenLog, RecoveryReport};
@@ -52,7 +53,6 @@ pub struct StoredPartition {
 /// The broker's log directories. To be shared; locks inside.
 #[derive(Debug)]
 pub struct LogDirs {
-    disk: SharedDisk,
     node_id: BrokerId,
     cluster_id: Mutex<Option<String>>,
     directories: Vec<Directory>,
@@ -62,6 +62,9 @@ pub struct LogDirs {
 struct Directory {
     id: DirectoryId,
     path: PathBuf,
+    /// Tries nothing any more once the device has failed.
+    disk: SharedDisk,
+    health: DirHealth,
     /// The broker epoch that stopped cleanly.
     clean: Option<BrokerEpoch>,
     partitions: Mutex<BTreeMap<TopicPartition, TopicId>>,
@@ -107,7 +110,7 @@ impl LogDirs {
             }
             directories.push(directory);
         }
-        Ok(LogDirs { disk, node_id, cluster_id: Mutex::new(cluster_id), directories })
+        Ok(LogDirs { node_id, cluster_id: Mutex::new(cluster_id), directories })
     }
 
     /// Ids and paths, in the order of `log.dirs`.
@@ -136,7 +139,7 @@ impl LogDirs {
             return layout(&meta, format!("is of cluster {known}, not of {cluster_id}"));
         }
         for directory in &self.directories {
-            write_meta(&self.disk, &directory.path, directory.id, self.node_id, Some(cluster_id))?;
+            write_meta(&directory.disk, &directory.path, directory.id, self.node_id, Some(cluster_id))?;
         }
         *known = Some(cluster_id.to_owned());
         Ok(())
@@ -147,6 +150,13 @@ impl LogDirs {
     pub fn clean_shutdown_epoch(&self) -> Option<BrokerEpoch> {
         let first = self.directories.first()?.clean?;
         self.directories.iter().all(|directory| directory.clean == Some(first)).then_some(first)
+    }
+
+    /// The directories whose device has failed since the start, and why.
+    #[must_use]
+    pub fn failed(&self) -> Vec<(DirectoryId, String)> {
+        let failure = |directory: &Directory| Some((directory.id, directory.health.failure()?.to_owned()));
+        self.directories.iter().filter_map(failure).collect()
     }
 
     /// All partition folders.
@@ -180,7 +190,7 @@ impl LogDirs {
         let directory = self.place(partition, topic_id)?;
         let stored = directory.checkpoints.stored(partition);
         let open = OpenLog {
-            disk: self.disk.clone(),
+            disk: directory.disk.clone(),
             dir: directory.path.join(partition.to_string()),
             partition: partition.clone(),
             topic_id,
@@ -206,17 +216,19 @@ impl LogDirs {
             let partitions = directory.partitions.lock();
             if let Some(stored) = partitions.get(partition) {
                 if *stored == topic_id {
-                    return Ok(directory);
+                    drop(partitions);
+                    return directory.check().map(|()| directory);
                 }
                 let folder = directory.path.join(partition.to_string());
                 return layout(&folder, format!("is of topic id {stored}, not {topic_id}: delete it first"));
             }
-            if least.is_none_or(|(count, _)| partitions.len() < count) {
+            let works = directory.health.failure().is_none();
+            if works && least.is_none_or(|(count, _)| partitions.len() < count) {
                 least = Some((partitions.len(), directory));
             }
         }
         let Some((_, directory)) = least else {
-            return layout(Path::new("log.dirs"), "names no directory".to_owned());
+            return layout(Path::new("log.dirs"), "names no directory that works".to_owned());
         };
         directory.partitions.lock().insert(partition.clone(), topic_id);
         Ok(directory)
@@ -236,20 +248,21 @@ impl LogDirs {
             if stored != topic_id {
                 return layout(&folder, format!("is of topic id {stored}, not {topic_id}"));
             }
+            let disk = &directory.disk;
             let name = format!("{}.{}{DELETE_SUFFIX}", partition.partition, topic_id.0.simple());
             let renamed = directory.path.join(name);
-            if self.disk.exists(&renamed).map_err(LogError::io("look for", &renamed))? {
-                self.disk.remove_dir_all(&renamed).map_err(LogError::io("remove", &renamed))?;
+            if disk.exists(&renamed).map_err(LogError::io("look for", &renamed))? {
+                disk.remove_dir_all(&renamed).map_err(LogError::io("remove", &renamed))?;
             }
-            if self.disk.exists(&folder).map_err(LogError::io("look for", &folder))? {
-                self.disk.rename(&folder, &renamed).map_err(LogError::io("rename", &folder))?;
-                self.disk.sync_dir(&directory.path).map_err(LogError::io("fsync", &directory.path))?;
+            if disk.exists(&folder).map_err(LogError::io("look for", &folder))? {
+                disk.rename(&folder, &renamed).map_err(LogError::io("rename", &folder))?;
+                disk.sync_dir(&directory.path).map_err(LogError::io("fsync", &directory.path))?;
             }
             directory.partitions.lock().remove(partition);
             directory.opened.lock().remove(partition);
             directory.checkpoints.forget(partition)?;
-            if self.disk.exists(&renamed).map_err(LogError::io("look for", &renamed))? {
-                self.disk.remove_dir_all(&renamed).map_err(LogError::io("remove", &renamed))?;
+            if disk.exists(&renamed).map_err(LogError::io("look for", &renamed))? {
+                disk.remove_dir_all(&renamed).map_err(LogError::io("remove", &renamed))?;
             }
         }
         Ok(())
@@ -264,16 +277,18 @@ impl LogDirs {
         &self,
         positions: &[(TopicPartition, CheckpointPositions)],
     ) -> Result<(), LogError> {
-        for directory in &self.directories {
+        let mut outcome = Ok(());
+        for directory in self.directories.iter().filter(|directory| directory.health.failure().is_none()) {
             let held: Vec<&(TopicPartition, CheckpointPositions)> = {
                 let partitions = directory.partitions.lock();
                 positions.iter().filter(|(partition, _)| partitions.contains_key(partition)).collect()
             };
             if !held.is_empty() {
-                directory.checkpoints.write(&held)?;
+                // What one directory cannot do must not keep the others from it.
+                outcome = directory.checkpoints.write(&held).and(outcome);
             }
         }
-        Ok(())
+        outcome
     }
 
     /// The proof of a clean stop of this broker epoch; after all logs are closed and the checkpoints written. A directory
@@ -288,14 +303,27 @@ impl LogDirs {
                 tracing::warn!(%partition, "it was not closed cleanly: no proof of a clean stop");
                 continue;
             }
+            if let Some(failure) = directory.health.failure() {
+                tracing::warn!(dir = %directory.path.display(), failure, "no proof of a clean stop there");
+                continue;
+            }
             let path = directory.path.join(CLEAN_SHUTDOWN);
-            self.disk.write_atomically(&path, text.as_bytes()).map_err(LogError::io("write", &path))?;
+            directory.disk.write_atomically(&path, text.as_bytes()).map_err(LogError::io("write", &path))?;
         }
         Ok(())
     }
 }
 
 impl Directory {
+    fn check(&self) -> Result<(), LogError> {
+        match self.health.failure() {
+            None => Ok(()),
+            Some(reason) => {
+                Err(LogError::DirectoryOffline { dir: self.path.clone(), reason: reason.to_owned() })
+            }
+        }
+    }
+
     /// Whether the log lies as a clean stop left it: the broker's, or its own since then.
     fn is_clean(&self, partition: &TopicPartition) -> bool {
         match self.opened.lock().get(partition) {
@@ -322,6 +350,8 @@ fn open_directory(
     node_id: BrokerId,
     others: &[&str],
 ) -> Result<(Directory, Option<String>), LogError> {
+    let health = DirHealth::default();
+    let disk: &SharedDisk = &(Arc::new(WatchedDisk::new(disk.clone(), health.clone())) as SharedDisk);
     if !disk.exists(path).map_err(LogError::io("look for", path))? {
         disk.create_dir_all(path).map_err(LogError::io("create", path))?;
         let parent = parent_of(path);
@@ -349,6 +379,8 @@ fn open_directory(
     let directory = Directory {
         id,
         path: path.to_owned(),
+        disk: disk.clone(),
+        health,
         clean,
         partitions: Mutex::new(partitions),
         opened: Mutex::default(),

@@ -87,6 +87,14 @@ pub enum LogError {
     /// trusted until it is opened again.
     #[error("an earlier fsync or reset failed; this copy is offline until it is opened again")]
     Broken,
+    /// The device under the log's directory has failed.
+    #[error("the log directory {} is offline: {reason}", dir.display())]
+    DirectoryOffline {
+        /// The directory.
+        dir: PathBuf,
+        /// What was tried there, and the device's answer.
+        reason: String,
+    },
     /// The log has been closed.
     #[error("the log is closed")]
     Closed,

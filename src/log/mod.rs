@@ -26,6 +26,7 @@ mod buffers;
 mod checkpoint;
 mod compaction;
 mod config;
+mod dir_health;
 mod dirs;
 mod entries;
 mod epoch_cache;

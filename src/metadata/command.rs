@@ -194,6 +194,16 @@ pub enum Command {
         /// The copies.
         partitions: Vec<(TopicId, i32)>,
     },
+    /// A broker says that the device under one of its directories has failed (KIP-112): the copies there leave ISR and
+    /// ELR, and lead nothing until the broker registers with that directory again.
+    LoseDirectory {
+        /// The broker.
+        broker: BrokerId,
+        /// Its epoch.
+        epoch: BrokerEpoch,
+        /// The directory.
+        directory: DirectoryId,
+    },
     /// Elects outside ISR and ELR, for a topic that allows it: the candidate with the largest (last epoch, log end).
     ElectUnclean {
         /// The topic.

@@ -1,7 +1,7 @@
 //! All replicas of this broker: hosts them as the image says, keeps the lanes to their leaders, serves the lanes of
 //! their followers, carries proposals to the quorum, writes the checkpoints.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -37,6 +37,8 @@ pub struct ReplicaManager {
     transport: SharedTransport,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// Failed directories that the quorum knows of, or is being told of.
+    lost_directories: Mutex<HashSet<DirectoryId>>,
     reconciled: watch::Sender<u64>,
 }
 
@@ -66,6 +68,7 @@ impl ReplicaManager {
             transport,
             stop: watch::channel(false).0,
             tasks: Mutex::default(),
+            lost_directories: Mutex::default(),
             reconciled: watch::channel(0).0,
         });
         manager.spawn(manager.clone().follow_images());
@@ -136,16 +139,23 @@ impl ReplicaManager {
         let epoch = self.context.broker_epoch();
         let closing = self.context.pool.run(move || {
             let mut stored = Vec::with_capacity(replicas.len());
+            let mut outcome = Ok(());
             for replica in &replicas {
                 replica.rest(replica.positions().leader_epoch);
-                replica.with_log(crate::log::Log::close_clean)?;
-                stored.push((replica.partition().clone(), checkpoint_of(replica)));
+                if replica.is_stranded() {
+                    continue;
+                }
+                // What one log cannot do must not keep the others from their clean stop.
+                match replica.with_log(crate::log::Log::close_clean) {
+                    Ok(()) => stored.push((replica.partition().clone(), checkpoint_of(replica))),
+                    Err(e) => outcome = outcome.and(Err(e)),
+                }
             }
             dirs.write_checkpoints(&stored)?;
-            match epoch {
-                Some(epoch) => dirs.mark_clean(epoch),
-                None => Ok(()),
+            if let Some(epoch) = epoch {
+                dirs.mark_clean(epoch)?;
             }
+            outcome
         });
         let outcome = closing.await.unwrap_or(Ok(()));
         self.hosted.write().clear();
@@ -235,9 +245,42 @@ impl ReplicaManager {
     async fn tick(self: Arc<Self>) {
         loop {
             self.context.clock.sleep(self.context.config.settings.session_timeout / TICK_DIVISOR).await;
+            let failed = self.dirs.failed();
+            self.tell_of(&failed);
             for replica in self.replicas() {
                 replica.tick();
+                let failure = failed.iter().find(|(directory, _)| *directory == replica.directory());
+                if let Some((_, reason)) = failure {
+                    if !replica.is_stranded() {
+                        let reason = reason.clone();
+                        self.context.pool.spawn(move || replica.strand(&reason));
+                    }
+                } else if replica.flush_is_late() {
+                    self.context.pool.spawn(move || replica.flush_now());
+                }
             }
+        }
+    }
+
+    /// Tells the quorum of each failed directory, until it knows.
+    fn tell_of(self: &Arc<Self>, failed: &[(DirectoryId, String)]) {
+        let Some(epoch) = self.context.broker_epoch() else { return };
+        for (directory, _) in failed {
+            let directory = *directory;
+            if !self.lost_directories.lock().insert(directory) {
+                continue;
+            }
+            let broker = self.context.config.node_id;
+            let told = self.context.quorum.submit(Command::LoseDirectory { broker, epoch, directory });
+            let manager = Arc::downgrade(self);
+            self.spawn(async move {
+                if told.await != ProposalReply::Applied
+                    && let Some(manager) = manager.upgrade()
+                {
+                    // The next tick tells it again.
+                    manager.lost_directories.lock().remove(&directory);
+                }
+            });
         }
     }
 

@@ -207,6 +207,11 @@ impl ReplicaManager {
                 }
                 Some(replica)
             }
+            Ok(Err(e @ LogError::DirectoryOffline { .. })) => {
+                // Said once, when the directory failed.
+                tracing::debug!(%partition, "{e}");
+                None
+            }
             Ok(Err(e)) => {
                 tracing::error!(%partition, "cannot open the log; this copy is offline: {e}");
                 if matches!(e, LogError::Corrupt { .. }) {
@@ -258,7 +263,7 @@ impl ReplicaManager {
         let leads = partition.leader == Some(me);
         // An image that counts on a lost copy is older than the loss; only an unclean election asks for it all the same.
         let counted_on = partition.isr.contains(&me) || partition.elr.contains(&me);
-        let lost = replica.is_lost() && counted_on && unclean != Some(epoch);
+        let lost = replica.is_stranded() || (replica.is_lost() && counted_on && unclean != Some(epoch));
         let replica = replica.clone();
         let name = replica.partition().clone();
         let taken = self.context.pool.run(move || match lane {

@@ -232,3 +232,61 @@ fn two_directories_cannot_hold_the_same_partition() {
     disk.write_atomically(&file(1, 0), &text).expect("copied");
     assert!(open_dirs(&disk, 2).expect_err("twice").to_string().contains("orders-0"));
 }
+
+#[test]
+fn a_failed_device_takes_its_own_directory_out_and_no_other() {
+    let disk = SimDisk::new();
+    let dirs = open_dirs(&disk, 2).expect("opens");
+    let paths: Vec<PathBuf> = dirs.directories().into_iter().map(|(_, path)| path).collect();
+    let (mut first, _) = open_log(&dirs, 0).expect("opens");
+    let (mut second, _) = open_log(&dirs, 1).expect("opens");
+    assert!(
+        first.dir().starts_with(&paths[0]) && second.dir().starts_with(&paths[1]),
+        "the fewest partitions"
+    );
+    append(&mut first, batch(&["a"]));
+    append(&mut second, batch(&["a"]));
+    let fault =
+        Fault::next(DiskCall::Sync, &paths[0].to_string_lossy(), std::io::ErrorKind::ReadOnlyFilesystem);
+    disk.inject(fault);
+    first.flush().expect_err("the device is gone");
+    assert_eq!(dirs.failed().len(), 1);
+    assert_eq!(dirs.failed()[0].0, dirs.directories()[0].0);
+    // Nothing is tried there any more, also when it would work again; the other goes on.
+    disk.heal();
+    let error =
+        first.read(Offset(0), 1000, Offset(1), true).and_then(|slice| slice.load()).expect_err("offline");
+    assert!(error.to_string().contains("offline"), "{error}");
+    append(&mut second, batch(&["b"]));
+    second.flush().expect("flushed");
+    drop(first);
+    assert!(matches!(open_log(&dirs, 0), Err(LogError::DirectoryOffline { dir, .. }) if dir == paths[0]));
+    for i in 2..5 {
+        assert!(
+            open_log(&dirs, i).expect("opens").0.dir().starts_with(&paths[1]),
+            "new ones go where it works"
+        );
+    }
+    dirs.write_checkpoints(&[(numbered(0), positions(1, 0)), (numbered(1), positions(1, 0))])
+        .expect("the other's");
+    second.close_clean().expect("closes");
+    dirs.mark_clean(BrokerEpoch(1)).expect("marked where it can be");
+    assert!(!disk.exists(&paths[0].join(".kafka_cleanshutdown")).expect("answers"));
+    drop((second, dirs));
+    // With the device back the broker starts, without a proof of a clean stop.
+    let dirs = open_dirs(&disk, 2).expect("opens");
+    assert_eq!((dirs.clean_shutdown_epoch(), dirs.failed().len()), (None, 0));
+    assert_eq!(open_log(&dirs, 1).expect("opens").1.high_watermark, Offset(1));
+    assert_eq!(open_log(&dirs, 0).expect("opens").1.high_watermark, Offset(0), "never stored");
+}
+
+#[test]
+fn a_full_disk_is_no_failed_device() {
+    let disk = SimDisk::new();
+    let dirs = open_dirs(&disk, 1).expect("opens");
+    let (mut log, _) = open_log(&dirs, 0).expect("opens");
+    disk.inject(Fault::next(DiskCall::Write, ".log", std::io::ErrorKind::StorageFull));
+    log.append_as_leader(vec![batch(&["a"])], EPOCH, NOW_MS).expect_err("no room");
+    assert!(dirs.failed().is_empty());
+    log.begin_epoch(LeaderEpoch(EPOCH.0 + 1)).expect("there is room again");
+}

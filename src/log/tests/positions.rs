@@ -298,3 +298,43 @@ fn open_transactions_and_markers_above_the_high_watermark_hold_the_last_stable_o
     log.forget_old_producers(Offset(6), NOW_MS);
     assert_eq!(log.last_stable(Offset(6)), Offset(6));
 }
+
+/// The model of the random test once kept such an epoch where the log forgot it (seeds 287023 and 425725).
+#[test]
+fn an_epoch_without_a_batch_is_forgotten_by_a_truncation_that_cuts_nothing() {
+    let config = small(1000);
+    let (disk, mut log) = fresh(&config);
+    log.begin_epoch(LeaderEpoch(5)).expect("begins");
+    assert_eq!(log.truncate_to(Offset(0)).expect("nothing to cut"), Offset(0));
+    assert_eq!(log.epochs().entries(), [], "an empty log has no chain");
+    assert_eq!(open(&disk, &config).0.epochs().entries(), [], "nor after a restart");
+    // So the batches of a leader with an older epoch, which this broker has led over without a word, are taken.
+    let under = |epoch, at| {
+        let mut builder = BatchBuilder::default().placed(Offset(at), LeaderEpoch(epoch));
+        builder.add(NOW_MS, None, Some(b"v"), &[]);
+        builder.build().expect("a batch")
+    };
+    log.append_as_follower(under(3, 0), NOW_MS).expect("an older epoch");
+    log.begin_epoch(LeaderEpoch(7)).expect("begins");
+    assert!(matches!(log.append_as_follower(under(4, 1), NOW_MS), Err(LogError::EpochWentBack { .. })));
+    log.truncate_to(Offset(1)).expect("nothing to cut");
+    log.append_as_follower(under(4, 1), NOW_MS).expect("an older epoch");
+    let chain: Vec<(i32, i64)> = log.epochs().entries().iter().map(|e| (e.epoch.0, e.start.0)).collect();
+    assert_eq!(chain, [(3, 0), (4, 1)]);
+}
+
+#[test]
+fn a_cut_of_the_batch_that_holds_the_log_start_leaves_the_start_where_it_was() {
+    let config = small(1000);
+    let (disk, mut log) = fresh(&config);
+    append(&mut log, batch(&["a", "b", "c", "d"]));
+    log.advance_log_start(Offset(2), NOW_MS).expect("advanced").run().expect("deleted");
+    assert_eq!(
+        log.truncate_to(Offset(3)).expect("cut"),
+        Offset(2),
+        "offsets below the start never come again"
+    );
+    assert_eq!((log.log_start(), log.log_end()), (Offset(2), Offset(2)));
+    let (log, _) = Log::open(OpenLog { log_start: Offset(2), ..opening(&disk, &config) }).expect("opens");
+    assert_eq!((log.log_start(), log.log_end()), (Offset(2), Offset(2)));
+}

@@ -182,6 +182,29 @@ impl Image {
         Ok(CommandReply::Done)
     }
 
+    pub(super) fn lose_directory(
+        &mut self,
+        id: BrokerId,
+        epoch: BrokerEpoch,
+        directory: DirectoryId,
+    ) -> Result<CommandReply, CommandError> {
+        let mut info = BrokerInfo::clone(self.broker_with_epoch(id, epoch)?);
+        if !info.directories.contains(&directory) {
+            return Ok(CommandReply::Done);
+        }
+        // `is_electable` keeps what lies there from leading.
+        info.directories.retain(|other| *other != directory);
+        self.brokers.insert(id, Arc::new(info));
+        self.edit_partitions(|rules, topic, index| {
+            let partition = &topic.partitions[index];
+            let replica = partition.replicas.iter().find(|r| r.broker == id)?;
+            (replica.directory == Some(directory)).then_some(())?;
+            // What the device held may come back with it, without its tail.
+            elections::leave(rules, partition, id, Leaving::WithoutItsTail)
+        });
+        Ok(CommandReply::Done)
+    }
+
     pub(super) fn allocate_producer_ids(
         &mut self,
         id: BrokerId,

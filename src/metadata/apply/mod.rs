@@ -63,6 +63,9 @@ impl Image {
             Command::LoseReplicas { broker, epoch, partitions } => {
                 self.lose_replicas(*broker, *epoch, partitions)
             }
+            Command::LoseDirectory { broker, epoch, directory } => {
+                self.lose_directory(*broker, *epoch, *directory)
+            }
             Command::ElectUnclean { topic, partition, partition_epoch, candidates } => {
                 self.elect_unclean(*topic, *partition, *partition_epoch, candidates)
             }

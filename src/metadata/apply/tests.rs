@@ -416,6 +416,33 @@ fn a_corrupt_copy_leaves_and_another_leads() {
 }
 
 #[test]
+fn a_failed_directory_loses_its_copies_until_the_broker_registers_with_it_again() {
+    let mut rig = Rig::new(2);
+    rig.topic(&[1, 2], &[]);
+    let lose = |rig: &Rig, id| Command::LoseDirectory {
+        broker: broker(id),
+        epoch: rig.epoch(id),
+        directory: directory(u8::try_from(id).unwrap()),
+    };
+    let command = lose(&rig, 1);
+    rig.ok(command.clone());
+    rig.ok(command);
+    assert_eq!((rig.partition().leader, rig.partition().isr.clone()), (Some(broker(2)), brokers(&[2])));
+    assert!(rig.alter(&[1, 2]).is_err(), "not while the directory is offline");
+    let command = lose(&rig, 2);
+    rig.ok(command);
+    let partition = rig.partition();
+    assert_eq!((partition.leader, partition.last_known_leader), (None, Some(broker(2))));
+    // With its directory the last known leader leads again; the other one catches up.
+    rig.fence(2);
+    let previous = Some(rig.epoch(2));
+    let registration = rig.registration(2, Proof::Unclean { previous });
+    rig.ok(Command::RegisterBroker(registration));
+    rig.unfence(2);
+    assert_eq!((rig.partition().leader, rig.partition().isr.clone()), (Some(broker(2)), brokers(&[2])));
+}
+
+#[test]
 fn an_unclean_election_takes_the_longest_log_and_only_where_it_is_allowed() {
     let mut rig = Rig::new(3);
     rig.topic(&[1, 2, 3], &[]);

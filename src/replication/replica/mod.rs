@@ -207,6 +207,10 @@ struct State {
     retry: bool,
     /// What goes to replicas that are not in sync obeys the throttle.
     throttled: bool,
+    /// The device under its directory has failed: no role any more in this life.
+    stranded: bool,
+    /// When `flush.ms` asks for the next fsync.
+    flush_by: Option<MonoTime>,
 }
 
 /// The log, locked; the state's copy of its positions is renewed when it is dropped.
@@ -285,6 +289,8 @@ impl Replica {
                 loss_is_known: false,
                 retry: false,
                 throttled: false,
+                stranded: false,
+                flush_by: None,
             }),
             log: Mutex::new(log),
             appends: Mutex::default(),
@@ -508,7 +514,11 @@ impl Replica {
         positions.log_end = log.log_end();
         positions.high_watermark = positions.high_watermark.min(positions.log_end).max(positions.log_start);
         positions.last_stable = log.last_stable(positions.high_watermark);
-        state.durable_end = if log.config().flush_messages == 1 { log.flushed_end() } else { log.log_end() };
+        let config = log.config();
+        state.durable_end = if config.fsync_before_ack() { log.flushed_end() } else { log.log_end() };
+        let unflushed = log.log_end() > log.flushed_end() && config.flush_ms < i64::MAX;
+        let flush_ms = Duration::from_millis(config.flush_ms.cast_unsigned());
+        state.flush_by = unflushed.then(|| state.flush_by.unwrap_or_else(|| self.context.now() + flush_ms));
         state.flush_due = flush_is_due(log);
         state.last_epoch = last_epoch(log);
         state.chain = log.epochs().clone();
@@ -598,7 +608,43 @@ impl Replica {
     /// Whether it is out of service and may take up a role again under the same leader epoch.
     pub(super) fn needs_role(&self) -> bool {
         let state = self.state.lock();
-        state.retry || (state.lost && state.loss_is_known)
+        !state.stranded && (state.retry || (state.lost && state.loss_is_known))
+    }
+
+    /// The device under its directory has failed: no role any more in this life. Runs on a disk thread.
+    pub(super) fn strand(self: &Arc<Self>, reason: &str) {
+        let log = self.log();
+        let effects = {
+            let mut state = self.state.lock();
+            if std::mem::replace(&mut state.stranded, true) {
+                return;
+            }
+            tracing::error!(partition = %self.partition, "its log directory has failed: {reason}");
+            let effects = self.leave_role(&mut state);
+            self.publish(&mut state);
+            effects
+        };
+        drop(log);
+        self.finish(effects);
+    }
+
+    /// Whether the device under its directory has failed.
+    #[must_use]
+    pub fn is_stranded(&self) -> bool {
+        self.state.lock().stranded
+    }
+
+    /// Whether `flush.ms` asks for an fsync now.
+    pub(super) fn flush_is_late(&self) -> bool {
+        let state = self.state.lock();
+        !matches!(state.role, Role::Offline) && state.flush_by.is_some_and(|by| by <= self.context.now())
+    }
+
+    /// Fsyncs because `flush.ms` asks for it. Runs on a disk thread.
+    pub(super) fn flush_now(self: &Arc<Self>) {
+        let mut effects = lead::Effects::default();
+        self.flush(&mut effects);
+        self.finish(effects);
     }
 
     /// A role has begun, or the image has none for it.
@@ -611,9 +657,7 @@ impl Replica {
     /// After an unclean start: makes durable what the system still holds. A failure costs the place in the ISR
     /// (REPLICATION, "Unclean return").
     pub(super) fn flush_after_start(self: &Arc<Self>) {
-        let mut effects = lead::Effects::default();
-        self.flush(&mut effects);
-        self.finish(effects);
+        self.flush_now();
     }
 
     fn flush_is_due(&self) -> bool {
@@ -638,6 +682,7 @@ impl Replica {
         let mut state = self.state.lock();
         match flushed {
             Ok(_) => {
+                state.flush_by = None;
                 self.look_at(&log, &mut state);
                 let (log_end, durable_end) = (state.positions.log_end, state.durable_end);
                 let now = self.context.now();
@@ -724,7 +769,9 @@ fn last_epoch(log: &Log) -> LeaderEpoch {
 
 /// Whether `flush.messages` demands an fsync, or a closed segment waits for its one.
 fn flush_is_due(log: &Log) -> bool {
-    log.log_end() - log.flushed_end() >= log.config().flush_messages || log.closed_unflushed()
+    let unflushed = log.log_end() - log.flushed_end();
+    let most = if log.config().fsync_before_ack() { 1 } else { log.config().flush_messages };
+    unflushed >= most || log.closed_unflushed()
 }
 
 fn wake_all(state: &State) {

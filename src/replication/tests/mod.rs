@@ -4,6 +4,8 @@ mod chaos;
 mod reassign;
 mod rig;
 
+use std::time::Duration;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -565,5 +567,65 @@ async fn with_fsync_before_ack_nothing_acknowledged_is_lost_when_all_lose_power(
         eventually("hosted", || cluster.nodes[&id].manager.replica_by_id(TOPIC, 0).is_some()).await;
         let end = cluster.replica(id).positions().log_end;
         assert!(end >= Offset(10), "{id} ends at {end}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_directory_takes_its_copies_out_of_the_isr_and_the_broker_goes_on() {
+    use crate::env::sim::{DiskCall, Fault};
+    use std::io::ErrorKind;
+
+    let cluster = Cluster::with_topic(3, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    // The device of a follower, then that of the leader.
+    for (broker, isr) in [(2, &[1, 3][..]), (1, &[3])] {
+        cluster.nodes[&broker].disk.inject(Fault::next(
+            DiskCall::Write,
+            "/t-0/",
+            ErrorKind::ReadOnlyFilesystem,
+        ));
+        let leader = cluster.truth.partition().leader.unwrap().0;
+        // What the failed device has not taken is not acknowledged by it.
+        let _ = cluster.append(leader, Acks::Leader, &["b"]).await;
+        cluster.isr_is(isr).await;
+        let replica = cluster.replica(broker);
+        eventually("it is offline", || replica.positions().role == ReplicaRole::Offline).await;
+    }
+    cluster.leads(3).await;
+    cluster.append(3, Acks::All, &["c"]).await.unwrap();
+    // Neither comes back, although the devices would work now.
+    cluster.env.clock.sleep(Duration::from_millis(1500)).await;
+    assert_eq!(cluster.truth.partition().isr, [BrokerId(3)]);
+    for broker in [1, 2] {
+        assert_eq!(cluster.replica(broker).positions().role, ReplicaRole::Offline);
+        assert_eq!(cluster.nodes[&broker].manager.dirs.failed().len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flush_ms_makes_what_was_written_durable_without_another_append() {
+    let cluster = Cluster::with_topic(1, &[("flush.ms", "50")]).await;
+    cluster.leads(1).await;
+    for _ in 0..3 {
+        cluster.append(1, Acks::All, &["a"]).await.unwrap();
+        let replica = cluster.replica(1);
+        eventually("it is flushed", || replica.with_log(|log| log.flushed_end() == log.log_end())).await;
+    }
+    // The control: without it the system decides.
+    let cluster = Cluster::with_topic(1, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    cluster.env.clock.sleep(Duration::from_millis(700)).await;
+    assert!(cluster.replica(1).with_log(|log| log.flushed_end() < log.log_end()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_flush_ms_0_an_acknowledgement_waits_for_the_disk() {
+    let cluster = Cluster::with_topic(1, &[("flush.ms", "0")]).await;
+    cluster.leads(1).await;
+    for _ in 0..5 {
+        cluster.append(1, Acks::All, &["a"]).await.unwrap();
+        assert!(cluster.replica(1).with_log(|log| log.flushed_end() == log.log_end()));
     }
 }

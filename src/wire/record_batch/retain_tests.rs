@@ -1,3 +1,5 @@
+//! Records taken out of batches, and what must not change by that.
+
 use bytes::Bytes;
 
 use super::*;

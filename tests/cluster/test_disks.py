@@ -1,0 +1,110 @@
+"""A log directory on a disk of its own that runs full, and one whose device fails: what is acknowledged stays, reads go on,
+and the rest of the broker does not notice. Needs the right to mount a tmpfs."""
+
+import subprocess
+import unittest
+
+from case import ClusterCase
+from dev import Admin
+from processes import wait_until
+
+
+def mount(*arguments):
+    return subprocess.run(["mount", *map(str, arguments)], capture_output=True, text=True)
+
+
+class Disks(ClusterCase):
+    def tmpfs(self, name, size):
+        folder = self.processes.dir / name
+        folder.mkdir()
+        done = mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder)
+        if done.returncode != 0:
+            raise unittest.SkipTest(f"cannot mount a tmpfs: {done.stderr.strip()}")
+        # Cleaned up in reverse order: the brokers end first.
+        self._cleanups.insert(0, (subprocess.run, (["umount", "-l", str(folder)],), {}))
+        return folder
+
+    def producer(self, dev, **more):
+        from confluent_kafka import Producer
+
+        return Producer({"bootstrap.servers": dev.bootstrap, "acks": "all", "linger.ms": 0, "log_level": 0, **more})
+
+    def read(self, dev, topic, partition):
+        from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+        consumer = Consumer({"bootstrap.servers": dev.bootstrap, "group.id": "none", "enable.partition.eof": True})
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+        values = []
+        while True:
+            message = consumer.poll(30)
+            self.assertIsNotNone(message, f"nothing after {len(values)} records")
+            if message.error():
+                consumer.close()
+                return values
+            values.append(message.value().decode())
+
+    def test_a_full_disk_refuses_and_goes_on_by_itself_when_there_is_room(self):
+        small = self.tmpfs("small", "3m")
+        large = self.processes.dir / "large"
+        dev = self.dev(1, settings={"log.dirs": f"{small}", "metadata.log.dir": f"{large}"})
+        dev.topic_create("t", configs={"segment.bytes": 262144})
+        producer = self.producer(dev, **{"message.timeout.ms": 1500})
+        acked, failed = [], []
+        for i in range(100_000):
+            value = f"{i:06}{'x' * 20_000}"
+            producer.produce("t", value, on_delivery=lambda error, m, i=i: (failed if error else acked).append(i))
+            producer.flush()
+            if failed:
+                break
+        self.assertGreater(len(acked), 50, "it took what there was room for")
+        held = {int(value[:6]) for value in self.read(dev, "t", 0)}
+        self.assertLessEqual(set(acked), held, "reads go on and nothing is lost")
+        self.assertEqual(mount("-o", "remount,size=40m", small).returncode, 0)
+        again = self.producer(dev, **{"message.timeout.ms": 60_000})
+        more = []
+        for i in range(200_000, 200_050):
+            again.produce("t", f"{i:06}{'y' * 20_000}", on_delivery=lambda error, m, i=i: more.append(error))
+        self.assertEqual(again.flush(90), 0)
+        self.assertEqual([error for error in more if error], [])
+        values = [int(value[:6]) for value in self.read(dev, "t", 0)]
+        self.assertLessEqual(set(acked) | set(range(200_000, 200_050)), set(values))
+        self.assertEqual(dev.stop(), 0)
+        dev.start()
+        self.assertEqual([int(value[:6]) for value in self.read(dev, "t", 0)], values)
+
+    def test_a_failed_device_takes_its_partitions_offline_and_no_others(self):
+        sound, bad = self.processes.dir / "sound", self.tmpfs("bad", "40m")
+        dev = self.dev(1, settings={"log.dirs": f"{sound},{bad}"})
+        dev.topic_create("t", 4)
+        places = {p: "bad" if (bad / f"t-{p}").exists() else "sound" for p in range(4)}
+        self.assertEqual(sorted(places.values()), ["bad", "bad", "sound", "sound"], "the fewest partitions")
+        producer = self.producer(dev, **{"message.timeout.ms": 20_000})
+        for p in range(4):
+            producer.produce("t", "before", partition=p)
+        self.assertEqual(producer.flush(30), 0)
+        self.assertEqual(mount("-o", "remount,ro", bad).returncode, 0)
+        late = self.producer(dev, **{"message.timeout.ms": 4000})
+        errors = {}
+        for p in range(4):
+            late.produce("t", "after", partition=p, on_delivery=lambda error, m, p=p: errors.update({p: error}))
+        late.flush(30)
+        self.assertEqual({p: "bad" if error else "sound" for p, error in errors.items()}, places)
+        admin = Admin(dev.bootstrap)
+        for p, place in places.items():
+            wait_until(f"partition {p} is {place}", lambda: (admin.partition("t", p)[0] == 1) == (place == "sound"), 20, 0.2)
+            if place == "sound":
+                self.assertEqual(self.read(dev, "t", p), ["before", "after"])
+        # New partitions go where the disk works.
+        dev.topic_create("u", 2)
+        self.assertTrue((sound / "u-0").exists() and (sound / "u-1").exists())
+        self.assertIn("the device of a log directory has failed", dev.broker_logs(400))
+        # The disk is back, and so is what it holds.
+        dev.kill(1)
+        self.assertEqual(mount("-o", "remount,rw", bad).returncode, 0)
+        dev.restart(1)
+        for p in range(4):
+            wait_until(f"partition {p} leads", lambda: admin.partition("t", p)[0] == 1, 30, 0.2)
+
+
+if __name__ == "__main__":
+    unittest.main()
