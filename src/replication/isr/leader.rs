@@ -464,10 +464,26 @@ impl Leader {
             Event::Forget { ticket, end } => {
                 self.waiting.remove(&(end, ticket));
             }
-            Event::Tick => {}
+            Event::Tick => {
+                let at_rest = self.is_at_rest();
+                self.settle(now, &mut actions);
+                debug_assert!(!at_rest || actions.is_empty(), "time moves nothing that is at rest");
+                return actions;
+            }
         }
         self.settle(now, &mut actions);
         actions
+    }
+
+    /// Whether the passing of time alone can change nothing: no other replica, nothing asked, nobody waiting.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.peers.is_empty()
+            && self.isr.len() == 1
+            && self.in_flight.is_none()
+            && self.unsure.is_empty()
+            && self.waiting.is_empty()
+            && self.high_watermark == self.durable_end
     }
 
     fn acknowledge(&mut self, broker: BrokerId, end: Offset, log_start: Offset, now: MonoTime) {

@@ -143,8 +143,14 @@ impl Replica {
         {
             let mut state = self.state.lock();
             let state = &mut *state;
-            if !matches!(state.role, Role::Leader(_)) {
-                return;
+            match &state.role {
+                Role::Leader(leader) => {
+                    // Ten thousand idle partitions shall cost nothing.
+                    if leader.is_at_rest() && state.waiters.is_empty() && !state.throttled {
+                        return;
+                    }
+                }
+                Role::Follower(_) | Role::Offline => return,
             }
             // Producers that have given up.
             let gone: Vec<(u64, Offset)> = state
