@@ -39,7 +39,7 @@ pub use log_dirs::{LogDir, LogDirReplica};
 pub use offsets::{ListError, ListedOffset, OffsetSpec};
 pub use produce::{ProduceError, Produced};
 pub use reassignments::ReassignError;
-pub use tier::TierCounts;
+pub use tier::{ScrubCounts, TierCounts};
 pub use topics::{ConfigEntry, ConfigSource, NewTopic, TopicError};
 
 pub use crate::log::Rejected;

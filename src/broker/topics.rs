@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use super::Broker;
 use super::config::{DEFINITIONS, Kind, definition};
-use super::tier::check_topic;
+use super::tier::{Restored, check_topic};
 use crate::log::LogConfig;
 use crate::metadata::{Command, CommandError, CreateTopic, Image, SubmitError, Topic, assign_replicas};
-use crate::types::{BrokerId, TopicId, TopicName};
+use crate::types::{BrokerId, LeaderEpoch, TopicId, TopicName};
 
 /// FAULTS 28: a count above this is refused before anything is computed.
 const MAX_PARTITIONS_PER_REQUEST: i32 = 10_000;
@@ -128,11 +128,13 @@ impl Broker {
         }
         self.check_configs(None, &new.configs)?;
         let assignment = self.assignment(&image, &new)?;
+        let restored = Restored::of(&new.configs).map_err(TopicError::InvalidConfig)?;
         let command = CreateTopic {
             name: new.name.clone(),
-            id: TopicId(self.env.rng.uuid()),
+            id: restored.map_or_else(|| TopicId(self.env.rng.uuid()), |restored| restored.id),
             assignment,
             configs: new.configs,
+            first_epoch: restored.map_or(LeaderEpoch(0), |restored| restored.first_epoch),
         };
         if validate_only {
             let mut copy = Image::clone(&image);

@@ -37,7 +37,7 @@ enum Command {
     Certs(certs::Arguments),
     /// Creates, lists, describes and deletes topics.
     Topic(topic::Arguments),
-    /// Lists what is in the cold tier's bucket, and sets a bucket up.
+    /// Lists, checks, repairs, exports and restores what is in the cold tier's bucket, and sets a bucket up.
     Tier(tier::Arguments),
     /// Adds and removes SASL users.
     User(user::Arguments),
@@ -73,7 +73,7 @@ async fn run(env: Env, command: Command) -> anyhow::Result<()> {
         Command::Server(arguments) => server::run(env, arguments).await,
         Command::Certs(arguments) => certs::run(&env, &arguments),
         Command::Topic(arguments) => topic::run(env, arguments).await,
-        Command::Tier(arguments) => tier::run(arguments).await,
+        Command::Tier(arguments) => tier::run(env, arguments).await,
         Command::User(arguments) => user::run(env, arguments).await,
     }
 }

@@ -1,4 +1,10 @@
-//! `esker tier`: what lies in the cold tier's bucket, and setting a bucket up. No broker is asked.
+//! `esker tier`: what lies in the cold tier's bucket, checking, repairing, exporting and restoring it, and setting a bucket
+//! up. No broker is asked; only a restore needs a new cluster to restore to.
+
+mod check;
+mod restore;
+
+use std::path::PathBuf;
 
 use std::sync::Arc;
 
@@ -12,6 +18,10 @@ use aws_sdk_s3::types::{
 use comfy_table::{Table, presets};
 use tiering::inspect::{self, PartitionOverview};
 use tiering::store::{MeteredStore, RemoteOptions, RemoteStore, SharedStore, StoreLocation};
+use tiering::verify::Depth;
+
+use super::client::ClusterArguments;
+use crate::env::Env;
 
 /// Amazon's home region, which a bucket's location must not name.
 const HOME_REGION: &str = "us-east-1";
@@ -37,6 +47,63 @@ enum Command {
         #[command(flatten)]
         service: Service,
     },
+    /// Checks what is there against what the manifests say, from the bucket alone. Fails when something is damaged.
+    Verify {
+        /// Only this topic.
+        topic: Option<String>,
+        /// Looks only for the objects and their lengths.
+        #[arg(long, conflicts_with = "deep")]
+        quick: bool,
+        /// Reads every byte.
+        #[arg(long)]
+        deep: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Writes new manifests where they are broken or name what is not there. Only while no broker leads the topic.
+    Repair {
+        /// The topic.
+        topic: String,
+        /// Says what would be done.
+        #[arg(long)]
+        dry_run: bool,
+        /// Accepts that the tier ends before a lost object of which there is no copy.
+        #[arg(long)]
+        cut: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Brings a topic back into a new cluster that has the old one's `cluster.id`.
+    Restore {
+        /// The topic.
+        topic: String,
+        /// Which one, where there were several of that name.
+        #[arg(long)]
+        topic_id: Option<String>,
+        /// Says what would come back, from the bucket alone.
+        #[arg(long)]
+        dry_run: bool,
+        /// Replicas of each partition; default: the brokers' `default.replication.factor`.
+        #[arg(long, default_value_t = -1)]
+        replication_factor: i16,
+        /// A config of the topic, `KEY=VALUE`; may be repeated.
+        #[arg(long = "config", value_name = "KEY=VALUE", value_parser = super::key_value)]
+        configs: Vec<(String, String)>,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        cluster: ClusterArguments,
+    },
+    /// Writes a topic's partitions as folders of Kafka's own log format.
+    Export {
+        /// The topic.
+        topic: String,
+        /// The folder to write to.
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Creates the bucket if it is not there, and has the service remove parts of uploads that never ended.
     Init {
         /// `s3://bucket` or `s3://bucket/prefix`.
@@ -45,6 +112,23 @@ enum Command {
         #[command(flatten)]
         service: Service,
     },
+}
+
+/// Where the tier is.
+#[derive(clap::Args, Debug)]
+struct Place {
+    /// Where the tier is: `file:///folder` or `s3://bucket/prefix`.
+    #[arg(long, value_name = "URL", env = "ESKER_TIER_STORE_URL")]
+    store: String,
+    #[command(flatten)]
+    service: Service,
+}
+
+impl Place {
+    fn open(self) -> Result<SharedStore> {
+        let location: StoreLocation = self.store.parse()?;
+        Ok(Arc::new(RemoteStore::open(&location, &self.service.options())?))
+    }
 }
 
 /// How to reach an S3-compatible service.
@@ -64,12 +148,41 @@ struct Service {
     secret_key: Option<String>,
 }
 
+impl Service {
+    fn options(self) -> RemoteOptions {
+        RemoteOptions {
+            endpoint: self.endpoint,
+            region: self.region,
+            access_key_id: self.access_key,
+            secret_access_key: self.secret_key,
+        }
+    }
+}
+
 /// Does what is asked for.
 ///
 /// # Errors
 /// What the store answers.
-pub async fn run(arguments: Arguments) -> Result<()> {
+pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     match arguments.command {
+        Command::Verify { topic, quick, deep, place } => {
+            let depth = match (quick, deep) {
+                (true, _) => Depth::Lengths,
+                (_, true) => Depth::Bytes,
+                _ => Depth::Footers,
+            };
+            check::verify(&place.open()?, topic.as_deref(), depth).await
+        }
+        Command::Repair { topic, dry_run, cut, place } => {
+            check::repair(&env, &place.open()?, &topic, dry_run, cut).await
+        }
+        Command::Restore { topic, topic_id, dry_run, replication_factor, configs, place, cluster } => {
+            let topic_id = topic_id.as_deref();
+            let order =
+                restore::Order { topic: &topic, topic_id, replication_factor, configs: &configs, dry_run };
+            restore::restore(&env, &place.open()?, &cluster, order).await
+        }
+        Command::Export { topic, out, place } => check::export(&env, &place.open()?, &topic, &out).await,
         Command::Ls { topic, store, service } => list(&store, topic.as_deref(), service).await,
         Command::Init { store, service } => init(&store, service).await,
     }
@@ -77,13 +190,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 
 async fn list(url: &str, topic: Option<&str>, service: Service) -> Result<()> {
     let location: StoreLocation = url.parse()?;
-    let options = RemoteOptions {
-        endpoint: service.endpoint,
-        region: service.region,
-        access_key_id: service.access_key,
-        secret_access_key: service.secret_key,
-    };
-    let metered = MeteredStore::new(Arc::new(RemoteStore::open(&location, &options)?));
+    let metered = MeteredStore::new(Arc::new(RemoteStore::open(&location, &service.options())?));
     let requests = metered.requests();
     let store: SharedStore = Arc::new(metered);
     let all = inspect::overview(&store, topic, topic.is_some()).await?;

@@ -59,6 +59,9 @@ pub struct CreateTopic {
     pub assignment: Vec<Vec<BrokerId>>,
     /// Topic configs.
     pub configs: BTreeMap<String, String>,
+    /// The first leader epoch of its partitions; above 0 for a topic that is restored from the cold tier.
+    #[serde(default)]
+    pub first_epoch: LeaderEpoch,
 }
 
 /// A proposed member of an ISR with the life it was seen in (KIP-903).

@@ -90,7 +90,17 @@ pub trait TierReader: Send + Sync + 'static {
         topic: TopicId,
         tier: TierPosition,
     ) -> BoxFuture<'static, Result<TierState, TierUnavailable>>;
+
+    /// What the tier holds of a partition that is restored from it; `None` when it holds nothing.
+    fn fetch_restored(
+        &self,
+        partition: &TopicPartition,
+        topic: TopicId,
+    ) -> BoxFuture<'static, Result<Option<(TierPosition, TierState)>, TierUnavailable>>;
 }
+
+/// The topic config of a restored topic: a leader whose log is empty begins at the tier's end.
+pub const RESTORED: &str = "tier.restore.topic.id";
 
 /// A proposal on its way from a replica to the quorum.
 pub(super) struct Proposal {

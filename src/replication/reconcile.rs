@@ -5,18 +5,24 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::context::{RESTORED, TierUnavailable};
 use super::isr::leader::{PartitionView, ProposalReply, ReplicaView};
 use super::manager::{ReplicaManager, run_all};
 use super::replica::Replica;
 use super::throttle;
+use crate::env::timeout;
 use crate::log::{LogConfig, LogError};
 use crate::metadata::{BrokerState, Command, Image, Partition, Topic};
-use crate::types::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, TopicId, TopicPartition};
+use crate::types::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId, TopicPartition};
 
 /// The dynamic configs of the throttle (KIP-73): of a broker, and of a topic.
 const THROTTLED_RATE: &str = "leader.replication.throttled.rate";
 const THROTTLED: &str = "leader.replication.throttled.replicas";
+
+/// How long a restored partition waits for the store before other partitions go on.
+const RESTORE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A hosted partition and the leader epoch that its role is for.
 #[derive(Clone)]
@@ -173,6 +179,14 @@ impl ReplicaManager {
             let _ = configured.await;
             return;
         }
+        if partition.leader == Some(self.context.config.node_id)
+            && job.topic.configs.contains_key(RESTORED)
+            && let Err(e) = self.restore(&hosted.replica).await
+        {
+            tracing::warn!(partition = %hosted.replica.partition(), "a restored partition does not begin yet: {e}");
+            self.host(job.key, hosted);
+            return self.try_again();
+        }
         let taken = self.take_role(&hosted.replica, partition, view, &image, config).await;
         hosted.epoch = matches!(taken, Ok(())).then_some(partition.leader_epoch);
         self.host(job.key, hosted);
@@ -183,6 +197,25 @@ impl ReplicaManager {
             }
             self.try_again();
         }
+    }
+
+    /// A leader of a restored topic whose log is empty begins at the tier's end, before anybody sees it lead.
+    async fn restore(&self, replica: &Arc<Replica>) -> Result<(), TierUnavailable> {
+        if replica.positions().log_end > Offset::ZERO {
+            return Ok(());
+        }
+        let Some(tier) = &self.context.tier else {
+            return Err(TierUnavailable("this broker has no tier.store.url".to_owned()));
+        };
+        let fetched = tier.fetch_restored(replica.partition(), replica.topic_id());
+        let fetched = timeout(&*self.context.clock, RESTORE_PATIENCE, fetched);
+        let fetched =
+            fetched.await.map_err(|_| TierUnavailable("the store does not answer".to_owned()))??;
+        let Some((position, state)) = fetched else { return Ok(()) };
+        let replica = replica.clone();
+        let adopted = self.context.pool.run(move || replica.adopt(position, state)).await;
+        let adopted = adopted.map_err(|e| TierUnavailable(e.to_string()))?;
+        adopted.map_err(|e| TierUnavailable(e.to_string()))
     }
 
     async fn open(self: &Arc<Self>, job: &Job, config: Arc<LogConfig>) -> Option<Arc<Replica>> {

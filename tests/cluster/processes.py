@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -141,98 +140,6 @@ class Minio:
         return {"AWS_ACCESS_KEY_ID": self.USER, "AWS_SECRET_ACCESS_KEY": self.PASSWORD,
                 "AWS_ENDPOINT": f"http://{endpoint}", "AWS_ENDPOINT_URL": f"http://{endpoint}",
                 "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true"}
-
-
-class StoreTrace:
-    """A TCP relay before the store that notes the first line and the range of each request, in order."""
-
-    def __init__(self, upstream):
-        self.upstream = upstream.split(":")
-        self.requests = []  # (method, path, range or None)
-        self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
-        self.open = True
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def gets(self, suffix=""):
-        """Paths of the GETs so far whose path ends with `suffix`."""
-        with self.lock:
-            return [path for method, path, _ in self.requests if method == "GET" and path.endswith(suffix)]
-
-    def clear(self):
-        with self.lock:
-            self.requests.clear()
-
-    def close(self):
-        self.open = False
-        self.listener.close()
-
-    def _accept(self):
-        while self.open:
-            try:
-                client, _ = self.listener.accept()
-                server = socket.create_connection((self.upstream[0], int(self.upstream[1])))
-            except OSError:
-                if not self.open:
-                    return
-                continue
-            threading.Thread(target=self._requests, args=(client, server), daemon=True).start()
-            threading.Thread(target=self._copy, args=(server, client), daemon=True).start()
-
-    def _copy(self, source, sink):
-        try:
-            while data := source.recv(1 << 16):
-                sink.sendall(data)
-        except OSError:
-            pass
-        for each in (source, sink):
-            try:
-                each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            each.close()
-
-    def _requests(self, client, server):
-        """Follows the requests on one connection: heads are noted, bodies are passed by their length."""
-        stream = client.makefile("rb")
-        try:
-            while line := stream.readline():
-                head, headers = [line], {}
-                while (line := stream.readline()) not in (b"\r\n", b""):
-                    name, _, value = line.decode("latin-1").partition(":")
-                    headers[name.strip().lower()] = value.strip()
-                    head.append(line)
-                method, target, _ = head[0].decode("latin-1").split(" ", 2)
-                with self.lock:
-                    self.requests.append((method, target.split("?")[0], headers.get("range")))
-                server.sendall(b"".join(head) + b"\r\n")
-                if headers.get("transfer-encoding", "").lower() == "chunked":
-                    self._chunks(stream, server)
-                left = int(headers.get("content-length", 0))
-                while left:
-                    data = stream.read1(min(left, 1 << 16))
-                    if not data:
-                        return
-                    server.sendall(data)
-                    left -= len(data)
-        except OSError:
-            pass
-        finally:
-            try:
-                server.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass
-
-    @staticmethod
-    def _chunks(stream, server):
-        while True:
-            size = stream.readline()
-            server.sendall(size)
-            length = int(size.split(b";")[0], 16)
-            server.sendall(stream.read(length) + stream.readline())
-            if length == 0:
-                return
 
 
 class Kafka:

@@ -6,7 +6,8 @@ import shutil
 from case import ClusterCase, slow
 from clients import consume, produce, verify
 from dev import Admin
-from processes import Minio, StoreTrace, wait_until
+from processes import Minio, wait_until
+from store_proxy import StoreProxy
 from wire import RETRIABLE, Connection, batches
 
 PARTITIONS, RECORDS = 2, 12_000
@@ -16,9 +17,9 @@ QUICK = {"remote.log.manager.task.interval.ms": 300, "log.retention.check.interv
 
 class Cold(ClusterCase):
     def tiered_cluster(self, **more):
-        """Three brokers, MinIO behind the trace, a topic with at least 80 % of its offsets on no local disk."""
+        """Three brokers, MinIO behind the proxy, a topic with at least 80 % of its offsets on no local disk."""
         self.minio = Minio(self.processes)
-        self.trace = StoreTrace(self.minio.address)
+        self.trace = StoreProxy(self.minio.address)
         self.addCleanup(self.trace.close)
         dev = self.dev(3, settings=QUICK, tier=f"s3://{Minio.BUCKET}/test",
                        env=self.minio.environment(self.trace.address))

@@ -1,7 +1,8 @@
 //! The chunk cache: memory first, then files on local NVMe, then the store.
 //!
-//! Room on disk is reserved before a download starts, by removing what was used longest ago; files survive a restart; a
-//! file whose CRC does not match is dropped and fetched again. A fill is a task of its own: a reader that goes away
+//! Room on disk is reserved before a download starts, by removing what was used longest ago; files survive a restart, and
+//! so does the order of their use (in a file of its own, now and then); a file whose CRC does not match is dropped and
+//! fetched again. A fill is a task of its own: a reader that goes away
 //! does not abort it, and readers of the same chunk share it.
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,7 +23,7 @@ use crate::read::ReadError;
 /// The folder of chunk files. Names are flat.
 #[async_trait]
 pub trait CacheDisk: Send + Sync + std::fmt::Debug + 'static {
-    /// Names and lengths of all files; the caller's best order, longest unused first.
+    /// Names and lengths of all files.
     async fn list(&self) -> io::Result<Vec<(String, u64)>>;
     /// A whole file.
     async fn read(&self, name: &str) -> io::Result<Bytes>;
@@ -130,7 +131,14 @@ impl ChunkCache {
         let mut files = Files { limit: limits.disk_bytes, ..Files::default() };
         let mut gone = Vec::new();
         if let Some(disk) = &disk {
-            for (name, bytes) in disk.list().await? {
+            let mut listed = disk.list().await?;
+            listed.retain(|(name, _)| name != ORDER);
+            // What was used after the order was last written down stands behind it: it is the newest.
+            let order = disk.read(ORDER).await.unwrap_or_default();
+            let order: HashMap<&[u8], usize> =
+                order.split(|byte| *byte == b'\n').enumerate().map(|(at, name)| (name, at)).collect();
+            listed.sort_by_key(|(name, _)| order.get(name.as_bytes()).copied().unwrap_or(usize::MAX));
+            for (name, bytes) in listed {
                 match ChunkId::parse(&name).map(|id| files.reserve(id, bytes)) {
                     Some(Some(evicted)) => gone.extend(evicted.into_iter().map(ChunkId::file_name)),
                     // Foreign, or larger than all the room there is.
@@ -259,11 +267,12 @@ impl SharedCache {
         });
     }
 
-    async fn read_file(&self, id: ChunkId, chunk: &Chunk) -> Option<Bytes> {
+    async fn read_file(self: &Arc<Self>, id: ChunkId, chunk: &Chunk) -> Option<Bytes> {
         let disk = self.disk.as_ref()?;
         if !lock(&self.files).touch(id) {
             return None;
         }
+        self.note_order(disk);
         match disk.read(&id.file_name()).await {
             Ok(bytes) if object::check_chunk(chunk, &bytes).is_ok() => Some(bytes),
             outcome => {
@@ -275,6 +284,17 @@ impl SharedCache {
         }
     }
 
+    /// Writes the order of use down, once in a while.
+    fn note_order(self: &Arc<Self>, disk: &Arc<dyn CacheDisk>) {
+        let Some(order) = lock(&self.files).order_to_note() else { return };
+        let disk = disk.clone();
+        self.runtime.spawn(async move {
+            if let Err(error) = disk.write(ORDER, order.into()).await {
+                tracing::warn!(%error, "the order of use of the chunk files can't be written");
+            }
+        });
+    }
+
     async fn drop_file(&self, disk: &Arc<dyn CacheDisk>, id: ChunkId) {
         self.counters.bad_files.fetch_add(1, Relaxed);
         lock(&self.files).release(id);
@@ -284,12 +304,19 @@ impl SharedCache {
     }
 }
 
+/// The file that holds the names of the chunk files, longest unused first.
+const ORDER: &str = "order.txt";
+/// The order is written down after so many uses, or an eighth of the files.
+const USES_PER_ORDER: usize = 64;
+
 /// Which chunk files there are, or are about to be, by their last use.
 #[derive(Debug, Default)]
 struct Files {
     limit: u64,
     used: u64,
     next_use: u64,
+    /// Uses since the order was last written down.
+    unnoted: usize,
     entries: HashMap<ChunkId, (u64, u64)>,
     by_use: BTreeMap<u64, ChunkId>,
 }
@@ -302,7 +329,18 @@ impl Files {
         *last_use = self.next_use;
         self.by_use.insert(self.next_use, id);
         self.next_use += 1;
+        self.unnoted += 1;
         true
+    }
+
+    /// The names in their order, when it is time to write it down.
+    fn order_to_note(&mut self) -> Option<String> {
+        if self.unnoted < USES_PER_ORDER.max(self.entries.len() / 8) {
+            return None;
+        }
+        self.unnoted = 0;
+        let names: Vec<String> = self.by_use.values().map(|id| id.file_name()).collect();
+        Some(names.join("\n"))
     }
 
     /// Makes room and takes it; returns what must go, or `None` when it would never fit.
@@ -426,6 +464,26 @@ mod tests {
             lock(&disk.0).keys().filter_map(|n| ChunkId::parse(n)).map(|id| id.number).collect();
         assert_eq!(left, [1, 3, 4]);
         assert_eq!(cache.counts().evictions, 1);
+    }
+
+    #[tokio::test]
+    async fn after_a_restart_too_the_files_used_longest_ago_go_first() {
+        let disk = Arc::new(MemoryDisk::default());
+        let cache = open(&disk, 0, 300).await;
+        for number in [3, 1, 2] {
+            get(&cache, number).await;
+        }
+        // Used often enough for the order to be written down: 2 is the one unused.
+        for _ in 0..USES_PER_ORDER {
+            get(&cache, 1).await;
+            get(&cache, 3).await;
+        }
+        let restarted = open(&disk, 0, 300).await;
+        assert_eq!(restarted.disk_bytes(), 300, "the order takes no room of the chunks");
+        get(&restarted, 4).await;
+        let left: Vec<_> =
+            lock(&disk.0).keys().filter_map(|n| ChunkId::parse(n)).map(|id| id.number).collect();
+        assert_eq!(left, [1, 3, 4]);
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 const ABORTED_BYTES: usize = 34;
 
 /// Collects the offset and time index while batches pass by.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct IndexBuilder {
     base: i64,
     interval_bytes: u64,

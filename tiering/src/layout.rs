@@ -1,6 +1,7 @@
 //! The keys of everything in the bucket; nothing else makes or takes apart a key.
 //!
 //! ```text
+//! <cluster id>/cluster/incarnation/<number, 20 digits>               one for each restore
 //! <cluster id>/topics/<topic name>/<topic id>/<partition>/
 //!     segments/<base offset, 20 digits>-<leader epoch>-<uuid>.seg    the batches, then a footer
 //!     manifest/<generation, 20 digits>.parquet                       immutable, one row per segment
@@ -52,6 +53,12 @@ impl PartitionFolder {
     #[must_use]
     pub fn topics_of(cluster_id: &str) -> String {
         format!("{cluster_id}/topics/")
+    }
+
+    /// The folder of the lives of a cluster.
+    #[must_use]
+    pub fn incarnations_of(cluster_id: &str) -> String {
+        format!("{cluster_id}/cluster/incarnation/")
     }
 
     /// `<cluster id>/topics/<topic>/<topic id>/<partition>`.

@@ -11,6 +11,7 @@
 
 pub mod batch;
 pub mod cache;
+pub mod export;
 pub mod gc;
 pub mod index;
 pub mod inspect;
@@ -22,8 +23,10 @@ pub mod offload;
 pub mod plan;
 pub mod publish;
 pub mod read;
+pub mod repair;
 pub mod store;
 pub mod upload;
+pub mod verify;
 
 #[cfg(test)]
 mod testing;

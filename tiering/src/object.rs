@@ -108,7 +108,7 @@ impl Default for ObjectOptions {
 }
 
 /// Follows the batches of an object as they pass by, and makes its footer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ObjectBuilder {
     name: SegmentName,
     options: ObjectOptions,

@@ -16,7 +16,7 @@ use crate::manifest::{Archive, BadManifest, Changes, Manifest, Segment, Writer, 
 use crate::plan::{self, Action, Local, LocalSegment, Policy, Tier, View};
 use crate::publish::{Head, Knowledge, PublishError, Publisher};
 use crate::store::{SharedStore, StoreError};
-use crate::upload::{self, Progress, SegmentSource, UploadError, UploadOptions, UploadRequest};
+use crate::upload::{self, Progress, SegmentSource, Transfer, UploadError, UploadOptions, UploadRequest};
 
 /// A local segment, ready to be read.
 pub struct LocalCopy {
@@ -117,7 +117,6 @@ pub struct OffloadOptions {
 }
 
 /// Moves the segments of one partition, for one leadership.
-#[derive(Debug)]
 pub struct Offloader {
     store: SharedStore,
     folder: PartitionFolder,
@@ -129,12 +128,23 @@ pub struct Offloader {
     known_generation: u64,
     /// An upload that was begun and is neither pending nor abandoned.
     uploading: Option<SegmentName>,
+    /// An upload in parts that failed midway, and the file it reads.
+    stopped: Option<(Transfer, Box<dyn SegmentSource>)>,
     /// A publish whose outcome is open.
     attempt: Option<Manifest>,
     /// Since when it is known, on the monotonic clock, that nothing is newer than the head.
     known_ms: Option<i64>,
     /// Generations by when they were known to be there, on the monotonic clock.
     history: VecDeque<(u64, i64)>,
+}
+
+impl std::fmt::Debug for Offloader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Offloader")
+            .field("folder", &self.folder)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Offloader {
@@ -157,6 +167,7 @@ impl Offloader {
             tier: Tier::default(),
             known_generation,
             uploading: None,
+            stopped: None,
             attempt: None,
             known_ms: None,
             history: VecDeque::new(),
@@ -167,6 +178,16 @@ impl Offloader {
     #[must_use]
     pub fn manifest(&self) -> Option<&Manifest> {
         self.tier.manifest()
+    }
+
+    /// A published object turned out to be damaged: from its base on the records go up again. Only while they are local.
+    pub async fn report_lost(&mut self, base: i64, log: &dyn LeaderLog) {
+        let names_it = |manifest: &Manifest| manifest.live.iter().any(|segment| segment.base() == base);
+        if self.attempt.is_none() && self.tier.manifest().is_some_and(names_it) {
+            self.tier.lost = Some(self.tier.lost.map_or(base, |lost| lost.min(base)));
+            self.tier.checked_end = self.tier.checked_end.min(Some(base));
+            log.set_tier(base, self.known_generation).await;
+        }
     }
 
     /// Bytes uploaded so far.
@@ -186,7 +207,9 @@ impl Offloader {
         ambient: &dyn Ambient,
     ) -> Result<Action, OffloadError> {
         let local = self.local(log).await?;
-        if let Some(begun) = self.uploading.take() {
+        if let Some(begun) = self.uploading.take()
+            && self.stopped.as_ref().is_none_or(|(transfer, _)| transfer.name() != begun)
+        {
             self.tier.abandoned.push(begun);
         }
         if self.attempt.is_some() {
@@ -348,23 +371,56 @@ impl Offloader {
         name: SegmentName,
         segment: &LocalSegment,
     ) -> Result<(), OffloadError> {
-        let copy = log.open(segment).await?;
-        let request = UploadRequest {
-            folder: self.folder.clone(),
-            name,
-            end: segment.end,
-            chain: local.chain.clone(),
-            aborted_transactions: copy.aborted_transactions,
-            producer_snapshot: copy.producer_snapshot,
+        let (mut transfer, source) = match self.take_stopped(name.base, segment, local).await {
+            Some(stopped) => stopped,
+            None => {
+                let copy = log.open(segment).await?;
+                let request = UploadRequest {
+                    folder: self.folder.clone(),
+                    name,
+                    end: segment.end,
+                    chain: local.chain.clone(),
+                    aborted_transactions: copy.aborted_transactions,
+                    producer_snapshot: copy.producer_snapshot,
+                };
+                (Transfer::new(request, &self.options.upload), copy.source)
+            }
         };
-        self.uploading = Some(name);
-        let options = &self.options.upload;
-        let uploaded = upload::upload(&*self.store, &request, &*copy.source, options, &self.progress).await?;
+        self.uploading = Some(transfer.name());
+        let uploaded = match transfer.run(&*self.store, &*source, &self.progress).await {
+            Ok(uploaded) => uploaded,
+            Err(error) => {
+                self.uploading = Some(transfer.name());
+                if matches!(error, UploadError::Store(_)) && transfer.can_go_on() {
+                    self.stopped = Some((transfer, source));
+                } else {
+                    transfer.give_up().await;
+                }
+                return Err(error.into());
+            }
+        };
         self.uploading = Some(uploaded.name);
         upload::verify(&*self.store, &self.folder, &uploaded).await?;
         self.uploading = None;
         self.tier.pending.push(uploaded);
         Ok(())
+    }
+
+    /// The upload that stopped midway, if it is the one that is due.
+    async fn take_stopped(
+        &mut self,
+        base: i64,
+        segment: &LocalSegment,
+        local: &Local,
+    ) -> Option<(Transfer, Box<dyn SegmentSource>)> {
+        let (transfer, source) = self.stopped.take()?;
+        let request = transfer.request();
+        if request.name.base == base && request.end == segment.end && request.chain == local.chain {
+            return Some((transfer, source));
+        }
+        self.tier.abandoned.push(transfer.name());
+        transfer.give_up().await;
+        None
     }
 
     fn next_generation(&self, local: &Local, writer: Writer, cut: Option<i64>, now_ms: i64) -> Manifest {

@@ -4,8 +4,8 @@
 //! held is one part. Each upload has a fresh uuid, so nothing is ever overwritten; what fails midway is an orphan of this
 //! writer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -15,7 +15,7 @@ use crate::layout::{PartitionFolder, SegmentName};
 use crate::lineage::{self, EpochStart};
 use crate::manifest::Segment;
 use crate::object::{BadObject, Footer, ObjectBuilder, ObjectOptions};
-use crate::store::{Pieces, Store, StoreError, total_bytes};
+use crate::store::{PartUpload, Pieces, Store, StoreError, total_bytes};
 
 /// The bytes of a closed local segment.
 #[async_trait]
@@ -116,7 +116,7 @@ impl Progress {
 
 const READ_BYTES: usize = 1 << 20;
 
-/// Uploads a segment. The object counts for nothing before [`verify`] and a publish.
+/// Uploads a segment in one go. The object counts for nothing before [`verify`] and a publish.
 ///
 /// # Errors
 /// `UploadError`; what was written under the name is an orphan then.
@@ -127,46 +127,163 @@ pub async fn upload(
     options: &UploadOptions,
     progress: &Progress,
 ) -> Result<Segment, UploadError> {
-    let mut scan = Scan::new(request, options.object);
-    let mut pieces: Pieces = scan.next(source).await?.into_iter().collect();
-    let key = request.folder.segment(&scan.builder.name());
-    if source.bytes() <= options.single_put_bytes {
-        while let Some(piece) = scan.next(source).await? {
-            pieces.push(piece);
-        }
-        let (footer, segment) = scan.finish(request)?;
-        pieces.push(footer);
-        let bytes = total_bytes(&pieces);
-        store.put(&key, pieces).await?;
-        progress.add(bytes);
-        return Ok(segment);
-    }
-    let mut parts = store.begin_multipart(&key).await?;
-    let sent = async {
-        let mut index = 0;
-        while let Some(piece) = scan.next(source).await? {
-            pieces.push(piece);
-            let held: usize = pieces.iter().map(Bytes::len).sum();
-            if held >= options.part_bytes {
-                parts.put_part(index, std::mem::take(&mut pieces)).await?;
-                progress.add(held as u64);
-                index += 1;
-            }
-        }
-        let (footer, segment) = scan.finish(request)?;
-        pieces.push(footer);
-        parts.put_part(index, pieces).await?;
-        parts.complete().await?;
-        Ok(segment)
-    };
-    let outcome: Result<Segment, UploadError> = sent.await;
-    if let Err(error) = &outcome {
-        // What the abort can't reach, the bucket's rule for incomplete uploads removes.
-        if let Err(abort) = parts.abort().await {
-            tracing::debug!(%key, %error, %abort, "a failed upload was not given up cleanly");
-        }
+    let mut transfer = Transfer::new(request.clone(), options);
+    let outcome = transfer.run(store, source, progress).await;
+    if outcome.is_err() {
+        transfer.give_up().await;
     }
     outcome
+}
+
+/// The store's side of an upload in parts; only ever used by whoever has the transfer to himself.
+type Parts = Mutex<Box<dyn PartUpload>>;
+
+fn exclusive(parts: &mut Parts) -> &mut dyn PartUpload {
+    &mut **parts.get_mut().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An upload that goes on where it stopped: what the store has taken, part by part, is not sent again.
+pub struct Transfer {
+    request: UploadRequest,
+    options: UploadOptions,
+    scan: Scan,
+    /// Read, and not yet taken by the store.
+    held: Pieces,
+    parts: Option<Parts>,
+    /// Parts that the store has.
+    sent: usize,
+    /// All was read: the row, once the object is there.
+    row: Option<Segment>,
+}
+
+impl std::fmt::Debug for Transfer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transfer")
+            .field("name", &self.name())
+            .field("sent", &self.sent)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Transfer {
+    /// An upload that has not begun.
+    #[must_use]
+    pub fn new(request: UploadRequest, options: &UploadOptions) -> Transfer {
+        let scan = Scan::new(&request, options.object);
+        Transfer { request, options: *options, scan, held: Vec::new(), parts: None, sent: 0, row: None }
+    }
+
+    /// The name of the object; its base may move to the start of a batch while the first one is read.
+    #[must_use]
+    pub fn name(&self) -> SegmentName {
+        self.row.as_ref().map_or_else(|| self.scan.builder.name(), |row| row.name)
+    }
+
+    /// What it uploads.
+    #[must_use]
+    pub fn request(&self) -> &UploadRequest {
+        &self.request
+    }
+
+    /// Whether the store has parts that a further run would not send again.
+    #[must_use]
+    pub fn can_go_on(&self) -> bool {
+        self.sent > 0 && self.parts.is_some()
+    }
+
+    /// Sends what is left.
+    ///
+    /// # Errors
+    /// `UploadError`. After `Store` it may be run again; what was sent stays sent if [`Transfer::can_go_on`].
+    pub async fn run(
+        &mut self,
+        store: &dyn Store,
+        source: &dyn SegmentSource,
+        progress: &Progress,
+    ) -> Result<Segment, UploadError> {
+        if source.bytes() <= self.options.single_put_bytes {
+            return self.run_whole(store, source, progress).await;
+        }
+        while self.row.is_none() {
+            while self.held_bytes() < self.options.part_bytes {
+                let Some(piece) = self.scan.next(source).await? else {
+                    let (footer, row) = self.scan.finish(&self.request)?;
+                    self.held.push(footer);
+                    self.row = Some(row);
+                    break;
+                };
+                self.held.push(piece);
+            }
+            if self.row.is_none() {
+                self.send(store, progress).await?;
+            }
+        }
+        if !self.held.is_empty() {
+            self.send(store, progress).await?;
+        }
+        if let Some(parts) = &mut self.parts
+            && let Err(error) = exclusive(parts).complete().await
+        {
+            // Whether it is there now, only a new upload or a look tells: the id is used up.
+            self.parts = None;
+            return Err(error.into());
+        }
+        self.row.clone().ok_or(UploadError::Range {
+            base: self.request.name.base,
+            found: self.scan.builder.end(),
+            planned: self.request.end,
+        })
+    }
+
+    async fn run_whole(
+        &mut self,
+        store: &dyn Store,
+        source: &dyn SegmentSource,
+        progress: &Progress,
+    ) -> Result<Segment, UploadError> {
+        while let Some(piece) = self.scan.next(source).await? {
+            self.held.push(piece);
+        }
+        let (footer, row) = self.scan.finish(&self.request)?;
+        let key = self.request.folder.segment(&row.name);
+        let mut pieces = std::mem::take(&mut self.held);
+        pieces.push(footer);
+        let bytes = total_bytes(&pieces);
+        self.row = Some(row.clone());
+        store.put(&key, pieces).await?;
+        progress.add(bytes);
+        Ok(row)
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.held.iter().map(Bytes::len).sum()
+    }
+
+    /// Sends what is held as the next part.
+    async fn send(&mut self, store: &dyn Store, progress: &Progress) -> Result<(), UploadError> {
+        let parts = match &mut self.parts {
+            Some(parts) => parts,
+            None => {
+                let name = self.row.as_ref().map_or_else(|| self.scan.builder.name(), |row| row.name);
+                let begun = store.begin_multipart(&self.request.folder.segment(&name)).await?;
+                self.parts.insert(Mutex::new(begun))
+            }
+        };
+        exclusive(parts).put_part(self.sent, self.held.clone()).await?;
+        progress.add(total_bytes(&self.held));
+        self.held.clear();
+        self.sent += 1;
+        Ok(())
+    }
+
+    /// Tells the store to forget the parts. What it can't reach, the bucket's rule for incomplete uploads removes.
+    pub async fn give_up(mut self) {
+        if let Some(parts) = &mut self.parts
+            && let Err(error) = exclusive(parts).abort().await
+        {
+            tracing::debug!(name = %self.name(), %error, "a failed upload was not given up cleanly");
+        }
+    }
 }
 
 /// Walks a local segment batch by batch from the object's base on.
@@ -227,7 +344,7 @@ impl Scan {
         Ok(taken.split_off(skip))
     }
 
-    fn finish(self, request: &UploadRequest) -> Result<(Bytes, Segment), UploadError> {
+    fn finish(&self, request: &UploadRequest) -> Result<(Bytes, Segment), UploadError> {
         let (base, found) = (self.base, self.builder.end());
         let epochs = self.builder.epochs().to_vec();
         let on_chain = lineage::agreed_end(&request.chain, &epochs, base, found) == found;
@@ -235,7 +352,7 @@ impl Scan {
             return Err(UploadError::Range { base, found, planned: request.end });
         }
         let aborted = request.aborted_transactions.clone();
-        let footer = self.builder.finish(&request.chain, aborted, request.producer_snapshot.clone());
+        let footer = self.builder.clone().finish(&request.chain, aborted, request.producer_snapshot.clone());
         let (bytes, crc) = footer.encode();
         let segment = Segment {
             name: footer.name,

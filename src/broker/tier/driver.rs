@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::leader_log::LedLog;
+use super::scrub::Scrub;
 use super::store::ColdStore;
 use super::topic_rules::{COPY_DISABLE, DELETE_ON_DISABLE, ENABLE, MAX_LAG_MS, flag};
 use crate::broker::config::BrokerConfig;
@@ -104,6 +105,7 @@ impl TierDriver {
         let runtime = cold.runtime.clone();
         let at_once = Semaphore::new(PARTITIONS_AT_ONCE);
         let node_id = config.node_id;
+        Scrub::start(&cold, config, replicas.clone(), stopping.clone());
         let driver = Arc::new(TierDriver { cold, replicas, stopping, node_id, settings, at_once });
         runtime.spawn(driver.run());
     }
@@ -299,6 +301,9 @@ impl TierDriver {
         }
         loop {
             let Ok(_turn) = self.at_once.acquire().await else { return Ok(()) };
+            if let Some(base) = self.cold.findings.take(folder) {
+                work.offloader.report_lost(base, &work.log).await;
+            }
             let action = work.offloader.step(&work.log, &policy, &Seams(&self.cold.env)).await?;
             if let Some(manifest) = work.offloader.manifest()
                 && manifest.generation != work.noted

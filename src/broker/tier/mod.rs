@@ -11,13 +11,15 @@ mod driver;
 mod leader_log;
 mod pace;
 mod reads;
+mod scrub;
 mod store;
 mod topic_rules;
 
 pub use driver::TierDriver;
 pub use reads::TierReads;
+pub use scrub::ScrubCounts;
 pub use store::{ColdStore, TierCounts};
-pub use topic_rules::check_topic;
+pub use topic_rules::{Restored, check_topic};
 
 #[cfg(test)]
 mod tests;

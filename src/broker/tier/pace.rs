@@ -33,7 +33,7 @@ impl Pace {
     }
 
     /// Waits for the turn of so many bytes.
-    async fn turn(&self, bytes: u64) {
+    pub(super) async fn turn(&self, bytes: u64) {
         let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(self.bytes_per_second);
         let takes = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         let now = self.clock.now();

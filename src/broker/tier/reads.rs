@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use tiering::layout::PartitionFolder;
 use tiering::lineage::EpochStart;
 use tiering::manifest::Manifest;
+use tiering::publish::Publisher;
 use tiering::read::ReadError;
 
 use super::leader_log::chain;
@@ -244,6 +245,43 @@ impl TierReader for ColdStore {
                 }
             }
             Err(TierUnavailable(format!("generation {} has no segment", manifest.generation)))
+        });
+        Box::pin(async move { task.await.unwrap_or_else(|e| Err(TierUnavailable(e.to_string()))) })
+    }
+
+    fn fetch_restored(
+        &self,
+        partition: &TopicPartition,
+        topic: TopicId,
+    ) -> BoxFuture<'static, Result<Option<(TierPosition, TierState)>, TierUnavailable>> {
+        let unavailable = |error: &dyn std::fmt::Display| TierUnavailable(error.to_string());
+        let (reader, store) = (self.reader.clone(), self.store.clone());
+        let folder = self.folder(partition, topic);
+        let task = self.runtime.spawn(async move {
+            let folder = folder.map_err(|e| unavailable(&e))?;
+            let head =
+                Publisher::new(store, folder.clone()).find_head(0).await.map_err(|e| unavailable(&e))?;
+            let Some(manifest) = head.manifest else { return Ok(None) };
+            let segments = reader.all_segments(&folder, &manifest).await.map_err(|e| unavailable(&e))?;
+            let Some(last) = segments.last() else { return Ok(None) };
+            let footer = reader.footer(&folder, last).await.map_err(|e| unavailable(&e))?;
+            let mut state = tier_state(&footer);
+            if footer.end != last.end {
+                // It was cut at a divergence: the producers are known up to the segment before it.
+                let before = segments.len().checked_sub(2).and_then(|before| segments.get(before));
+                let Some(before) = before else {
+                    return Err(TierUnavailable(format!(
+                        "{} was cut, and nothing lies before it",
+                        last.name
+                    )));
+                };
+                let footer = reader.footer(&folder, before).await.map_err(|e| unavailable(&e))?;
+                state.end = Offset(last.end);
+                state.epochs.retain(|entry| entry.start < state.end);
+                state.producer_snapshot = footer.producer_snapshot.clone();
+            }
+            let tier = TierPosition { end: state.end, generation: manifest.generation };
+            Ok(Some((tier, state)))
         });
         Box::pin(async move { task.await.unwrap_or_else(|e| Err(TierUnavailable(e.to_string()))) })
     }

@@ -11,14 +11,15 @@ use tiering::object::ObjectOptions;
 use tiering::offload::OffloadOptions;
 use tiering::read::{ReadLimits, Reader};
 use tiering::store::{
-    InvalidStoreUrl, MeteredStore, RemoteOptions, RemoteStore, RequestCounts, Requests, RetryPolicy,
-    RetryStore, SharedStore, Sleeper, StoreError, StoreLocation,
+    AdaptiveStore, Concurrency, InvalidStoreUrl, MeteredStore, RemoteOptions, RemoteStore, RequestCounts,
+    Requests, RetryPolicy, RetryStore, SharedStore, Sleeper, StoreError, StoreLocation,
 };
 use tiering::upload::UploadOptions;
 use tokio::runtime::Handle;
 
 use super::cache_dir::CacheDir;
 use super::pace::{Pace, PacedStore};
+use super::scrub::{Findings, ScrubCounts};
 use crate::broker::config::BrokerConfig;
 use crate::env::{BlockingPool, Clock, Env};
 use crate::metadata::Metadata;
@@ -26,6 +27,10 @@ use crate::types::{TopicId, TopicPartition};
 
 /// Chunks that are held in memory, in front of the chunk files.
 const CHUNK_MEMORY_BYTES: u64 = 64 << 20;
+/// Requests that read, at once: fewer while the store is overloaded.
+const READS_AT_ONCE: Concurrency = Concurrency { first: 16, most: 64 };
+/// Requests that write, at once.
+const WRITES_AT_ONCE: Concurrency = Concurrency { first: 4, most: 16 };
 /// The folder of chunk files in the first log directory, unless `tier.cache.dir` names another.
 const CACHE_DIR: &str = "tier-cache";
 
@@ -55,6 +60,8 @@ pub struct TierCounts {
     pub requests: RequestCounts,
     /// Hits, misses, evictions.
     pub chunks: CacheCounts,
+    /// What the background scrub has read and found.
+    pub scrub: ScrubCounts,
 }
 
 struct OnClock(Arc<dyn Clock>);
@@ -75,6 +82,7 @@ pub struct ColdStore {
     pub(super) store: SharedStore,
     pub(super) reader: Reader,
     pub(super) offload: OffloadOptions,
+    pub(super) findings: Findings,
     requests: Arc<Requests>,
 }
 
@@ -103,7 +111,8 @@ impl ColdStore {
         let metered = MeteredStore::new(Arc::new(RemoteStore::open(&location, &options)?));
         let requests = metered.requests();
         let sleeper = Arc::new(OnClock(env.clock.clone()));
-        let retrying = RetryStore::new(Arc::new(metered), RetryPolicy::default(), sleeper);
+        let adaptive = AdaptiveStore::new(Arc::new(metered), READS_AT_ONCE, WRITES_AT_ONCE);
+        let retrying = RetryStore::new(Arc::new(adaptive), RetryPolicy::default(), sleeper);
         let pace = |key: &str| Pace::new(env.clock.clone(), config.number(key).cast_unsigned());
         let store: SharedStore = Arc::new(PacedStore {
             inner: Arc::new(retrying),
@@ -139,6 +148,7 @@ impl ColdStore {
             reader: Reader::new(store.clone(), chunks, read_limits),
             store,
             offload: OffloadOptions { upload: UploadOptions { object, ..UploadOptions::default() } },
+            findings: Findings::default(),
             requests,
         })))
     }
@@ -146,7 +156,11 @@ impl ColdStore {
     /// Requests and cache use so far.
     #[must_use]
     pub fn counts(&self) -> TierCounts {
-        TierCounts { requests: self.requests.counts(), chunks: self.reader.chunks().counts() }
+        TierCounts {
+            requests: self.requests.counts(),
+            chunks: self.reader.chunks().counts(),
+            scrub: self.findings.counts(),
+        }
     }
 
     /// Where a partition lives in the store.

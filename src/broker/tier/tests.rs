@@ -354,3 +354,65 @@ async fn a_tier_that_is_turned_off_keeps_or_gives_up_its_records_as_was_said_and
     assert_eq!(read_to(&running, &partition, local_start, Offset(2 * RECORDS)).await, expected);
     running.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_whose_brokers_are_gone_comes_back_from_the_bucket_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    // All of the log goes cold: an idle open segment is closed at once.
+    let partition = tiered_topic(&running, &[("tier.max.lag.ms", "100")]).await;
+    produce(&running, &partition).await;
+    until(&running, &partition, |p| p.tier_end() == Offset(RECORDS)).await;
+    let image = running.image();
+    let (id, cluster_id) = (image.topics[&partition.topic].id.to_string(), image.cluster_id.clone());
+    running.shutdown().await;
+    drop((running, image));
+
+    crate::env::Disk::remove_dir_all(&crate::env::RealDisk, &dir.path().join("data")).unwrap();
+    let again = broker_with(dir.path(), &[("cluster.id", &cluster_id)]).await;
+    let restored = [
+        ("tier.max.lag.ms", "100"),
+        ("tier.restore.topic.id", id.as_str()),
+        ("tier.restore.leader.epoch", "1001"),
+    ];
+    let partition = tiered_topic(&again, &restored).await;
+    let positions = until(&again, &partition, |p| p.role == ReplicaRole::Leader).await;
+    assert_eq!((positions.log_start, positions.high_watermark), (Offset::ZERO, Offset(RECORDS)));
+    assert!(positions.leader_epoch.0 >= 1001);
+    let mut all: Vec<Bytes> = (0..RECORDS).map(value).collect();
+    assert_eq!(read_all(&again, &partition, Offset::ZERO).await, all);
+    assert_eq!(again.image().topics[&partition.topic].id.to_string(), id);
+    // It goes on: new records follow, and go cold behind the old ones.
+    produce(&again, &partition).await;
+    until(&again, &partition, |p| p.tier_end() == Offset(2 * RECORDS)).await;
+    all.extend((0..RECORDS).map(value));
+    assert_eq!(read_to(&again, &partition, Offset::ZERO, Offset(2 * RECORDS)).await, all);
+    again.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_byte_that_rots_in_the_store_is_found_and_goes_up_again_while_it_is_local() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker_with(dir.path(), &[("tier.scrub.interval.ms", "300")]).await;
+    let partition = tiered_topic(&running, &[("local.retention.bytes", "-2")]).await;
+    produce(&running, &partition).await;
+    let end = until(&running, &partition, |p| p.tier_end() > Offset(300)).await.tier_end();
+    let rotten = segments(dir.path()).remove(1);
+    let disk = crate::env::RealDisk;
+    let mut bytes = crate::env::Disk::read(&disk, &rotten).unwrap();
+    bytes[1000] ^= 0x10;
+    let file = crate::env::Disk::open(&disk, &rotten, crate::env::OpenMode::ReadWrite).unwrap();
+    file.write_all_at(&bytes, 0).unwrap();
+    let gone = async {
+        while rotten.exists() {
+            running.env().clock.sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(&*running.env().clock, LIMIT, gone).await.expect("the rotten object is replaced and removed");
+    until(&running, &partition, |p| p.tier_end() >= end).await;
+    let scrubbed = running.tier_counts().unwrap().scrub;
+    assert!(scrubbed.damaged > 0 && scrubbed.segments > 1, "{scrubbed:?}");
+    let all: Vec<Bytes> = (0..RECORDS).map(value).collect();
+    assert_eq!(read_all(&running, &partition, Offset::ZERO).await, all);
+    running.shutdown().await;
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::log::LogConfig;
+use crate::types::{LeaderEpoch, TopicId};
 
 /// `remote.storage.enable`: the topic is tiered.
 pub(super) const ENABLE: &str = "remote.storage.enable";
@@ -12,6 +13,37 @@ pub(super) const COPY_DISABLE: &str = "remote.log.copy.disable";
 pub(super) const DELETE_ON_DISABLE: &str = "remote.log.delete.on.disable";
 /// `tier.max.lag.ms`: an idle open segment is closed after this time.
 pub(super) const MAX_LAG_MS: &str = "tier.max.lag.ms";
+
+/// The old id of a topic that is restored from the tier.
+pub(super) const RESTORE_TOPIC_ID: &str = crate::replication::RESTORED;
+/// The first leader epoch of its partitions, above all that the tier knows.
+pub(super) const RESTORE_LEADER_EPOCH: &str = "tier.restore.leader.epoch";
+
+/// A topic that comes back from the tier under its old id (`esker tier restore`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The id under which the tier holds it.
+    pub id: TopicId,
+    /// The first leader epoch of its partitions.
+    pub first_epoch: LeaderEpoch,
+}
+
+impl Restored {
+    /// What a new topic's configs say; `None` for one that is not restored.
+    ///
+    /// # Errors
+    /// What is missing or cannot be read.
+    pub fn of(configs: &BTreeMap<String, String>) -> Result<Option<Restored>, String> {
+        let Some(id) = configs.get(RESTORE_TOPIC_ID) else { return Ok(None) };
+        let bad = |key: &str, accepted: &str| format!("topic config `{key}`: {accepted} is accepted");
+        let id = id.trim().parse().map_err(|_| bad(RESTORE_TOPIC_ID, "a topic's id"))?;
+        let epoch = configs.get(RESTORE_LEADER_EPOCH).and_then(|epoch| epoch.trim().parse().ok());
+        let epoch = epoch.filter(|epoch| *epoch > 0);
+        let epoch =
+            epoch.ok_or_else(|| bad(RESTORE_LEADER_EPOCH, "a number above every epoch in the tier"))?;
+        Ok(Some(Restored { id, first_epoch: LeaderEpoch(epoch) }))
+    }
+}
 
 /// A flag that is set on the topic; `None` where it is not, or is no flag.
 pub(super) fn flag(configs: &BTreeMap<String, String>, key: &str) -> Option<bool> {
@@ -146,6 +178,20 @@ mod tests {
         assert_eq!(check(Some(&[TIERED]), &[(ENABLE, "false"), (DELETE_ON_DISABLE, "true")]), Ok(()));
         assert_eq!(check(Some(&[TIERED]), &[TIERED, (COPY_DISABLE, "true")]), Ok(()));
         assert_eq!(check(Some(&[]), &[TIERED]), Ok(()));
+    }
+
+    #[test]
+    fn a_restored_topic_names_its_id_and_its_first_epoch() {
+        let id = TopicId::from_bytes([7; 16]);
+        let text = id.to_string();
+        let both = [(RESTORE_TOPIC_ID, text.as_str()), (RESTORE_LEADER_EPOCH, "1003")];
+        assert_eq!(Restored::of(&configs(&[])), Ok(None));
+        let expected = Restored { id, first_epoch: LeaderEpoch(1003) };
+        assert_eq!(Restored::of(&configs(&both)), Ok(Some(expected)));
+        for bad in [&both[..1], &[(RESTORE_TOPIC_ID, "x"), both[1]], &[both[0], (RESTORE_LEADER_EPOCH, "0")]]
+        {
+            assert!(Restored::of(&configs(bad)).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

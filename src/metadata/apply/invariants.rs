@@ -108,6 +108,7 @@ fn command(rig: &mut Rig, event: &Event) -> Command {
             id: topic_id(*topic),
             assignment: vec![brokers(replicas)],
             configs: BTreeMap::from([("min.insync.replicas".to_owned(), "2".to_owned())]),
+            first_epoch: LeaderEpoch(0),
         }),
         Event::DeleteTopic(topic) => Command::DeleteTopic { id: topic_id(*topic), cold: false },
         Event::AlterIsr(topic, isr, present) => {

@@ -118,7 +118,13 @@ impl Rig {
     pub fn topic(&mut self, replicas: &[i32], configs: &[(&str, &str)]) {
         let configs = configs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let assignment = vec![brokers(replicas)];
-        self.ok(Command::CreateTopic(CreateTopic { name: name("t"), id: topic_id(1), assignment, configs }));
+        self.ok(Command::CreateTopic(CreateTopic {
+            name: name("t"),
+            id: topic_id(1),
+            assignment,
+            configs,
+            first_epoch: LeaderEpoch(0),
+        }));
         for id in replicas {
             let (broker, epoch) = (broker(*id), self.epoch(*id));
             let (directory, partitions) = (directory(u8::try_from(*id).unwrap()), vec![(topic_id(1), 0)]);

@@ -28,6 +28,7 @@ fn a_topic_without_a_live_replica_is_refused() {
         id: topic_id(1),
         assignment: vec![brokers(&[1])],
         configs: BTreeMap::new(),
+        first_epoch: LeaderEpoch(0),
     };
     assert!(matches!(rig.apply(&Command::CreateTopic(create)), Err(CommandError::Invalid(_))));
     assert!(rig.image.topics.is_empty());
@@ -42,6 +43,7 @@ fn creating_a_topic_twice_succeeds_only_for_the_same_attempt() {
             id: topic_id(id),
             assignment: vec![brokers(&[1])],
             configs: BTreeMap::new(),
+            first_epoch: LeaderEpoch(0),
         })
     };
     rig.ok(create(1, "a.b"));
@@ -524,6 +526,7 @@ fn a_deleted_topic_with_objects_in_the_tier_is_remembered_until_they_are_gone() 
         id: topic_id(1),
         assignment: vec![brokers(&[1])],
         configs: BTreeMap::new(),
+        first_epoch: LeaderEpoch(0),
     };
     let refused = rig.apply(&Command::CreateTopic(again));
     assert!(matches!(refused, Err(CommandError::Invalid(_))), "the id is not free yet: {refused:?}");

@@ -38,7 +38,7 @@ impl Image {
             partitions: Vec::new(),
             configs: create.configs.clone(),
         };
-        topic.partitions = self.new_partitions(&topic, &create.assignment)?;
+        topic.partitions = self.new_partitions(&topic, &create.assignment, create.first_epoch)?;
         if configs::is_synced(&topic.configs) {
             self.synced_topics.insert(topic.id);
         }
@@ -85,7 +85,7 @@ impl Image {
                 assignment.len()
             )));
         }
-        let added = self.new_partitions(topic, assignment)?;
+        let added = self.new_partitions(topic, assignment, LeaderEpoch(0))?;
         if let Some(topic) = self.topic_ids.get(&id).and_then(|name| self.topics.get_mut(name)) {
             Arc::make_mut(topic).partitions.extend(added);
         }
@@ -111,14 +111,22 @@ impl Image {
         &self,
         topic: &Topic,
         assignment: &[Vec<BrokerId>],
+        first_epoch: LeaderEpoch,
     ) -> Result<Vec<Partition>, CommandError> {
+        if first_epoch < LeaderEpoch(0) {
+            return Err(CommandError::Invalid(format!("leader epoch {first_epoch} is below 0")));
+        }
         let rules = Rules::new(&self.brokers, self.broker_configs.get(&None), topic);
-        assignment.iter().map(|replicas| new_partition(&rules, replicas)).collect()
+        assignment.iter().map(|replicas| new_partition(&rules, replicas, first_epoch)).collect()
     }
 }
 
 /// A new partition: all logs are empty, so every replica that is alive is in sync.
-fn new_partition(rules: &Rules<'_>, replicas: &[BrokerId]) -> Result<Partition, CommandError> {
+fn new_partition(
+    rules: &Rules<'_>,
+    replicas: &[BrokerId],
+    first_epoch: LeaderEpoch,
+) -> Result<Partition, CommandError> {
     if replicas.is_empty() {
         return Err(CommandError::Invalid("a partition needs a replica".to_owned()));
     }
@@ -136,7 +144,7 @@ fn new_partition(rules: &Rules<'_>, replicas: &[BrokerId]) -> Result<Partition, 
         elr: Vec::new(),
         last_known_leader: None,
         leader: None,
-        leader_epoch: LeaderEpoch(0),
+        leader_epoch: first_epoch,
         partition_epoch: PartitionEpoch(0),
         unclean: None,
         reassignment: None,

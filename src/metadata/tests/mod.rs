@@ -81,6 +81,7 @@ async fn a_kill_of_all_nodes_costs_nothing() {
         id: TopicId::from_bytes([1; 16]),
         assignment: vec![vec![BrokerId(2), BrokerId(3), BrokerId(1)]],
         configs: [("min.insync.replicas".to_owned(), "2".to_owned())].into(),
+        first_epoch: LeaderEpoch(0),
     });
     cluster.node(3).submit(create).await.unwrap();
     cluster.node(1).submit(set("kept", "v")).await.unwrap();
@@ -413,6 +414,7 @@ async fn a_partition_that_nobody_may_lead_is_elected_unclean_where_the_topic_all
         id,
         assignment: vec![vec![BrokerId(lost), BrokerId(heir)]],
         configs: [("unclean.leader.election.enable".to_owned(), "true".to_owned())].into(),
+        first_epoch: LeaderEpoch(0),
     });
     let metadata = cluster.node(leader);
     metadata.submit(create).await.unwrap();

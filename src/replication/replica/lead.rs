@@ -10,11 +10,11 @@ use super::{Replica, Role, State};
 use crate::env::MonoTime;
 use crate::log::{Appended, LogConfig, LogError};
 use crate::metadata::{AlterPartition, Command};
-use crate::replication::context::Proposal;
+use crate::replication::context::{Proposal, TierState};
 use crate::replication::frames::{Ack, Append, Open};
-use crate::replication::isr::OpenAnswer;
 use crate::replication::isr::follower::LeaderPositions;
 use crate::replication::isr::leader::{Action, Event, Leader, LogView, PartitionView, ProposalReply};
+use crate::replication::isr::{OpenAnswer, TierPosition};
 use crate::replication::lanes::follow::FollowLane;
 use crate::replication::lanes::serve::Session;
 use crate::types::Offset;
@@ -87,6 +87,19 @@ impl Effects {
 }
 
 impl Replica {
+    /// Begins at the tier's end, if the log has nothing of its own: the tier of a restored topic is all there is of it.
+    pub(in crate::replication) fn adopt(&self, tier: TierPosition, state: TierState) -> Result<(), LogError> {
+        let mut log = self.log();
+        if log.log_end() > Offset::ZERO {
+            return Ok(());
+        }
+        tracing::info!(partition = %self.partition, end = %state.end, "restored: begins at the tier's end");
+        log.install_tier_state(state.end, state.epochs, state.producer_snapshot)?;
+        drop(log);
+        self.state.lock().positions.tier = Some(tier);
+        Ok(())
+    }
+
     /// Becomes the leader under the view's epoch. Runs on a disk thread.
     pub(in crate::replication) fn lead(
         self: &Arc<Self>,

@@ -238,6 +238,16 @@ impl TierReader for Covered {
         let state = self.0.clone();
         Box::pin(async move { Ok(state) })
     }
+
+    fn fetch_restored(
+        &self,
+        _: &TopicPartition,
+        _: TopicId,
+    ) -> BoxFuture<'static, Result<Option<(TierPosition, TierState)>, TierUnavailable>> {
+        let tier = TierPosition { end: self.0.end, generation: 9 };
+        let state = self.0.clone();
+        Box::pin(async move { Ok(Some((tier, state))) })
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,7 +23,9 @@ use crate::transport::certs::Authority;
 use crate::transport::memory::MemoryNetwork;
 use crate::transport::quic::{QuicConfig, QuicTransport};
 use crate::transport::{PeerTls, SharedTransport};
-use crate::types::{BrokerEpoch, BrokerId, Incarnation, Offset, TopicId, TopicName, TopicPartition};
+use crate::types::{
+    BrokerEpoch, BrokerId, Incarnation, LeaderEpoch, Offset, TopicId, TopicName, TopicPartition,
+};
 use crate::wire::record_batch::{BatchBuilder, Compression};
 
 pub const TOPIC: TopicId = TopicId(uuid::Uuid::from_bytes([7; 16]));
@@ -171,6 +173,7 @@ impl Cluster {
             id: TOPIC,
             assignment: vec![ids.iter().map(|id| BrokerId(*id)).collect()],
             configs: configs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            first_epoch: LeaderEpoch(0),
         }));
         for (_, node) in self.nodes.iter().filter(|(id, _)| ids.contains(*id)) {
             eventually("the replica is hosted", || node.manager.replica_by_id(TOPIC, 0).is_some()).await;

@@ -6,6 +6,7 @@
 //! - a `list` that starts after a `put` has returned names the object (S3 has been strongly consistent since 2020);
 //! - after an error of `put`, `put_if_absent` or `delete` the effect may have happened or not: only reading tells.
 
+mod adaptive;
 mod fault;
 mod memory;
 mod metered;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use adaptive::{AdaptiveStore, Concurrency};
 pub use fault::{Fault, FaultStore, Faults};
 pub use memory::MemoryStore;
 pub use metered::{MeteredStore, RequestCounts, Requests};

@@ -135,3 +135,60 @@ async fn a_truncated_or_exchanged_object_is_found_by_the_verification() {
     let error = verify(&memory, &request.folder, &segment).await.unwrap_err();
     assert!(error.to_string().contains("identity"), "{error}");
 }
+
+/// Fails the parts and the end of an upload that stand in the script, and counts what was sent.
+#[derive(Debug)]
+struct Broken {
+    fails: std::sync::Mutex<Vec<Operation>>,
+    parts: std::sync::atomic::AtomicUsize,
+}
+
+impl Faults for Broken {
+    fn next(&self, operation: Operation, _: &str) -> Fault {
+        let mut fails = self.fails.lock().unwrap();
+        if operation == Operation::PutPart {
+            self.parts.fetch_add(1, Ordering::Relaxed);
+        }
+        // Every second part fails once.
+        match fails.last() {
+            Some(next) if *next == operation && self.parts.load(Ordering::Relaxed).is_multiple_of(2) => {
+                fails.pop();
+                Fault::Fail
+            }
+            _ => Fault::None,
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upload_in_parts_goes_on_where_it_stopped() {
+    let memory = MemoryStore::new();
+    let log = batches(0, 300, 1, 2, 40_000);
+    let (request, source) = (request(0, 300), MemorySegment(log.clone()));
+    let options =
+        UploadOptions { single_put_bytes: 1 << 20, part_bytes: 2 << 20, ..UploadOptions::default() };
+    let faults = Arc::new(Broken {
+        fails: std::sync::Mutex::new(vec![Operation::PutPart; 3]),
+        parts: std::sync::atomic::AtomicUsize::new(0),
+    });
+    let store = FaultStore::new(Arc::new(memory.clone()), faults.clone());
+    let mut transfer = Transfer::new(request.clone(), &options);
+    let progress = Progress::default();
+    let mut runs = 0;
+    let segment = loop {
+        runs += 1;
+        match transfer.run(&store, &source, &progress).await {
+            Ok(segment) => break segment,
+            Err(UploadError::Store(_)) => assert!(transfer.can_go_on()),
+            Err(other) => panic!("{other}"),
+        }
+        assert!(runs < 10, "each run gets further");
+    };
+    assert_eq!(runs, 4, "three runs failed");
+    verify(&memory, &request.folder, &segment).await.unwrap();
+    let object = memory.get(&request.folder.segment(&segment.name)).await.unwrap();
+    assert_eq!(object.slice(..log.len()), log);
+    assert_eq!(progress.bytes(), object.len() as u64, "no part was sent twice");
+    let parts = object.len().div_ceil(2 << 20);
+    assert!(faults.parts.load(Ordering::Relaxed) <= parts + 3, "but those that failed");
+}

@@ -1,0 +1,179 @@
+//! `esker tier verify`, `repair` and `export`: on the bucket alone, with no broker running.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use tiering::inspect::{self, PartitionId};
+use tiering::layout::PartitionFolder;
+use tiering::repair;
+use tiering::store::SharedStore;
+use tiering::verify::{self, Depth, Findings};
+
+use super::table;
+use crate::env::{Env, OpenMode, SharedDisk};
+
+/// The partitions of a topic, or of all.
+///
+/// # Errors
+/// What the store answers; none at all.
+pub(super) async fn partitions(
+    store: &SharedStore,
+    topic: Option<&str>,
+) -> Result<Vec<(PartitionId, PartitionFolder)>> {
+    let found = inspect::partitions(&**store, topic).await?;
+    match (found.is_empty(), topic) {
+        (true, Some(topic)) => bail!("there is nothing of topic {topic} in the tier"),
+        (true, None) => bail!("there is nothing in the tier"),
+        _ => Ok(found),
+    }
+}
+
+/// Checks what is there; an error when something is damaged.
+///
+/// # Errors
+/// What the store answers, or how much is damaged.
+pub(super) async fn verify(store: &SharedStore, topic: Option<&str>, depth: Depth) -> Result<()> {
+    let mut overview = table(&[
+        "topic",
+        "partition",
+        "generation",
+        "offsets",
+        "segments",
+        "checked bytes",
+        "unnamed",
+        "state",
+    ]);
+    let mut lines = Vec::new();
+    for (id, folder) in partitions(store, topic).await? {
+        let found = verify::partition(store, &folder, depth).await?;
+        let (unnamed, bytes) = (found.unnamed.len(), found.unnamed.values().sum::<u64>());
+        overview.add_row([
+            id.topic.clone(),
+            id.partition.to_string(),
+            found.generation.to_string(),
+            format!("{}..{}", found.log_start, found.tier_end),
+            found.segments.to_string(),
+            found.checked_bytes.to_string(),
+            if unnamed == 0 { "-".to_owned() } else { format!("{unnamed} ({bytes} bytes)") },
+            state(&found),
+        ]);
+        for damage in found.damage {
+            let range = damage
+                .base
+                .zip(damage.end)
+                .map_or("no offset can be read".to_owned(), |(base, end)| format!("offsets {base}..{end}"));
+            lines.push(format!(
+                "{} partition {}, {range}: {} {}",
+                id.topic, id.partition, damage.key, damage.what
+            ));
+        }
+    }
+    println!("{overview}");
+    if lines.is_empty() {
+        println!("nothing is damaged");
+        return Ok(());
+    }
+    for line in &lines {
+        println!("{line}");
+    }
+    bail!("{} objects are damaged", lines.len())
+}
+
+fn state(found: &Findings) -> String {
+    match (found.deleted, found.damage.len()) {
+        (true, _) => "deleted, on its way out".to_owned(),
+        (false, 0) => "in order".to_owned(),
+        (false, damaged) => format!("{damaged} damaged"),
+    }
+}
+
+/// Writes new heads where the old ones are broken or name what is not there.
+///
+/// # Errors
+/// What the store answers; a partition that can't be repaired without giving up records that can be read.
+pub(super) async fn repair(
+    env: &Env,
+    store: &SharedStore,
+    topic: &str,
+    dry_run: bool,
+    cut: bool,
+) -> Result<()> {
+    let mut refused = Vec::new();
+    for (id, folder) in partitions(store, Some(topic)).await? {
+        let name = format!("{} partition {}", id.topic, id.partition);
+        let Some(repair) = repair::plan(store, &folder, env.rng.uuid(), env.clock.wall_ms())
+            .await
+            .with_context(|| name.clone())?
+        else {
+            println!("{name}: in order");
+            continue;
+        };
+        let next = &repair.next;
+        println!(
+            "{name}: generation {} with {} segments, offsets {}..{}",
+            next.generation,
+            next.live.len(),
+            next.log_start,
+            next.tier_end().unwrap_or(next.log_start)
+        );
+        for taken in &repair.taken_up {
+            println!("    takes up {taken}");
+        }
+        for given in &repair.given_up {
+            println!("    gives up {given}");
+        }
+        if !repair.given_up.is_empty() && repair.taken_up.is_empty() && !cut {
+            refused.push(name);
+        } else if !dry_run {
+            repair::carry_out(store, &folder, &repair).await.with_context(|| name.clone())?;
+            println!("    done");
+        }
+    }
+    if !refused.is_empty() && !dry_run {
+        bail!(
+            "not repaired: {}. The tier would end before a lost object, and what follows it would go; first bring \
+             the object back if a copy exists, or accept it with --cut",
+            refused.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// Writes a topic's partitions as folders of Kafka's own log format.
+///
+/// # Errors
+/// What the store or the disk answers; nothing damaged is written.
+pub(super) async fn export(env: &Env, store: &SharedStore, topic: &str, out: &Path) -> Result<()> {
+    for (id, folder) in partitions(store, Some(topic)).await? {
+        let head = tiering::publish::Publisher::new(store.clone(), folder.clone()).find_head(0).await?;
+        let Some(head) = head.manifest else { continue };
+        let dir = out.join(format!("{}-{}", id.topic, id.partition));
+        let disk = env.disk.clone();
+        let mut segments = 0;
+        let rows = tiering::export::rows(&**store, &folder, &head).await?;
+        for row in &rows {
+            let files = tiering::export::segment(&**store, &folder, row).await?;
+            let base = row.base();
+            for (extension, bytes) in files {
+                write(&disk, &dir.join(format!("{base:020}.{extension}")), &bytes)?;
+            }
+            segments += 1;
+        }
+        let metadata = format!("version: 0\ntopic_id: {}", id.topic_id);
+        write(&disk, &dir.join("partition.metadata"), metadata.as_bytes())?;
+        let end = head.tier_end().unwrap_or(head.log_start);
+        println!("{}: {segments} segments, offsets {}..{end}", dir.display(), head.log_start);
+    }
+    Ok(())
+}
+
+fn write(disk: &SharedDisk, path: &Path, bytes: &[u8]) -> Result<()> {
+    let context = || format!("writing {}", path.display());
+    if let Some(parent) = path.parent() {
+        disk.create_dir_all(parent).with_context(context)?;
+    }
+    let file = disk.open(path, OpenMode::ReadWrite).with_context(context)?;
+    file.set_len(0).with_context(context)?;
+    file.write_all_at(bytes, 0).with_context(context)?;
+    file.sync().with_context(context)
+}

@@ -1,0 +1,181 @@
+//! `esker tier restore`: a topic whose brokers are gone comes back from the bucket alone, in place and without a copy.
+//!
+//! ```text
+//! bucket ─► what each partition holds (dry run: this far) ─► claim the next incarnation (put if absent)
+//!        ─► create the topic in the new cluster with its old id, under leader epochs above all that the bucket knows
+//!        ─► each leader begins at the tier's end: nothing is copied but epoch chain and producers' state
+//! ```
+//! The new cluster has the old cluster's id (`cluster.id`), so the manifests go on. What was only on the lost brokers'
+//! disks is gone: each partition ends where its tier ends.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
+use tiering::inspect::PartitionId;
+use tiering::layout::PartitionFolder;
+use tiering::store::{SharedStore, StoreError};
+use tiering::verify::{self, Depth, Findings};
+
+use super::{check, table};
+use crate::cli::client::{Client, ClusterArguments};
+use crate::cli::topic::{NewTopic, create};
+use crate::env::{Env, timeout};
+
+/// The leader epochs begin so far above the highest that is known: elections that the bucket has not heard of.
+const EPOCH_MARGIN: i32 = 1000;
+/// How long the brokers may take to begin at the tier's end.
+const PATIENCE: Duration = Duration::from_secs(120);
+const LATEST: i64 = -1;
+
+/// What is to be restored, and how.
+pub(super) struct Order<'a> {
+    pub(super) topic: &'a str,
+    pub(super) topic_id: Option<&'a str>,
+    pub(super) replication_factor: i16,
+    pub(super) configs: &'a [(String, String)],
+    pub(super) dry_run: bool,
+}
+
+/// Restores a topic, or says what would come back.
+///
+/// # Errors
+/// What the store or the cluster answers; a topic that is damaged, deleted, or there several times.
+pub(super) async fn restore(
+    env: &Env,
+    store: &SharedStore,
+    cluster: &ClusterArguments,
+    order: Order<'_>,
+) -> Result<()> {
+    let topic = order.topic;
+    let found = found(store, topic, order.topic_id).await?;
+    let mut overview = table(&["partition", "generation", "offsets", "segments", "highest epoch"]);
+    for (id, findings) in &found {
+        overview.add_row([
+            id.partition.to_string(),
+            findings.generation.to_string(),
+            format!("{}..{}", findings.log_start, findings.tier_end),
+            findings.segments.to_string(),
+            findings.highest_epoch.to_string(),
+        ]);
+    }
+    let Some((first, _)) = found.first() else { bail!("there is nothing of topic {topic} in the tier") };
+    let epoch = found.iter().map(|(_, findings)| findings.highest_epoch).max().unwrap_or(0) + EPOCH_MARGIN;
+    let partitions = found.iter().map(|(id, _)| id.partition + 1).max().unwrap_or(0);
+    println!("{topic}, id {}, of cluster {}\n{overview}", first.topic_id, first.cluster_id);
+    println!("{partitions} partitions, leader epochs from {epoch} on");
+    if order.dry_run {
+        println!("a dry run: nothing was changed");
+        return Ok(());
+    }
+    let mut client = Client::new(env, cluster)?;
+    let metadata = client.metadata(None).await?;
+    let cluster_id = metadata.cluster_id.as_ref().map(|id| id.to_string()).unwrap_or_default();
+    if cluster_id != first.cluster_id {
+        bail!(
+            "the brokers are cluster {cluster_id}; start the new cluster with cluster.id={}, so that its tier is this one",
+            first.cluster_id
+        );
+    }
+    let incarnation = claim(store, &first.cluster_id).await?;
+    println!("incarnation {incarnation} of cluster {cluster_id}");
+    let mut configs: Vec<(String, String)> = vec![
+        ("remote.storage.enable".to_owned(), "true".to_owned()),
+        ("tier.restore.topic.id".to_owned(), first.topic_id.clone()),
+        ("tier.restore.leader.epoch".to_owned(), epoch.to_string()),
+    ];
+    configs.extend(order.configs.iter().filter(|(key, _)| key != "remote.storage.enable").cloned());
+    let replication_factor = order.replication_factor;
+    create(&mut client, &NewTopic { name: topic, partitions, replication_factor, configs: &configs }).await?;
+    let begun = until_begun(env, &mut client, topic, &found);
+    match timeout(&*env.clock, PATIENCE, begun).await {
+        Ok(ends) => println!("{topic} is back: {} offsets in {partitions} partitions", ends?),
+        Err(_) => {
+            bail!("{topic} was created, but its leaders have not begun at the tier's end in {PATIENCE:?}")
+        }
+    }
+    Ok(())
+}
+
+/// Each partition with what was found in it. Damage is an error: it must be repaired, or accepted, first.
+async fn found(
+    store: &SharedStore,
+    topic: &str,
+    topic_id: Option<&str>,
+) -> Result<Vec<(PartitionId, Findings)>> {
+    let mut found = Vec::new();
+    for (id, folder) in check::partitions(store, Some(topic)).await? {
+        if topic_id.is_some_and(|wanted| wanted != id.topic_id) {
+            continue;
+        }
+        let findings = verify::partition(store, &folder, Depth::Footers).await?;
+        if findings.deleted {
+            continue;
+        }
+        if let Some(damage) = findings.damage.first() {
+            bail!(
+                "{} {}: {} objects of partition {} are damaged; see `esker tier verify`, then `esker tier repair`",
+                damage.key,
+                damage.what,
+                findings.damage.len(),
+                id.partition
+            );
+        }
+        found.push((id, findings));
+    }
+    let mut ids: Vec<(&str, &str)> =
+        found.iter().map(|(id, _)| (id.cluster_id.as_str(), id.topic_id.as_str())).collect();
+    ids.dedup();
+    if let [_, _, ..] = ids[..] {
+        let all: Vec<String> = ids.iter().map(|(cluster, id)| format!("{id} (cluster {cluster})")).collect();
+        bail!("there are several topics {topic}: choose one with --topic-id: {}", all.join(", "));
+    }
+    Ok(found)
+}
+
+/// Claims the prefix for a new life of the cluster: of two restores at the same time one goes on.
+async fn claim(store: &SharedStore, cluster_id: &str) -> Result<u64> {
+    let folder = PartitionFolder::incarnations_of(cluster_id);
+    let listed = store.list(&folder, None).await?;
+    let last = listed.last().and_then(|object| object.key.rsplit('/').next()?.parse::<u64>().ok());
+    let next = last.unwrap_or(0) + 1;
+    match store.put_if_absent(&format!("{folder}{next:020}"), vec![Bytes::new()]).await {
+        Ok(()) => Ok(next),
+        Err(StoreError::AlreadyExists { .. }) => {
+            bail!("another restore has claimed incarnation {next} of cluster {cluster_id} just now")
+        }
+        Err(error) => Err(error).context("claiming the next incarnation"),
+    }
+}
+
+/// Waits until every leader's log ends where its tier does, or later; how many offsets there are.
+async fn until_begun(
+    env: &Env,
+    client: &mut Client,
+    topic: &str,
+    found: &[(PartitionId, Findings)],
+) -> Result<i64> {
+    let expected =
+        |partition: i32| found.iter().find(|(id, _)| id.partition == partition).map(|(_, findings)| findings);
+    loop {
+        let mut offsets = 0;
+        let mut waiting = false;
+        match client.led_partitions(topic).await {
+            Ok(led) => {
+                for partition in &led {
+                    let Some(findings) = expected(partition.partition) else { continue };
+                    match client.offset_for(partition, LATEST).await {
+                        Ok(end) if end >= findings.tier_end => offsets += end - findings.log_start,
+                        _ => waiting = true,
+                    }
+                }
+                waiting |= led.len() < found.len();
+            }
+            Err(_) => waiting = true,
+        }
+        if !waiting {
+            return Ok(offsets);
+        }
+        env.clock.sleep(Duration::from_millis(200)).await;
+    }
+}

@@ -1,0 +1,147 @@
+"""The store goes wrong in each way that a store can: nothing is lost, nothing wrong is served, and the hot path goes on."""
+
+import shutil
+
+from case import ClusterCase, slow
+from clients import consume, produce, verify
+from dev import Admin, esker
+from processes import Minio, wait_until
+from store_proxy import StoreProxy
+
+RECORDS = 12_000
+TIERED = {"remote.storage.enable": "true", "segment.bytes": 262144, "local.retention.bytes": 1}
+QUICK = {"remote.log.manager.task.interval.ms": 300, "log.retention.check.interval.ms": 500}
+
+
+class ColdFaults(ClusterCase):
+    def cluster(self, brokers=3, **more):
+        self.minio = Minio(self.processes)
+        self.proxy = StoreProxy(self.minio.address, seed=7)
+        self.addCleanup(self.proxy.close)
+        return self.dev(brokers, settings={**QUICK, **more}, tier=f"s3://{Minio.BUCKET}/test",
+                        env=self.minio.environment(self.proxy.address))
+
+    def until_cold(self, dev, share=0.8, seconds=120):
+        wait_until(f"{share} of the offsets are local on no broker",
+                   lambda: dev.cold_offsets("t", 1) >= share * RECORDS, seconds, 0.3)
+
+    def forget_caches(self, dev):
+        self.assertEqual(dev.stop(), 0)
+        for cache in dev.data.glob("broker-*/**/tier-cache"):
+            shutil.rmtree(cache)
+        dev.start()
+        Admin(dev.bootstrap).wait_for_isr("t", 1, dev.count)
+
+    @slow
+    def test_uploads_and_reads_survive_every_kind_of_fault_at_once(self):
+        dev = self.cluster()
+        dev.topic_create("t", 1, configs=TIERED)
+        for kind in ("500", "503", "reset", "truncated", "slow"):
+            self.proxy.fault(kind, one_in=15)
+        self.proxy.fault("flip", lambda r: r.kind == "get", one_in=20)
+        self.proxy.fault("lost-put", lambda r: r.is_segment(), one_in=8)
+        self.proxy.fault("stale-list", lambda r: r.kind == "list", one_in=4)
+        produced = produce("python", dev.bootstrap, "t", RECORDS, "s")
+        self.until_cold(dev)
+        self.forget_caches(dev)
+        verify(consume(self.processes, "python", dev.bootstrap, "t", RECORDS), produced, "read back")
+        self.assertGreater(len(self.proxy.injected), 5, f"the test injects what it says: {self.proxy.injected}")
+
+    @slow
+    def test_producers_do_not_notice_a_store_that_is_down_and_offload_goes_on_afterwards(self):
+        dev = self.cluster()
+        dev.topic_create("t", 1, configs=TIERED)
+        self.proxy.fault("down")
+        produced = produce("python", dev.bootstrap, "t", RECORDS, "s", timeout=60)
+        self.assertEqual(dev.cold_offsets("t", 1), 0, "nothing leaves the disks while nothing is in the store")
+        verify(consume(self.processes, "python", dev.bootstrap, "t", RECORDS), produced, "read while down")
+        self.proxy.heal()
+        self.until_cold(dev, seconds=150)
+        verify(consume(self.processes, "python", dev.bootstrap, "t", RECORDS), produced, "read back")
+
+    @slow
+    def test_a_segment_costs_two_puts_and_lists_and_five_gets_at_most(self):
+        # Each segment alone in its generation: the dearest case.
+        dev = self.cluster(1)
+        dev.topic_create("t", 1, configs=TIERED)
+        produce("python", dev.bootstrap, "t", 2000, "a")
+        self.until_cold(dev, share=0.08)
+        before = self.segments()
+        self.proxy.clear()
+        for part in range(5):
+            produce("python", dev.bootstrap, "t", 2000, str(part))
+        self.until_cold(dev)
+        counts = self.proxy.by_class()
+        segments = self.segments() - before
+        self.assertGreater(segments, 5)
+        self.assertLessEqual(counts["put"] + counts["list"], 2 * segments, counts)
+        self.assertLessEqual(counts["get"] + counts["head"], 5 * segments, counts)
+
+    def segments(self):
+        return len(list((self.processes.dir / "minio" / Minio.BUCKET).rglob("*.seg")))
+
+    @slow
+    def test_a_broker_with_an_empty_disk_copies_only_the_hot_tail(self):
+        dev = self.cluster()
+        dev.topic_create("t", 1, configs=TIERED)
+        produced = produce("python", dev.bootstrap, "t", RECORDS, "s")
+        self.until_cold(dev)
+        admin = Admin(dev.bootstrap)
+        leader = admin.partition("t", 0)[0]
+        wiped = next(b for b in (1, 2, 3) if b != leader and b != admin.controller())
+        size = sum(f.stat().st_size for f in (self.processes.dir / "minio" / Minio.BUCKET).rglob("*.seg/*"))
+        dev.kill(wiped)
+        # The disk of its logs; a voter of the metadata quorum keeps its vote.
+        for found in (dev.data / f"broker-{wiped}" / "data").iterdir():
+            if found.name != "metadata":
+                shutil.rmtree(found) if found.is_dir() else found.unlink()
+        self.proxy.clear()
+        dev.restart(wiped)
+        admin.wait_for_isr("t", 1, 3)
+        local = sum(f.stat().st_size for f in dev.data.glob(f"broker-{wiped}/data/t-0/*.log"))
+        from_store = self.proxy.segment_bytes()
+        self.assertGreaterEqual(dev.local_start("t", 0, wiped), 0.8 * RECORDS, "it begins at the tier's end")
+        self.assertLess(local + from_store, 0.25 * size, f"{local} local, {from_store} from the store, of {size}")
+        # And it can lead: what it does not have itself, it reads from the store.
+        for broker in {1, 2, 3} - {wiped}:
+            if broker == leader:
+                dev.kill(broker)
+        wait_until("the partition has another leader", lambda: admin.partition("t", 0)[0] not in (-1, leader), 30, 0.3)
+        verify(consume(self.processes, "python", dev.bootstrap, "t", RECORDS), produced, "read back")
+
+    @slow
+    def test_a_topic_comes_back_from_the_bucket_alone_when_all_brokers_are_gone(self):
+        dev = self.cluster(**{"cluster.id": "old-cluster"})
+        dev.topic_create("t", 1, configs={**TIERED, "tier.max.lag.ms": 500})
+        produced = produce("python", dev.bootstrap, "t", RECORDS, "s")
+        self.until_cold(dev, share=1.0)
+        self.assertEqual(dev.stop(), 0)
+        shutil.rmtree(dev.data)
+        store = ["--store", f"s3://{Minio.BUCKET}/test", "--endpoint", f"http://{self.proxy.address}",
+                 "--access-key", Minio.USER, "--secret-key", Minio.PASSWORD]
+        self.assertIn("nothing is damaged", esker("tier", "verify", "--deep", *store, timeout=120).stdout)
+        dry = esker("tier", "restore", "t", "--dry-run", *store).stdout
+        self.assertIn(f"0..{RECORDS}", dry)
+        self.proxy.clear()
+        esker("tier", "restore", "t", "--dry-run", *store)
+        self.assertEqual(self.proxy.by_class()["put"], 0, "a dry run writes nothing")
+        dev.start()
+        done = esker("tier", "restore", "t", "--bootstrap-server", dev.bootstrap, "--replication-factor", 3,
+                     "--config", "segment.bytes=262144", "--config", "local.retention.bytes=1", *store, timeout=180)
+        self.assertIn("incarnation 1 of cluster old-cluster", done.stdout)
+        Admin(dev.bootstrap).wait_for_isr("t", 1, 3)
+        verify(consume(self.processes, "python", dev.bootstrap, "t", RECORDS), produced, "read back")
+        more = produce("python", dev.bootstrap, "t", 1000, "more")
+        verify(consume(self.processes, "python", dev.bootstrap, "t", RECORDS + 1000), produced + more, "and it goes on")
+        # What the old cluster's manifests named goes on too, and is exported as Kafka's own files.
+        out = self.processes.dir / "export"
+        esker("tier", "export", "t", "--out", out, *store)
+        self.assertTrue((out / "t-0" / f"{0:020}.log").exists())
+        self.assertTrue((out / "t-0" / "partition.metadata").exists())
+        # A damaged bucket is told, with the offsets, and not restored from.
+        victim = sorted((self.processes.dir / "minio" / Minio.BUCKET).rglob("*.seg"))[1]
+        shutil.rmtree(victim)
+        told = esker("tier", "verify", "t", *store, check=False)
+        self.assertNotEqual(told.returncode, 0)
+        self.assertIn(f"offsets {int(victim.name.split('-')[0])}..", told.stdout)
+        self.assertIn("is missing", told.stdout)

@@ -1,0 +1,312 @@
+//! Puts a partition's manifest right from the bucket alone: when the head can't be read, or names what is not there.
+//!
+//! ```text
+//! what an older generation and every footer say  →  the longest run of whole segments that follow each other  →  a new head
+//! ```
+//! Nothing is deleted: what the new head does not name stays for a look, and for the leader's sweep. Only for a partition
+//! that no broker leads: the new head is written under an epoch of the caller's, which must be above all that is known.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use crate::layout::{self, Entry, PartitionFolder, SegmentName};
+use crate::lineage::{self, EpochStart};
+use crate::manifest::{Manifest, Removed, Segment, Writer};
+use crate::object::{self, Footer};
+use crate::publish::{PublishError, Publisher};
+use crate::store::{SharedStore, Store, StoreError};
+
+/// What a repair does, or would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repair {
+    /// The head that is to be written.
+    pub next: Manifest,
+    /// Segments of the old head that are named no more, since they are lost or do not follow.
+    pub given_up: Vec<SegmentName>,
+    /// Objects that were found and are named now.
+    pub taken_up: Vec<SegmentName>,
+}
+
+/// Why nothing can be repaired.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The new head could not be written.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The topic was deleted.
+    #[error("the topic was deleted: its objects are on their way out")]
+    Deleted,
+    /// A partition with archives: their rows are whole, or their loss cannot be made good from the head's.
+    #[error("generation {generation} has archives: only its live rows could be repaired")]
+    Archives {
+        /// The generation.
+        generation: u64,
+    },
+}
+
+/// Bytes that are read from an object's end at first.
+const TAIL_BYTES: u64 = 64 << 10;
+
+/// Finds out what is to be done; `None` when the head names exactly what is there. `epoch` and `uuid` are the new writer's.
+///
+/// # Errors
+/// `RepairError`.
+pub async fn plan(
+    store: &SharedStore,
+    folder: &PartitionFolder,
+    uuid: Uuid,
+    now_ms: i64,
+) -> Result<Option<Repair>, RepairError> {
+    let publisher = Publisher::new(store.clone(), folder.clone());
+    let mut generations = Vec::new();
+    for object in store.list(&folder.manifests(), None).await? {
+        match layout::parse(&object.key) {
+            Some((_, Entry::Manifest(generation))) => generations.push(generation),
+            Some((_, Entry::Tombstone)) => return Err(RepairError::Deleted),
+            _ => {}
+        }
+    }
+    let highest = generations.last().copied().unwrap_or(0);
+    let mut known: Option<Manifest> = None;
+    for &generation in generations.iter().rev() {
+        match publisher.read(generation).await {
+            Ok(manifest) => {
+                known = Some(manifest);
+                break;
+            }
+            Err(PublishError::Store(error)) if !matches!(error, StoreError::NotFound { .. }) => {
+                return Err(error.into());
+            }
+            Err(error) => tracing::warn!(%folder, generation, %error, "a generation is passed over"),
+        }
+    }
+    if let Some(manifest) = known.as_ref().filter(|manifest| !manifest.archives.is_empty()) {
+        return Err(RepairError::Archives { generation: manifest.generation });
+    }
+    let old = known.unwrap_or_default();
+    let found = footers(&**store, folder).await?;
+    let start = old.live.first().map_or(old.log_start, Segment::base);
+    let live = longest_run(&found, start, old.log_start, &old);
+    let names = |segments: &[Segment]| segments.iter().map(|segment| segment.name).collect::<Vec<_>>();
+    let (before, after) = (names(&old.live), names(&live));
+    if old.generation == highest && old.live == live {
+        return Ok(None);
+    }
+    let highest_epoch = found.values().map(|(segment, _)| segment.name.leader_epoch);
+    let epoch = highest_epoch.chain([old.writer.epoch]).max().unwrap_or(0);
+    let mut next = Manifest {
+        generation: highest + 1,
+        writer: Writer { epoch, uuid },
+        log_start: old.log_start,
+        live,
+        removed: old.removed.clone(),
+        ..Manifest::default()
+    };
+    let gone = old.live.iter().filter(|segment| !after.contains(&segment.name)).cloned();
+    next.removed.extend(gone.map(|segment| Removed { segment, since_ms: now_ms }));
+    Ok(Some(Repair {
+        given_up: before.iter().filter(|name| !after.contains(name)).copied().collect(),
+        taken_up: after.iter().filter(|name| !before.contains(name)).copied().collect(),
+        next,
+    }))
+}
+
+/// Writes the new head.
+///
+/// # Errors
+/// `Publish` when somebody else has written meanwhile.
+pub async fn carry_out(
+    store: &SharedStore,
+    folder: &PartitionFolder,
+    repair: &Repair,
+) -> Result<(), RepairError> {
+    Publisher::new(store.clone(), folder.clone()).publish(&repair.next).await.map_err(RepairError::Publish)
+}
+
+/// All whole objects, by name, as rows; with the epoch chain that each knows.
+async fn footers(
+    store: &dyn Store,
+    folder: &PartitionFolder,
+) -> Result<BTreeMap<SegmentName, (Segment, Vec<EpochStart>)>, StoreError> {
+    let mut found = BTreeMap::new();
+    for object in store.list(&folder.segments(), None).await? {
+        let Some((_, Entry::Segment(name))) = layout::parse(&object.key) else { continue };
+        let mut tail = match store.get_suffix(&object.key, TAIL_BYTES).await {
+            Ok(tail) => tail,
+            Err(StoreError::NotFound { .. }) => continue,
+            Err(error) => return Err(error),
+        };
+        if let Ok(needed) = object::footer_bytes(&tail.bytes)
+            && needed as u64 > tail.bytes.len() as u64
+        {
+            tail = store.get_suffix(&object.key, needed as u64).await?;
+        }
+        match Footer::decode(&tail.bytes) {
+            Ok(footer) if footer.name == name => {
+                let footer_bytes = object::footer_bytes(&tail.bytes).unwrap_or(0);
+                if footer.log_bytes + footer_bytes as u64 == tail.object_bytes {
+                    let chain = footer.epochs.clone();
+                    found.insert(name, (row(&footer, footer_bytes), chain));
+                }
+            }
+            Ok(_) => tracing::warn!(key = object.key, "an object under another's name is passed over"),
+            Err(error) => tracing::warn!(key = object.key, %error, "a broken object is passed over"),
+        }
+    }
+    Ok(found)
+}
+
+fn row(footer: &Footer, footer_bytes: usize) -> Segment {
+    Segment {
+        name: footer.name,
+        end: footer.end,
+        epochs: footer.own_epochs(),
+        max_timestamp: footer.max_timestamp,
+        log_bytes: footer.log_bytes,
+        footer_bytes: u32::try_from(footer_bytes).unwrap_or(u32::MAX),
+        crc: footer.encode().1,
+    }
+}
+
+/// The run of segments from `start` on, without a hole, that reaches furthest on one lineage. Where objects compete, what
+/// the old head names goes before others, and a later leader's before an earlier one's.
+fn longest_run(
+    found: &BTreeMap<SegmentName, (Segment, Vec<EpochStart>)>,
+    start: i64,
+    log_start: i64,
+    old: &Manifest,
+) -> Vec<Segment> {
+    let mut run: Vec<Segment> = Vec::new();
+    let mut next = start;
+    let mut chain: Vec<EpochStart> = Vec::new();
+    loop {
+        let follows = |segment: &Segment, theirs: &[EpochStart]| {
+            segment.base() == next
+                && segment.end > log_start
+                && (run.is_empty() || lineage::agreed_end(theirs, &chain, start, next) == next)
+        };
+        let candidates = found.values().filter(|(segment, theirs)| follows(segment, theirs));
+        let rank = |segment: &Segment| {
+            let named = old.live.iter().find(|row| row.name == segment.name);
+            (named.is_some(), segment.name.leader_epoch, segment.end)
+        };
+        let Some((segment, theirs)) = candidates.max_by_key(|(segment, _)| rank(segment)) else { return run };
+        // The old head may count only a part of it.
+        let cut = old.live.iter().find(|row| row.name == segment.name);
+        run.push(cut.cloned().unwrap_or_else(|| segment.clone()));
+        chain.clone_from(theirs);
+        next = run.last().map_or(next, |segment| segment.end);
+        if cut.is_some_and(|row| row.end < segment.end) && found.values().all(|(s, _)| s.base() != next) {
+            return run;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::store::MemoryStore;
+    use crate::testing::{MemorySegment, batches};
+    use crate::upload::{Progress, UploadOptions, UploadRequest, upload};
+    use crate::verify::{self, Depth};
+
+    fn folder() -> PartitionFolder {
+        PartitionFolder::new("c", "t", "i", 0).unwrap()
+    }
+
+    async fn put(store: &MemoryStore, base: i64, epoch: i32, uuid: u128) -> Segment {
+        let request = UploadRequest {
+            folder: folder(),
+            name: SegmentName { base, leader_epoch: epoch, uuid: Uuid::from_u128(uuid) },
+            end: base + 100,
+            chain: vec![EpochStart { epoch: 1, start: 0 }],
+            aborted_transactions: Bytes::new(),
+            producer_snapshot: Bytes::new(),
+        };
+        let source = MemorySegment(batches(base, 10, 10, 1, 100));
+        upload(store, &request, &source, &UploadOptions::default(), &Progress::default()).await.unwrap()
+    }
+
+    /// Two generations: the first names two segments, the second three.
+    async fn tier() -> (Arc<MemoryStore>, Vec<Segment>) {
+        let store = Arc::new(MemoryStore::new());
+        let mut all = Vec::new();
+        for base in [0, 100, 200] {
+            all.push(put(&store, base, 1, base as u128 + 1).await);
+        }
+        let publisher = Publisher::new(store.clone(), folder());
+        for (generation, live) in [(1, &all[..2]), (2, &all[..3])] {
+            let writer = Writer { epoch: 3, uuid: Uuid::from_u128(generation.into()) };
+            let manifest = Manifest { generation, writer, live: live.to_vec(), ..Manifest::default() };
+            publisher.publish(&manifest).await.unwrap();
+        }
+        (store, all)
+    }
+
+    async fn planned(store: &Arc<MemoryStore>) -> Option<Repair> {
+        plan(&(store.clone() as SharedStore), &folder(), Uuid::from_u128(77), 5).await.unwrap()
+    }
+
+    async fn repaired(store: &Arc<MemoryStore>) -> (Repair, verify::Findings) {
+        let repair = planned(store).await.unwrap();
+        let shared: SharedStore = store.clone();
+        carry_out(&shared, &folder(), &repair).await.unwrap();
+        assert_eq!(planned(store).await, None, "a repaired partition needs none");
+        (repair, verify::partition(&shared, &folder(), Depth::Bytes).await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_partition_in_order_is_left_alone() {
+        assert_eq!(planned(&tier().await.0).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_broken_head_is_made_anew_from_the_generation_before_and_the_footers() {
+        let (store, all) = tier().await;
+        store.put(&folder().manifest(2), vec![Bytes::from_static(b"x")]).await.unwrap();
+        let (repair, found) = repaired(&store).await;
+        assert_eq!((repair.next.generation, repair.next.live), (3, all.clone()));
+        assert_eq!(repair.taken_up, [all[2].name]);
+        assert_eq!((found.tier_end, found.damage), (300, vec![]));
+    }
+
+    #[tokio::test]
+    async fn with_no_manifest_left_the_footers_alone_make_one() {
+        let (store, all) = tier().await;
+        for generation in [1, 2] {
+            store.put(&folder().manifest(generation), vec![Bytes::from_static(b"x")]).await.unwrap();
+        }
+        let (repair, found) = repaired(&store).await;
+        assert_eq!((repair.next.generation, repair.next.live), (3, all));
+        assert_eq!(found.damage, []);
+    }
+
+    #[tokio::test]
+    async fn a_lost_object_is_replaced_by_another_copy_or_ends_the_tier_before_it() {
+        let (store, all) = tier().await;
+        store.delete(&folder().segment(&all[1].name)).await.unwrap();
+        let repair = planned(&store).await.unwrap();
+        assert_eq!((repair.next.tier_end(), repair.given_up.len()), (Some(100), 2));
+        let copy = put(&store, 100, 2, 500).await;
+        let (repair, found) = repaired(&store).await;
+        assert_eq!((repair.taken_up, repair.given_up), (vec![copy.name], vec![all[1].name]));
+        assert_eq!((found.tier_end, found.damage), (300, vec![]));
+        assert!(found.unnamed.is_empty());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_built_for_a_deleted_topic() {
+        let (store, _) = tier().await;
+        store.put(&folder().tombstone(), vec![]).await.unwrap();
+        let outcome = plan(&(store as SharedStore), &folder(), Uuid::nil(), 0).await;
+        assert!(matches!(outcome, Err(RepairError::Deleted)));
+    }
+}
