@@ -78,6 +78,9 @@ impl Broker {
         };
         let state = image.partition(&known.name, partition.partition).ok_or(ProduceError::UnknownTopic)?;
         let leader = state.leader.map(|id| (id, state.leader_epoch));
+        if self.cold_store.as_ref().is_some_and(|store| store.rejects_appends(&known.configs)) {
+            return Err(ProduceError::Storage("the disk is nearly full (tier.disk.full.bytes)".to_owned()));
+        }
         let replica = self.replicas.replica(partition).ok_or(ProduceError::NotLeader { leader })?;
         let deadline = self.env.clock.now() + timeout;
         let appended = replica.append(records, acks, deadline).await.map_err(|e| match e {

@@ -604,6 +604,29 @@ pub const DEFINITIONS: &[Definition] = &[
         I64,
         "Unpublished objects are kept so long for readers of an older manifest.",
     ),
+    number(
+        "tier.disk.full.bytes",
+        "67108864",
+        0,
+        I64,
+        "With less room than this on a log directory, `tier.disk.full.policy` of each tiered topic is in force.",
+    ),
+    for_topic(
+        "tier.disk.full.policy",
+        one_of(
+            "tier.disk.full.default.policy",
+            "reject",
+            &["reject", "drop.oldest"],
+            "On a full disk: reject appends until there is room, or drop the oldest records, in the tier or not.",
+        ),
+    ),
+    number(
+        "tier.disk.low.bytes",
+        "268435456",
+        0,
+        I64,
+        "With less room than this, local copies of what is in the tier go, whatever local retention says.",
+    ),
     number("tier.index.cache.bytes", "67108864", 1_048_576, I64, "Memory for footers and manifests."),
     for_topic(
         "tier.max.lag.ms",

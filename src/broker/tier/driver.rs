@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::leader_log::LedLog;
+use super::room::{DROP_OLDEST, FULL_POLICY};
 use super::scrub::Scrub;
 use super::store::ColdStore;
 use super::topic_rules::{COPY_DISABLE, DELETE_ON_DISABLE, ENABLE, MAX_LAG_MS, flag};
@@ -124,6 +125,7 @@ impl TierDriver {
     }
 
     async fn scan(self: &Arc<Self>, tasks: &mut Tasks) {
+        self.cold.room.look(&self.cold.threads).await;
         self.clean_up(&mut tasks.deletions);
         let mut led = HashMap::new();
         for replica in self.replicas.replicas() {
@@ -265,7 +267,9 @@ impl TierDriver {
         };
         let mut pause = FIRST_PAUSE;
         loop {
-            let wait = match self.round(&mut work, &folder).await {
+            let outcome = self.round(&mut work, &folder).await;
+            self.make_room(&work).await;
+            let wait = match outcome {
                 Ok(()) => {
                     pause = FIRST_PAUSE;
                     self.settings.interval
@@ -318,6 +322,24 @@ impl TierDriver {
         }
     }
 
+    /// Where the disk is nearly full and the topic allows it, the oldest segment goes, whatever the store has.
+    async fn make_room(&self, work: &Work) {
+        let replica = work.log.replica.clone();
+        let topic = self.topic_configs(&replica);
+        let drops = topic.get(FULL_POLICY).is_some_and(|policy| policy == DROP_OLDEST);
+        if !drops || !self.cold.room.is_full() || !replica.positions().leads() {
+            return;
+        }
+        let (room, now_ms) = (self.cold.room.clone(), self.cold.env.clock.wall_ms());
+        let tier_end = replica.positions().tier_end();
+        let partition = replica.partition().clone();
+        match self.cold.threads.run(move || room.drop_oldest(&replica, tier_end, now_ms)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%partition, %error, "no room could be made"),
+            Err(error) => tracing::error!(%partition, %error, "no room could be made"),
+        }
+    }
+
     fn topic_configs(&self, replica: &Replica) -> BTreeMap<String, String> {
         let image = self.cold.metadata.image();
         let topic = image.topics.get(&replica.partition().topic);
@@ -335,7 +357,10 @@ impl TierDriver {
             retention_ms: config.cleanup.delete.then(|| config.retention_ms()).flatten(),
             retention_bytes: config.cleanup.delete.then(|| config.retention_bytes()).flatten(),
             local_retention_ms: config.local_retention_ms(),
-            local_retention_bytes: config.local_retention_bytes(),
+            local_retention_bytes: match self.cold.room.is_low() {
+                true => Some(0),
+                false => config.local_retention_bytes(),
+            },
             grace_ms: self.settings.grace_ms,
             ..Policy::default()
         }

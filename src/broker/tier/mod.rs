@@ -11,6 +11,7 @@ mod driver;
 mod leader_log;
 mod pace;
 mod reads;
+mod room;
 mod scrub;
 mod store;
 mod topic_rules;

@@ -1,5 +1,6 @@
 //! The store that `tier.store.url` names, with its counters, retries, caches and budgets.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,9 @@ use tokio::runtime::Handle;
 
 use super::cache_dir::CacheDir;
 use super::pace::{Pace, PacedStore};
+use super::room::{FULL_POLICY, REJECT, Room};
 use super::scrub::{Findings, ScrubCounts};
+use super::topic_rules::{ENABLE, flag};
 use crate::broker::config::BrokerConfig;
 use crate::env::{BlockingPool, Clock, Env};
 use crate::metadata::Metadata;
@@ -62,6 +65,8 @@ pub struct TierCounts {
     pub chunks: CacheCounts,
     /// What the background scrub has read and found.
     pub scrub: ScrubCounts,
+    /// Records that a full disk made go before they were in the tier.
+    pub dropped_records: u64,
 }
 
 struct OnClock(Arc<dyn Clock>);
@@ -83,7 +88,10 @@ pub struct ColdStore {
     pub(super) reader: Reader,
     pub(super) offload: OffloadOptions,
     pub(super) findings: Findings,
+    pub(super) room: Arc<Room>,
     requests: Arc<Requests>,
+    default_enable: bool,
+    full_policy: String,
 }
 
 impl ColdStore {
@@ -149,7 +157,10 @@ impl ColdStore {
             store,
             offload: OffloadOptions { upload: UploadOptions { object, ..UploadOptions::default() } },
             findings: Findings::default(),
+            room: Arc::new(Room::new(env.disk.clone(), config)),
             requests,
+            default_enable: config.is_on("tier.default.enable"),
+            full_policy: text("tier.disk.full.default.policy").unwrap_or_else(|| REJECT.to_owned()),
         })))
     }
 
@@ -160,7 +171,16 @@ impl ColdStore {
             requests: self.requests.counts(),
             chunks: self.reader.chunks().counts(),
             scrub: self.findings.counts(),
+            dropped_records: self.room.dropped_records(),
         }
+    }
+
+    /// Whether a topic takes no appends for now, because the disk is nearly full and its records may not be dropped.
+    #[must_use]
+    pub fn rejects_appends(&self, topic: &BTreeMap<String, String>) -> bool {
+        self.room.is_full()
+            && flag(topic, ENABLE).unwrap_or(self.default_enable)
+            && topic.get(FULL_POLICY).unwrap_or(&self.full_policy) == REJECT
     }
 
     /// Where a partition lives in the store.

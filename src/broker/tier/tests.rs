@@ -416,3 +416,86 @@ async fn a_byte_that_rots_in_the_store_is_found_and_goes_up_again_while_it_is_lo
     assert_eq!(read_all(&running, &partition, Offset::ZERO).await, all);
     running.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_little_room_local_copies_of_what_is_in_the_tier_go_whatever_local_retention_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let everything = i64::MAX.to_string();
+    let running =
+        broker_with(dir.path(), &[("tier.disk.low.bytes", &everything), ("tier.disk.full.bytes", "0")]).await;
+    let partition = tiered_topic(&running, &[("local.retention.bytes", "-2")]).await;
+    produce(&running, &partition).await;
+    until(&running, &partition, |p| p.tier_end() > Offset(300) && p.local_start == p.tier_end()).await;
+    let all: Vec<Bytes> = (0..RECORDS).map(value).collect();
+    assert_eq!(read_all(&running, &partition, Offset::ZERO).await, all, "nothing is lost");
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_full_disk_appends_are_rejected_or_the_oldest_records_go_as_the_topic_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let everything = i64::MAX.to_string();
+    let running = broker_with(dir.path(), &[("tier.disk.full.bytes", &everything)]).await;
+    let no_copies = ("remote.log.copy.disable", "true");
+    let partition = tiered_topic(&running, &[no_copies]).await;
+    let batch = || {
+        let mut batch = BatchBuilder::new(Compression::None);
+        batch.add(1_000_000, None, Some(&value(0)), &[]);
+        batch.build().unwrap()
+    };
+    let refused = running.produce(&partition, None, batch(), Acks::All, LIMIT).await.unwrap_err();
+    assert!(
+        matches!(&refused, crate::broker::ProduceError::Storage(why) if why.contains("full")),
+        "{refused}"
+    );
+    let drops = changes(&[("tier.disk.full.policy", "drop.oldest")]);
+    running.alter_topic_config(&partition.topic, drops, false).await.unwrap();
+    produce(&running, &partition).await;
+    // What was never in the tier goes, oldest first, and the log start says so.
+    let positions = until(&running, &partition, |p| p.log_start > Offset(300)).await;
+    assert_eq!(positions.log_start, positions.local_start);
+    let dropped = running.tier_counts().unwrap().dropped_records;
+    assert!(dropped > 300, "the gap is counted: {dropped}");
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_of_several_cold_partitions_reads_them_all_within_its_bound() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    let first = tiered_topic(&running, &[]).await;
+    running.create_partitions(&first.topic, 3, None, false).await.unwrap();
+    let all: Vec<TopicPartition> = (0..3).map(|p| TopicPartition::new(first.topic.clone(), p)).collect();
+    for partition in &all {
+        until(&running, partition, |p| p.role == ReplicaRole::Leader).await;
+        produce(&running, partition).await;
+        until(&running, partition, |p| p.tier_end() > Offset(300) && p.local_start == p.tier_end()).await;
+    }
+    let fetch = |max_bytes: usize| {
+        let wanted = |partition: &TopicPartition| FetchPartition {
+            partition: partition.clone(),
+            topic_id: None,
+            offset: Offset::ZERO,
+            max_bytes: 4_000,
+            leader_epoch: None,
+            last_fetched_epoch: None,
+        };
+        FetchRequest {
+            partitions: all.iter().map(wanted).collect(),
+            max_wait: Duration::from_secs(1),
+            min_bytes: 1,
+            max_bytes,
+            isolation: Isolation::ReadUncommitted,
+            place: None,
+            takes_files: false,
+        }
+    };
+    let sizes = |answers: Vec<Result<Fetched, FetchError>>| -> Vec<usize> {
+        answers.into_iter().map(|answer| answer.unwrap().records.len()).collect()
+    };
+    let each = sizes(running.fetch(&fetch(1 << 20)).await);
+    assert!(each.iter().all(|bytes| (3_000..=4_000).contains(bytes)), "{each:?}");
+    let bounded = sizes(running.fetch(&fetch(6_000)).await);
+    assert!(bounded.iter().sum::<usize>() <= 6_000 && bounded[0] > 3_000 && bounded[2] == 0, "{bounded:?}");
+    running.shutdown().await;
+}

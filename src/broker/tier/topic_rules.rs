@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::room::{DROP_OLDEST, FULL_POLICY, REJECT};
 use crate::log::LogConfig;
 use crate::types::{LeaderEpoch, TopicId};
 
@@ -111,6 +112,14 @@ fn check_values(configs: &BTreeMap<String, String>) -> Result<(), String> {
             return Err(format!("topic config `{key}` = `{value}`: one of true, false is accepted"));
         }
     }
+    if let Some(value) = configs.get(FULL_POLICY)
+        && value != REJECT
+        && value != DROP_OLDEST
+    {
+        return Err(format!(
+            "topic config `{FULL_POLICY}` = `{value}`: one of {REJECT}, {DROP_OLDEST} is accepted"
+        ));
+    }
     if let Some(value) = configs.get(MAX_LAG_MS)
         && !value.trim().parse::<i64>().is_ok_and(|ms| ms >= -1)
     {
@@ -164,9 +173,11 @@ mod tests {
     #[test]
     fn a_compacted_topic_is_not_tiered_on_request_but_bears_a_default() {
         let both = [TIERED, ("cleanup.policy", "compact")];
-        assert!(check(None, &both).is_err());
-        assert!(check(Some(&[TIERED]), &both).is_err(), "nor is a tiered one compacted");
         let tiered_by_default = LogConfig { remote_storage_enable: true, ..log_config(&both[1..]) };
+        for before in [None, Some(log_config(&[TIERED]))] {
+            let error = check_topic(before.as_ref(), &tiered_by_default, &configs(&both), false).unwrap_err();
+            assert!(error.contains("cleanup.policy=delete"), "{error}");
+        }
         assert_eq!(check_topic(None, &tiered_by_default, &configs(&both[1..]), false), Ok(()));
     }
 
@@ -196,7 +207,8 @@ mod tests {
 
     #[test]
     fn values_that_the_tier_cannot_read_are_refused() {
-        for pair in [(COPY_DISABLE, "yes"), (DELETE_ON_DISABLE, "1"), (MAX_LAG_MS, "-2"), (MAX_LAG_MS, "x")] {
+        for pair in [(COPY_DISABLE, "yes"), (DELETE_ON_DISABLE, "1"), (MAX_LAG_MS, "-2"), (FULL_POLICY, "x")]
+        {
             let error = check(None, &[TIERED, pair]).unwrap_err();
             assert!(error.contains(pair.0) && error.contains("accepted"), "{error}");
         }

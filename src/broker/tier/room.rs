@@ -1,0 +1,113 @@
+//! Room on the local disk of tiered topics: what happens before a disk is full, because the store was away for too long or
+//! local retention is wide.
+//!
+//! ```text
+//! free bytes   ── tier.disk.low.bytes ──────────── tier.disk.full.bytes ──────────── 0
+//!              local copies of what is in the tier go, whatever local retention says
+//!                                                  tier.disk.full.policy: reject appends, or drop the oldest records
+//! ```
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use crate::broker::config::BrokerConfig;
+use crate::env::{BlockingPool, SharedDisk};
+use crate::log::LogError;
+use crate::replication::Replica;
+use crate::types::Offset;
+
+/// The topic config that says what happens to appends when the disk is nearly full.
+pub(super) const FULL_POLICY: &str = "tier.disk.full.policy";
+/// Appends fail, retriably, until there is room.
+pub(super) const REJECT: &str = "reject";
+/// The oldest records go for good, also those that are not in the tier; the gap is told.
+pub(super) const DROP_OLDEST: &str = "drop.oldest";
+
+/// How much room there was at the last look.
+#[derive(Debug)]
+pub(super) struct Room {
+    disk: SharedDisk,
+    dirs: Vec<PathBuf>,
+    low_bytes: u64,
+    full_bytes: u64,
+    low: AtomicBool,
+    full: AtomicBool,
+    dropped_records: AtomicU64,
+}
+
+impl Room {
+    pub(super) fn new(disk: SharedDisk, config: &BrokerConfig) -> Room {
+        Room {
+            disk,
+            dirs: config.log_dirs.clone(),
+            low_bytes: config.number("tier.disk.low.bytes").cast_unsigned(),
+            full_bytes: config.number("tier.disk.full.bytes").cast_unsigned(),
+            low: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            dropped_records: AtomicU64::new(0),
+        }
+    }
+
+    /// Looks at the disk with the least room.
+    pub(super) async fn look(self: &Arc<Room>, threads: &BlockingPool) {
+        let room = self.clone();
+        let looked = threads.run(move || {
+            let free = room.dirs.iter().map(|dir| room.disk.available_bytes(dir));
+            free.collect::<std::io::Result<Vec<u64>>>()
+        });
+        match looked.await {
+            Ok(Ok(free)) => self.note(free.into_iter().min().unwrap_or(u64::MAX)),
+            Ok(Err(error)) => tracing::warn!(%error, "the room on the disk is not known"),
+            Err(error) => tracing::warn!(%error, "the room on the disk is not known"),
+        }
+    }
+
+    fn note(&self, free_bytes: u64) {
+        let (low, full) = (free_bytes < self.low_bytes, free_bytes < self.full_bytes);
+        if self.low.swap(low, Relaxed) != low {
+            tracing::warn!(free_bytes, low, "the watermark tier.disk.low.bytes is passed");
+        }
+        if self.full.swap(full, Relaxed) != full {
+            tracing::error!(free_bytes, full, "the watermark tier.disk.full.bytes is passed");
+        }
+    }
+
+    /// Local copies of what is in the tier are to go.
+    pub(super) fn is_low(&self) -> bool {
+        self.low.load(Relaxed)
+    }
+
+    /// The policy of each tiered topic is in force.
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Relaxed)
+    }
+
+    /// Records that went before they were in the tier.
+    pub(super) fn dropped_records(&self) -> u64 {
+        self.dropped_records.load(Relaxed)
+    }
+
+    /// Gives up the oldest closed segment of a led log, in the tier or not. Runs on a disk thread.
+    pub(super) fn drop_oldest(
+        &self,
+        replica: &Replica,
+        tier_end: Offset,
+        now_ms: i64,
+    ) -> Result<(), LogError> {
+        let high_watermark = replica.positions().high_watermark;
+        let removal = replica.with_log(|log| {
+            let oldest = log.closed_segments().into_iter().find(|segment| segment.base < segment.end);
+            let Some(oldest) = oldest.filter(|oldest| oldest.end <= high_watermark) else { return Ok(None) };
+            let from = log.log_start().max(oldest.base).max(tier_end);
+            let lost = u64::try_from(oldest.end - from).unwrap_or(0);
+            tracing::error!(
+                partition = %replica.partition(), %from, to = %oldest.end,
+                "the disk is full: records that are not in the tier are dropped"
+            );
+            self.dropped_records.fetch_add(lost, Relaxed);
+            log.advance_log_start(oldest.end, now_ms).map(Some)
+        })?;
+        removal.map_or(Ok(()), crate::log::Removal::run)
+    }
+}
