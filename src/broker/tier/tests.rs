@@ -493,9 +493,9 @@ async fn a_fetch_of_several_cold_partitions_reads_them_all_within_its_bound() {
     let sizes = |answers: Vec<Result<Fetched, FetchError>>| -> Vec<usize> {
         answers.into_iter().map(|answer| answer.unwrap().records.len()).collect()
     };
-    let each = sizes(running.fetch(&fetch(1 << 20)).await);
+    let each = sizes(running.fetch(&fetch(1 << 20)).await.0);
     assert!(each.iter().all(|bytes| (3_000..=4_000).contains(bytes)), "{each:?}");
-    let bounded = sizes(running.fetch(&fetch(6_000)).await);
+    let bounded = sizes(running.fetch(&fetch(6_000)).await.0);
     assert!(bounded.iter().sum::<usize>() <= 6_000 && bounded[0] > 3_000 && bounded[2] == 0, "{bounded:?}");
     running.shutdown().await;
 }
