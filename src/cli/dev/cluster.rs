@@ -25,6 +25,8 @@ use crate::types::BrokerId;
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a broker may take to stop before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the end of a broker may take to be noticed.
+const NOTICE: Duration = Duration::from_secs(1);
 /// How long a broker may take to tell its counters.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 /// What a broker prints once it serves.
@@ -156,10 +158,12 @@ impl Cluster {
     pub async fn start(&mut self, id: BrokerId) -> Result<String> {
         let node = self.layout.nodes.iter().find(|n| n.id == id).cloned();
         let node = node.with_context(|| format!("there is no broker {id}"))?;
-        if let Some(running) = self.running.get(&id)
-            && running.exited.borrow().is_none()
-        {
-            bail!("broker {id} runs, with pid {}", running.pid.as_raw_nonzero());
+        if let Some(running) = self.running.get_mut(&id) {
+            // A broker killed a moment ago may not have been waited for yet.
+            let ended = running.exited.wait_for(Option::is_some);
+            if timeout(&*self.env.clock, NOTICE, ended).await.is_err() {
+                bail!("broker {id} runs, with pid {}", running.pid.as_raw_nonzero());
+            }
         }
         let line = self.spawn(&node)?;
         self.until_ready(&node).await?;
