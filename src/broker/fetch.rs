@@ -192,11 +192,12 @@ impl Broker {
             // While the bound is too small, nothing is read.
             if must_answer || bound >= min_bytes {
                 let cold = planned.iter().flatten().any(Planned::is_cold);
-                let room = match bound {
-                    0 => None,
-                    bound => {
-                        self.answers.take(bound, &*self.env.clock, request.max_wait.max(ROOM_WAIT)).await
-                    }
+                // A first batch comes even where the caps leave no byte.
+                let room = if planned.iter().flatten().all(|plan| matches!(plan.source, Source::Nothing)) {
+                    None
+                } else {
+                    let limit = request.max_wait.max(ROOM_WAIT);
+                    self.answers.take(bound.max(1), &*self.env.clock, limit).await
                 };
                 let answers = self.load_all(request, planned, room.is_some()).await;
                 let bytes: usize = answers.iter().flatten().map(|(_, counted)| counted).sum();

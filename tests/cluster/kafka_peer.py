@@ -54,6 +54,13 @@ class Side:
         wait_until(f"{self.name} leads {topic}", lambda: self.leads(topic, partitions), 20)
         self.settled(topic, partitions)
 
+    def delete(self, topic):
+        """Deletes a topic and waits until it is gone."""
+        done = self.ask("DeleteTopics", 6, {"Topics": [{"Name": topic}], "TimeoutMs": 10_000})["Responses"][0]
+        if done["ErrorCode"]:
+            raise AssertionError(f"{self.name} does not delete {topic}: {done}")
+        wait_until(f"{self.name} has forgotten {topic}", lambda: self.metadata(topic)["ErrorCode"] == 3, 20)
+
     def settled(self, topic, partitions=1):
         """Waits until the leaders serve: a moment after the metadata say who they are."""
         def serve():

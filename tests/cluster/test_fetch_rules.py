@@ -233,6 +233,22 @@ class FetchRules(ClusterCase):
             step("an epoch without a session", epoch=5, session=0)
             step("a last fetch without a session", one, -1, 0)
             step("a full fetch of nothing", {}, 0, 0)
+            # A topic of the same name that is made anew: by name the session follows it, by id it does not.
+            for side in self.sides:
+                side.create("again")
+                side.produce("again", 0, record_batch([(NOW, None, b"old")]))
+            opened({"again": [partition()]})
+            for side in self.sides:
+                side.delete("again")
+            step("a topic is gone", epoch=1)
+            for side in self.sides:
+                old = side.topics["again"]
+                side.create("again")
+                side.produce("again", 0, record_batch([(NOW, None, b"new")]))
+                side.topics[f"again, before version {version}"] = old
+            step("another of its name is there", epoch=2)
+            for side in self.sides:
+                side.delete("again")
             # What gave records waits behind the others, so that a small cap starves none.
             turn = {"t": [partition(i) for i in (2, 3, 4)]}
             opened(turn)
@@ -240,7 +256,7 @@ class FetchRules(ClusterCase):
                 answers = step(f"turn {epoch}", epoch=epoch, MaxBytes=1)
                 told = [[p["PartitionIndex"] for t in a["Responses"] for p in t["Partitions"] if p["Records"]] for a in answers]
                 self.assertEqual(told[0], told[1], f"turn {epoch}, version {version}")
-        self.verdict()
+        self.verdict(KNOWN_SESSIONS)
 
     @slow
     def test_leader_epochs(self):
@@ -380,6 +396,11 @@ def relative(value, current, name=""):
 
 
 # Differences that stay, each with its reason.
+# In a session by topic ids Kafka keeps the name that the id once had, and calls the partition unknown (3), or the id
+# inconsistent (103) once another topic has that name. The id is what the client has asked by: it is unknown (100). Clients
+# do the same on all three: they look at the metadata again.
+KNOWN_SESSIONS = {f"{what}, version {version}" for what in ("a topic is gone", "another of its name is there")
+                  for version in (13, 18)}
 KNOWN_OFFSETS = {
     "a time too old": "the error is the batch's, in our words; Kafka repeats it for each record in a list",
     "a time in the future": "the same",

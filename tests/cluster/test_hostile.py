@@ -1,5 +1,5 @@
-"""Hostile bytes at a live broker (FAULTS, "Hostile input" 1–8, 15, 19): it closes or answers the defined error, and
-goes on serving others within bounded memory."""
+"""Hostile bytes at a live broker (FAULTS, "Hostile input" 1–8, 15, 19, 22–24, 27, 28): it closes or answers the defined
+error, and goes on serving others within bounded memory."""
 
 import os
 import random
@@ -9,8 +9,9 @@ from pathlib import Path
 
 from case import ClusterCase
 from clients import consume, produce, verify
+from messages import ask
 from processes import alive, wait_until
-from wire import API_VERSIONS, METADATA, PRODUCE, Closed, Connection, crc32c, frame, header, text
+from wire import API_VERSIONS, METADATA, PRODUCE, Closed, Connection, crc32c, frame, header, record_batch, text
 
 
 def batch(records=b"\0" * 10, count=1, crc=None, magic=2, last_delta=0):
@@ -120,6 +121,83 @@ class Hostile(ClusterCase):
             self.assertEqual(connection.list_offset("t", 0, -1)[2], 0)
             answer = connection.call(PRODUCE, 3, produce_request("t", batch(), acks=7))
             self.assertEqual(struct.unpack_from(">h", answer, 15)[0], 21)
+        self.still_serves()
+
+    def test_names_that_are_paths_are_no_topics(self):
+        names = ["..", ".", "/", "a/b", "../../etc/passwd", "nul\0byte", "", "x" * 250, "é", "a b", "%2e%2e", "line\nfeed"]
+        before = {path.name for path in (self.cluster.data / "broker-1").rglob("*")}
+        with Connection(self.address) as connection:
+            for name in names:
+                with self.subTest(name=name):
+                    wanted = {"Name": name, "NumPartitions": 1, "ReplicationFactor": 1}
+                    made = ask(connection, "CreateTopics", 7, {"Topics": [wanted]})["Topics"][0]
+                    self.assertEqual(made["ErrorCode"], 17)
+                    # Creation on the way, too.
+                    found = ask(connection, "Metadata", 9, {"Topics": [{"Name": name}], "AllowAutoTopicCreation": True})
+                    self.assertEqual(found["Topics"][0]["ErrorCode"], 17)
+                    produced = ask(connection, "Produce", 9, {"Acks": 1, "TimeoutMs": 1000, "TopicData": [
+                        {"Name": name, "PartitionData": [{"Index": 0, "Records": batch()}]}]})
+                    self.assertEqual(produced["Responses"][0]["PartitionResponses"][0]["ErrorCode"], 17)
+                    fetched = ask(connection, "Fetch", 12, {"Topics": [
+                        {"Topic": name, "Partitions": [{"Partition": 0, "PartitionMaxBytes": 100}]}]})
+                    self.assertIn(fetched["Responses"][0]["Partitions"][0]["ErrorCode"], (3, 17))
+        after = {path.name for path in (self.cluster.data / "broker-1").rglob("*")}
+        self.assertEqual({name for name in after - before if "." in name[:2] or "etc" in name or "%" in name}, set())
+        self.still_serves()
+
+    def test_a_billion_partitions_are_not_made(self):
+        with Connection(self.address) as connection:
+            for count in (10**9, 2**31 - 1, 0, -5):
+                wanted = {"Name": "many", "NumPartitions": count, "ReplicationFactor": 1}
+                made = ask(connection, "CreateTopics", 7, {"Topics": [wanted]})["Topics"][0]
+                self.assertEqual(made["ErrorCode"], 37, count)
+                more = {"Topics": [{"Name": "t", "Count": count}], "TimeoutMs": 5000}
+                grown = ask(connection, "CreatePartitions", 3, more)["Results"][0]
+                self.assertEqual(grown["ErrorCode"], 37, count)
+            replicas = {"Name": "copies", "NumPartitions": 1, "ReplicationFactor": 32_000}
+            self.assertEqual(ask(connection, "CreateTopics", 7, {"Topics": [replicas]})["Topics"][0]["ErrorCode"], 38)
+        self.still_serves()
+
+    def test_a_fetch_of_everything_is_capped(self):
+        partitions = 72
+        self.cluster.topic_create("wide", partitions=partitions)
+        pid = self.cluster.pid(1)
+        value = record_batch([(0, None, bytes(1_000_000))])
+        with Connection(self.address, 60) as connection:
+            for index in range(partitions):
+                def taken(index=index):
+                    answer = ask(connection, "Produce", 9, {"Acks": 1, "TimeoutMs": 5000, "TopicData": [
+                        {"Name": "wide", "PartitionData": [{"Index": index, "Records": value}]}]})
+                    return answer["Responses"][0]["PartitionResponses"][0]["ErrorCode"] == 0
+                wait_until("the batch is taken", taken, 20)
+            before = memory_kb(pid)
+            # Every partition 150 times, of which one counts, and ten thousand that are not there.
+            wanted = [{"Partition": i % partitions, "PartitionMaxBytes": 2**31 - 1} for i in range(150 * partitions)]
+            wanted += [{"Partition": 1000 + i, "PartitionMaxBytes": 2**31 - 1} for i in range(10_000)]
+            everything = {"MaxBytes": 2**31 - 1, "MinBytes": 1, "Topics": [{"Topic": "wide", "Partitions": wanted}]}
+            found = ask(connection, "Fetch", 12, everything)["Responses"]
+            told = [p for topic in found for p in topic["Partitions"]]
+            self.assertEqual(len(told), partitions + 10_000)
+            sizes = [len(p["Records"] or b"") for p in told]
+            self.assertLessEqual(sum(sizes), 57_671_680 + len(value), "fetch.max.bytes and one batch")
+            self.assertGreater(sum(sizes), 20_000_000, "a share of the memory for answers")
+            nothing = {**everything, "MaxBytes": 0}
+            told = [p for topic in ask(connection, "Fetch", 12, nothing)["Responses"] for p in topic["Partitions"]]
+            self.assertEqual([len(p["Records"]) for p in told if p["Records"]], [len(value)], "one batch and no more")
+            self.assertLess(memory_kb(pid) - before, 200_000)
+        self.still_serves()
+
+    def test_a_flood_of_fetch_sessions_is_bounded(self):
+        pid = self.cluster.pid(1)
+        with Connection(self.address, 60) as connection:
+            before = memory_kb(pid)
+            wanted = [{"Partition": i, "PartitionMaxBytes": 1} for i in range(100)]
+            begin = {"MaxWaitMs": 0, "SessionEpoch": 0, "Topics": [{"Topic": "t", "Partitions": wanted}]}
+            ids = [ask(connection, "Fetch", 12, begin)["SessionId"] for _ in range(1050)]
+            self.assertEqual(sum(id > 0 for id in ids), 1000, "max.incremental.fetch.session.cache.slots")
+            self.assertTrue(all(id == 0 for id in ids[1000:]), "then there is none: clients go on without")
+            self.assertEqual(len(set(ids)), 1001)
+            self.assertLess(memory_kb(pid) - before, 150_000)
         self.still_serves()
 
     def test_random_bytes_never_stop_the_broker(self):
