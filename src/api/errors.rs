@@ -39,6 +39,8 @@ impl Coded for Rejected {
             Rejected::InvalidTimestamp { .. } => ErrorCode::INVALID_TIMESTAMP,
             Rejected::OutOfOrderSequence { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
             Rejected::InvalidProducerEpoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
+            Rejected::NotInTransaction | Rejected::TransactionIsOpen => ErrorCode::INVALID_TXN_STATE,
+            Rejected::CoordinatorFenced { .. } => ErrorCode::TRANSACTION_COORDINATOR_FENCED,
         }
     }
 }
@@ -54,6 +56,8 @@ impl Coded for ProduceError {
             ProduceError::NotEnoughReplicasAfterAppend => ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
             ProduceError::TimedOut => ErrorCode::REQUEST_TIMED_OUT,
             ProduceError::Rejected(why) => why.code(),
+            ProduceError::NoTransactionalId => ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+            ProduceError::NotJoined(why) => super::transactions::not_joined(*why, true, true),
             ProduceError::Storage(_) => ErrorCode::KAFKA_STORAGE_ERROR,
         }
     }

@@ -1,19 +1,17 @@
-//! FindCoordinator (10), versions 0–6: which broker coordinates a group.
+//! FindCoordinator (10), versions 0–6: which broker coordinates a group or a transactional id.
 //!
-//! Up to version 3 for one key, from 4 for several (KIP-699). It is the leader of the group's partition of
-//! `__consumer_offsets`, on the listener the client came by; the topic is created when the first group asks.
-//! Key type 0 is a group; 1 (transactions) and 2 (share groups) are not served and are refused for good.
+//! Up to version 3 for one key, from 4 for several (KIP-699). It is the leader of the key's partition of
+//! `__consumer_offsets` or `__transaction_state`, on the listener the client came by; the topic is created when the first
+//! client asks. Key type 0 is a group, 1 a transactional id; 2 (share groups) is not served and is refused for good.
 //!
-//! Errors: 30 · 15 no leader at the moment, or the topic cannot be created yet · 42 a key type that is not served ·
-//! 53 a transactional id, which every client takes as fatal.
+//! Errors: 30, 53 · 15 no leader at the moment, or the topic cannot be created yet · 42 a key type that is not served.
 
 use futures::future::join_all;
 
 use super::Context;
 use super::access::refusal_text;
-use super::groups::partition_of;
 use super::topics::endpoint;
-use crate::broker::OFFSETS_TOPIC;
+use crate::broker::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
 use crate::metadata::{AclOperation, ResourceKind};
 use crate::types::TopicName;
 use crate::wire::messages::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
@@ -46,33 +44,27 @@ pub(super) async fn handle(
 }
 
 async fn find(context: &Context, key_type: i8, key: StrBytes) -> Coordinator {
-    match key_type {
-        GROUP => {
-            if let Err(code) = context.check(AclOperation::Describe, ResourceKind::Group, &key) {
-                return refused(key, code, refusal_text(ResourceKind::Group));
-            }
-        }
-        TRANSACTION => {
-            let message = "transactions are not served yet";
-            return refused(key, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, message);
-        }
-        _ => return refused(key, ErrorCode::INVALID_REQUEST, "only groups have coordinators"),
-    }
-    let Ok(topic) = TopicName::new(OFFSETS_TOPIC) else {
-        return refused(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, "the offsets topic has no name");
+    let (topic, kind) = match key_type {
+        GROUP => (OFFSETS_TOPIC, ResourceKind::Group),
+        TRANSACTION => (TRANSACTIONS_TOPIC, ResourceKind::TransactionalId),
+        _ => return refused(key, ErrorCode::INVALID_REQUEST, "share groups are not served"),
     };
-    if !context.broker.image().topics.contains_key(&topic)
-        && let Err(why) = context.broker.auto_create(&topic).await
-    {
-        tracing::warn!(%why, "the offsets topic could not be created");
-        return refused(
-            key,
-            ErrorCode::COORDINATOR_NOT_AVAILABLE,
-            "the offsets topic could not be created yet",
-        );
+    if let Err(code) = context.check(AclOperation::Describe, kind, &key) {
+        return refused(key, code, refusal_text(kind));
     }
-    let image = context.broker.image();
-    let leader = partition_of(&context.broker, &key)
+    let broker = &context.broker;
+    let Ok(topic) = TopicName::new(topic) else {
+        return refused(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, "the coordinators' topic has no name");
+    };
+    if let Err(why) = broker.ensure_coordinator_topic(&topic).await {
+        tracing::warn!(%why, %topic, "the coordinators' topic could not be created");
+        let message = "the coordinators' topic could not be created yet";
+        return refused(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, message);
+    }
+    let image = broker.image();
+    let partition =
+        if key_type == GROUP { broker.group_partition(&key) } else { broker.transaction_partition(&key) };
+    let leader = partition
         .and_then(|partition| image.partition(&topic, partition))
         .and_then(|partition| partition.leader)
         .and_then(|leader| image.brokers.get(&leader));
@@ -86,7 +78,7 @@ async fn find(context: &Context, key_type: i8, key: StrBytes) -> Coordinator {
             error_code: ErrorCode::NONE,
             error_message: None,
         },
-        _ => refused(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, "the group's partition has no leader now"),
+        _ => refused(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, "the key's partition has no leader now"),
     }
 }
 

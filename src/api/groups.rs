@@ -1,11 +1,11 @@
-//! What the group APIs share: where a group lives, and which error code says why it refused.
+//! What the APIs of the coordinators share: which error code says why they refused.
 
 use super::Context;
-use crate::broker::{Broker, OFFSETS_TOPIC};
+use crate::broker::Broker;
 use crate::coordinator::group::{GroupError, Membership};
-use crate::coordinator::{Ask, CoordinatorError, Coordinators};
+use crate::coordinator::txn::TxnError;
+use crate::coordinator::{Ask, CoordinatorError};
 use crate::metadata::{AclOperation, ResourceKind};
-use crate::types::TopicName;
 use crate::wire::{ErrorCode, StrBytes};
 
 /// Refuses unless the client may read the group: members and who commits offsets must.
@@ -20,6 +20,7 @@ pub(super) fn code(error: &CoordinatorError) -> ErrorCode {
         CoordinatorError::Loading => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
         CoordinatorError::NotAvailable => ErrorCode::COORDINATOR_NOT_AVAILABLE,
         CoordinatorError::Group(error) => group_code(error),
+        CoordinatorError::Transaction(error) => txn_code(error),
     }
 }
 
@@ -42,15 +43,29 @@ pub(super) fn group_code(error: &GroupError) -> ErrorCode {
         GroupError::OffsetMetadataTooLarge => ErrorCode::OFFSET_METADATA_TOO_LARGE,
         GroupError::GroupNotFound => ErrorCode::GROUP_ID_NOT_FOUND,
         GroupError::GroupNotEmpty => ErrorCode::NON_EMPTY_GROUP,
+        GroupError::SubscribedToTopic => ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
+        // The client asks again, and the transaction's coordinator says what has become of it.
+        GroupError::TransactionEnded => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        GroupError::MarkerFenced => ErrorCode::INVALID_PRODUCER_EPOCH,
+        GroupError::CoordinatorFenced => ErrorCode::TRANSACTION_COORDINATOR_FENCED,
     }
 }
 
-/// The partition of `__consumer_offsets` that a group lives in; `None` while the topic does not exist.
-pub(super) fn partition_of(broker: &Broker, group: &str) -> Option<i32> {
-    let image = broker.image();
-    let topic = image.topics.get(&TopicName::new(OFFSETS_TOPIC).ok()?)?;
-    let partitions = i32::try_from(topic.partitions.len()).ok().filter(|count| *count > 0)?;
-    Some(Coordinators::partition_for(group, partitions))
+/// Kafka's code for a refusal by the transaction coordinator.
+fn txn_code(error: &TxnError) -> ErrorCode {
+    match error {
+        TxnError::InvalidId => ErrorCode::INVALID_REQUEST,
+        TxnError::InvalidTimeout => ErrorCode::INVALID_TRANSACTION_TIMEOUT,
+        TxnError::InvalidMapping => ErrorCode::INVALID_PRODUCER_ID_MAPPING,
+        TxnError::Fenced => ErrorCode::PRODUCER_FENCED,
+        TxnError::Concurrent => ErrorCode::CONCURRENT_TRANSACTIONS,
+        TxnError::InvalidState(_) => ErrorCode::INVALID_TXN_STATE,
+        TxnError::NotFound => ErrorCode::TRANSACTIONAL_ID_NOT_FOUND,
+        TxnError::TooManyIds => ErrorCode::POLICY_VIOLATION,
+        // As Kafka, where the record of the transaction exceeds the topic's limit.
+        TxnError::TooManyPartitions => ErrorCode::UNKNOWN_SERVER_ERROR,
+        TxnError::NeedsProducerId => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+    }
 }
 
 /// Asks the coordinator of a group.
@@ -59,7 +74,7 @@ pub(super) async fn ask<A: Ask>(
     group: &str,
     question: A,
 ) -> Result<A::Answer, CoordinatorError> {
-    let partition = partition_of(broker, group).ok_or(CoordinatorError::NotCoordinator)?;
+    let partition = broker.group_partition(group).ok_or(CoordinatorError::NotCoordinator)?;
     broker.coordinators().ask(partition, question).await
 }
 

@@ -5,6 +5,8 @@
 
 mod access;
 mod acls;
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_client_quotas;
 mod alter_partition_reassignments;
 mod alter_user_scram_credentials;
@@ -23,8 +25,11 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod describe_producers;
+mod describe_transactions;
 mod describe_user_scram_credentials;
 mod elect_leaders;
+mod end_txn;
 mod errors;
 mod fetch;
 mod fetch_sessions;
@@ -38,8 +43,10 @@ mod leave_group;
 mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
+mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
@@ -48,6 +55,9 @@ mod service;
 mod sync_group;
 mod throttle;
 mod topics;
+mod transactions;
+mod txn_offset_commit;
+mod write_txn_markers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -248,6 +258,18 @@ async fn dispatch(
         ApiKey::DeleteTopics => handled_by!(delete_topics),
         ApiKey::DeleteRecords => handled_by!(delete_records),
         ApiKey::InitProducerId => handled_by!(init_producer_id),
+        ApiKey::AddPartitionsToTxn => handled_by!(add_partitions_to_txn),
+        ApiKey::AddOffsetsToTxn => handled_by!(add_offsets_to_txn),
+        ApiKey::EndTxn => handled_by!(end_txn),
+        ApiKey::WriteTxnMarkers => {
+            let handled = write_txn_markers::handle(context, version, read(body, version)?);
+            reply(header, version, &context.timed(handled).await)
+        }
+        ApiKey::TxnOffsetCommit => handled_by!(txn_offset_commit),
+        ApiKey::OffsetDelete => handled_by!(offset_delete),
+        ApiKey::DescribeProducers => handled_by!(describe_producers),
+        ApiKey::DescribeTransactions => handled_by!(describe_transactions),
+        ApiKey::ListTransactions => handled_by!(list_transactions),
         ApiKey::OffsetForLeaderEpoch => handled_by!(offset_for_leader_epoch),
         ApiKey::DescribeAcls => handled_by!(describe_acls),
         ApiKey::CreateAcls => handled_by!(create_acls),

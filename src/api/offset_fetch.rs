@@ -2,11 +2,11 @@
 //!
 //! Up to version 7 for one group, from 8 for several; no list of topics means all that is committed (from version
 //! 2). A partition without a committed offset answers −1 and no error. From version 10 topics are named by id; what
-//! was committed in a former topic of the same name is not an offset of this one. `RequireStable` holds by itself
-//! while there are no transactional commits. The member id and epoch of version 9 belong to KIP-848 and are not
+//! was committed in a former topic of the same name is not an offset of this one. With
+//! `RequireStable` (version 7, KIP-447) an offset that an open transaction may change is refused. The member id and epoch of version 9 belong to KIP-848 and are not
 //! looked at.
 //!
-//! Errors: of the group 14, 15, 16 · 30 (per partition in version 1) · per partition 29 · 100 in version 10.
+//! Errors: of the group 14, 15, 16 · 30 (per partition in version 1) · per partition 29 · 88 · 100 in version 10.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,8 @@ pub(super) async fn handle(
     request: OffsetFetchRequest,
 ) -> OffsetFetchResponse {
     if version >= 8 {
-        let groups = request.groups.into_iter().map(|group| fetch(context, version, group));
+        let stable = request.require_stable;
+        let groups = request.groups.into_iter().map(|group| fetch(context, version, group, stable));
         return OffsetFetchResponse { groups: join_all(groups).await, ..OffsetFetchResponse::default() };
     }
     let topics = request.topics.map(|topics| {
@@ -44,7 +45,7 @@ pub(super) async fn handle(
     });
     let group =
         OffsetFetchRequestGroup { group_id: request.group_id, member_id: None, member_epoch: -1, topics };
-    let fetched = fetch(context, version, group).await;
+    let fetched = fetch(context, version, group, request.require_stable).await;
     let topics = fetched.topics.into_iter().map(|t| OffsetFetchResponseTopic {
         name: t.name,
         partitions: t
@@ -70,6 +71,7 @@ async fn fetch(
     context: &Context,
     version: i16,
     request: OffsetFetchRequestGroup,
+    require_stable: bool,
 ) -> OffsetFetchResponseGroup {
     let image = context.broker.image();
     let may = |name: &str| context.may_quietly(AclOperation::Describe, ResourceKind::Topic, name);
@@ -78,7 +80,7 @@ async fn fetch(
         Err(denied) => Err(denied),
         Ok(()) => {
             let partitions = request.topics.as_ref().map(|topics| see.wanted(topics));
-            let question = FetchOffsets { group: (&*request.group_id).into(), partitions };
+            let question = FetchOffsets { group: (&*request.group_id).into(), partitions, require_stable };
             ask(&context.broker, &request.group_id, question).await.map_err(|error| code(&error))
         }
     };
@@ -189,6 +191,9 @@ impl Seen<'_> {
 }
 
 fn partition(fetched: FetchedOffset) -> OffsetFetchResponsePartitions {
+    if fetched.unstable {
+        return none(fetched.partition, ErrorCode::UNSTABLE_OFFSET_COMMIT);
+    }
     let Some(committed) = fetched.committed else { return none(fetched.partition, ErrorCode::NONE) };
     OffsetFetchResponsePartitions {
         partition_index: fetched.partition,

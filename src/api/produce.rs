@@ -4,8 +4,14 @@
 //! 10 NOT_LEADER_OR_FOLLOWER comes with the leader and its address (KIP-951). With acks=0 nothing is answered, and an
 //! error closes the connection: the client then asks for metadata.
 //!
-//! Errors: INVALID_REQUIRED_ACKS (21), TRANSACTIONAL_ID_AUTHORIZATION_FAILED (53: transactions are not served),
-//! TOPIC_AUTHORIZATION_FAILED (29), INVALID_TOPIC_EXCEPTION (17), UNKNOWN_TOPIC_OR_PARTITION (3), UNKNOWN_TOPIC_ID (100), NOT_LEADER_OR_FOLLOWER (6),
+//! Before a transaction begins in a partition, its coordinator is asked (KIP-890): up to version 11 whether the partition
+//! was added, from 12 to add it.
+//!
+//! Errors: INVALID_REQUIRED_ACKS (21), TRANSACTIONAL_ID_AUTHORIZATION_FAILED (53: also a batch of a transaction without
+//! a transactional id), INVALID_TXN_STATE (48), INVALID_PRODUCER_ID_MAPPING (49), CONCURRENT_TRANSACTIONS (51),
+//! TRANSACTION_ABORTABLE (120, from version 11),
+//! TOPIC_AUTHORIZATION_FAILED (29), INVALID_TOPIC_EXCEPTION (17), UNKNOWN_TOPIC_OR_PARTITION (3), UNKNOWN_TOPIC_ID (100),
+//! NOT_LEADER_OR_FOLLOWER (6),
 //! NOT_ENOUGH_REPLICAS (19, 20), REQUEST_TIMED_OUT (7), KAFKA_STORAGE_ERROR (56), and what a batch is rejected for:
 //! 2, 10, 18, 32, 45, 47, 87.
 
@@ -14,9 +20,10 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::errors::{Coded as _, LeaderHint as _};
+use super::transactions::not_joined;
 use super::{Context, Refusal};
-use crate::broker::{ProduceError, Produced};
-use crate::metadata::AclOperation;
+use crate::broker::{ProduceError, Produced, Transactional};
+use crate::metadata::{AclOperation, ResourceKind};
 use crate::replication::Acks;
 use crate::types::{TopicId, TopicName, TopicPartition};
 use crate::wire::ErrorCode;
@@ -24,6 +31,11 @@ use crate::wire::messages::produce::{
     LeaderIdAndEpoch, NodeEndpoint, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
     ProduceResponse, TopicProduceResponse,
 };
+
+/// The first version that knows TRANSACTION_ABORTABLE.
+const KNOWS_ABORTABLE: i16 = 11;
+/// The first version in which writing to a partition adds it to the transaction.
+const ADDS_PARTITIONS: i16 = 12;
 
 /// The response, or nothing with acks=0.
 pub(super) async fn handle(
@@ -36,10 +48,16 @@ pub(super) async fn handle(
         -1 => Ok(Acks::All),
         _ => Err(ErrorCode::INVALID_REQUIRED_ACKS),
     };
-    let plan = match (&request.transactional_id, acks) {
-        (Some(_), _) => Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
-        (None, acks) => acks,
+    let plan = match &request.transactional_id {
+        Some(id) => acks.and_then(|acks| {
+            context.check(AclOperation::Write, ResourceKind::TransactionalId, id).map(|()| acks)
+        }),
+        None => acks,
     };
+    let transactional = request
+        .transactional_id
+        .as_ref()
+        .map(|id| Transactional { id: (&**id).into(), adds: version >= ADDS_PARTITIONS });
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let image = context.broker.image();
     let topics = request.topic_data.into_iter().map(|topic| {
@@ -48,9 +66,10 @@ pub(super) async fn handle(
             let named = context.topic_for(AclOperation::Write, &image, by_id, &topic.name, topic.topic_id)?;
             Ok((named, acks))
         });
+        let asked = Asked { context, version, timeout, transactional: transactional.as_ref() };
         async move {
             let partitions =
-                topic.partition_data.into_iter().map(|partition| append(context, &known, timeout, partition));
+                topic.partition_data.into_iter().map(|partition| append(&asked, &known, partition));
             TopicProduceResponse {
                 name: topic.name,
                 topic_id: topic.topic_id,
@@ -72,12 +91,16 @@ pub(super) async fn handle(
 
 type Known = Result<((TopicName, Option<TopicId>), Acks), ErrorCode>;
 
-async fn append(
-    context: &Context,
-    known: &Known,
+/// What all partitions of a request share.
+struct Asked<'a> {
+    context: &'a Context,
+    version: i16,
     timeout: Duration,
-    data: PartitionProduceData,
-) -> PartitionProduceResponse {
+    transactional: Option<&'a Transactional>,
+}
+
+async fn append(asked: &Asked<'_>, known: &Known, data: PartitionProduceData) -> PartitionProduceResponse {
+    let Asked { context, version, timeout, transactional } = *asked;
     let index = data.index;
     let ((name, id), acks) = match known {
         Ok(known) => known,
@@ -87,7 +110,7 @@ async fn append(
         return refused(index, ErrorCode::KAFKA_STORAGE_ERROR, None);
     };
     let partition = TopicPartition::new(name.clone(), index);
-    match context.broker.produce(&partition, *id, records, *acks, timeout).await {
+    match context.broker.produce(&partition, *id, records, *acks, timeout, transactional).await {
         Ok(Produced { base, log_append_time, log_start }) => PartitionProduceResponse {
             index,
             base_offset: base.0,
@@ -99,8 +122,15 @@ async fn append(
             let current_leader = error.leader().map_or_else(LeaderIdAndEpoch::default, |(id, epoch)| {
                 LeaderIdAndEpoch { leader_id: id.0, leader_epoch: epoch.0 }
             });
-            let text = matches!(error, ProduceError::Rejected(_)).then(|| error.text());
-            PartitionProduceResponse { current_leader, ..refused(index, error.code(), text) }
+            let told = matches!(error, ProduceError::Rejected(_) | ProduceError::NotJoined(_));
+            let text = told.then(|| error.text());
+            let code = match error {
+                ProduceError::NotJoined(why) => {
+                    not_joined(why, version >= KNOWS_ABORTABLE, version >= ADDS_PARTITIONS)
+                }
+                _ => error.code(),
+            };
+            PartitionProduceResponse { current_leader, ..refused(index, code, text) }
         }
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use super::offsets::ListedOffset;
-use crate::types::{Offset, TopicId, TopicPartition};
+use crate::types::{Offset, ProducerId, TopicId, TopicPartition};
 
 /// The cold tier did not give what was asked; asking again later may help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,4 +40,22 @@ pub trait ColdTier: Send + Sync + 'static {
         topic: TopicId,
         log_start: Offset,
     ) -> BoxFuture<'static, Result<Option<ListedOffset>, ColdError>>;
+
+    /// The aborted transactions with records in `from..to` whose markers are in the tier.
+    fn aborted_transactions(
+        &self,
+        partition: &TopicPartition,
+        topic: TopicId,
+        from: Offset,
+        to: Offset,
+    ) -> BoxFuture<'static, Result<AbortedInTier, ColdError>>;
+}
+
+/// Aborted transactions whose markers are in the tier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AbortedInTier {
+    /// Producer and first offset of each.
+    pub found: Vec<(ProducerId, Offset)>,
+    /// Where markers may follow in the local log; `None` when these are all.
+    pub goes_on_at: Option<Offset>,
 }

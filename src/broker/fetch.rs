@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 
+use super::cold::AbortedInTier;
 use super::{AnswerRoom, Broker};
 use crate::env::timeout;
 use crate::log::LogSlice;
@@ -241,12 +242,31 @@ impl Broker {
     ) -> Vec<Result<(Fetched, usize), FetchError>> {
         join_all(request.partitions.iter().zip(planned).map(|(wanted, plan)| async move {
             let Planned { mut answer, source } = plan?;
+            let committed = request.isolation == Isolation::ReadCommitted;
             let (records, counted) = match source {
                 Source::Nothing => (Records::empty(), 0),
                 _ if !has_room => (Records::empty(), 0),
-                Source::Local(replica, slice) => self.load_local(wanted, request, replica, slice).await?,
+                Source::Local(replica, slice) if committed => {
+                    let (log, from) = (replica.clone(), wanted.offset);
+                    let look = move || Ok(log.with_log(|log| log.may_have_aborted(from)));
+                    if self.on_disk_thread(look).await? {
+                        // Where the answer ends is known only of what is in memory.
+                        let loaded = self.load_local(wanted, request, replica.clone(), slice, false).await?;
+                        answer.aborted = self.aborted_here(replica, &loaded.0, from).await?;
+                        loaded
+                    } else {
+                        self.load_local(wanted, request, replica, slice, request.takes_files).await?
+                    }
+                }
+                Source::Local(replica, slice) => {
+                    self.load_local(wanted, request, replica, slice, request.takes_files).await?
+                }
                 Source::Cold { offset, max_bytes } => {
-                    let records = Records::from(self.read_cold(wanted, offset, max_bytes).await?);
+                    let records = self.read_cold(wanted, offset, max_bytes).await?;
+                    if committed && !records.is_empty() {
+                        answer.aborted = self.aborted_cold(wanted, &records).await?;
+                    }
+                    let records = Records::from(records);
                     let counted = records.len();
                     (records, counted)
                 }
@@ -265,13 +285,14 @@ impl Broker {
         request: &FetchRequest,
         replica: Arc<Replica>,
         slice: LogSlice,
+        takes_files: bool,
     ) -> Result<(Records, usize), FetchError> {
         let load = async |slice: LogSlice, takes_files| {
             let replica = replica.clone();
             self.on_disk_thread(move || replica.load_counted(&slice, takes_files)).await
         };
         if !slice.is_of_compacted() {
-            return load(slice, request.takes_files).await;
+            return load(slice, takes_files).await;
         }
         let in_memory =
             |records: Records| records.into_bytes().map_err(|e| FetchError::Storage(e.to_string()));
@@ -425,6 +446,49 @@ impl Broker {
         }
     }
 
+    /// The aborted transactions with records in what was read from the local log.
+    async fn aborted_here(
+        &self,
+        replica: Arc<Replica>,
+        records: &Records,
+        from: Offset,
+    ) -> Result<Vec<(ProducerId, Offset)>, FetchError> {
+        let Some(to) = records.chunks().filter_map(end_of).last() else { return Ok(Vec::new()) };
+        let look = move || replica.with_log(|log| log.aborted_transactions(from, to));
+        let aborted = self.on_disk_thread(look).await?;
+        Ok(aborted.iter().map(|a| (a.producer_id, a.first)).collect())
+    }
+
+    /// The aborted transactions with records in a cold answer: from its segment on in the tier, and then in the local
+    /// log, as a marker may be far behind its records.
+    async fn aborted_cold(
+        &self,
+        wanted: &FetchPartition,
+        records: &Bytes,
+    ) -> Result<Vec<(ProducerId, Offset)>, FetchError> {
+        let (Some(tier), Some(to)) = (&self.tier, end_of(records)) else { return Ok(Vec::new()) };
+        let replica = self.replica_for(&wanted.partition, wanted.topic_id)?;
+        let from = wanted.offset;
+        let asked = tier.aborted_transactions(&wanted.partition, replica.topic_id(), from, to);
+        let AbortedInTier { mut found, goes_on_at } =
+            asked.await.map_err(|e| FetchError::Tier(e.to_string()))?;
+        if let Some(tier_end) = goes_on_at {
+            // With a hole between the two the list would have one too: `OutOfRange`, and the client tries again.
+            let look = move || {
+                replica.with_log(|log| {
+                    let start = log.local_start().max(from);
+                    log.aborted_by_markers_after(if start <= tier_end { start } else { tier_end }, from, to)
+                })
+            };
+            let local = self.on_disk_thread(look).await?;
+            // What is both in the tier and on the disk is found twice.
+            let known = |one: &(ProducerId, Offset)| !found.contains(one);
+            let more: Vec<_> = local.iter().map(|a| (a.producer_id, a.first)).filter(known).collect();
+            found.extend(more);
+        }
+        Ok(found)
+    }
+
     /// What a refused read means to a client.
     pub(super) fn refused(&self, partition: &TopicPartition, error: ReadError) -> FetchError {
         match error {
@@ -436,4 +500,9 @@ impl Broker {
             other => FetchError::Storage(other.to_string()),
         }
     }
+}
+
+/// Behind the last of whole batches.
+fn end_of(records: &Bytes) -> Option<Offset> {
+    BatchIter::new(records.clone()).filter_map(Result::ok).last().map(|batch| batch.header.end_offset())
 }

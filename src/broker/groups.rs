@@ -1,5 +1,5 @@
-//! Groups: hands the partitions of `__consumer_offsets` that this broker leads to the coordinator, and their log to it
-//! through [`PartitionLog`].
+//! Hands the partitions of `__consumer_offsets` and `__transaction_state` that this broker leads to the coordinators,
+//! and their log to them through [`PartitionLog`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,12 +9,14 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use super::Broker;
-use crate::coordinator::{PartitionLog, PartitionLogError};
+use crate::coordinator::txn::TransactionCoordinators;
+use crate::coordinator::{Coordinators, PartitionLog, PartitionLogError};
 use crate::env::{BlockingPool, Clock};
-use crate::log::Rejected;
+use crate::log::{LeaderBatch, Origin, Rejected};
 use crate::metadata::{Image, Lease};
 use crate::replication::{Acks, AppendError, Replica};
 use crate::types::{LeaderEpoch, Offset, TopicName};
+use crate::wire::record_batch::BatchHeader;
 
 /// How long an append of the coordinator waits for the replicas before it is an error to the group's member.
 const APPEND_LIMIT: Duration = Duration::from_secs(5);
@@ -34,8 +36,11 @@ impl PartitionLog for ReplicaLog {
     fn append(&self, batch: Bytes) -> BoxFuture<'static, Result<Offset, PartitionLogError>> {
         let replica = self.replica.clone();
         let deadline = self.clock.now() + APPEND_LIMIT;
+        let is_marker = BatchHeader::parse(&batch).is_ok_and(|header| header.attributes.is_control());
+        // The group coordinator has judged the marker.
+        let origin = if is_marker { Origin::Marker { strict: false } } else { Origin::Coordinator };
         Box::pin(async move {
-            match replica.append(batch, Acks::All, deadline).await {
+            match replica.append(LeaderBatch { records: batch, origin }, Acks::All, deadline).await {
                 Ok(appended) => Ok(appended.last.next()),
                 Err(AppendError::NotLeader) => Err(PartitionLogError::NotLeader),
                 Err(AppendError::NotEnoughReplicas(_)) => Err(PartitionLogError::NotEnoughReplicas),
@@ -105,17 +110,44 @@ impl PartitionLog for ReplicaLog {
     }
 }
 
+/// Coordinators that live in the partitions of a topic.
+pub(super) trait Coordinates: Send + Sync + 'static {
+    /// This broker leads a partition.
+    fn on_leader(&self, partition: i32, log: Arc<dyn PartitionLog>, epoch: LeaderEpoch);
+    /// It leads the partition no more.
+    fn on_resign(&self, partition: i32);
+}
+
+impl Coordinates for Coordinators {
+    fn on_leader(&self, partition: i32, log: Arc<dyn PartitionLog>, epoch: LeaderEpoch) {
+        Coordinators::on_leader(self, partition, log, epoch);
+    }
+    fn on_resign(&self, partition: i32) {
+        Coordinators::on_resign(self, partition);
+    }
+}
+
+impl Coordinates for TransactionCoordinators {
+    fn on_leader(&self, partition: i32, log: Arc<dyn PartitionLog>, epoch: LeaderEpoch) {
+        TransactionCoordinators::on_leader(self, partition, log, epoch);
+    }
+    fn on_resign(&self, partition: i32) {
+        TransactionCoordinators::on_resign(self, partition);
+    }
+}
+
 impl Broker {
-    /// Follows the leadership of the offsets partitions until the broker stops.
-    pub(super) async fn run_group_leadership(self: Arc<Self>) {
-        let Ok(topic) = TopicName::new(OFFSETS_TOPIC) else { return };
+    /// Follows the leadership of a coordinators' topic until the broker stops.
+    pub(super) async fn run_leadership(
+        self: Arc<Self>,
+        topic: &'static str,
+        coordinators: Arc<dyn Coordinates>,
+    ) {
+        let Ok(topic) = TopicName::new(topic) else { return };
         let mut images = self.metadata.subscribe();
         let mut led: HashMap<i32, LeaderEpoch> = HashMap::new();
-        let mut before = images.borrow_and_update().clone();
         loop {
             let image = images.borrow_and_update().clone();
-            self.forget_deleted_topics(&before, &image);
-            before = image.clone();
             let mut now: HashMap<i32, LeaderEpoch> = HashMap::new();
             for (index, partition) in
                 image.topics.get(&topic).iter().flat_map(|t| t.partitions.iter().enumerate())
@@ -125,7 +157,7 @@ impl Broker {
                 }
             }
             for (index, _) in led.iter().filter(|(index, epoch)| now.get(index) != Some(epoch)) {
-                self.coordinators.on_resign(*index);
+                coordinators.on_resign(*index);
             }
             let mut waiting = false;
             let mut hosted = HashMap::new();
@@ -145,7 +177,7 @@ impl Broker {
                             threads: self.disk_threads.clone(),
                             lease: self.metadata.lease(),
                         };
-                        self.coordinators.on_leader(index, Arc::new(log), epoch);
+                        coordinators.on_leader(index, Arc::new(log), epoch);
                         hosted.insert(index, epoch);
                     }
                     None => waiting = true,
@@ -164,6 +196,21 @@ impl Broker {
                 () = again => {}
                 () = self.stopping.stopped() => return,
             }
+        }
+    }
+
+    /// Follows the deletion of topics until the broker stops.
+    pub(super) async fn run_topic_watch(self: Arc<Self>) {
+        let mut images = self.metadata.subscribe();
+        let mut before = images.borrow_and_update().clone();
+        loop {
+            tokio::select! {
+                changed = images.changed() => if changed.is_err() { return },
+                () = self.stopping.stopped() => return,
+            }
+            let image = images.borrow_and_update().clone();
+            self.forget_deleted_topics(&before, &image);
+            before = image;
         }
     }
 

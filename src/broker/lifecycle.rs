@@ -16,11 +16,17 @@ use super::answers::AnswerBudget;
 use super::cold::ColdTier;
 use super::config::{BrokerConfig, ConfigError, PeerTransport};
 use super::epoch_file;
+use super::groups::OFFSETS_TOPIC;
 use super::machine::machine_proof;
+use super::markers::{Markers, Writer};
+use super::peers::Peers;
+use super::produce::Verifying;
 use super::producer_ids::ProducerIds;
 use super::quorum::{LocalLogs, MetadataQuorum};
 use super::stop::StopSignal;
 use super::tier::{ColdStore, TierDriver, TierReads};
+use super::transactions::{self, TRANSACTIONS_TOPIC, TransactionHost};
+use crate::coordinator::txn::TransactionCoordinators;
 use crate::coordinator::{Coordinators, GroupConfig};
 use crate::env::{BlockingPool, Env, WatchedFiles};
 use crate::log::{LogConfig, LogDirs};
@@ -131,9 +137,24 @@ impl Broker {
             disk_threads.clone(),
             cold_store.clone().map(|store| store as Arc<dyn TierReader>),
         );
-        let logs = LocalLogs { replicas: replicas.clone(), threads: disk_threads.clone() };
-        metadata.handle_control(Arc::new(logs));
         let coordinators = Coordinators::new(env.clone(), groups);
+        let markers = Arc::new(Markers {
+            env: env.clone(),
+            node_id: config.node_id,
+            metadata: metadata.clone(),
+            replicas: replicas.clone(),
+            groups: coordinators.clone(),
+        });
+        let writer = Arc::new(Writer(markers.clone()));
+        let transactions = TransactionHost {
+            clock: env.clock.clone(),
+            node_id: config.node_id,
+            metadata: metadata.clone(),
+            coordinators: TransactionCoordinators::new(env.clone(), transactions::config(&config), writer),
+        };
+        let peers = Peers { markers: markers.clone(), transactions: transactions.clone() };
+        let logs = LocalLogs { replicas: replicas.clone(), threads: disk_threads.clone(), peers };
+        metadata.handle_control(Arc::new(logs));
         let tier = cold_store
             .clone()
             .map(|store| Arc::new(TierReads::new(store, replicas.clone())) as Arc<dyn ColdTier>);
@@ -146,6 +167,9 @@ impl Broker {
             metadata,
             replicas,
             coordinators,
+            transactions,
+            markers,
+            verifying: Verifying::default(),
             tier,
             cold_store,
             transport,
@@ -157,7 +181,11 @@ impl Broker {
         tokio::spawn(broker.clone().serve_peers());
         broker.join(registration, &dirs).await?;
         tokio::spawn(broker.clone().watch_peer_certificates());
-        tokio::spawn(broker.clone().run_group_leadership());
+        let groups = Arc::new(broker.coordinators.clone());
+        tokio::spawn(broker.clone().run_leadership(OFFSETS_TOPIC, groups));
+        let transactions = Arc::new(broker.transactions.coordinators.clone());
+        tokio::spawn(broker.clone().run_leadership(TRANSACTIONS_TOPIC, transactions));
+        tokio::spawn(broker.clone().run_topic_watch());
         tokio::spawn(broker.clone().run_retention());
         tokio::spawn(broker.clone().run_compaction());
         if let Some(store) = &broker.cold_store {
@@ -213,6 +241,7 @@ impl Broker {
             Err(error) => tracing::warn!(%error, "stopping without a controlled shutdown"),
         }
         self.stopping.stop();
+        self.transactions.coordinators.shutdown().await;
         self.coordinators.shutdown().await;
         if let Err(error) = self.replicas.shutdown().await {
             tracing::error!(%error, "the logs could not be closed cleanly; they are recovered at the next start");

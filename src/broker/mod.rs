@@ -1,8 +1,8 @@
 //! The composition of a broker: partitions, the fetch purgatory, groups, retention, and the driver of the cold tier.
 //!
 //! [`Broker`] is what `api` calls. One file is one subject: `produce` (a record in), `fetch` (a fetch out), `offsets`,
-//! `topics`, `elections`, `reassignments`, `groups`, `retention`, `compaction`, `producer_ids`; `lifecycle` starts and
-//! stops the whole.
+//! `topics`, `elections`, `reassignments`, `groups`, `transactions`, `markers`, `retention`, `compaction`,
+//! `producer_ids`; `lifecycle` starts and stops the whole.
 
 mod answers;
 mod cold;
@@ -16,7 +16,9 @@ mod groups;
 mod lifecycle;
 mod log_dirs;
 mod machine;
+mod markers;
 mod offsets;
+mod peers;
 mod produce;
 mod producer_ids;
 mod quorum;
@@ -25,6 +27,7 @@ mod retention;
 mod stop;
 mod tier;
 mod topics;
+mod transactions;
 
 use std::sync::Arc;
 
@@ -36,11 +39,15 @@ pub use fetch::{ClientPlace, FetchError, FetchPartition, FetchRequest, Fetched};
 pub use groups::OFFSETS_TOPIC;
 pub use lifecycle::StartError;
 pub use log_dirs::{LogDir, LogDirReplica};
+pub use markers::MarkerOutcome;
 pub use offsets::{ListError, ListedOffset, OffsetSpec};
 pub use produce::{ProduceError, Produced};
 pub use reassignments::ReassignError;
 pub use tier::{ScrubCounts, TierCounts};
 pub use topics::{ConfigEntry, ConfigSource, NewTopic, TopicError};
+pub use transactions::{
+    EPOCH_PER_TRANSACTION, NotJoined, ProducerDescription, TRANSACTIONS_TOPIC, Transactional, TxnCommitError,
+};
 
 pub use crate::log::Rejected;
 pub use crate::metadata::Endpoint;
@@ -64,6 +71,9 @@ pub struct Broker {
     metadata: Metadata,
     replicas: Arc<ReplicaManager>,
     coordinators: Coordinators,
+    transactions: transactions::TransactionHost,
+    markers: Arc<markers::Markers>,
+    verifying: produce::Verifying,
     tier: Option<Arc<dyn ColdTier>>,
     cold_store: Option<Arc<tier::ColdStore>>,
     transport: SharedTransport,

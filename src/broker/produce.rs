@@ -1,13 +1,24 @@
 //! A record's way in: find the replica, append, wait as `acks` asks.
+//!
+//! Before a transaction begins in a partition, its coordinator is asked (KIP-890). A producer's batches for a partition
+//! are put into its queue in the order in which they came, also while the first of them waits for that answer.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
 
 use super::Broker;
-use crate::log::Rejected;
-use crate::replication::{Acks, AppendError};
-use crate::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
+use super::transactions::{NotJoined, Transactional};
+use crate::coordinator::Producer;
+use crate::env::MonoTime;
+use crate::log::{Appended, LeaderBatch, Origin, Rejected, Verification};
+use crate::replication::{Acks, AppendError, Replica};
+use crate::types::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
+use crate::wire::record_batch::BatchHeader;
 
 /// A batch that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +61,43 @@ pub enum ProduceError {
     /// The batch breaks a rule.
     #[error(transparent)]
     Rejected(#[from] Rejected),
+    /// A batch of a transaction came without a transactional id.
+    #[error("a batch of a transaction needs a transactional id")]
+    NoTransactionalId,
+    /// The transaction's coordinator says that the partition is not part of it.
+    #[error(transparent)]
+    NotJoined(#[from] NotJoined),
     /// The log could not be written.
     #[error("the log could not be written: {0}")]
     Storage(String),
 }
+
+/// Who waits in line: one line for each producer and partition with a batch that is not in the partition's queue yet.
+#[derive(Debug, Default)]
+pub(super) struct Verifying {
+    lines: Mutex<HashMap<Whose, Line>>,
+}
+
+type Whose = (TopicPartition, ProducerId);
+/// Given to those who wait in the order in which they came.
+type Line = Arc<tokio::sync::Mutex<()>>;
+
+impl Verifying {
+    fn line(&self, whose: &Whose) -> Line {
+        self.lines.lock().entry(whose.clone()).or_default().clone()
+    }
+
+    /// Removes a line that nobody else stands in.
+    fn leave(&self, whose: &Whose, line: Line) {
+        let mut lines = self.lines.lock();
+        drop(line);
+        if lines.get(whose).is_some_and(|line| Arc::strong_count(line) == 1) {
+            lines.remove(whose);
+        }
+    }
+}
+
+type Appending = BoxFuture<'static, Result<Appended, AppendError>>;
 
 impl Broker {
     /// Appends the records field of one produce request to a partition and waits as `acks` asks.
@@ -67,6 +111,7 @@ impl Broker {
         records: Bytes,
         acks: Acks,
         timeout: Duration,
+        transactional: Option<&Transactional>,
     ) -> Result<Produced, ProduceError> {
         if partition.topic.is_internal() {
             return Err(ProduceError::Internal);
@@ -83,7 +128,17 @@ impl Broker {
         }
         let replica = self.replicas.replica(partition).ok_or(ProduceError::NotLeader { leader })?;
         let deadline = self.env.clock.now() + timeout;
-        let appended = replica.append(records, acks, deadline).await.map_err(|e| match e {
+        let header = BatchHeader::parse(&records).ok().filter(|h| h.attributes.is_transactional());
+        let appending = match (header, transactional) {
+            (None, _) => appending(replica.clone(), LeaderBatch::from(records), acks, deadline),
+            (Some(_), None) => return Err(ProduceError::NoTransactionalId),
+            (Some(header), Some(transactional)) => {
+                let producer = Producer { id: header.producer_id, epoch: header.producer_epoch };
+                let begin = Begin { partition, producer, transactional };
+                self.queue_in_transaction(begin, &replica, records, acks, deadline).await?
+            }
+        };
+        let appended = appending.await.map_err(|e| match e {
             AppendError::NotLeader => ProduceError::NotLeader { leader: self.leader_of(partition) },
             AppendError::NotEnoughReplicas(_) => ProduceError::NotEnoughReplicas,
             AppendError::NotEnoughReplicasAfterAppend(_) => ProduceError::NotEnoughReplicasAfterAppend,
@@ -98,6 +153,49 @@ impl Broker {
         })
     }
 
+    /// Puts a transactional batch into the partition's queue, behind what the same producer sent before.
+    async fn queue_in_transaction(
+        &self,
+        begin: Begin<'_>,
+        replica: &Arc<Replica>,
+        records: Bytes,
+        acks: Acks,
+        deadline: MonoTime,
+    ) -> Result<Appending, ProduceError> {
+        let whose = (begin.partition.clone(), begin.producer.id);
+        let line = self.verifying.line(&whose);
+        let queued = async {
+            let _turn = line.lock().await;
+            let verification = self.verify(&begin, replica).await?;
+            let batch = LeaderBatch { records, origin: Origin::Client(verification) };
+            let mut appending = appending(replica.clone(), batch, acks, deadline);
+            // The first poll gives it its place in the queue; then it is the next one's turn.
+            Ok(match futures::poll!(&mut appending) {
+                std::task::Poll::Ready(outcome) => Box::pin(std::future::ready(outcome)),
+                std::task::Poll::Pending => appending,
+            })
+        }
+        .await;
+        self.verifying.leave(&whose, line);
+        queued
+    }
+
+    /// Asks the coordinator whether the producer's transaction may begin here, unless it is open here.
+    async fn verify(&self, begin: &Begin<'_>, replica: &Arc<Replica>) -> Result<Verification, ProduceError> {
+        let Begin { partition, producer, transactional } = begin;
+        if !transactional.adds && !self.config.is_on("transaction.partition.verification.enable") {
+            return Ok(Verification::Off);
+        }
+        let epoch = replica.positions().leader_epoch;
+        let (log, Producer { id, epoch: producer_epoch }) = (replica.clone(), *producer);
+        let look = move || Ok(log.with_log(|log| log.transaction_guard(id, producer_epoch, epoch)));
+        let guard = self.on_disk_thread(look).await.map_err(|e| ProduceError::Storage(e.to_string()))?;
+        if guard.is_some() {
+            self.join_transaction(transactional, *producer, partition).await?;
+        }
+        Ok(Verification::Guard(guard))
+    }
+
     /// The leader of a partition and its epoch, as the image knows them now.
     #[must_use]
     pub fn leader_of(&self, partition: &TopicPartition) -> Option<(BrokerId, LeaderEpoch)> {
@@ -105,4 +203,15 @@ impl Broker {
         let state = image.partition(&partition.topic, partition.partition)?;
         state.leader.map(|id| (id, state.leader_epoch))
     }
+}
+
+/// A transaction that may begin in a partition.
+struct Begin<'a> {
+    partition: &'a TopicPartition,
+    producer: Producer,
+    transactional: &'a Transactional,
+}
+
+fn appending(replica: Arc<Replica>, batch: LeaderBatch, acks: Acks, deadline: MonoTime) -> Appending {
+    Box::pin(async move { replica.append(batch, acks, deadline).await })
 }

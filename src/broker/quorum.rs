@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
+use super::peers::Peers;
 use crate::env::{BlockingPool, MonoTime};
 use crate::metadata::{Command, ControlHandler, Image, LogEnd, Metadata, SubmitError};
 use crate::replication::{ProposalReply, Quorum, ReplicaManager};
@@ -38,16 +39,16 @@ impl Quorum for MetadataQuorum {
     }
 }
 
-/// Tells the metadata leader what the local logs hold, before an unclean election.
+/// Answers other brokers: what the local logs hold, before an unclean election, and what transactions need.
 pub(super) struct LocalLogs {
     pub(super) replicas: Arc<ReplicaManager>,
     pub(super) threads: BlockingPool,
+    pub(super) peers: Peers,
 }
 
 impl ControlHandler for LocalLogs {
-    fn answer(&self, peer: BrokerId, _request: Bytes) -> BoxFuture<'static, Bytes> {
-        tracing::warn!(%peer, "a control request that this broker does not know");
-        Box::pin(std::future::ready(Bytes::new()))
+    fn answer(&self, peer: BrokerId, request: Bytes) -> BoxFuture<'static, Bytes> {
+        self.peers.answer(peer, &request)
     }
 
     fn log_ends(&self, partitions: Vec<(TopicId, i32)>) -> BoxFuture<'static, Vec<Option<LogEnd>>> {

@@ -179,20 +179,40 @@ impl Broker {
     fn internal_topic(&self, name: &TopicName) -> NewTopic {
         let image = self.image();
         let live = image.brokers.keys().filter(|id| image.is_active(**id)).count().max(1);
+        let [factor, partitions, segment_bytes, min_isr] = if name.as_str() == super::TRANSACTIONS_TOPIC {
+            [
+                "transaction.state.log.replication.factor",
+                "transaction.state.log.num.partitions",
+                "transaction.state.log.segment.bytes",
+                "transaction.state.log.min.isr",
+            ]
+        } else {
+            [
+                "offsets.topic.replication.factor",
+                "offsets.topic.num.partitions",
+                "offsets.topic.segment.bytes",
+                "min.insync.replicas",
+            ]
+        };
         // A lone broker can hold one replica; Kafka would refuse, developers would be stuck.
-        let wanted =
-            self.config.size("offsets.topic.replication.factor").min(live.max(self.config.voters.len()));
+        let wanted = self.config.size(factor).min(live.max(self.config.voters.len()));
+        let mut configs = BTreeMap::from([
+            ("cleanup.policy".to_owned(), "compact".to_owned()),
+            ("compression.type".to_owned(), "producer".to_owned()),
+            ("segment.bytes".to_owned(), self.config.number(segment_bytes).to_string()),
+            ("remote.storage.enable".to_owned(), "false".to_owned()),
+        ]);
+        if name.as_str() == super::TRANSACTIONS_TOPIC {
+            let min_isr = self.config.size(min_isr).min(wanted);
+            configs.insert("min.insync.replicas".to_owned(), min_isr.to_string());
+            configs.insert("unclean.leader.election.enable".to_owned(), "false".to_owned());
+        }
         NewTopic {
             name: name.clone(),
-            partitions: Some(i32::try_from(self.config.number("offsets.topic.num.partitions")).unwrap_or(50)),
+            partitions: Some(i32::try_from(self.config.number(partitions)).unwrap_or(50)),
             replication_factor: Some(i16::try_from(wanted).unwrap_or(3)),
             assignment: None,
-            configs: BTreeMap::from([
-                ("cleanup.policy".to_owned(), "compact".to_owned()),
-                ("compression.type".to_owned(), "producer".to_owned()),
-                ("segment.bytes".to_owned(), self.config.number("offsets.topic.segment.bytes").to_string()),
-                ("remote.storage.enable".to_owned(), "false".to_owned()),
-            ]),
+            configs,
         }
     }
 

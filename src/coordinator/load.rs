@@ -7,12 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::config::GroupConfig;
-use super::group::GroupShard;
 use super::log::{PartitionLog, PartitionLogError};
-use super::records;
+use super::shard::{Entry, Marker, Producer, Shard};
 use crate::types::Offset;
-use crate::wire::record_batch::{Batch, BatchError, BatchIter};
+use crate::wire::record_batch::{Batch, BatchError, BatchIter, ControlKind};
 
 /// A batch of the coordinator may decompress to this; ours are not compressed, but those of a Kafka cluster may be.
 const MAX_BATCH_BYTES: usize = 64 << 20;
@@ -35,15 +33,16 @@ pub(super) struct Loaded {
     pub(super) records: u64,
 }
 
-pub(super) async fn load(
+pub(super) async fn load<S: Shard>(
     log: &dyn PartitionLog,
-    config: &Arc<GroupConfig>,
-) -> Result<(GroupShard, Loaded), LoadError> {
-    let mut shard = GroupShard::new(config.clone());
+    config: &Arc<S::Config>,
+) -> Result<(S, Loaded), LoadError> {
+    let mut shard = S::new(config.clone(), log.leader_epoch());
+    let load_buffer_bytes = S::limits(config).load_buffer_bytes;
     let mut loaded = Loaded::default();
     let end = log.end();
     let mut at = log.start();
-    let mut read = (at < end).then(|| log.read(at, config.load_buffer_bytes));
+    let mut read = (at < end).then(|| log.read(at, load_buffer_bytes));
     while let Some(reading) = read.take() {
         let bytes = reading.await?;
         loaded.bytes += bytes.len() as u64;
@@ -52,7 +51,7 @@ pub(super) async fn load(
             return Err(LoadError::Gap { at, end });
         }
         if next < end {
-            let mut reading = log.read(next, config.load_buffer_bytes);
+            let mut reading = log.read(next, load_buffer_bytes);
             // Polled once, so that the disk works while we replay; a future that is ready at once is not lost.
             read = Some(match futures::poll!(&mut reading) {
                 std::task::Poll::Ready(ready) => Box::pin(std::future::ready(ready)),
@@ -83,12 +82,11 @@ fn end_of(bytes: &Bytes, from: Offset) -> Result<Offset, LoadError> {
     Ok(end)
 }
 
-fn replay(shard: &mut GroupShard, batch: &Batch, from: Offset) -> Result<u64, LoadError> {
-    let at = batch.header.base_offset;
-    if batch.header.attributes.is_control() {
-        return Ok(0);
-    }
+fn replay<S: Shard>(shard: &mut S, batch: &Batch, from: Offset) -> Result<u64, LoadError> {
+    let header = &batch.header;
+    let at = header.base_offset;
     batch.check_crc().map_err(|e| corrupt(at, &e))?;
+    let producer = Producer { id: header.producer_id, epoch: header.producer_epoch };
     let mut count = 0;
     for record in batch.records(MAX_BATCH_BYTES).map_err(|e| corrupt(at, &e))? {
         let record = record.map_err(|e| corrupt(at, &e))?;
@@ -96,8 +94,19 @@ fn replay(shard: &mut GroupShard, batch: &Batch, from: Offset) -> Result<u64, Lo
             continue;
         }
         count += 1;
-        match records::decode(record.key, record.value) {
-            Ok(Some(record)) => shard.replay(&record),
+        if header.attributes.is_control() {
+            if let Some(kind) = record.control_kind() {
+                let coordinator_epoch = record.coordinator_epoch().unwrap_or(-1);
+                let commit = kind == ControlKind::Commit;
+                shard.replay(&Entry::Marker(Marker { producer, commit, coordinator_epoch }));
+            }
+            continue;
+        }
+        match S::decode(record.key, record.value) {
+            Ok(Some(record)) if header.attributes.is_transactional() => {
+                shard.replay(&Entry::InTransaction(producer, record));
+            }
+            Ok(Some(record)) => shard.replay(&Entry::Record(record)),
             Ok(None) => {
                 tracing::debug!(offset = %record.offset, "a record of another protocol is left alone")
             }

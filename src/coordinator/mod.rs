@@ -1,9 +1,10 @@
-//! Group coordination: consumer groups (classic protocol) and their committed offsets.
+//! Coordination: consumer groups (classic protocol) with their committed offsets, and transactions.
 //!
-//! A group lives in one partition of `__consumer_offsets`, and the leader of that partition is its coordinator.
-//! [`group::GroupShard`] is the pure state machine of all groups of one partition: it decides records and replies.
-//! [`Coordinators`] runs one shard for each partition this broker leads: it loads the shard by replaying the
-//! partition, appends what the shard decides, and lets a reply go only when its records are committed.
+//! A group lives in one partition of `__consumer_offsets`, a transactional id in one of `__transaction_state`, and the
+//! leader of that partition is the coordinator. [`group::GroupShard`] and [`txn::TxnShard`] are the pure state machines
+//! of all that lives in one partition: they decide records, replies and tasks. [`Coordinators`] and
+//! [`txn::TransactionCoordinators`] run one shard for each partition this broker leads: they load the shard by replaying
+//! the partition, append what the shard decides, and let a reply go only when its records are committed.
 
 mod config;
 pub mod group;
@@ -14,8 +15,12 @@ pub mod records;
 mod runtime;
 #[cfg(test)]
 mod runtime_tests;
+pub mod shard;
 mod shard_task;
+mod shards;
+pub mod txn;
 
 pub use config::{GroupConfig, InvalidGroupConfig};
 pub use log::{PartitionLog, PartitionLogError};
 pub use runtime::{Ask, CoordinatorError, Coordinators};
+pub use shard::{Marker, Producer};

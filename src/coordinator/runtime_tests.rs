@@ -172,7 +172,8 @@ async fn commit(coordinators: &Coordinators, group: &str, offset: i64) -> Result
 
 async fn committed(coordinators: &Coordinators, group: &str) -> Result<Option<i64>, CoordinatorError> {
     let partitions = Some(vec![(TopicName::new("t").unwrap(), TopicId::ZERO, 0)]);
-    let fetched = coordinators.ask(0, FetchOffsets { group: group.into(), partitions }).await?;
+    let fetched =
+        coordinators.ask(0, FetchOffsets { group: group.into(), partitions, require_stable: false }).await?;
     Ok(fetched[0].committed.as_ref().map(|c| c.offset.0))
 }
 
@@ -274,7 +275,7 @@ async fn a_log_that_kafka_wrote_is_understood() {
 
     let coordinators = take_over(offsets, 5);
     read_when_loaded(&coordinators, "-").await;
-    let all = FetchOffsets { group: "range-5ac534".into(), partitions: None };
+    let all = FetchOffsets { group: "range-5ac534".into(), partitions: None, require_stable: false };
     let fetched = coordinators.ask(0, all).await.unwrap();
     assert_eq!(fetched.len(), 6);
     assert!(fetched.iter().all(|f| f.committed.as_ref().is_some_and(|c| c.offset == Offset(100))));

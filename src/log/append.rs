@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use super::error::{LogError, Rejected};
 use super::producer_state::Sequence;
 use super::segment::Segment;
+use super::transaction_guard::{LeaderBatch, Origin, Verification};
 use super::txn_index::AbortedTransaction;
 use super::{Health, Log, LogConfig};
 use crate::types::{LeaderEpoch, Offset};
@@ -48,15 +49,15 @@ struct Group {
 }
 
 impl Log {
-    /// Appends what each client sent for this partition; each item must be one batch. All that are accepted are
-    /// written with one vectored write (two when a segment is closed between them).
+    /// Appends what each client (or coordinator) sent for this partition; each item must be one batch. All that are
+    /// accepted are written with one vectored write (two when a segment is closed between them).
     ///
     /// # Errors
     /// An inner error refuses one client's batch. An outer one means that nothing of the group may be acknowledged:
     /// the write failed, or the log is not writable under this epoch. The leader resigns.
-    pub fn append_as_leader(
+    pub fn append_as_leader<B: Into<LeaderBatch>>(
         &mut self,
-        items: Vec<Bytes>,
+        items: Vec<B>,
         epoch: LeaderEpoch,
         now_ms: i64,
     ) -> Result<Vec<Result<Appended, Rejected>>, LogError> {
@@ -66,7 +67,7 @@ impl Log {
         let mut answers = Vec::with_capacity(items.len());
         let mut end = self.log_end();
         for item in items {
-            let answer = match self.accept(item, now_ms) {
+            let answer = match self.accept(item.into(), epoch, now_ms) {
                 Ok((Sequence::Next, mut batch)) => {
                     let header = &mut batch.header;
                     if self.config.timestamp_type == TimestampType::LogAppendTime {
@@ -80,9 +81,10 @@ impl Log {
                     group.chunks.extend_from_slice(&chunks);
                     group.bytes += batch.header.size() as u64;
                     group.headers.push(batch.header);
-                    if batch.header.has_producer() {
-                        self.producers.apply_data(&batch.header, now_ms);
+                    if batch.header.attributes.is_control() {
+                        self.markers.add(batch.header.producer_id);
                     }
+                    group.aborted.extend(self.producers.apply(&batch, now_ms));
                     end = batch.header.end_offset();
                     Ok(self.appended(&batch.header, chunks.into()))
                 }
@@ -196,12 +198,36 @@ impl Log {
         Ok(accepted)
     }
 
-    fn accept(&self, item: Bytes, now_ms: i64) -> Result<(Sequence, Batch), Rejected> {
-        let batch = validate(item, &self.config, now_ms)?;
-        let sequence = self.producers.check(&batch.header)?;
-        let batch = match sequence {
-            Sequence::Next => as_stored(batch, &self.config)?,
-            Sequence::Duplicate(_) => batch,
+    fn accept(
+        &self,
+        item: LeaderBatch,
+        epoch: LeaderEpoch,
+        now_ms: i64,
+    ) -> Result<(Sequence, Batch), Rejected> {
+        let LeaderBatch { records, origin } = item;
+        let batch = validate(records, origin, &self.config, now_ms)?;
+        let header = &batch.header;
+        let sequence = match origin {
+            Origin::Client(verification) => {
+                let sequence = self.producers.check(header)?;
+                if let (Sequence::Next, Verification::Guard(guard)) = (&sequence, verification)
+                    && header.attributes.is_transactional()
+                    && !self.producers.has_open(header.producer_id, header.producer_epoch)
+                    && !self.markers.allow(guard, header.producer_id, epoch)
+                {
+                    return Err(Rejected::NotInTransaction);
+                }
+                sequence
+            }
+            Origin::Coordinator => Sequence::Next,
+            Origin::Marker { strict } => {
+                self.producers.check_marker(&batch, strict)?;
+                Sequence::Next
+            }
+        };
+        let batch = match (origin, sequence) {
+            (Origin::Client(_), Sequence::Next) => as_stored(batch, &self.config)?,
+            _ => batch,
         };
         Ok((sequence, batch))
     }
@@ -338,8 +364,9 @@ fn unreadable(e: BatchError) -> Rejected {
     }
 }
 
-/// Checks one client's records: exactly one sound batch within the topic's bounds.
-fn validate(item: Bytes, config: &LogConfig, now_ms: i64) -> Result<Batch, Rejected> {
+/// Checks one item: exactly one sound batch within the topic's bounds.
+fn validate(item: Bytes, origin: Origin, config: &LogConfig, now_ms: i64) -> Result<Batch, Rejected> {
+    let from_client = matches!(origin, Origin::Client(_));
     let invalid = |rule| Err(Rejected::InvalidRecord(rule));
     let mut rest = item;
     let batch = match Batch::split_from(&mut rest) {
@@ -362,19 +389,21 @@ fn validate(item: Bytes, config: &LogConfig, now_ms: i64) -> Result<Batch, Rejec
     if header.base_offset != Offset::ZERO {
         return invalid("a client's batch begins at offset 0");
     }
-    if header.attributes.is_control() {
-        return invalid("clients write no control batches");
+    if header.attributes.is_control() != matches!(origin, Origin::Marker { .. }) {
+        return invalid("only transaction coordinators write control batches");
     }
     if header.attributes.compression().is_err() {
         return invalid("the compression type does not exist");
     }
-    if header.has_producer() && (header.base_sequence < 0 || header.producer_epoch.0 < 0) {
+    if from_client && header.has_producer() && (header.base_sequence < 0 || header.producer_epoch.0 < 0) {
         return invalid("a producer id comes with an epoch and a sequence number");
     }
     if header.attributes.is_transactional() && !header.has_producer() {
         return invalid("a transaction has a producer id");
     }
-    check_timestamps_and_keys(&batch, config, now_ms)?;
+    if from_client {
+        check_timestamps_and_keys(&batch, config, now_ms)?;
+    }
     Ok(batch)
 }
 

@@ -175,4 +175,19 @@ pub enum Rejected {
         /// The batch's.
         got: ProducerEpoch,
     },
+    /// A transactional batch, and its producer's transaction is not open here and was not verified to be open at its
+    /// coordinator, or was ended meanwhile (KIP-890).
+    #[error("the batch is not part of an open transaction")]
+    NotInTransaction,
+    /// A batch outside of any transaction, by a producer that has one open.
+    #[error("the producer has an open transaction, and the batch is not part of one")]
+    TransactionIsOpen,
+    /// A marker of a coordinator that has been replaced.
+    #[error("coordinator epoch {got} is older than {current}")]
+    CoordinatorFenced {
+        /// Of the newest marker.
+        current: i32,
+        /// The marker's.
+        got: i32,
+    },
 }

@@ -45,6 +45,7 @@ mod scan;
 mod segment;
 mod slice;
 mod time_index;
+mod transaction_guard;
 mod truncate;
 mod txn_index;
 
@@ -66,14 +67,16 @@ pub use lookup::TimestampOffset;
 pub use read::{ClosedSegment, SegmentSections};
 pub use recovery::{OpenLog, RecoveryReport};
 pub use slice::LogSlice;
+pub use transaction_guard::{LeaderBatch, Origin, TransactionGuard, Verification};
 pub use truncate::Removal;
 pub use txn_index::AbortedTransaction;
 
 use crate::env::SharedDisk;
-use crate::types::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicId, TopicPartition};
 use dirs::DirectoryCheckpoints;
 use producer_state::ProducerState;
 use segment::Segment;
+use transaction_guard::RecentMarkers;
 
 /// One partition's log.
 #[derive(Debug)]
@@ -87,6 +90,7 @@ pub struct Log {
     segments: Vec<Segment>,
     epochs: EpochCache,
     producers: ProducerState,
+    markers: RecentMarkers,
     log_start: Offset,
     positions: Arc<LivePositions>,
     health: Health,
@@ -95,6 +99,23 @@ pub struct Log {
     /// Files have been created or removed since the folder was last fsynced.
     folder_unsynced: bool,
     checkpoints: Option<Arc<DirectoryCheckpoints>>,
+}
+
+/// A producer that the log knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActiveProducer {
+    /// Its id.
+    pub id: ProducerId,
+    /// Its newest epoch.
+    pub epoch: ProducerEpoch,
+    /// The sequence number of its last record; −1 without one.
+    pub last_sequence: i32,
+    /// The timestamp of its last batch.
+    pub last_timestamp: i64,
+    /// The epoch of the coordinator of its last marker; −1 without one.
+    pub coordinator_epoch: i32,
+    /// The first offset of its open transaction.
+    pub transaction_start: Option<Offset>,
 }
 
 /// Whether the log takes appends.
@@ -228,6 +249,32 @@ impl Log {
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.size).sum()
+    }
+
+    /// What a leader under `epoch` takes before it asks a coordinator whether a producer's transaction may begin here;
+    /// `None` if it is open here already.
+    #[must_use]
+    pub fn transaction_guard(
+        &self,
+        producer: ProducerId,
+        producer_epoch: ProducerEpoch,
+        epoch: LeaderEpoch,
+    ) -> Option<TransactionGuard> {
+        (!self.producers.has_open(producer, producer_epoch)).then(|| self.markers.guard(epoch))
+    }
+
+    /// The producers that are remembered, by id.
+    #[must_use]
+    pub fn active_producers(&self) -> Vec<ActiveProducer> {
+        let active = |(id, producer): (&ProducerId, &producer_state::Producer)| ActiveProducer {
+            id: *id,
+            epoch: producer.epoch,
+            last_sequence: producer.batches.back().map_or(-1, |last| last.last_sequence),
+            last_timestamp: producer.timestamp,
+            coordinator_epoch: producer.coordinator_epoch,
+            transaction_start: producer.transaction,
+        };
+        self.producers.producers.iter().map(active).collect()
     }
 
     /// Forgets what no reader of committed data needs any more: transactions decided below the high watermark, and

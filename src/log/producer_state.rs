@@ -97,6 +97,9 @@ impl ProducerState {
             });
         }
         let out_of_order = |last| Err(Rejected::OutOfOrderSequence { last, got: header.base_sequence });
+        if producer.transaction.is_some() && !header.attributes.is_transactional() {
+            return Err(Rejected::TransactionIsOpen);
+        }
         if header.producer_epoch > producer.epoch {
             return if header.base_sequence == 0 { Ok(Sequence::Next) } else { out_of_order(-1) };
         }
@@ -120,6 +123,34 @@ impl ProducerState {
         }
     }
 
+    /// Whether the producer has a transaction open here under this epoch.
+    pub(super) fn has_open(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
+        self.producers.get(&id).is_some_and(|p| p.transaction.is_some() && p.epoch == epoch)
+    }
+
+    /// Judges a coordinator's marker. With `strict` it must be of a later epoch than the transaction that it ends; one
+    /// that comes again, after the transaction has ended, is let through.
+    pub(super) fn check_marker(&self, batch: &Batch, strict: bool) -> Result<(), Rejected> {
+        let header = &batch.header;
+        let marker = batch.records(MARKER_LIMIT_BYTES).ok().and_then(|mut records| records.next()?.ok());
+        let Some(marker) = marker.filter(|m| m.control_kind().is_some() && header.count == 1) else {
+            return Err(Rejected::InvalidRecord("a control batch is one transaction marker"));
+        };
+        let Some(producer) = self.producers.get(&header.producer_id) else { return Ok(()) };
+        let ends_itself = strict && producer.transaction.is_some() && header.producer_epoch == producer.epoch;
+        if header.producer_epoch < producer.epoch || ends_itself {
+            return Err(Rejected::InvalidProducerEpoch {
+                current: producer.epoch,
+                got: header.producer_epoch,
+            });
+        }
+        let got = marker.coordinator_epoch().unwrap_or(-1);
+        if got < producer.coordinator_epoch {
+            return Err(Rejected::CoordinatorFenced { current: producer.coordinator_epoch, got });
+        }
+        Ok(())
+    }
+
     /// Takes in a batch that is in the log at its final place. The aborted transaction, if the batch ends one so.
     pub(super) fn apply(&mut self, batch: &Batch, now_ms: i64) -> Option<AbortedTransaction> {
         let header = &batch.header;
@@ -134,7 +165,7 @@ impl ProducerState {
     }
 
     /// Takes in a batch of records.
-    pub(super) fn apply_data(&mut self, header: &BatchHeader, now_ms: i64) {
+    fn apply_data(&mut self, header: &BatchHeader, now_ms: i64) {
         let producer = self.producers.entry(header.producer_id).or_insert_with(|| Producer {
             epoch: header.producer_epoch,
             batches: VecDeque::with_capacity(REMEMBERED),
@@ -147,10 +178,13 @@ impl ProducerState {
             producer.epoch = header.producer_epoch;
             producer.batches.clear();
         }
-        if producer.batches.len() == REMEMBERED {
-            producer.batches.pop_front();
+        // A coordinator's records in a transaction have no sequence.
+        if header.base_sequence >= 0 {
+            if producer.batches.len() == REMEMBERED {
+                producer.batches.pop_front();
+            }
+            producer.batches.push_back(ProducerBatch::of(header));
         }
-        producer.batches.push_back(ProducerBatch::of(header));
         producer.timestamp = header.max_timestamp;
         producer.seen_ms = now_ms;
         if header.attributes.is_transactional() && producer.transaction.is_none() {
@@ -229,6 +263,7 @@ impl ProducerState {
         };
         if producer.epoch != header.producer_epoch
             || header.attributes.is_control()
+            || header.base_sequence < 0
             || header.last_offset() >= last.last_offset
         {
             return;

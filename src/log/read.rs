@@ -87,15 +87,38 @@ impl Log {
         }))
     }
 
+    /// Whether a transaction was aborted whose marker lies in the segment that holds `from` or a later one.
+    #[must_use]
+    pub fn may_have_aborted(&self, from: Offset) -> bool {
+        self.segments[self.segment_of(from)..].iter().any(|segment| segment.txn_index.entries().is_some())
+    }
+
     /// Transactions that were aborted and have records in `from..to`: what a reader of committed data skips there.
     ///
     /// # Errors
-    /// `Io`.
+    /// `OutOfRange` when `from` lies below the local segments: not all markers are here any more; or `Io`.
     pub fn aborted_transactions(
         &self,
         from: Offset,
         to: Offset,
     ) -> Result<Vec<AbortedTransaction>, LogError> {
+        self.aborted_by_markers_after(from, from, to)
+    }
+
+    /// Those whose markers lie in the segment that holds `from` or a later one, with records in `records_from..to`.
+    ///
+    /// # Errors
+    /// As [`Log::aborted_transactions`].
+    pub fn aborted_by_markers_after(
+        &self,
+        from: Offset,
+        records_from: Offset,
+        to: Offset,
+    ) -> Result<Vec<AbortedTransaction>, LogError> {
+        let start = self.segments[0].base;
+        if from < start {
+            return Err(LogError::OutOfRange { offset: from, start, end: self.log_end() });
+        }
         let mut found = Vec::new();
         for segment in &self.segments[self.segment_of(from)..] {
             let bytes = segment
@@ -103,7 +126,7 @@ impl Log {
                 .read_all()
                 .map_err(LogError::io("read the transaction index of", segment.file.path()))?;
             for aborted in AbortedTransaction::decode_all(&bytes) {
-                if aborted.last >= from && aborted.first < to {
+                if aborted.last >= records_from && aborted.first < to {
                     found.push(aborted);
                 }
                 if aborted.last_stable >= to {

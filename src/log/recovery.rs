@@ -18,6 +18,7 @@ use super::files::{
 use super::producer_state::ProducerState;
 use super::scan::{BatchReader, find_valid_batch};
 use super::segment::{Lengths, Segment};
+use super::transaction_guard::RecentMarkers;
 use super::{Health, LivePositions, Log, LogConfig, checkpoint, producer_replay, producer_snapshot};
 use crate::env::{OpenMode, SharedDisk};
 use crate::types::{LeaderEpoch, Offset, TopicId, TopicPartition};
@@ -147,6 +148,7 @@ impl Opening {
             segments: self.segments,
             epochs: self.epochs,
             producers: self.producers,
+            markers: RecentMarkers::default(),
             log_start: log_start.min(end),
             positions: Arc::new(LivePositions::new(end, flushed, open.cleaned)),
             health: Health::Writable,

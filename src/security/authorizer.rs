@@ -29,6 +29,15 @@
 //! | DeleteTopics | cluster, else topics | delete; by id a name is told to who may describe it | 29 |
 //! | CreatePartitions | topics | alter | 29 |
 //! | InitProducerId | transactional id; else cluster, else any topic | write; idempotent write, else write | 53, 31 |
+//! | AddPartitionsToTxn | transactional id, topics; from version 4 cluster | write, write; cluster action | 53, 29; 31 |
+//! | AddOffsetsToTxn | transactional id, group | write, read | 53, 30 |
+//! | EndTxn | transactional id | write | 53 |
+//! | TxnOffsetCommit | transactional id, group, topics | write, read, read | 53, 30, 29 |
+//! | WriteTxnMarkers | cluster | alter, else cluster action | 31 |
+//! | OffsetDelete | group, topics | delete, read | 30, 29 |
+//! | DescribeProducers | topics | read | 29 |
+//! | DescribeTransactions | transactional id, topics | describe, describe; unlisted | 53, – |
+//! | ListTransactions | transactional ids | describe; unlisted | – |
 //! | DescribeConfigs | topic; cluster | describe configs | 29, 31 |
 //! | IncrementalAlterConfigs | topic; cluster | alter configs | 29, 31 |
 //! | DescribeAcls, DescribeUserScramCredentials | cluster | describe | 31 |

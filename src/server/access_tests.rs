@@ -4,14 +4,16 @@ use super::broker_tests::{Lone, batch, produce};
 use crate::security::Authorizer;
 use crate::types::TopicName;
 use crate::wire::messages::{
-    alter_client_quotas as alter_quotas, alter_partition_reassignments as alter_reassignments,
-    alter_user_scram_credentials as alter_scram, create_acls, create_partitions, create_topics, delete_acls,
-    delete_groups, delete_records, delete_topics, describe_acls, describe_client_quotas as describe_quotas,
-    describe_cluster, describe_configs, describe_groups, describe_log_dirs,
-    describe_user_scram_credentials as describe_scram, elect_leaders, fetch, find_coordinator, heartbeat,
-    incremental_alter_configs as alter_configs, init_producer_id, join_group, leave_group, list_groups,
-    list_offsets, list_partition_reassignments as list_reassignments, metadata, offset_commit, offset_fetch,
-    offset_for_leader_epoch as epochs, sync_group,
+    add_offsets_to_txn, add_partitions_to_txn as add_partitions, alter_client_quotas as alter_quotas,
+    alter_partition_reassignments as alter_reassignments, alter_user_scram_credentials as alter_scram,
+    create_acls, create_partitions, create_topics, delete_acls, delete_groups, delete_records, delete_topics,
+    describe_acls, describe_client_quotas as describe_quotas, describe_cluster, describe_configs,
+    describe_groups, describe_log_dirs, describe_producers, describe_transactions,
+    describe_user_scram_credentials as describe_scram, elect_leaders, end_txn, fetch, find_coordinator,
+    heartbeat, incremental_alter_configs as alter_configs, init_producer_id, join_group, leave_group,
+    list_groups, list_offsets, list_partition_reassignments as list_reassignments, metadata, offset_commit,
+    offset_delete, offset_fetch, offset_for_leader_epoch as epochs, sync_group,
+    txn_offset_commit as txn_offsets, write_txn_markers as markers,
 };
 use crate::wire::{ApiKey, ErrorCode, StrBytes};
 
@@ -20,11 +22,12 @@ const GROUP: ErrorCode = ErrorCode::GROUP_AUTHORIZATION_FAILED;
 const CLUSTER: ErrorCode = ErrorCode::CLUSTER_AUTHORIZATION_FAILED;
 
 /// APIs that nobody is refused: what they tell is filtered, or they come before everything else.
-const OPEN: [ApiKey; 5] = [
+const OPEN: [ApiKey; 6] = [
     ApiKey::ApiVersions,
     ApiKey::SaslHandshake,
     ApiKey::SaslAuthenticate,
     ApiKey::ListGroups,
+    ApiKey::ListTransactions,
     ApiKey::DescribeCluster,
 ];
 
@@ -202,6 +205,39 @@ async fn who_may_nothing_is_refused_by_every_api() {
         CLUSTER,
         alter_scram::AlterUserScramCredentialsRequest { deletions: vec![deletion], ..Default::default() }
     );
+
+    let txn = ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    let added = || add_partitions::AddPartitionsToTxnTopic { name: name(), partitions: vec![0] };
+    let one = add_partitions::AddPartitionsToTxnRequest {
+        v3_and_below_transactional_id: name(),
+        v3_and_below_topics: vec![added()],
+        ..Default::default()
+    };
+    refused!(AddPartitionsToTxn, 3, txn, one);
+    let several =
+        add_partitions::AddPartitionsToTxnTransaction { topics: vec![added()], ..Default::default() };
+    let several =
+        add_partitions::AddPartitionsToTxnRequest { transactions: vec![several], ..Default::default() };
+    refused!(AddPartitionsToTxn, 5, CLUSTER, several);
+    refused!(AddOffsetsToTxn, 4, txn, add_offsets_to_txn::AddOffsetsToTxnRequest::default());
+    refused!(EndTxn, 5, txn, end_txn::EndTxnRequest::default());
+    let partitions = vec![txn_offsets::TxnOffsetCommitRequestPartition::default()];
+    let topics = vec![txn_offsets::TxnOffsetCommitRequestTopic { name: name(), partitions }];
+    let request = txn_offsets::TxnOffsetCommitRequest { topics, ..Default::default() };
+    refused!(TxnOffsetCommit, 5, txn, request);
+    let topics = vec![markers::WritableTxnMarkerTopic { name: name(), partition_indexes: vec![0] }];
+    let marker = markers::WritableTxnMarker { topics, ..Default::default() };
+    refused!(WriteTxnMarkers, 2, CLUSTER, markers::WriteTxnMarkersRequest { markers: vec![marker] });
+    refused!(
+        OffsetDelete,
+        0,
+        ErrorCode::GROUP_AUTHORIZATION_FAILED,
+        offset_delete::OffsetDeleteRequest::default()
+    );
+    let topics = vec![describe_producers::TopicRequest { name: name(), partition_indexes: vec![0] }];
+    refused!(DescribeProducers, 0, TOPIC, describe_producers::DescribeProducersRequest { topics });
+    let ids = describe_transactions::DescribeTransactionsRequest { transactional_ids: vec![name()] };
+    refused!(DescribeTransactions, 0, txn, ids);
 
     let unasked: Vec<_> = ApiKey::ALL.into_iter().filter(|api| !asked.contains(api)).collect();
     assert!(

@@ -10,7 +10,7 @@ use super::*;
 use crate::api::Api;
 use crate::broker::{Broker, Endpoint};
 use crate::security::Authorizer;
-use crate::types::{TopicId, TopicName, TopicPartition};
+use crate::types::{ProducerEpoch, ProducerId, TopicId, TopicName, TopicPartition};
 use crate::wire::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::wire::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 use crate::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic};
@@ -228,6 +228,13 @@ pub(super) fn batch(value: &'static [u8]) -> Bytes {
     builder.build().unwrap()
 }
 
+fn transactional_batch(value: &'static [u8]) -> Bytes {
+    let builder = BatchBuilder::new(Compression::None).producer(ProducerId(7), ProducerEpoch(0), 0);
+    let mut builder = builder.transactional();
+    builder.add(Env::real().clock.wall_ms(), Some(b"k"), Some(value), &[]);
+    builder.build().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_produced_is_fetched_and_a_session_tells_only_what_is_new() {
     let lone = Lone::start().await;
@@ -310,10 +317,12 @@ async fn a_batch_that_cannot_be_taken_has_its_code_and_with_acks_0_ends_the_conn
     ] {
         assert_eq!(code(client.ask(&request, 9).await.unwrap()), expected);
     }
-    let transactional =
-        ProduceRequest { transactional_id: Some("x".into()), ..produce("t", batch(b"v"), -1) };
-    let refused = code(client.ask(&transactional, 9).await.unwrap());
-    assert_eq!(refused, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    let in_no_transaction = code(client.ask(&produce("t", transactional_batch(b"v"), -1), 9).await.unwrap());
+    assert_eq!(in_no_transaction, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    let of_nobody =
+        ProduceRequest { transactional_id: Some("x".into()), ..produce("t", transactional_batch(b"v"), -1) };
+    let unverified = code(client.ask(&of_nobody, 9).await.unwrap());
+    assert_eq!(unverified, ErrorCode::NOT_ENOUGH_REPLICAS, "nobody coordinates transactions yet");
     client.send(&produce("t", broken, 0), 9).await;
     assert!(client.receive().await.is_none());
     lone.stop().await;

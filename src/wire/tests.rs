@@ -85,8 +85,10 @@ fn numbers(debug: &str) -> Vec<String> {
         .filter_map(|pair| {
             let (name, value) = pair.trim().split_once(": ")?;
             let value = value.trim_start_matches(wrapper).trim_end_matches(')');
-            // Error codes print with their names here, as bare numbers there; InitProducerId 6 is not served.
-            let compared = !name.contains("error_code") && !name.starts_with("ongoing_txn");
+            // Error codes print with their names here, as bare numbers there; InitProducerId 6 is not served; the oracle
+            // does not know WriteTxnMarkers 2.
+            let unknown = name.starts_with("ongoing_txn") || name == "transaction_version";
+            let compared = !name.contains("error_code") && !unknown;
             (value.parse::<i64>().is_ok() && compared).then(|| format!("{name}: {value}"))
         })
         .collect()

@@ -14,11 +14,11 @@ use tiering::read::ReadError;
 
 use super::leader_log::chain;
 use super::store::ColdStore;
-use crate::broker::cold::{ColdError, ColdTier};
+use crate::broker::cold::{AbortedInTier, ColdError, ColdTier};
 use crate::broker::offsets::ListedOffset;
 use crate::log::EpochEntry;
 use crate::replication::{ReplicaManager, TierPosition, TierReader, TierState, TierUnavailable};
-use crate::types::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::types::{LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
 use crate::wire::record_batch::Batch;
 
 /// One answer is not larger, whatever a client allows: it is held in memory as a whole.
@@ -217,6 +217,32 @@ impl ColdTier for TierReads {
         log_start: Offset,
     ) -> BoxFuture<'static, Result<Option<ListedOffset>, ColdError>> {
         self.spawn(self.clone().max_timestamp_now(partition.clone(), topic, log_start))
+    }
+
+    fn aborted_transactions(
+        &self,
+        partition: &TopicPartition,
+        topic: TopicId,
+        from: Offset,
+        to: Offset,
+    ) -> BoxFuture<'static, Result<AbortedInTier, ColdError>> {
+        let (reads, partition) = (self.clone(), partition.clone());
+        self.spawn(async move {
+            let place = reads.place(&partition, topic).await?;
+            let reader = &reads.cold.reader;
+            let found = reads.with_manifest(&place, |manifest| {
+                let (folder, chain) = (&place.folder, &place.chain);
+                async move {
+                    let found = reader.aborted_transactions(folder, &manifest, chain, from.0, to.0).await?;
+                    Ok((found, manifest.tier_end().map_or(from, |end| Offset(end).max(from))))
+                }
+            });
+            let ((aborted, complete), tier_end) = found.await.map_err(cold_error)?;
+            let first =
+                |a: &tiering::index::AbortedTransaction| (ProducerId(a.producer_id), Offset(a.first_offset));
+            let goes_on_at = (!complete).then_some(tier_end);
+            Ok(AbortedInTier { found: aborted.iter().map(first).collect(), goes_on_at })
+        })
     }
 }
 

@@ -95,7 +95,7 @@ async fn produce(broker: &Broker, partition: &TopicPartition) {
         let mut batch = BatchBuilder::new(Compression::None);
         batch.add(1_000_000 + i, None, Some(&value(i)), &[]);
         let batch = batch.build().unwrap();
-        broker.produce(partition, None, batch, Acks::All, LIMIT).await.unwrap();
+        broker.produce(partition, None, batch, Acks::All, LIMIT, None).await.unwrap();
     }
 }
 
@@ -443,7 +443,7 @@ async fn on_a_full_disk_appends_are_rejected_or_the_oldest_records_go_as_the_top
         batch.add(1_000_000, None, Some(&value(0)), &[]);
         batch.build().unwrap()
     };
-    let refused = running.produce(&partition, None, batch(), Acks::All, LIMIT).await.unwrap_err();
+    let refused = running.produce(&partition, None, batch(), Acks::All, LIMIT, None).await.unwrap_err();
     assert!(
         matches!(&refused, crate::broker::ProduceError::Storage(why) if why.contains("full")),
         "{refused}"

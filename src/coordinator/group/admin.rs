@@ -1,9 +1,13 @@
-//! DescribeGroups, ListGroups and DeleteGroups.
+//! DescribeGroups, ListGroups, DeleteGroups and OffsetDelete.
 
-use super::request::{Answer, CLASSIC, GroupDescription, GroupListing, ListGroups, Now, Reply, RequestId};
+use super::request::{
+    Answer, CLASSIC, DeleteOffsets, DeletedOffset, GroupDescription, GroupListing, ListGroups, Now, Reply,
+    RequestId,
+};
 use super::state::{Group, Phase};
-use super::{GroupError, GroupShard, Output};
-use crate::coordinator::record::GroupId;
+use super::{GroupError, GroupShard, Output, Step};
+use crate::coordinator::record::{GroupId, Record};
+use crate::types::TopicName;
 
 impl GroupShard {
     pub(super) fn describe(&mut self, id: RequestId, group: &GroupId, out: &mut Output) {
@@ -34,7 +38,7 @@ impl GroupShard {
         self.with(group, now, out, |group, step| {
             let Some(group) = group else { return };
             result = if group.is_vacant() {
-                group.forget_offsets(|_, _| true, step);
+                group.forget_everything(step);
                 if group.stored.is_some() {
                     group.forget_group(step);
                 }
@@ -46,9 +50,66 @@ impl GroupShard {
         let after = if result.is_ok() { self.decided } else { 0 };
         out.answers.push(Answer { id, after, reply: Reply::Delete(result) });
     }
+
+    pub(super) fn delete_offsets(
+        &mut self,
+        id: RequestId,
+        request: &DeleteOffsets,
+        now: Now,
+        out: &mut Output,
+    ) {
+        let mut result = Err(GroupError::GroupNotFound);
+        self.with(&request.group, now, out, |group, step| {
+            if let Some(group) = group {
+                result = group.delete_offsets(&request.partitions, step);
+            }
+        });
+        let after = if result.is_ok() { self.decided } else { 0 };
+        out.answers.push(Answer { id, after, reply: Reply::DeleteOffsets(result) });
+    }
 }
 
 impl Group {
+    /// Only what no member is subscribed to; groups that are not of consumers must be empty.
+    fn delete_offsets(
+        &mut self,
+        partitions: &[(TopicName, i32)],
+        step: &mut Step<'_>,
+    ) -> Result<Vec<DeletedOffset>, GroupError> {
+        if self.phase != Phase::Empty && !self.is_of_consumers() {
+            return Err(GroupError::GroupNotEmpty);
+        }
+        let subscriptions = self.subscriptions();
+        let mut results = Vec::with_capacity(partitions.len());
+        for (topic, partition) in partitions {
+            if subscriptions.has(topic) {
+                results.push(Err(GroupError::SubscribedToTopic));
+                continue;
+            }
+            let committed = self.offsets.get(topic).is_some_and(|p| p.contains_key(partition));
+            if committed || self.has_pending_offset(topic, *partition) {
+                self.forget_offset(topic.clone(), *partition, step);
+            }
+            results.push(Ok(()));
+        }
+        Ok(results)
+    }
+
+    /// All offsets, also those of open transactions: the group is deleted.
+    fn forget_everything(&mut self, step: &mut Step<'_>) {
+        let committed = self.offsets.iter().flat_map(|(t, p)| p.keys().map(move |p| (t.clone(), *p)));
+        let pending = self.pending_offsets.keys().cloned();
+        let places: std::collections::BTreeSet<_> = committed.chain(pending).collect();
+        for (topic, partition) in places {
+            self.forget_offset(topic, partition, step);
+        }
+    }
+
+    fn forget_offset(&mut self, topic: TopicName, partition: i32, step: &mut Step<'_>) {
+        let record = Record::Offset { group: self.id.clone(), topic, partition, value: None };
+        step.write(self, record);
+    }
+
     fn describe(&self) -> GroupDescription {
         let protocol = self.protocol.as_deref().filter(|_| self.phase == Phase::Stable);
         GroupDescription {

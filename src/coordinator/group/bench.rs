@@ -7,19 +7,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::transactions::{PendingOffset, Place};
 use super::*;
 use crate::coordinator::record::{CommittedOffset, GroupMetadata};
 use crate::types::{LeaderEpoch, Offset, TopicId, TopicName};
 
 pub(super) const GROUP: &str = "orders";
 
-/// What a shard remembers of one group: its generation, and its offsets.
-type Memory = (Option<GroupMetadata>, BTreeMap<TopicName, BTreeMap<i32, CommittedOffset>>);
+/// What a shard remembers of one group: its generation, its offsets, and those of open transactions.
+type Memory = (
+    Option<GroupMetadata>,
+    BTreeMap<TopicName, BTreeMap<i32, CommittedOffset>>,
+    BTreeMap<Place, Vec<PendingOffset>>,
+);
 
 pub(super) struct Bench {
     pub(super) shard: GroupShard,
     pub(super) now: Now,
-    pub(super) log: Vec<Record>,
+    pub(super) log: Vec<Entry<Record>>,
     answers: BTreeMap<RequestId, Answer>,
     next_id: u64,
     ids: u128,
@@ -63,7 +68,7 @@ impl Bench {
     }
 
     fn take(&mut self, output: Output) {
-        self.log.extend(output.records);
+        self.log.extend(output.entries);
         for answer in output.answers {
             assert!(answer.after <= self.log.len() as u64, "waits for what was never decided: {answer:?}");
             let earlier = self.answers.insert(answer.id, answer);
@@ -183,7 +188,8 @@ impl Bench {
 
     pub(super) fn committed(&mut self, partition: i32) -> Option<CommittedOffset> {
         let partitions = Some(vec![(topic(), TopicId::ZERO, partition)]);
-        let id = self.ask(Request::Fetch(FetchOffsets { group: GROUP.into(), partitions }));
+        let id =
+            self.ask(Request::Fetch(FetchOffsets { group: GROUP.into(), partitions, require_stable: false }));
         match self.answer(id).map(|a| a.reply) {
             Some(Reply::Fetch(Ok(mut fetched))) => fetched.remove(0).committed,
             other => panic!("no answer to a fetch: {other:?}"),
@@ -258,7 +264,7 @@ impl Bench {
             .groups
             .iter()
             .filter(|(_, g)| !g.is_forgotten())
-            .map(|(id, g)| (id.clone(), (g.stored.clone(), g.offsets.clone())))
+            .map(|(id, g)| (id.clone(), (g.stored.clone(), g.offsets.clone(), g.pending_offsets.clone())))
             .collect()
     }
 }

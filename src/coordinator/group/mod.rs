@@ -17,28 +17,40 @@ mod member;
 mod offsets;
 mod request;
 mod state;
+mod subscriptions;
 mod sync;
 mod timers;
+mod transactions;
 
 #[cfg(test)]
 mod random_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transaction_tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use request::{
-    Answer, CLASSIC, CommitOffset, CommitOffsets, DeleteGroup, DescribeGroup, FetchOffsets, FetchedOffset,
-    GroupDescription, GroupListing, JoinGroup, Joined, JoinedMember, LeaveGroup, LeavingMember, Left,
-    ListGroups, MemberDescription, Membership, Now, Reply, Request, RequestId, SyncGroup, Synced,
+    Answer, BeginTxnCommit, CLASSIC, CommitOffset, CommitOffsets, CompleteTransaction, DeleteGroup,
+    DeleteOffsets, DeletedOffset, DescribeGroup, FetchOffsets, FetchedOffset, GroupDescription, GroupListing,
+    JoinGroup, Joined, JoinedMember, LeaveGroup, LeavingMember, Left, ListGroups, MemberDescription,
+    Membership, Now, Reply, Request, RequestId, SyncGroup, Synced, TxnBegun, TxnCommitOffsets,
 };
+
+use bytes::Bytes;
 
 use super::config::GroupConfig;
 use super::record::{GroupId, Record};
+use super::records::{self, InvalidRecord};
+use super::shard::{Entry, LogLimits, Shard};
 use crate::env::MonoTime;
+use crate::types::LeaderEpoch;
+use crate::wire::EncodeError;
 use state::Group;
 use timers::{Timer, Timers};
+use transactions::Transactions;
 
 /// Why a group refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,16 +100,22 @@ pub enum GroupError {
     /// The group has members.
     #[error("the group is not empty")]
     GroupNotEmpty,
+    /// A member is subscribed to the topic.
+    #[error("the group is subscribed to the topic")]
+    SubscribedToTopic,
+    /// The producer's transaction was ended since its coordinator was asked, or is of another epoch.
+    #[error("the producer's transaction is not open any more")]
+    TransactionEnded,
+    /// A marker of a former life of the producer.
+    #[error("the marker's producer epoch is over")]
+    MarkerFenced,
+    /// A marker of a coordinator that has been replaced.
+    #[error("the marker's coordinator has been replaced")]
+    CoordinatorFenced,
 }
 
 /// What follows from an event.
-#[derive(Debug, Default)]
-pub struct Output {
-    /// To be appended in this order.
-    pub records: Vec<Record>,
-    /// To be sent when so much is committed.
-    pub answers: Vec<Answer>,
-}
+pub type Output = super::shard::Output<Record, Reply, std::convert::Infallible>;
 
 /// The groups of one partition.
 #[derive(Debug)]
@@ -108,6 +126,7 @@ pub struct GroupShard {
     decided: u64,
     /// When a group was last removed, counted in records: reads of absent groups wait for it.
     removed_at: u64,
+    transactions: Transactions,
 }
 
 /// One event being decided: the world outside the group it concerns.
@@ -131,9 +150,13 @@ impl Step<'_> {
     /// Decides a record: replays it, and hands it out to be appended. Returns what an answer must wait for.
     fn write(&mut self, group: &mut Group, record: Record) -> u64 {
         group.replay(&record);
+        self.log(group, Entry::Record(record))
+    }
+
+    fn log(&mut self, group: &mut Group, entry: Entry<Record>) -> u64 {
         *self.decided += 1;
         group.last_write = *self.decided;
-        self.out.records.push(record);
+        self.out.entries.push(entry);
         *self.decided
     }
 }
@@ -142,17 +165,45 @@ impl GroupShard {
     /// An empty shard, ready to replay.
     #[must_use]
     pub fn new(config: Arc<GroupConfig>) -> GroupShard {
-        GroupShard { config, groups: BTreeMap::new(), timers: Timers::default(), decided: 0, removed_at: 0 }
+        GroupShard {
+            config,
+            groups: BTreeMap::new(),
+            timers: Timers::default(),
+            decided: 0,
+            removed_at: 0,
+            transactions: Transactions::default(),
+        }
     }
 
-    /// Takes one record of the log; only before [`Self::start`].
-    pub fn replay(&mut self, record: &Record) {
-        let group =
-            self.groups.entry(record.group().clone()).or_insert_with(|| Group::new(record.group().clone()));
-        group.replay(record);
-        if group.is_forgotten() {
-            self.groups.remove(record.group());
+    /// Takes one entry of the log; only before [`Self::start`].
+    pub fn replay(&mut self, entry: &Entry<Record>) {
+        match entry {
+            Entry::Record(record) => {
+                let group = self.group_of(record);
+                group.replay(record);
+                if group.is_forgotten() {
+                    self.groups.remove(record.group());
+                }
+            }
+            Entry::InTransaction(producer, record) => {
+                self.group_of(record).replay_pending(*producer, record);
+                self.transactions.add(*producer, record.group());
+            }
+            Entry::Marker(marker) => {
+                for id in self.transactions.end(marker) {
+                    let Some(group) = self.groups.get_mut(&id) else { continue };
+                    group.replay_end(marker);
+                    if group.is_forgotten() {
+                        self.groups.remove(&id);
+                    }
+                }
+            }
         }
+    }
+
+    fn group_of(&mut self, record: &Record) -> &mut Group {
+        let id = record.group();
+        self.groups.entry(id.clone()).or_insert_with(|| Group::new(id.clone()))
     }
 
     /// Ends the replay: the members of each remembered generation get a fresh session.
@@ -213,6 +264,10 @@ impl GroupShard {
             Request::Describe(r) => self.describe(id, &r.0, &mut out),
             Request::List(filter) => self.list(id, &filter, &mut out),
             Request::Delete(r) => self.delete(id, &r.0, now, &mut out),
+            Request::DeleteOffsets(r) => self.delete_offsets(id, &r, now, &mut out),
+            Request::BeginTxn(r) => self.begin_txn(id, r.0, &mut out),
+            Request::TxnCommit(r) => self.txn_commit(id, r, now, &mut out),
+            Request::Complete(r) => self.complete(id, r.0, now, &mut out),
             Request::TopicsDeleted(topics) => self.forget_topics(id, &topics, now, &mut out),
         }
         out
@@ -296,5 +351,63 @@ impl GroupShard {
                 self.groups.remove(id);
             }
         }
+    }
+}
+
+impl Shard for GroupShard {
+    type Config = GroupConfig;
+    type Request = Request;
+    type Reply = Reply;
+    type Record = Record;
+    type Task = std::convert::Infallible;
+    const KEEPS: &'static str = "groups";
+
+    fn new(config: Arc<GroupConfig>, _epoch: LeaderEpoch) -> GroupShard {
+        GroupShard::new(config)
+    }
+
+    fn limits(config: &GroupConfig) -> LogLimits {
+        LogLimits {
+            max_batch_bytes: config.max_batch_bytes,
+            commit_timeout: config.commit_timeout,
+            load_buffer_bytes: config.load_buffer_bytes,
+        }
+    }
+
+    fn replay(&mut self, entry: &Entry<Record>) {
+        GroupShard::replay(self, entry);
+    }
+
+    fn start(&mut self, now: Now) -> Output {
+        GroupShard::start(self, now);
+        Output::default()
+    }
+
+    fn kept(&self) -> usize {
+        GroupShard::len(self)
+    }
+
+    fn next_deadline(&self) -> Option<MonoTime> {
+        GroupShard::next_deadline(self)
+    }
+
+    fn decide(&mut self, id: RequestId, request: Request, now: Now) -> Output {
+        GroupShard::decide(self, id, request, now)
+    }
+
+    fn on_time(&mut self, now: Now) -> Output {
+        GroupShard::on_time(self, now)
+    }
+
+    fn encode(record: &Record) -> Result<(Bytes, Option<Bytes>), EncodeError> {
+        records::encode(record)
+    }
+
+    fn decode(key: Option<Bytes>, value: Option<Bytes>) -> Result<Option<Record>, InvalidRecord> {
+        records::decode(key, value)
+    }
+
+    fn size_bound(record: &Record) -> usize {
+        record.size_bound()
     }
 }

@@ -1,6 +1,6 @@
 //! Committed offsets: OffsetCommit, OffsetFetch, and their expiry.
 //!
-//! The offsets of a group with members never expire. Those of an empty group go `offsets.retention.minutes` after
+//! The offsets of a group with members do not expire while it is subscribed to their topics. Those of an empty group go `offsets.retention.minutes` after
 //! it became empty, those of a group that never had members so long after each was committed (KIP-211), and those
 //! whose client asked for a retention of its own when that is over.
 
@@ -11,9 +11,13 @@ use super::request::{
     Answer, CommitOffset, CommitOffsets, FetchOffsets, FetchedOffset, Membership, Now, Reply, RequestId,
 };
 use super::state::{Group, Phase};
+use super::subscriptions::Subscriptions;
 use super::{GroupError, GroupShard, Output, Step};
 use crate::coordinator::record::{CommittedOffset, GroupId, Record};
 use crate::types::{TopicId, TopicName};
+
+/// A producer without a marker for so long is forgotten: a day, as `producer.id.expiration.ms`.
+const SILENT_PRODUCER_MS: i64 = 86_400_000;
 
 impl GroupShard {
     pub(super) fn commit(&mut self, id: RequestId, request: CommitOffsets, now: Now, out: &mut Output) {
@@ -45,9 +49,11 @@ impl GroupShard {
                     topic: topic.clone(),
                     partition: *partition,
                     committed: group.and_then(|g| g.committed(topic, *topic_id, *partition)).cloned(),
+                    unstable: request.require_stable
+                        && group.is_some_and(|g| g.has_pending_offset(topic, *partition)),
                 })
                 .collect(),
-            (None, Some(group)) => group.all_committed(),
+            (None, Some(group)) => group.all_committed(request.require_stable),
             (None, None) => Vec::new(),
         };
         let after = group.map_or(self.removed_at, |g| g.last_write);
@@ -56,6 +62,7 @@ impl GroupShard {
 
     /// Forgets what has expired, and the empty groups that have nothing left.
     pub(super) fn expire_offsets(&mut self, now: Now, out: &mut Output) {
+        self.transactions.forget_before(now.wall_ms.saturating_sub(SILENT_PRODUCER_MS));
         let groups: Vec<GroupId> = self.groups.keys().cloned().collect();
         for id in groups {
             self.with(&id, now, out, |group, step| {
@@ -122,7 +129,7 @@ impl Group {
         Ok(())
     }
 
-    fn offset_record(&self, commit: CommitOffset, expires: Option<i64>, now: Now) -> Record {
+    pub(super) fn offset_record(&self, commit: CommitOffset, expires: Option<i64>, now: Now) -> Record {
         let value = CommittedOffset {
             offset: commit.offset,
             leader_epoch: commit.leader_epoch,
@@ -148,11 +155,12 @@ impl Group {
             .filter(|c| !known(c.topic_id) || !known(topic_id) || c.topic_id == topic_id)
     }
 
-    fn all_committed(&self) -> Vec<FetchedOffset> {
+    fn all_committed(&self, require_stable: bool) -> Vec<FetchedOffset> {
         let each = |topic: &TopicName, partition: i32, committed: &CommittedOffset| FetchedOffset {
             topic: topic.clone(),
             partition,
             committed: Some(committed.clone()),
+            unstable: require_stable && self.has_pending_offset(topic, partition),
         };
         self.offsets
             .iter()
@@ -164,20 +172,25 @@ impl Group {
         let now_ms = step.now.wall_ms;
         let retention_ms = i64::try_from(step.config.offsets_retention.as_millis()).unwrap_or(i64::MAX);
         let is_empty = self.phase == Phase::Empty && self.pending.is_empty();
-        if !is_empty {
+        let subscriptions = self.subscriptions();
+        let may_expire =
+            is_empty || self.phase == Phase::Stable && matches!(subscriptions, Subscriptions::To(_));
+        if !may_expire {
             return;
         }
-        let empty_since = Some(self.state_timestamp_ms).filter(|ms| self.protocol_type.is_some() && *ms >= 0);
+        let empty_since =
+            Some(self.state_timestamp_ms).filter(|ms| is_empty && self.protocol_type.is_some() && *ms >= 0);
         let expired = |c: &CommittedOffset| match c.expire_timestamp_ms {
             Some(at) => at <= now_ms,
             None => now_ms.saturating_sub(empty_since.unwrap_or(c.commit_timestamp_ms)) >= retention_ms,
         };
-        self.forget_offsets(|_, committed| expired(committed), step);
-        if self.offsets.is_empty() && self.stored.is_some() {
+        self.forget_offsets(|topic, c| !subscriptions.has(topic) && expired(c), step);
+        if is_empty && self.offsets.is_empty() && self.pending_offsets.is_empty() && self.stored.is_some() {
             self.forget_group(step);
         }
     }
 
+    /// Forgets committed offsets, except those that an open transaction may change.
     pub(super) fn forget_offsets(
         &mut self,
         which: impl Fn(&TopicName, &CommittedOffset) -> bool,
@@ -188,6 +201,7 @@ impl Group {
             .iter()
             .flat_map(|(topic, partitions)| partitions.iter().map(move |(p, c)| (topic, *p, c)))
             .filter(|(topic, _, committed)| which(topic, committed))
+            .filter(|(topic, partition, _)| !self.has_pending_offset(topic, *partition))
             .map(|(topic, partition, _)| (topic.clone(), partition))
             .collect();
         for (topic, partition) in gone {
@@ -204,7 +218,7 @@ impl Group {
     }
 }
 
-fn check_commit(commit: &CommitOffset, step: &Step<'_>) -> Result<(), GroupError> {
+pub(super) fn check_commit(commit: &CommitOffset, step: &Step<'_>) -> Result<(), GroupError> {
     // The record keeps the text with a length of 16 bits.
     let most = step.config.max_offset_metadata_bytes.min(i16::MAX as usize);
     if commit.metadata.len() > most {

@@ -5,21 +5,10 @@ use uuid::Uuid;
 
 use super::GroupError;
 use crate::coordinator::record::{CommittedOffset, GroupId};
-use crate::env::MonoTime;
+use crate::coordinator::shard::{Marker, Producer};
 use crate::types::{LeaderEpoch, Offset, TopicId, TopicName};
 
-/// A request in flight at one shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(pub u64);
-
-/// The two clocks at the moment of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    /// Sessions and rebalances are measured with it.
-    pub mono: MonoTime,
-    /// Timestamps and retention are made of it.
-    pub wall_ms: i64,
-}
+pub use crate::coordinator::shard::{Now, RequestId};
 
 /// Every question to a shard.
 #[derive(Debug, Clone)]
@@ -42,6 +31,14 @@ pub enum Request {
     List(ListGroups),
     /// DeleteGroups for one group
     Delete(DeleteGroup),
+    /// OffsetDelete
+    DeleteOffsets(DeleteOffsets),
+    /// Before a producer's first offsets in a transaction
+    BeginTxn(BeginTxnCommit),
+    /// TxnOffsetCommit
+    TxnCommit(TxnCommitOffsets),
+    /// WriteTxnMarkers for this partition
+    Complete(CompleteTransaction),
     /// Topics were deleted: forget what was committed in them.
     TopicsDeleted(Vec<TopicName>),
 }
@@ -67,20 +64,20 @@ pub enum Reply {
     List(Result<Vec<GroupListing>, GroupError>),
     /// DeleteGroups
     Delete(Result<(), GroupError>),
+    /// OffsetDelete: per partition in the order of the request
+    DeleteOffsets(Result<Vec<DeletedOffset>, GroupError>),
+    /// Before a producer's first offsets in a transaction
+    BeginTxn(Result<TxnBegun, GroupError>),
+    /// TxnOffsetCommit: per partition in the order of the request
+    TxnCommit(Result<Vec<Result<(), GroupError>>, GroupError>),
+    /// WriteTxnMarkers
+    Complete(Result<(), GroupError>),
     /// Topics were deleted
     TopicsDeleted,
 }
 
 /// A reply, and how much must be committed before it may go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// Whom it answers.
-    pub id: RequestId,
-    /// Records of this shard, counted from its load, that must be committed before.
-    pub after: u64,
-    /// The reply.
-    pub reply: Reply,
-}
+pub type Answer = crate::coordinator::shard::Answer<Reply>;
 
 /// A member wants to be in the group's next generation.
 #[derive(Debug, Clone)]
@@ -246,6 +243,8 @@ pub struct FetchOffsets {
     pub group: GroupId,
     /// Topics (with their identity, zero if not known) and partitions; none means all that is committed.
     pub partitions: Option<Vec<(TopicName, TopicId, i32)>>,
+    /// An offset that an open transaction may change is refused (KIP-447).
+    pub require_stable: bool,
 }
 
 /// One partition's committed offset, if there is one.
@@ -257,7 +256,51 @@ pub struct FetchedOffset {
     pub partition: i32,
     /// What was committed last.
     pub committed: Option<CommittedOffset>,
+    /// An open transaction may change it, and stable ones were asked for.
+    pub unstable: bool,
 }
+
+/// Offsets to forget.
+#[derive(Debug, Clone)]
+pub struct DeleteOffsets {
+    /// The group.
+    pub group: GroupId,
+    /// Which.
+    pub partitions: Vec<(TopicName, i32)>,
+}
+
+/// What became of one offset that was to be forgotten.
+pub type DeletedOffset = Result<(), GroupError>;
+
+/// A producer is about to commit offsets in a transaction that may not be open here.
+#[derive(Debug, Clone)]
+pub struct BeginTxnCommit(pub Producer);
+
+/// What the shard says before the transaction's coordinator is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TxnBegun {
+    /// The transaction is open here already: the coordinator need not be asked.
+    pub is_open: bool,
+    /// To be given back with the offsets.
+    pub guard: u64,
+}
+
+/// Offsets to keep if the producer's transaction is committed.
+#[derive(Debug, Clone)]
+pub struct TxnCommitOffsets {
+    /// Who commits; without a member id and generation for older clients.
+    pub member: Membership,
+    /// The producer.
+    pub producer: Producer,
+    /// What [`TxnBegun`] said before the coordinator was asked.
+    pub guard: u64,
+    /// The offsets.
+    pub offsets: Vec<CommitOffset>,
+}
+
+/// A producer's transaction is over in this partition.
+#[derive(Debug, Clone)]
+pub struct CompleteTransaction(pub Marker);
 
 /// Asks for one group in full.
 #[derive(Debug, Clone)]

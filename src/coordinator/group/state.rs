@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::member::Member;
 use super::request::{Joined, Reply};
 use super::timers::Timer;
+use super::transactions::{PendingOffset, Place};
 use super::{GroupError, Step};
 use crate::coordinator::record::{CommittedOffset, GroupId, GroupMetadata, Record};
 use crate::env::MonoTime;
@@ -57,6 +58,8 @@ pub(super) struct Group {
     // Remembered: changes in `replay` alone.
     pub(super) stored: Option<GroupMetadata>,
     pub(super) offsets: BTreeMap<TopicName, BTreeMap<i32, CommittedOffset>>,
+    /// Offsets of open transactions, in the order of the log.
+    pub(super) pending_offsets: BTreeMap<Place, Vec<PendingOffset>>,
 
     /// The shard's count of records when this group last wrote.
     pub(super) last_write: u64,
@@ -84,6 +87,7 @@ impl Group {
             id,
             stored: None,
             offsets: BTreeMap::new(),
+            pending_offsets: BTreeMap::new(),
             last_write: 0,
             phase: Phase::Empty,
             state_timestamp_ms: -1,
@@ -115,9 +119,11 @@ impl Group {
                 }
             }
             Record::Offset { topic, partition, value: Some(offset), .. } => {
+                self.supersede_pending(topic, *partition);
                 self.offsets.entry(topic.clone()).or_default().insert(*partition, offset.clone());
             }
             Record::Offset { topic, partition, value: None, .. } => {
+                self.supersede_pending(topic, *partition);
                 if let Some(partitions) = self.offsets.get_mut(topic) {
                     partitions.remove(partition);
                     if partitions.is_empty() {
@@ -164,7 +170,7 @@ impl Group {
 
     /// Nothing is remembered of the group.
     pub(super) fn is_forgotten(&self) -> bool {
-        self.stored.is_none() && self.offsets.is_empty()
+        self.stored.is_none() && self.offsets.is_empty() && self.pending_offsets.is_empty()
     }
 
     /// Nobody is in it or about to be.

@@ -428,7 +428,11 @@ fn offsets_come_back_as_they_were_committed() {
         Err(GroupError::OffsetMetadataTooLarge)
     );
     assert_eq!(bench.committed(0).unwrap().offset.0, 17);
-    let id = bench.ask(Request::Fetch(FetchOffsets { group: GROUP.into(), partitions: None }));
+    let id = bench.ask(Request::Fetch(FetchOffsets {
+        group: GROUP.into(),
+        partitions: None,
+        require_stable: false,
+    }));
     let answer = bench.answer(id).unwrap();
     assert_eq!(answer.after, bench.log.len() as u64, "a read waits for the writes before it");
 }
@@ -504,7 +508,11 @@ fn a_topic_of_the_same_name_is_not_the_one_that_was_consumed() {
     bench.ask(Request::Commit(CommitOffsets { member: simple(), retention_ms: None, offsets: vec![commit] }));
     let mut fetch = |id: u8| {
         let partitions = Some(vec![(topic(), crate::types::TopicId::from_bytes([id; 16]), 0)]);
-        let id = bench.ask(Request::Fetch(FetchOffsets { group: GROUP.into(), partitions }));
+        let id = bench.ask(Request::Fetch(FetchOffsets {
+            group: GROUP.into(),
+            partitions,
+            require_stable: false,
+        }));
         let Some(Reply::Fetch(Ok(mut fetched))) = bench.answer(id).map(|a| a.reply) else { panic!() };
         fetched.remove(0).committed.is_some()
     };
@@ -527,7 +535,11 @@ fn an_empty_group_can_be_deleted_and_leaves_nothing() {
     assert_eq!(bench.delete(), Ok(()));
     assert_eq!(bench.state(), "Dead");
     assert!(bench.failed_over().shard.is_empty());
-    let id = bench.ask(Request::Fetch(FetchOffsets { group: GROUP.into(), partitions: None }));
+    let id = bench.ask(Request::Fetch(FetchOffsets {
+        group: GROUP.into(),
+        partitions: None,
+        require_stable: false,
+    }));
     assert_eq!(bench.answer(id).unwrap().after, bench.log.len() as u64, "a read waits for the deletion");
 }
 

@@ -139,7 +139,7 @@ fn a_clean_stop_is_opened_without_a_scan() {
         append(&mut log, produced(9, 0, i, 1));
     }
     log.close_clean().expect("closes");
-    assert!(matches!(log.append_as_leader(vec![], EPOCH, NOW_MS), Err(LogError::Closed)));
+    assert!(matches!(log.append_as_leader(Vec::<Bytes>::new(), EPOCH, NOW_MS), Err(LogError::Closed)));
     let before = read_all(&log, Offset::ZERO).expect("read");
     drop(log);
     let (log, report) = Log::open(OpenLog { clean: true, ..opening(&disk, &config) }).expect("opens");

@@ -277,7 +277,7 @@ fn a_failed_fsync_is_never_retried_as_success() {
     assert!(matches!(log.flush(), Err(LogError::Io { .. })));
     assert!(matches!(log.flush(), Err(LogError::Broken)));
     assert!(matches!(log.begin_epoch(EPOCH.next()), Err(LogError::Broken)));
-    assert!(matches!(log.append_as_leader(vec![], EPOCH.next(), NOW_MS), Err(LogError::Broken)));
+    assert!(matches!(log.append_as_leader(Vec::<Bytes>::new(), EPOCH.next(), NOW_MS), Err(LogError::Broken)));
     assert_eq!(log.flushed_end(), Offset::ZERO);
 }
 

@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::lead::Effects;
 use super::{Replica, Role};
 use crate::env::MonoTime;
-use crate::log::{Appended, LogError, Rejected};
+use crate::log::{Appended, LeaderBatch, LogError, Rejected};
 use crate::replication::isr::leader::{Event, NotEnoughReplicas};
 use crate::types::{LeaderEpoch, Offset};
 
@@ -58,7 +57,7 @@ pub(super) struct Waiter {
 }
 
 struct Queued {
-    records: Bytes,
+    batch: LeaderBatch,
     acks: Acks,
     answer: Answer,
 }
@@ -70,13 +69,14 @@ pub(super) struct AppendQueue {
 }
 
 impl Replica {
-    /// Appends the records field of one produce request for this partition, grouped with what else is waiting.
+    /// Appends one batch (the records field of a produce request for this partition, or what a coordinator writes),
+    /// grouped with what else is waiting. The first poll puts it into the queue.
     ///
     /// # Errors
     /// See [`AppendError`]; after `TimedOut` and `NotEnoughReplicasAfterAppend` the records are in the leader's log.
     pub async fn append(
         self: &Arc<Self>,
-        records: Bytes,
+        batch: impl Into<LeaderBatch>,
         acks: Acks,
         deadline: MonoTime,
     ) -> Result<Appended, AppendError> {
@@ -93,7 +93,7 @@ impl Replica {
         let (answer, mut receiver) = oneshot::channel();
         let idle = {
             let mut queue = self.appends.lock();
-            queue.items.push(Queued { records, acks, answer });
+            queue.items.push(Queued { batch: batch.into(), acks, answer });
             !std::mem::replace(&mut queue.draining, true)
         };
         if idle {
@@ -132,10 +132,10 @@ impl Replica {
     }
 
     fn append_group(self: &Arc<Self>, items: Vec<Queued>) {
-        let mut records = Vec::with_capacity(items.len());
+        let mut batches = Vec::with_capacity(items.len());
         let mut answers = Vec::with_capacity(items.len());
         for item in items {
-            records.push(item.records);
+            batches.push(item.batch);
             answers.push((item.acks, item.answer));
         }
         let mut log = self.log();
@@ -147,7 +147,7 @@ impl Replica {
             }
             return;
         };
-        let outcome = log.append_as_leader(records, epoch, self.context.clock.wall_ms());
+        let outcome = log.append_as_leader(batches, epoch, self.context.clock.wall_ms());
         let mut effects = match outcome {
             Ok(results) => self.written(&log, results.into_iter().zip(answers)),
             Err(e) => {

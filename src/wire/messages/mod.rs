@@ -2,6 +2,8 @@
 //!
 //! Generated from `wire/schema/*.schema` by `generate.py`; do not edit.
 
+pub mod add_offsets_to_txn;
+pub mod add_partitions_to_txn;
 pub mod alter_client_quotas;
 pub mod alter_partition_reassignments;
 pub mod alter_user_scram_credentials;
@@ -20,8 +22,11 @@ pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
 pub mod describe_log_dirs;
+pub mod describe_producers;
+pub mod describe_transactions;
 pub mod describe_user_scram_credentials;
 pub mod elect_leaders;
+pub mod end_txn;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod header;
@@ -33,14 +38,19 @@ pub mod leave_group;
 pub mod list_groups;
 pub mod list_offsets;
 pub mod list_partition_reassignments;
+pub mod list_transactions;
 pub mod metadata;
 pub mod offset_commit;
+pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod sasl_authenticate;
 pub mod sasl_handshake;
 pub mod sync_group;
+pub mod transaction_log;
+pub mod txn_offset_commit;
+pub mod write_txn_markers;
 
 /// The APIs whose messages we know, by Kafka's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,6 +96,16 @@ pub enum ApiKey {
     InitProducerId = 22,
     /// Versions 2 to 4.
     OffsetForLeaderEpoch = 23,
+    /// Versions 0 to 5.
+    AddPartitionsToTxn = 24,
+    /// Versions 0 to 4.
+    AddOffsetsToTxn = 25,
+    /// Versions 0 to 5.
+    EndTxn = 26,
+    /// Versions 1 to 2.
+    WriteTxnMarkers = 27,
+    /// Versions 0 to 5.
+    TxnOffsetCommit = 28,
     /// Versions 1 to 3.
     DescribeAcls = 29,
     /// Versions 1 to 3.
@@ -110,6 +130,8 @@ pub enum ApiKey {
     AlterPartitionReassignments = 45,
     /// Versions 0 to 0.
     ListPartitionReassignments = 46,
+    /// Versions 0 to 0.
+    OffsetDelete = 47,
     /// Versions 0 to 1.
     DescribeClientQuotas = 48,
     /// Versions 0 to 1.
@@ -120,11 +142,17 @@ pub enum ApiKey {
     AlterUserScramCredentials = 51,
     /// Versions 0 to 2.
     DescribeCluster = 60,
+    /// Versions 0 to 0.
+    DescribeProducers = 61,
+    /// Versions 0 to 0.
+    DescribeTransactions = 65,
+    /// Versions 0 to 1.
+    ListTransactions = 66,
 }
 
 impl ApiKey {
     /// All of them, ascending.
-    pub const ALL: [ApiKey; 37] = [
+    pub const ALL: [ApiKey; 46] = [
         ApiKey::Produce,
         ApiKey::Fetch,
         ApiKey::ListOffsets,
@@ -145,6 +173,11 @@ impl ApiKey {
         ApiKey::DeleteRecords,
         ApiKey::InitProducerId,
         ApiKey::OffsetForLeaderEpoch,
+        ApiKey::AddPartitionsToTxn,
+        ApiKey::AddOffsetsToTxn,
+        ApiKey::EndTxn,
+        ApiKey::WriteTxnMarkers,
+        ApiKey::TxnOffsetCommit,
         ApiKey::DescribeAcls,
         ApiKey::CreateAcls,
         ApiKey::DeleteAcls,
@@ -157,11 +190,15 @@ impl ApiKey {
         ApiKey::IncrementalAlterConfigs,
         ApiKey::AlterPartitionReassignments,
         ApiKey::ListPartitionReassignments,
+        ApiKey::OffsetDelete,
         ApiKey::DescribeClientQuotas,
         ApiKey::AlterClientQuotas,
         ApiKey::DescribeUserScramCredentials,
         ApiKey::AlterUserScramCredentials,
         ApiKey::DescribeCluster,
+        ApiKey::DescribeProducers,
+        ApiKey::DescribeTransactions,
+        ApiKey::ListTransactions,
     ];
 
     /// The API of a key.
@@ -188,6 +225,11 @@ impl ApiKey {
             21 => ApiKey::DeleteRecords,
             22 => ApiKey::InitProducerId,
             23 => ApiKey::OffsetForLeaderEpoch,
+            24 => ApiKey::AddPartitionsToTxn,
+            25 => ApiKey::AddOffsetsToTxn,
+            26 => ApiKey::EndTxn,
+            27 => ApiKey::WriteTxnMarkers,
+            28 => ApiKey::TxnOffsetCommit,
             29 => ApiKey::DescribeAcls,
             30 => ApiKey::CreateAcls,
             31 => ApiKey::DeleteAcls,
@@ -200,11 +242,15 @@ impl ApiKey {
             44 => ApiKey::IncrementalAlterConfigs,
             45 => ApiKey::AlterPartitionReassignments,
             46 => ApiKey::ListPartitionReassignments,
+            47 => ApiKey::OffsetDelete,
             48 => ApiKey::DescribeClientQuotas,
             49 => ApiKey::AlterClientQuotas,
             50 => ApiKey::DescribeUserScramCredentials,
             51 => ApiKey::AlterUserScramCredentials,
             60 => ApiKey::DescribeCluster,
+            61 => ApiKey::DescribeProducers,
+            65 => ApiKey::DescribeTransactions,
+            66 => ApiKey::ListTransactions,
             _ => return None,
         })
     }
@@ -233,6 +279,11 @@ impl ApiKey {
             ApiKey::DeleteRecords => (0, 2),
             ApiKey::InitProducerId => (0, 5),
             ApiKey::OffsetForLeaderEpoch => (2, 4),
+            ApiKey::AddPartitionsToTxn => (0, 5),
+            ApiKey::AddOffsetsToTxn => (0, 4),
+            ApiKey::EndTxn => (0, 5),
+            ApiKey::WriteTxnMarkers => (1, 2),
+            ApiKey::TxnOffsetCommit => (0, 5),
             ApiKey::DescribeAcls => (1, 3),
             ApiKey::CreateAcls => (1, 3),
             ApiKey::DeleteAcls => (1, 3),
@@ -245,11 +296,15 @@ impl ApiKey {
             ApiKey::IncrementalAlterConfigs => (0, 1),
             ApiKey::AlterPartitionReassignments => (0, 1),
             ApiKey::ListPartitionReassignments => (0, 0),
+            ApiKey::OffsetDelete => (0, 0),
             ApiKey::DescribeClientQuotas => (0, 1),
             ApiKey::AlterClientQuotas => (0, 1),
             ApiKey::DescribeUserScramCredentials => (0, 0),
             ApiKey::AlterUserScramCredentials => (0, 0),
             ApiKey::DescribeCluster => (0, 2),
+            ApiKey::DescribeProducers => (0, 0),
+            ApiKey::DescribeTransactions => (0, 0),
+            ApiKey::ListTransactions => (0, 1),
         }
     }
 
@@ -277,6 +332,11 @@ impl ApiKey {
             ApiKey::DeleteRecords => Some(2),
             ApiKey::InitProducerId => Some(2),
             ApiKey::OffsetForLeaderEpoch => Some(4),
+            ApiKey::AddPartitionsToTxn => Some(3),
+            ApiKey::AddOffsetsToTxn => Some(3),
+            ApiKey::EndTxn => Some(3),
+            ApiKey::WriteTxnMarkers => Some(1),
+            ApiKey::TxnOffsetCommit => Some(3),
             ApiKey::DescribeAcls => Some(2),
             ApiKey::CreateAcls => Some(2),
             ApiKey::DeleteAcls => Some(2),
@@ -289,11 +349,15 @@ impl ApiKey {
             ApiKey::IncrementalAlterConfigs => Some(1),
             ApiKey::AlterPartitionReassignments => Some(0),
             ApiKey::ListPartitionReassignments => Some(0),
+            ApiKey::OffsetDelete => None,
             ApiKey::DescribeClientQuotas => Some(1),
             ApiKey::AlterClientQuotas => Some(1),
             ApiKey::DescribeUserScramCredentials => Some(0),
             ApiKey::AlterUserScramCredentials => Some(0),
             ApiKey::DescribeCluster => Some(0),
+            ApiKey::DescribeProducers => Some(0),
+            ApiKey::DescribeTransactions => Some(0),
+            ApiKey::ListTransactions => Some(0),
         }
     }
 }
@@ -323,6 +387,11 @@ DeleteTopics, delete_topics, DeleteTopicsRequest, DeleteTopicsResponse;
 DeleteRecords, delete_records, DeleteRecordsRequest, DeleteRecordsResponse;
 InitProducerId, init_producer_id, InitProducerIdRequest, InitProducerIdResponse;
 OffsetForLeaderEpoch, offset_for_leader_epoch, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
+AddPartitionsToTxn, add_partitions_to_txn, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse;
+AddOffsetsToTxn, add_offsets_to_txn, AddOffsetsToTxnRequest, AddOffsetsToTxnResponse;
+EndTxn, end_txn, EndTxnRequest, EndTxnResponse;
+WriteTxnMarkers, write_txn_markers, WriteTxnMarkersRequest, WriteTxnMarkersResponse;
+TxnOffsetCommit, txn_offset_commit, TxnOffsetCommitRequest, TxnOffsetCommitResponse;
 DescribeAcls, describe_acls, DescribeAclsRequest, DescribeAclsResponse;
 CreateAcls, create_acls, CreateAclsRequest, CreateAclsResponse;
 DeleteAcls, delete_acls, DeleteAclsRequest, DeleteAclsResponse;
@@ -335,11 +404,15 @@ ElectLeaders, elect_leaders, ElectLeadersRequest, ElectLeadersResponse;
 IncrementalAlterConfigs, incremental_alter_configs, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
 AlterPartitionReassignments, alter_partition_reassignments, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse;
 ListPartitionReassignments, list_partition_reassignments, ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse;
+OffsetDelete, offset_delete, OffsetDeleteRequest, OffsetDeleteResponse;
 DescribeClientQuotas, describe_client_quotas, DescribeClientQuotasRequest, DescribeClientQuotasResponse;
 AlterClientQuotas, alter_client_quotas, AlterClientQuotasRequest, AlterClientQuotasResponse;
 DescribeUserScramCredentials, describe_user_scram_credentials, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse;
 AlterUserScramCredentials, alter_user_scram_credentials, AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse;
 DescribeCluster, describe_cluster, DescribeClusterRequest, DescribeClusterResponse;
+DescribeProducers, describe_producers, DescribeProducersRequest, DescribeProducersResponse;
+DescribeTransactions, describe_transactions, DescribeTransactionsRequest, DescribeTransactionsResponse;
+ListTransactions, list_transactions, ListTransactionsRequest, ListTransactionsResponse;
 }
 };
 }

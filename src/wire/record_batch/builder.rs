@@ -2,7 +2,9 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
-use super::{Attributes, BatchError, BatchHeader, Compression, HEADER_BYTES, NO_TIMESTAMP, compress};
+use super::{
+    Attributes, BatchError, BatchHeader, Compression, ControlKind, HEADER_BYTES, NO_TIMESTAMP, compress,
+};
 use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 
 /// A header of a record to be built: key and value.
@@ -148,6 +150,29 @@ impl BatchBuilder {
         out.extend_from_slice(&records);
         Ok(out.freeze())
     }
+}
+
+/// The batch that ends a transaction (KIP-98): its key is version and type, its value version and coordinator epoch.
+///
+/// # Errors
+/// None that can happen: the batch is small.
+pub fn end_transaction_marker(
+    producer: (ProducerId, ProducerEpoch),
+    kind: ControlKind,
+    coordinator_epoch: i32,
+    timestamp: i64,
+) -> Result<Bytes, BatchError> {
+    let kind: i16 = match kind {
+        ControlKind::Abort => 0,
+        ControlKind::Commit => 1,
+    };
+    let mut key = [0; 4];
+    key[2..].copy_from_slice(&kind.to_be_bytes());
+    let mut value = [0; 6];
+    value[2..].copy_from_slice(&coordinator_epoch.to_be_bytes());
+    let mut batch = BatchBuilder::default().producer(producer.0, producer.1, -1).transactional().control();
+    batch.add(timestamp, Some(&key), Some(&value), &[]);
+    batch.build()
 }
 
 fn put_nullable(out: &mut BytesMut, bytes: Option<&[u8]>) {

@@ -14,7 +14,7 @@ mod header;
 mod records;
 mod retain;
 
-pub use builder::{BatchBuilder, RecordHeader};
+pub use builder::{BatchBuilder, RecordHeader, end_transaction_marker};
 pub use compression::{Compression, compress, compress_at, decompress};
 pub use header::{Attributes, Batch, BatchHeader, BatchIter, HEADER_BYTES, NO_TIMESTAMP, TimestampType};
 pub use records::{ControlKind, Record, RecordIter};

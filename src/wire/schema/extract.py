@@ -58,7 +58,7 @@ def shape(fields, commons):
 
 def write_fields(out, fields, commons, served, around, indent, seen):
     for field in fields:
-        span = parse_versions(field["versions"], served[1])
+        span = parse_versions(field.get("versions") or field["taggedVersions"], served[1])
         span = span and clamp(span, around)
         if span is None:
             continue
@@ -87,7 +87,7 @@ def write_fields(out, fields, commons, served, around, indent, seen):
             assert tagged == span, f"{field['name']}: tagged in only some of its versions"
             words.append(f"tag={field['tag']}")
         default = field.get("default")
-        if default is not None and str(default) not in ("", "0", "false", "null"):
+        if default is not None and str(default).lower() not in ("", "0", "false", "null"):
             words.append(f"default={int(str(default), 0) if element != 'bool' else default}")
         if field.get("ignorable") in (True, "true"):
             words.append("ignorable")

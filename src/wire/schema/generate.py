@@ -148,6 +148,16 @@ class Struct:
     def shape(self):
         return [(f.name, f.type(), f.span, f.null, f.tag, f.default, f.ignorable) for f in self.fields]
 
+    def takes_in(self, other):
+        """Covers the versions of another struct of the same message too, if they differ in nothing else."""
+        bare = lambda s: [(f.name, f.type(), f.span == s.span, f.null, f.tag, f.default, f.ignorable) for f in s.fields]
+        if other.message is not self.message or bare(self) != bare(other) or any(f.span != self.span for f in self.fields):
+            return False
+        self.span = min(self.span[0], other.span[0]), max(self.span[1], other.span[1])
+        for field in self.fields:
+            field.span = self.span
+        return True
+
     # One struct's text.
     def rust(self):
         flexible = self.flexible()
@@ -507,7 +517,7 @@ def module(name, messages):
     for message in messages:
         for struct in message.structs:
             if struct.name in seen:
-                if seen[struct.name].shape() != struct.shape():
+                if not seen[struct.name].takes_in(struct) and seen[struct.name].shape() != struct.shape():
                     raise SystemExit(f"{name}: two different structs are called {struct.name}")
                 continue
             seen[struct.name] = struct

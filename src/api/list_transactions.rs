@@ -1,0 +1,51 @@
+//! ListTransactions (66), versions 0–1: the transactions that this broker coordinates (KIP-664, KIP-994).
+//!
+//! Filters by state and producer id; version 1 by how long a transaction has been open. Names of states that do not exist
+//! come back and match nothing. Ids that the client may not describe are left out.
+//!
+//! Errors: 14 while one of this broker's partitions is being loaded, 15.
+
+use super::Context;
+use super::groups::code;
+use crate::coordinator::txn::{ListTransactions, TxnState};
+use crate::metadata::{AclOperation, ResourceKind};
+use crate::types::ProducerId;
+use crate::wire::StrBytes;
+use crate::wire::messages::list_transactions::{
+    ListTransactionsRequest, ListTransactionsResponse, TransactionState,
+};
+
+pub(super) async fn handle(
+    context: &Context,
+    _version: i16,
+    request: ListTransactionsRequest,
+) -> ListTransactionsResponse {
+    let state = |name: &StrBytes| TxnState::ALL.into_iter().find(|s| s.name() == name.as_str());
+    let states: Vec<TxnState> = request.state_filters.iter().filter_map(state).collect();
+    let unknown: Vec<StrBytes> =
+        request.state_filters.iter().filter(|n| state(n).is_none()).cloned().collect();
+    let mut response = ListTransactionsResponse { unknown_state_filters: unknown, ..Default::default() };
+    if states.is_empty() && !request.state_filters.is_empty() {
+        return response;
+    }
+    let filter = ListTransactions {
+        states,
+        producers: request.producer_id_filters.iter().copied().map(ProducerId).collect(),
+        open_for_ms: Some(request.duration_filter).filter(|ms| *ms >= 0),
+    };
+    match context.broker.transaction_coordinators().list(&filter).await {
+        Ok(found) => {
+            response.transaction_states = found
+                .into_iter()
+                .filter(|t| context.may_quietly(AclOperation::Describe, ResourceKind::TransactionalId, &t.id))
+                .map(|t| TransactionState {
+                    transactional_id: StrBytes::from(&*t.id),
+                    producer_id: t.producer_id.0,
+                    transaction_state: StrBytes::from_static(t.state.name()),
+                })
+                .collect();
+        }
+        Err(error) => response.error_code = code(&error),
+    }
+    response
+}
