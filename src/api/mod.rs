@@ -66,7 +66,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
-pub use service::{Answer, Client, Gate, Service};
+pub use service::{Answer, Client, Gate, Proved, Service};
 
 use self::fetch_sessions::FetchSessions;
 use crate::broker::Broker;

@@ -3,23 +3,24 @@
 //!
 //! On a SASL listener nothing but these and ApiVersions is answered before the client has proved who it is. After a
 //! handshake of version 0 the tokens come as bare frames. A client may authenticate again, but only as the same
-//! principal. A failure is answered late, and ends the connection. On other listeners both are ILLEGAL_SASL_STATE.
+//! principal; with `connections.max.reauth.ms` it must, within that time. A failure is answered late, and ends the connection. On other listeners both are ILLEGAL_SASL_STATE.
 //!
 //! Errors: UNSUPPORTED_SASL_MECHANISM (33) with the mechanisms that are served, ILLEGAL_SASL_STATE (34),
 //! SASL_AUTHENTICATION_FAILED (58).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use super::service::{Answer, Client, Gate};
+use super::service::{Answer, Client, Gate, Proved};
 use super::{Refusal, api_versions, read, reply};
 use crate::broker::Broker;
 use crate::env::BlockingPool;
 use crate::security::Principal;
 use crate::security::audit::{Audit, Event};
-use crate::security::sasl::{FAILURE_DELAY, Mechanism, SaslServer, SaslSession, SaslStep};
+use crate::security::sasl::{Mechanism, SaslServer, SaslSession, SaslStep};
 use crate::wire::messages::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 use crate::wire::messages::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
 use crate::wire::{ApiKey, Decoder, EncodeError, Encoder, ErrorCode, Limits, StrBytes, header};
@@ -60,7 +61,7 @@ impl SaslGate {
         SaslGate { broker, server, threads, audit, client, state: State::Handshake, principal: None }
     }
 
-    async fn take(&mut self, frame: Bytes) -> Result<(Answer, Option<Principal>), Refusal> {
+    async fn take(&mut self, frame: Bytes) -> Result<(Answer, Option<Proved>), Refusal> {
         if let State::BareTokens(session) = &mut self.state {
             let session = std::mem::replace(session, self.server.session(Mechanism::Plain));
             return self.bare_token(session, frame).await;
@@ -102,8 +103,14 @@ impl SaslGate {
                         Ok((reply(&header, version, &response)?, None))
                     }
                     Token::Done(principal, auth_bytes) => {
-                        let response = SaslAuthenticateResponse { auth_bytes, ..Default::default() };
-                        Ok((reply(&header, version, &response)?, Some(principal)))
+                        let proved = self.proved(principal);
+                        let lifetime = proved.lifetime.map_or(0, |lifetime| lifetime.as_millis());
+                        let response = SaslAuthenticateResponse {
+                            auth_bytes,
+                            session_lifetime_ms: i64::try_from(lifetime).unwrap_or(i64::MAX),
+                            ..Default::default()
+                        };
+                        Ok((reply(&header, version, &response)?, Some(proved)))
                     }
                     Token::Failed { public, why } => {
                         let response = SaslAuthenticateResponse {
@@ -138,7 +145,7 @@ impl SaslGate {
         &mut self,
         session: SaslSession,
         token: Bytes,
-    ) -> Result<(Answer, Option<Principal>), Refusal> {
+    ) -> Result<(Answer, Option<Proved>), Refusal> {
         match self.token(session, token).await {
             Token::Continue(session, bytes) => {
                 self.state = State::BareTokens(session);
@@ -146,11 +153,17 @@ impl SaslGate {
             }
             Token::Done(principal, bytes) => {
                 self.state = State::Handshake;
-                Ok((bare(&bytes)?, Some(principal)))
+                Ok((bare(&bytes)?, Some(self.proved(principal))))
             }
             // A bare exchange has no form for an error.
             Token::Failed { why, .. } => Ok((Answer::Close(why), None)),
         }
+    }
+
+    /// What the connection is told, with how long it holds (`connections.max.reauth.ms`).
+    fn proved(&self, principal: Principal) -> Proved {
+        let lifetime = self.broker.config().millis("connections.max.reauth.ms");
+        Proved { principal, lifetime: (lifetime > Duration::ZERO).then_some(lifetime) }
     }
 
     async fn token(&mut self, mut session: SaslSession, token: Bytes) -> Token {
@@ -186,7 +199,8 @@ impl SaslGate {
         self.state = State::Over;
         let (address, listener) = (self.client.address, self.client.listener.as_ref());
         self.audit.tell(&Event::AuthenticationFailed { address, listener, why: &why });
-        self.broker.env().clock.sleep(FAILURE_DELAY).await;
+        let delay = self.broker.config().millis("connection.failed.authentication.delay.ms");
+        self.broker.env().clock.sleep(delay).await;
         Token::Failed { public, why }
     }
 }
@@ -199,7 +213,7 @@ enum Token {
 }
 
 impl Gate for SaslGate {
-    fn step(&mut self, frame: Bytes) -> BoxFuture<'_, (Answer, Option<Principal>)> {
+    fn step(&mut self, frame: Bytes) -> BoxFuture<'_, (Answer, Option<Proved>)> {
         Box::pin(async move {
             self.take(frame).await.unwrap_or_else(|refusal| (Answer::Close(refusal.to_string()), None))
         })

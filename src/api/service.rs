@@ -65,8 +65,17 @@ pub trait Service: Send + Sync + 'static {
     fn call(&self, client: &Arc<Client>, frame: Bytes) -> BoxFuture<'static, Answer>;
 }
 
+/// What a client has proved.
+#[derive(Clone, Debug)]
+pub struct Proved {
+    /// Who it is.
+    pub principal: Principal,
+    /// For how long; then it must prove it again.
+    pub lifetime: Option<Duration>,
+}
+
 /// Answers the requests that belong to authentication, one after the other.
 pub trait Gate: Send {
     /// Takes one frame, and says who the client is once that is proved.
-    fn step(&mut self, frame: Bytes) -> BoxFuture<'_, (Answer, Option<Principal>)>;
+    fn step(&mut self, frame: Bytes) -> BoxFuture<'_, (Answer, Option<Proved>)>;
 }

@@ -1,5 +1,6 @@
 //! The `esker` command: each subcommand in a file of its own.
 
+mod audit_log;
 mod certs;
 mod client;
 mod demo;

@@ -14,7 +14,11 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::prelude::*;
 
+use super::audit_log::AuditLog;
 use super::dev::{READY, REQUESTS, StoreRequests};
 use crate::api::Api;
 use crate::broker::Broker;
@@ -22,6 +26,7 @@ use crate::broker::config::{BrokerConfig, ListenerConfig};
 use crate::env::{Env, raise_open_files};
 use crate::metadata::Endpoint;
 use crate::security::Authorizer;
+use crate::security::audit::TARGET;
 use crate::security::tls::{ListenerTls, ListenerTlsConfig};
 use crate::server::{self, ListenerSpec, ServerLimits};
 
@@ -44,12 +49,11 @@ pub struct Arguments {
 /// # Errors
 /// A configuration that is refused, or anything that the broker needs and does not get.
 pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
-    let filter = EnvFilter::try_from_env("ESKER_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=off"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let file = &arguments.config;
     let bytes = env.disk.read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let text = String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8", file.display()))?;
     let config = BrokerConfig::load(file, &text, std::env::vars())?;
+    start_logging(&env, config.properties.get("audit.log.path").map(Path::new))?;
     match raise_open_files() {
         Ok(Some(files)) => tracing::info!("up to {files} open files"),
         Ok(None) => {}
@@ -98,6 +102,25 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     // Leadership moves while clients can still ask where to.
     broker.shutdown().await;
     server.shutdown(GRACE).await;
+    Ok(())
+}
+
+/// To standard error; audit events to a file of their own where there is one.
+fn start_logging(env: &Env, audit: Option<&Path>) -> Result<()> {
+    let filter = EnvFilter::try_from_env("ESKER_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=off"));
+    let has_file = audit.is_some();
+    let ours = filter_fn(move |metadata| !has_file || metadata.target() != TARGET);
+    let log = layer().with_writer(std::io::stderr).with_ansi(false).with_filter(filter.and(ours));
+    let audit = match audit {
+        Some(path) => {
+            let file =
+                AuditLog::open(env, path).with_context(|| format!("audit.log.path {}", path.display()))?;
+            let theirs = filter_fn(|metadata| metadata.target() == TARGET);
+            Some(layer().with_writer(file).with_ansi(false).with_target(false).with_filter(theirs))
+        }
+        None => None,
+    };
+    tracing_subscriber::registry().with(log).with(audit).init();
     Ok(())
 }
 
@@ -156,6 +179,7 @@ fn specs(env: &Env, config: &BrokerConfig) -> Result<Vec<ListenerSpec>> {
                 key,
                 truststore: path("ssl.truststore.location"),
                 client_auth: client_auth.parse().map_err(anyhow::Error::msg)?,
+                mapping: config.properties.get("ssl.principal.mapping.rules").unwrap_or_default().parse()?,
             };
             Some(Arc::new(ListenerTls::load(env, files).context("TLS of the listeners")?))
         }

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod authorizer;
 mod first_user;
+pub mod mapping;
 mod principal;
 pub mod quotas;
 pub mod sasl;

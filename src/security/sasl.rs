@@ -1,20 +1,17 @@
 //! The server's side of SASL: PLAIN and SCRAM over `SaslAuthenticate`, as a state machine without I/O.
 //!
 //! PLAIN is checked against the same salted credential as SCRAM. Every failure looks alike to the client; the caller
-//! answers it with SASL_AUTHENTICATION_FAILED after `FAILURE_DELAY` on the clock and closes. A step may cost a few
+//! answers it late with SASL_AUTHENTICATION_FAILED and closes. A step may cost a few
 //! milliseconds of PBKDF2 (`is_costly`): then it belongs on the blocking pool.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Principal;
 use super::scram::{self, ClientFirst, ScramExchange};
 use crate::env::Rng;
 use crate::metadata::{Image, ScramCredential, ScramMechanism};
 
-/// How long a failure is held back (Kafka's `connection.failed.authentication.delay.ms`).
-pub const FAILURE_DELAY: Duration = Duration::from_millis(100);
 /// The largest user name or password that PLAIN takes, in bytes.
 const MAX_PLAIN_FIELD: usize = 1024;
 

@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::Principal;
+use super::mapping::PrincipalMapping;
 use crate::env::pem::{Identity, PemError, certificate_time, load_certificates};
 use crate::env::{BlockingPool, Env, MonoTime, WatchedFiles};
 
@@ -62,6 +63,8 @@ pub struct ListenerTlsConfig {
     pub truststore: Option<PathBuf>,
     /// `ssl.client.auth`.
     pub client_auth: ClientAuth,
+    /// `ssl.principal.mapping.rules`.
+    pub mapping: PrincipalMapping,
 }
 
 /// Why a listener's TLS cannot be set up.
@@ -167,13 +170,18 @@ impl ListenerTls {
         TlsAcceptor::from(self.current.load_full())
     }
 
-    /// Whom the client's certificate names, after the handshake: its distinguished name, as Kafka's default principal
-    /// builder writes it. Anonymous without a certificate.
-    #[must_use]
-    pub fn principal(connection: &ServerConnection) -> Principal {
+    /// Whom the client's certificate names, after the handshake: what the mapping rules make of its distinguished name,
+    /// as Kafka's default principal builder writes it. Anonymous without a certificate.
+    ///
+    /// # Errors
+    /// The distinguished name, when no rule takes it.
+    pub fn principal(&self, connection: &ServerConnection) -> Result<Principal, String> {
         match connection.peer_certificates().and_then(|chain| distinguished_name(chain.first()?)) {
-            Some(name) => Principal::user(&name),
-            None => Principal::anonymous(),
+            Some(name) => match self.config.mapping.name_of(&name) {
+                Some(principal) => Ok(Principal::user(&principal)),
+                None => Err(name),
+            },
+            None => Ok(Principal::anonymous()),
         }
     }
 }

@@ -44,6 +44,7 @@ struct Setup {
     env: Env,
     authority: Authority,
     folder: tempfile::TempDir,
+    mapping: PrincipalMapping,
 }
 
 impl Setup {
@@ -51,7 +52,7 @@ impl Setup {
         let env = Env::real();
         let authority = Authority::new();
         let folder = tempfile::tempdir().unwrap();
-        let setup = Setup { env, authority, folder };
+        let setup = Setup { env, authority, folder, mapping: PrincipalMapping::default() };
         setup.write("ca.crt", &setup.authority.issuer.pem());
         setup.issue_server();
         setup
@@ -68,14 +69,15 @@ impl Setup {
         self.write("server.pem", &format!("{}{}", issued.key, issued.certificate));
     }
 
-    fn listener(&self, client_auth: ClientAuth) -> Result<ListenerTls, ListenerTlsError> {
+    fn listener(&self, client_auth: ClientAuth) -> Result<Arc<ListenerTls>, ListenerTlsError> {
         let config = ListenerTlsConfig {
             keystore: self.folder.path().join("server.pem"),
             key: None,
             truststore: (client_auth != ClientAuth::None).then(|| self.folder.path().join("ca.crt")),
             client_auth,
+            mapping: self.mapping.clone(),
         };
-        ListenerTls::load(&self.env, config)
+        ListenerTls::load(&self.env, config).map(Arc::new)
     }
 
     fn client(
@@ -106,12 +108,13 @@ impl Setup {
 const BOTH: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
 /// Handshakes and echoes one byte; whom the listener saw, or that one side refused.
-async fn meet(listener: &ListenerTls, client: TlsConnector) -> Result<Principal, String> {
+async fn meet(listener: &Arc<ListenerTls>, client: TlsConnector) -> Result<Principal, String> {
     let (near, far) = tokio::io::duplex(1 << 16);
     let acceptor = listener.acceptor();
+    let listener = listener.clone();
     let serving = tokio::spawn(async move {
         let mut tls = acceptor.accept(far).await.map_err(|e| e.to_string())?;
-        let principal = ListenerTls::principal(tls.get_ref().1);
+        let principal = listener.principal(tls.get_ref().1)?;
         let byte = tls.read_u8().await.map_err(|e| e.to_string())?;
         tls.write_all(&[byte]).await.map_err(|e| e.to_string())?;
         tls.flush().await.map_err(|e| e.to_string())?;
@@ -213,6 +216,7 @@ fn client_certificates_need_a_truststore() {
         key: None,
         truststore: None,
         client_auth: ClientAuth::Required,
+        mapping: PrincipalMapping::default(),
     };
     assert!(matches!(ListenerTls::load(&setup.env, config), Err(ListenerTlsError::NoTruststore)));
 }
@@ -228,7 +232,7 @@ fn a_name_is_escaped_as_rfc_2253_says() {
 #[tokio::test]
 async fn replaced_files_are_used_without_a_restart_and_a_bad_one_changes_nothing() {
     let setup = Setup::new();
-    let listener = Arc::new(setup.listener(ClientAuth::None).unwrap());
+    let listener = setup.listener(ClientAuth::None).unwrap();
     let watching = tokio::spawn({
         let listener = listener.clone();
         async move { listener.watch(Duration::from_millis(5)).await }
@@ -245,4 +249,15 @@ async fn replaced_files_are_used_without_a_restart_and_a_bad_one_changes_nothing
     while meet(&listener, setup.client(None, BOTH)).await.is_err() {}
     assert!(listener.expires_ms().is_some());
     watching.abort();
+}
+
+#[tokio::test]
+async fn mapping_rules_give_the_principal_and_a_name_that_none_takes_is_refused() {
+    let mut setup = Setup::new();
+    setup.mapping = "RULE:^CN=(alice),.*$/$1/U".parse().unwrap();
+    let listener = setup.listener(ClientAuth::Required).unwrap();
+    let [alice, bob] = ["alice", "bob"].map(|name| setup.authority.issue(&[], name));
+    let seen = meet(&listener, setup.client(Some(&alice), BOTH)).await.unwrap();
+    assert_eq!(seen, Principal::user("ALICE"));
+    assert!(meet(&listener, setup.client(Some(&bob), BOTH)).await.is_err());
 }

@@ -19,8 +19,9 @@ use tokio::task::JoinSet;
 
 use super::budget::{Budget, Reservation};
 use super::frame::{Frame, FrameError, FrameReader};
+use super::listener::HalfOpen;
 use super::{ServerLimits, Stats};
-use crate::api::{Answer, Client, Gate, Service};
+use crate::api::{Answer, Client, Gate, Proved, Service};
 use crate::env::{Clock, MonoTime, send_file, timeout};
 use crate::wire::{ApiKey, Chunk};
 
@@ -175,6 +176,7 @@ pub(super) async fn serve<S: Service>(
     writer: Writer,
     client: Client,
     must_authenticate: bool,
+    half_open: Option<HalfOpen>,
 ) -> Result<(), Ended> {
     let reader =
         FrameReader::new(reader, shared.budget.clone(), shared.clock.clone(), shared.limits.receive_deadline);
@@ -187,6 +189,8 @@ pub(super) async fn serve<S: Service>(
         reader,
         client,
         authenticated: !must_authenticate,
+        half_open,
+        session_ends: None,
         gate,
         queue,
         in_flight: in_flight.clone(),
@@ -234,6 +238,10 @@ struct Requests<'a, S> {
     reader: FrameReader<Reader>,
     client: Arc<Client>,
     authenticated: bool,
+    /// Given back once the client has proved who it is.
+    half_open: Option<HalfOpen>,
+    /// When the client must have authenticated again (KIP-368).
+    session_ends: Option<MonoTime>,
     gate: Option<Box<dyn Gate>>,
     queue: mpsc::Sender<InFlight>,
     in_flight: Arc<AtomicUsize>,
@@ -286,12 +294,18 @@ impl<S: Service> Requests<'_, S> {
         let authenticates =
             [ApiKey::SaslHandshake, ApiKey::SaslAuthenticate].iter().any(|api| key == Some(api.key()));
         if let Some(gate) = self.gate.as_mut().filter(|_| !self.authenticated || authenticates) {
-            let (answer, principal) = gate.step(frame).await;
-            if let Some(principal) = principal {
+            let (answer, proved) = gate.step(frame).await;
+            if let Some(Proved { principal, lifetime }) = proved {
                 self.authenticated = true;
+                self.half_open = None;
+                self.session_ends = lifetime.map(|lifetime| self.shared.clock.now() + lifetime);
                 self.client = Arc::new(Client { principal, ..Client::clone(&self.client) });
             }
             return Due::Now(Counted::new(answer, &self.shared.answers, &self.silence).await);
+        }
+        if self.session_ends.is_some_and(|end| self.shared.clock.now() >= end) {
+            let reason = "the session has ended and the client has not authenticated again".to_owned();
+            return Due::Now(Counted::new(Answer::Close(reason), &self.shared.answers, &self.silence).await);
         }
         while self.tasks.try_join_next().is_some() {}
         let mut call = self.shared.service.call(&self.client, frame);

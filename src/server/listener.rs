@@ -17,7 +17,6 @@ use super::{ListenerSpec, ServerLimits};
 use crate::api::{Client, Service};
 use crate::env::{Env, timeout};
 use crate::security::Principal;
-use crate::security::tls::ListenerTls;
 
 /// After a failure of `accept` (no file descriptors left, mostly) it is tried again so much later.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -43,6 +42,8 @@ pub(super) struct Census {
     most_per_ip: usize,
     next_id: AtomicU64,
     counts: Mutex<(usize, HashMap<IpAddr, usize>)>,
+    most_half_open: usize,
+    half_open: Mutex<(usize, HashMap<IpAddr, usize>)>,
 }
 
 /// One connection's place in the census; left when dropped.
@@ -57,7 +58,9 @@ impl Census {
             most: limits.max_connections,
             most_per_ip: limits.max_connections_per_ip,
             next_id: AtomicU64::new(1),
-            counts: Mutex::new((0, HashMap::new())),
+            counts: Mutex::default(),
+            most_half_open: limits.max_half_open,
+            half_open: Mutex::default(),
         }
     }
 
@@ -74,17 +77,48 @@ impl Census {
     }
 }
 
+/// A connection that has not proved who it is, in the census; left when dropped.
+pub(super) struct HalfOpen {
+    census: Arc<Census>,
+    from: IpAddr,
+}
+
+impl Census {
+    /// Counts a connection that is to prove who it is. One address takes at most a quarter of what there is for all, so
+    /// that it cannot keep the others out.
+    fn begin_handshake(self: &Arc<Self>, from: IpAddr) -> Option<HalfOpen> {
+        let mut half_open = self.half_open.lock();
+        let (all, by_ip) = &mut *half_open;
+        let here = by_ip.get(&from).copied().unwrap_or(0);
+        if *all >= self.most_half_open || here >= self.most_half_open.div_ceil(4) {
+            return None;
+        }
+        *all += 1;
+        by_ip.insert(from, here + 1);
+        Some(HalfOpen { census: self.clone(), from })
+    }
+}
+
+impl Drop for HalfOpen {
+    fn drop(&mut self) {
+        leave(&mut self.census.half_open.lock(), self.from);
+    }
+}
+
+/// One connection less.
+fn leave((all, by_ip): &mut (usize, HashMap<IpAddr, usize>), from: IpAddr) {
+    *all -= 1;
+    if let Some(here) = by_ip.get_mut(&from) {
+        *here -= 1;
+        if *here == 0 {
+            by_ip.remove(&from);
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.census.counts.lock();
-        let (all, by_ip) = &mut *counts;
-        *all -= 1;
-        if let Some(here) = by_ip.get_mut(&self.from) {
-            *here -= 1;
-            if *here == 0 {
-                by_ip.remove(&self.from);
-            }
-        }
+        leave(&mut self.census.counts.lock(), self.from);
     }
 }
 
@@ -118,6 +152,15 @@ pub(super) async fn accept<S: Service>(
             shared.stats.turned_away.fetch_add(1, Ordering::Relaxed);
             continue;
         };
+        let half_open = if spec.tls.is_some() || spec.sasl {
+            let Some(half_open) = census.begin_handshake(address.ip()) else {
+                shared.stats.turned_away.fetch_add(1, Ordering::Relaxed);
+                continue;
+            };
+            Some(half_open)
+        } else {
+            None
+        };
         shared.stats.accepted.fetch_add(1, Ordering::Relaxed);
         let client = Client {
             connection: census.next_id.fetch_add(1, Ordering::Relaxed),
@@ -129,16 +172,22 @@ pub(super) async fn accept<S: Service>(
         let (shared, spec) = (shared.clone(), spec.clone());
         connections.spawn(async move {
             let _place = place;
-            handle(&shared, &spec, stream, client).await;
+            handle(&shared, &spec, stream, client, half_open).await;
         });
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
 }
 
-async fn handle<S: Service>(shared: &Shared<S>, spec: &ListenerSpec, stream: TcpStream, client: Client) {
+async fn handle<S: Service>(
+    shared: &Shared<S>,
+    spec: &ListenerSpec,
+    stream: TcpStream,
+    client: Client,
+    half_open: Option<HalfOpen>,
+) {
     let (listener, address) = (client.listener.clone(), client.address);
-    match converse(shared, spec, stream, client).await {
+    match converse(shared, spec, stream, client, half_open).await {
         Ok(()) | Err(Ended::Frame(FrameError::Idle(_) | FrameError::Closed)) => {}
         Err(ended @ (Ended::Frame(FrameError::Io(_) | FrameError::Torn) | Ended::Write(_))) => {
             tracing::debug!("connection of {address} on {listener} broke: {ended}");
@@ -155,6 +204,7 @@ async fn converse<S: Service>(
     spec: &ListenerSpec,
     stream: TcpStream,
     mut client: Client,
+    mut half_open: Option<HalfOpen>,
 ) -> Result<(), Ended> {
     // Answers are written whole: waiting for more would only delay them.
     stream.set_nodelay(true).map_err(FrameError::Io)?;
@@ -169,10 +219,18 @@ async fn converse<S: Service>(
                 .await
                 .map_err(|_| FrameError::TooSlow(limit))?
                 .map_err(Ended::Handshake)?;
-            client.principal = ListenerTls::principal(stream.get_ref().1);
+            client.principal = tls.principal(stream.get_ref().1).map_err(|name| {
+                Ended::Refused(format!(
+                    "no rule of ssl.principal.mapping.rules takes the certificate {name:?}"
+                ))
+            })?;
+            if !spec.sasl {
+                // Whoever has shown a certificate, or needs none, is through.
+                half_open = None;
+            }
             let (reader, writer) = tokio::io::split(stream);
             (Box::new(reader), Writer::Sealed(Box::new(writer)))
         }
     };
-    connection::serve(shared, reader, writer, client, spec.sasl).await
+    connection::serve(shared, reader, writer, client, spec.sasl, half_open).await
 }

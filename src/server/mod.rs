@@ -67,6 +67,8 @@ pub struct ServerLimits {
     pub max_connections: usize,
     /// `max.connections.per.ip`.
     pub max_connections_per_ip: usize,
+    /// `max.half.open.connections`.
+    pub max_half_open: usize,
 }
 
 impl ServerLimits {
@@ -82,6 +84,7 @@ impl ServerLimits {
             send_deadline: config.millis("socket.send.deadline.ms"),
             max_connections: config.size("max.connections"),
             max_connections_per_ip: config.size("max.connections.per.ip"),
+            max_half_open: config.size("max.half.open.connections"),
         }
     }
 }
@@ -97,6 +100,7 @@ impl Default for ServerLimits {
             send_deadline: Duration::from_secs(30),
             max_connections: 10_000,
             max_connections_per_ip: 5_000,
+            max_half_open: 1_000,
         }
     }
 }

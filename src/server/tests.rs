@@ -9,13 +9,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::api::{Answer, Client, Gate};
+use crate::api::{Answer, Client, Gate, Proved};
 use crate::security::Principal;
 use crate::wire::{ApiKey, Chunk};
 
 /// A request is its API key (2 bytes), what to do (1 byte), and a byte that comes back.
 struct Toy {
     env: Env,
+    /// Of a session.
+    lifetime: Option<Duration>,
 }
 
 const ECHO: u8 = 0;
@@ -34,7 +36,7 @@ fn reply(body: &[u8]) -> Answer {
 
 impl Service for Toy {
     fn gate(&self, _: &Arc<Client>) -> Box<dyn Gate> {
-        Box::new(ToyGate)
+        Box::new(ToyGate(self.lifetime))
     }
 
     fn call(&self, client: &Arc<Client>, frame: Bytes) -> BoxFuture<'static, Answer> {
@@ -57,21 +59,28 @@ impl Service for Toy {
     }
 }
 
-struct ToyGate;
+struct ToyGate(Option<Duration>);
 
 impl Gate for ToyGate {
-    fn step(&mut self, frame: Bytes) -> BoxFuture<'_, (Answer, Option<Principal>)> {
+    fn step(&mut self, frame: Bytes) -> BoxFuture<'_, (Answer, Option<Proved>)> {
+        let lifetime = self.0;
         let opens = frame[..2] == ApiKey::SaslAuthenticate.key().to_be_bytes();
-        Box::pin(async move { (reply(b"gate"), opens.then(|| Principal::user("alice"))) })
+        Box::pin(async move {
+            (reply(b"gate"), opens.then(|| Proved { principal: Principal::user("alice"), lifetime }))
+        })
     }
 }
 
 async fn start(limits: ServerLimits, sasl: bool) -> (Server, SocketAddr) {
+    start_with(limits, sasl, None).await
+}
+
+async fn start_with(limits: ServerLimits, sasl: bool, lifetime: Option<Duration>) -> (Server, SocketAddr) {
     let env = Env::real();
     let spec = ListenerSpec { name: "TEST".into(), host: "127.0.0.1".into(), port: 0, tls: None, sasl };
     let bound = bind(&env, limits, vec![spec]).await.unwrap();
     let address = bound.addresses().unwrap()[0].1;
-    (bound.serve(Arc::new(Toy { env })), address)
+    (bound.serve(Arc::new(Toy { env, lifetime })), address)
 }
 
 #[allow(clippy::disallowed_methods)]
@@ -237,5 +246,43 @@ async fn above_the_connection_caps_clients_are_turned_away() {
             break;
         }
     }
+    server.shutdown(Duration::from_secs(1)).await;
+}
+
+async fn authenticate(client: &mut TcpStream) {
+    send(client, ApiKey::SaslAuthenticate.key(), ECHO, 0).await;
+    assert_eq!(receive(client).await.unwrap(), b"gate");
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_takes_nothing_but_another_authentication() {
+    let lifetime = Duration::from_millis(300);
+    let (server, address) = start_with(ServerLimits::default(), true, Some(lifetime)).await;
+    let (mut lazy, mut busy) = (connect(address).await, connect(address).await);
+    for client in [&mut lazy, &mut busy] {
+        authenticate(client).await;
+    }
+    Env::real().clock.sleep(lifetime).await;
+    send(&mut lazy, 3, ECHO, 1).await;
+    assert!(receive(&mut lazy).await.is_err());
+    authenticate(&mut busy).await;
+    send(&mut busy, 3, ECHO, 1).await;
+    assert_eq!(receive(&mut busy).await.unwrap(), b"\x01alice");
+    server.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn one_address_has_few_connections_that_have_not_proved_who_they_are() {
+    let (server, address) = start(ServerLimits { max_half_open: 4, ..ServerLimits::default() }, true).await;
+    let mut first = connect(address).await;
+    // Whether it was counted is seen by its being served.
+    send(&mut first, ApiKey::SaslHandshake.key(), ECHO, 0).await;
+    assert_eq!(receive(&mut first).await.unwrap(), b"gate");
+    let mut second = connect(address).await;
+    assert!(receive(&mut second).await.is_err(), "a quarter of four is one");
+    authenticate(&mut first).await;
+    let mut third = connect(address).await;
+    authenticate(&mut third).await;
+    assert!(server.stats().turned_away.load(Ordering::Relaxed) >= 1);
     server.shutdown(Duration::from_secs(1)).await;
 }

@@ -175,6 +175,10 @@ class Side:
     def ask(self, api, version, values):
         return ask(self.connections[self.user], api, version, values)
 
+    def close(self):
+        for connection in self.connections.values():
+            connection.socket.close()
+
     def ready(self):
         try:
             self.as_user("admin")
@@ -260,6 +264,7 @@ class Acls(ClusterCase):
         for side in sides:
             wait_until(f"{side.name} answers", side.ready, 90, 0.3)
             side.prepare()
+            self.addCleanup(side.close)
         compared, found = 0, []
         for label, acls in SETS.items():
             for side in sides:

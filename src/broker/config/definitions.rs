@@ -119,6 +119,11 @@ pub const DEFINITIONS: &[Definition] = &[
         topic_config: None,
         doc: "Switches ACLs on; what none allows is denied. Without it every client may do everything.",
     },
+    text(
+        "audit.log.path",
+        None,
+        "File of the audit log; default: the broker's own log, with the target esker::audit.",
+    ),
     bool("auto.create.topics.enable", "true", "Create a topic when a client asks for its metadata."),
     bool(
         "auto.leader.rebalance.enable",
@@ -179,6 +184,20 @@ pub const DEFINITIONS: &[Definition] = &[
         "controller.quorum.voters",
         None,
         "The metadata quorum: `id@host:port` of each voter's peer listener.",
+    ),
+    number(
+        "connection.failed.authentication.delay.ms",
+        "100",
+        0,
+        60_000,
+        "How long the answer to a failed authentication is held back.",
+    ),
+    number(
+        "connections.max.reauth.ms",
+        "0",
+        0,
+        I64,
+        "A SASL client must authenticate again within this time, or is closed; 0: never.",
     ),
     number("default.replication.factor", "1", 1, 32_767, "Replicas of a topic that names no number."),
     bool("delete.topic.enable", "true", "Whether topics may be deleted."),
@@ -420,6 +439,13 @@ pub const DEFINITIONS: &[Definition] = &[
         100_000,
         "Incremental fetch sessions that are kept; clients without one name their partitions each time.",
     ),
+    number(
+        "max.half.open.connections",
+        "1000",
+        4,
+        I32,
+        "Connections that have not proved who they are; an address may have a quarter of them.",
+    ),
     text("metadata.log.dir", None, "Folder of the metadata log; default: the first of log.dirs."),
     for_topic(
         "min.insync.replicas",
@@ -581,6 +607,11 @@ pub const DEFINITIONS: &[Definition] = &[
         100,
         I32,
         "How often certificates, keys and CAs are looked at; new ones are used without a restart.",
+    ),
+    text(
+        "ssl.principal.mapping.rules",
+        Some("DEFAULT"),
+        "Rules that make a principal of a certificate's name, `RULE:pattern/replacement/[LU]` or DEFAULT.",
     ),
     text("ssl.truststore.location", None, "PEM file of the CAs that may sign client certificates."),
     text("super.users", None, "Principals that may do everything, `User:name` separated by `;`."),
