@@ -98,9 +98,11 @@ impl Broker {
     pub async fn alter_broker_config(
         &self,
         broker: Option<BrokerId>,
-        changes: BTreeMap<String, Option<String>>,
+        mut changes: BTreeMap<String, Option<String>>,
         validate_only: bool,
     ) -> Result<(), TopicError> {
+        // What was never set at run time is at its default already: Kafka's tools clear throttles that we do not have.
+        changes.retain(|name, value| value.is_some() || DYNAMIC_BROKER_CONFIGS.contains(&name.as_str()));
         for (name, value) in &changes {
             if !DYNAMIC_BROKER_CONFIGS.contains(&name.as_str()) {
                 return Err(TopicError::InvalidConfig(format!(
@@ -119,7 +121,7 @@ impl Broker {
         if let Some(broker) = broker.filter(|broker| !self.image().brokers.contains_key(broker)) {
             return Err(TopicError::InvalidConfig(format!("broker {broker} is not registered")));
         }
-        if !validate_only {
+        if !validate_only && !changes.is_empty() {
             self.metadata.submit(Command::AlterBrokerConfig { broker, changes }).await?;
         }
         Ok(())
