@@ -215,19 +215,19 @@ fn check_step(before: &Partition, after: &Partition) {
     if after != before {
         assert!(after.partition_epoch > before.partition_epoch, "every change has its epoch");
     }
-    // A leader brings it into the ISR in the command that completes a reassignment.
-    let switched = |broker: BrokerId| before.adding().contains(&broker) && after.reassignment.is_none();
+    // A leader's proposal completes a reassignment and takes the leader away: who follows it came in by that proposal.
+    let switched = before.leader.is_some() && before.reassignment.is_some() && after.reassignment.is_none();
     // Who leads now was in sync, eligible, or is on record.
     if let Some(leader) = after.leader
         && after.leader_epoch > before.leader_epoch
     {
         let recorded = after.unclean.is_some_and(|u| u.leader_epoch == after.leader_epoch);
-        assert!(before.isr.contains(&leader) || before.elr.contains(&leader) || recorded || switched(leader));
+        assert!(before.isr.contains(&leader) || before.elr.contains(&leader) || recorded || switched);
     }
     // The ISR grows by nobody but its leader's proposal or an election.
     for member in after.isr.iter().filter(|m| !before.isr.contains(m)) {
         let elected = after.leader == Some(*member) && after.leader_epoch > before.leader_epoch;
-        assert!(elected || before.leader == after.leader || switched(*member));
+        assert!(elected || before.leader == after.leader || switched);
     }
 }
 
