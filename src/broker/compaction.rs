@@ -94,8 +94,17 @@ impl Broker {
 
     async fn dirtiest(&self, failed: &Failed) -> Option<Candidate> {
         let now_ms = self.env.clock.wall_ms();
+        let image = self.image();
+        let is_compacted = |replica: &Replica| {
+            let topic = image.topics.get(&replica.partition().topic);
+            let config = topic.and_then(|topic| self.log_config(&topic.configs).ok());
+            config.is_some_and(|config| config.cleanup.compact)
+        };
         let mut best: Option<Candidate> = None;
         for replica in self.replicas.replicas() {
+            if !is_compacted(&replica) {
+                continue;
+            }
             let positions = replica.positions();
             let key = (replica.topic_id(), replica.partition().partition);
             let gave_up = failed

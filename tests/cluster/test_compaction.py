@@ -89,9 +89,9 @@ class Compaction(ClusterCase):
         self.check(dev, expected, "after a follower has come back")
         dev.kill(leader)
         wait_until("another broker leads", lambda: admin.partition("t", 0)[0] not in (leader, -1), 30, 0.2)
-        self.check(dev, expected, "from another leader")
         dev.restart(leader)
         admin.wait_for_isr("t", 1, 3)
+        self.check(dev, expected, "from another leader")
         self.assertEqual(dev.stop(), 0)
         for broker in range(1, 4):
             said = dump(log_files(dev.data / f"broker-{broker}/data/t-0"))

@@ -1,8 +1,9 @@
-"""A log directory on a disk of its own that runs full, and one whose device fails: what is acknowledged stays, reads go on,
-and the rest of the broker does not notice. Needs the right to mount a tmpfs."""
+"""A log directory on a disk of its own that runs full, and one whose file system fails: what is acknowledged stays, reads go
+on, and the rest of the broker does not notice. Needs the right to mount a tmpfs and a loop device."""
 
 import subprocess
 import unittest
+from pathlib import Path
 
 from case import ClusterCase
 from dev import Admin
@@ -24,10 +25,26 @@ class Disks(ClusterCase):
         self._cleanups.insert(0, (subprocess.run, (["umount", "-l", str(folder)],), {}))
         return folder
 
+    def loop(self, name):
+        """A file system in a file, and the switch with which the kernel lets it fail."""
+        folder, image = self.processes.dir / name, self.processes.dir / f"{name}.image"
+        folder.mkdir()
+        with open(image, "wb") as file:
+            file.truncate(64 << 20)
+        try:
+            subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True, capture_output=True)
+            subprocess.run(["mount", "-o", "loop,errors=remount-ro", image, folder], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise unittest.SkipTest(f"cannot mount a loop device: {error}") from None
+        self._cleanups.insert(0, (subprocess.run, (["umount", "-l", str(folder)],), {}))
+        # A new file system has a folder that is not ours.
+        device = subprocess.run(["findmnt", "-no", "SOURCE", folder], check=True, capture_output=True, text=True).stdout
+        return folder, image, Path("/sys/fs/ext4") / Path(device.strip()).name / "trigger_fs_error"
+
     def producer(self, dev, **more):
         from confluent_kafka import Producer
 
-        return Producer({"bootstrap.servers": dev.bootstrap, "acks": "all", "linger.ms": 0, "log_level": 0, **more})
+        return Producer({"bootstrap.servers": dev.bootstrap, "acks": "all", "batch.size": 60_000, "log_level": 0, **more})
 
     def read(self, dev, topic, partition):
         from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
@@ -73,7 +90,7 @@ class Disks(ClusterCase):
         self.assertEqual([int(value[:6]) for value in self.read(dev, "t", 0)], values)
 
     def test_a_failed_device_takes_its_partitions_offline_and_no_others(self):
-        sound, bad = self.processes.dir / "sound", self.tmpfs("bad", "40m")
+        sound, (bad, image, switch) = self.processes.dir / "sound", self.loop("bad")
         dev = self.dev(1, settings={"log.dirs": f"{sound},{bad}"})
         dev.topic_create("t", 4)
         places = {p: "bad" if (bad / f"t-{p}").exists() else "sound" for p in range(4)}
@@ -82,7 +99,7 @@ class Disks(ClusterCase):
         for p in range(4):
             producer.produce("t", "before", partition=p)
         self.assertEqual(producer.flush(30), 0)
-        self.assertEqual(mount("-o", "remount,ro", bad).returncode, 0)
+        switch.write_text("a test")
         late = self.producer(dev, **{"message.timeout.ms": 4000})
         errors = {}
         for p in range(4):
@@ -100,7 +117,8 @@ class Disks(ClusterCase):
         self.assertIn("the device of a log directory has failed", dev.broker_logs(400))
         # The disk is back, and so is what it holds.
         dev.kill(1)
-        self.assertEqual(mount("-o", "remount,rw", bad).returncode, 0)
+        for command in (["umount", bad], ["e2fsck", "-fy", image], ["mount", "-o", "loop", image, bad]):
+            subprocess.run(command, capture_output=True)
         dev.restart(1)
         for p in range(4):
             wait_until(f"partition {p} leads", lambda: admin.partition("t", p)[0] == 1, 30, 0.2)
