@@ -147,6 +147,10 @@ impl Broker {
                 .cloned()
                 .ok_or_else(|| TopicError::Unknown(new.name.to_string()));
         }
+        if let Some(restored) = restored.filter(|restored| restored.producer_ids_below > 0) {
+            let below = restored.producer_ids_below;
+            self.metadata.submit(Command::ReserveProducerIds { below }).await?;
+        }
         self.metadata.submit(Command::CreateTopic(command)).await?;
         self.image().topics.get(&new.name).cloned().ok_or_else(|| TopicError::Unknown(new.name.to_string()))
     }

@@ -284,6 +284,11 @@ pub enum Command {
         /// What changes.
         changes: Vec<QuotaChange>,
     },
+    /// Producer ids below are given out no more: a topic that is restored from the cold tier knows them.
+    ReserveProducerIds {
+        /// The first id that is free.
+        below: i64,
+    },
     /// A block of producer ids for a broker.
     AllocateProducerIds {
         /// The broker.

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use crate::batch;
 use crate::layout::PartitionFolder;
 use crate::manifest::{Manifest, Segment};
-use crate::object;
+use crate::object::{self, Footer};
 use crate::read::ReadError;
 use crate::store::{Store, StoreError};
 use crate::upload;
@@ -32,6 +32,33 @@ pub async fn rows(
     }
     all.extend_from_slice(&head.live);
     Ok(all)
+}
+
+/// The footer of the last segment: the epoch chain and the producers at the tier's end.
+///
+/// # Errors
+/// As `rows`, and `Missing`, `Corrupt`.
+pub async fn last_footer(
+    store: &dyn Store,
+    folder: &PartitionFolder,
+    head: &Manifest,
+) -> Result<Option<Footer>, ReadError> {
+    let rows = rows(store, folder, head).await?;
+    let Some(row) = rows.last() else { return Ok(None) };
+    let key = folder.segment(&row.name);
+    let tail = match store.get_range(&key, row.log_bytes..row.object_bytes()).await {
+        Err(StoreError::NotFound { key }) => {
+            return Err(ReadError::Missing { key, base: row.base(), end: row.end });
+        }
+        tail => tail?,
+    };
+    let footer = upload::read_footer(row, &tail);
+    footer.map(Some).map_err(|error| ReadError::Corrupt {
+        key,
+        base: row.base(),
+        end: row.end,
+        reason: error.to_string(),
+    })
 }
 
 /// One segment's files, by their extension. The batches are those that count; the indexes, where all do.

@@ -20,6 +20,9 @@ pub(super) const RESTORE_TOPIC_ID: &str = crate::replication::RESTORED;
 /// The first leader epoch of its partitions, above all that the tier knows.
 pub(super) const RESTORE_LEADER_EPOCH: &str = "tier.restore.leader.epoch";
 
+/// The first producer id that its partitions do not know.
+pub(super) const RESTORE_PRODUCER_ID: &str = "tier.restore.producer.id";
+
 /// A topic that comes back from the tier under its old id (`esker tier restore`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restored {
@@ -27,6 +30,8 @@ pub struct Restored {
     pub id: TopicId,
     /// The first leader epoch of its partitions.
     pub first_epoch: LeaderEpoch,
+    /// Producer ids below are known to its partitions.
+    pub producer_ids_below: i64,
 }
 
 impl Restored {
@@ -42,7 +47,11 @@ impl Restored {
         let epoch = epoch.filter(|epoch| *epoch > 0);
         let epoch =
             epoch.ok_or_else(|| bad(RESTORE_LEADER_EPOCH, "a number above every epoch in the tier"))?;
-        Ok(Some(Restored { id, first_epoch: LeaderEpoch(epoch) }))
+        let producer_ids_below = match configs.get(RESTORE_PRODUCER_ID) {
+            None => 0,
+            Some(below) => below.trim().parse().map_err(|_| bad(RESTORE_PRODUCER_ID, "a producer id"))?,
+        };
+        Ok(Some(Restored { id, first_epoch: LeaderEpoch(epoch), producer_ids_below }))
     }
 }
 
@@ -197,8 +206,10 @@ mod tests {
         let text = id.to_string();
         let both = [(RESTORE_TOPIC_ID, text.as_str()), (RESTORE_LEADER_EPOCH, "1003")];
         assert_eq!(Restored::of(&configs(&[])), Ok(None));
-        let expected = Restored { id, first_epoch: LeaderEpoch(1003) };
+        let expected = Restored { id, first_epoch: LeaderEpoch(1003), producer_ids_below: 0 };
         assert_eq!(Restored::of(&configs(&both)), Ok(Some(expected)));
+        let three = [both[0], both[1], (RESTORE_PRODUCER_ID, "77")];
+        assert_eq!(Restored::of(&configs(&three)), Ok(Some(Restored { producer_ids_below: 77, ..expected })));
         for bad in [&both[..1], &[(RESTORE_TOPIC_ID, "x"), both[1]], &[both[0], (RESTORE_LEADER_EPOCH, "0")]]
         {
             assert!(Restored::of(&configs(bad)).is_err(), "{bad:?}");

@@ -26,6 +26,8 @@ use crate::env::{Env, timeout};
 const EPOCH_MARGIN: i32 = 1000;
 /// How long the brokers may take to begin at the tier's end.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// As many producers may have come after the last upload.
+const PRODUCER_ID_MARGIN: i64 = 1_000_000;
 const LATEST: i64 = -1;
 
 /// What is to be restored, and how.
@@ -79,7 +81,9 @@ pub(super) async fn restore(
     }
     let incarnation = claim(store, &first.cluster_id).await?;
     println!("incarnation {incarnation} of cluster {cluster_id}");
+    let producer_id = first_free_producer_id(store, &found).await?;
     let mut configs: Vec<(String, String)> = vec![
+        ("tier.restore.producer.id".to_owned(), producer_id.to_string()),
         ("remote.storage.enable".to_owned(), "true".to_owned()),
         ("tier.restore.topic.id".to_owned(), first.topic_id.clone()),
         ("tier.restore.leader.epoch".to_owned(), epoch.to_string()),
@@ -131,6 +135,23 @@ async fn found(
         bail!("there are several topics {topic}: choose one with --topic-id: {}", all.join(", "));
     }
     Ok(found)
+}
+
+/// A producer id above all that the partitions know: a new producer under a known id would look like an old one that has
+/// lost batches.
+async fn first_free_producer_id(store: &SharedStore, found: &[(PartitionId, Findings)]) -> Result<i64> {
+    let mut highest = -1;
+    for (id, _) in found {
+        let folder = PartitionFolder::new(&id.cluster_id, &id.topic, &id.topic_id, id.partition)?;
+        let head = tiering::publish::Publisher::new(store.clone(), folder.clone()).find_head(0).await?;
+        let Some(head) = head.manifest else { continue };
+        let Some(footer) = tiering::export::last_footer(&**store, &folder, &head).await? else { continue };
+        // Kafka's snapshot: a head of ten bytes, then entries of 46 that begin with the id.
+        let entries = footer.producer_snapshot.get(10..).unwrap_or_default().chunks_exact(46);
+        let ids = entries.filter_map(|entry| entry.first_chunk().copied().map(i64::from_be_bytes));
+        highest = ids.fold(highest, i64::max);
+    }
+    Ok(highest + PRODUCER_ID_MARGIN)
 }
 
 /// Claims the prefix for a new life of the cluster: of two restores at the same time one goes on.

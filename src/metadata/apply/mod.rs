@@ -83,6 +83,10 @@ impl Image {
             Command::CreateAcls { bindings } => self.create_acls(bindings),
             Command::DeleteAcls { bindings } => Ok(self.delete_acls(bindings)),
             Command::AlterQuotas { changes } => self.alter_quotas(changes),
+            Command::ReserveProducerIds { below } => {
+                self.next_producer_id = self.next_producer_id.max(*below);
+                Ok(CommandReply::Done)
+            }
             Command::AllocateProducerIds { broker, epoch, count } => {
                 self.allocate_producer_ids(*broker, *epoch, *count)
             }

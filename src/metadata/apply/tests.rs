@@ -559,6 +559,10 @@ fn blocks_of_producer_ids_do_not_overlap() {
     assert_eq!(rig.apply(&block(1000)), Ok(CommandReply::ProducerIds(ProducerId(0))));
     assert_eq!(rig.apply(&block(10)), Ok(CommandReply::ProducerIds(ProducerId(1000))));
     assert!(rig.apply(&block(0)).is_err());
+    rig.ok(Command::ReserveProducerIds { below: 5000 });
+    assert_eq!(rig.apply(&block(10)), Ok(CommandReply::ProducerIds(ProducerId(5000))));
+    rig.ok(Command::ReserveProducerIds { below: 3 });
+    assert_eq!(rig.apply(&block(10)), Ok(CommandReply::ProducerIds(ProducerId(5010))));
 }
 
 #[test]

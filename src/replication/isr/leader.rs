@@ -668,7 +668,9 @@ impl Leader {
                 let caught_up =
                     peer.end.is_some_and(|end| end >= self.high_watermark && end >= self.epoch_start);
                 let alive = peer.session.is_some() && peer.view.active && peer.epoch == peer.view.epoch;
-                if caught_up && alive && !peer.lost_bytes && now >= peer.expand_after {
+                if caught_up && alive && now >= peer.expand_after {
+                    // It may have got them back before its removal was committed, and said so only then.
+                    peer.lost_bytes = false;
                     isr.insert(broker);
                     peer.proposed_at = now;
                 }

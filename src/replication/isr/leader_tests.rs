@@ -172,6 +172,17 @@ fn a_lost_reply_keeps_the_larger_set_until_the_image_shows_which() {
 }
 
 #[test]
+fn a_member_that_lost_bytes_and_has_them_again_before_its_removal_is_committed_comes_back() {
+    let mut l = leader(&[ME, B], 1, 100, 100);
+    assert_eq!(proposed(&join(&mut l, B, 50, ms(1))), Some(vec![ME]), "it has lost bytes");
+    assert_eq!(ack(&mut l, B, 100, ms(2)), [], "the removal is on its way");
+    reply(&mut l, ProposalReply::Applied, ms(3));
+    // Nothing is appended, so nothing more is acknowledged.
+    let actions = l.handle(Event::Image(view(1, &[ME], 1)), ms(4));
+    assert_eq!(proposed(&actions), Some(vec![ME, B]));
+}
+
+#[test]
 fn a_member_proposed_for_removal_counts_until_the_removal_is_committed() {
     let mut l = leader(&[ME, B, C], 2, 100, 100);
     join(&mut l, B, 100, ms(1));
