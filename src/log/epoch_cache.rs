@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::types::{LeaderEpoch, Offset};
 
 /// The first offset written under an epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EpochEntry {
     /// The epoch.
     pub epoch: LeaderEpoch,

@@ -379,7 +379,7 @@ fn throttled_rate(image: &Image, me: BrokerId) -> Option<u64> {
 }
 
 /// What the leader's rules need to know of a partition.
-fn view_of(image: &Image, topic: &Topic, partition: &Partition) -> PartitionView {
+pub(super) fn view_of(image: &Image, topic: &Topic, partition: &Partition) -> PartitionView {
     let replicas = partition.replicas.iter().map(|replica| {
         let broker = image.brokers.get(&replica.broker);
         ReplicaView {

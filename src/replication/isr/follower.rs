@@ -69,7 +69,7 @@ pub struct Corrupt {
 }
 
 /// The leader's positions as they travel with frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LeaderPositions {
     /// The leader's high watermark.
     pub high_watermark: Offset,
@@ -90,7 +90,7 @@ pub enum Frame {
     Reopen,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     Closed,
     Opening(u64),
@@ -98,7 +98,7 @@ enum Phase {
 }
 
 /// The state of a follower under one leader epoch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Follower {
     leader_epoch: LeaderEpoch,
     unclean: Option<LeaderEpoch>,
@@ -110,7 +110,7 @@ pub struct Follower {
 
 /// Defences that a test may switch off, to see that it notices.
 #[cfg(test)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Defect {
     /// Truncate to the high watermark instead of by epoch (what KIP-101 mended).
     TruncateToHighWatermark,

@@ -20,7 +20,7 @@ const PROPOSAL_PAUSE: Duration = Duration::from_millis(250);
 const FIRST_SESSION_FACTOR: u32 = 2;
 
 /// The configs that the rules depend on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
     /// `replica.lag.time.max.ms`.
     pub lag_max: Duration,
@@ -50,7 +50,7 @@ pub struct PartitionView {
 }
 
 /// A replica's broker in the image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReplicaView {
     /// The broker.
     pub broker: BrokerId,
@@ -180,7 +180,7 @@ pub struct NotEnoughReplicas {
     pub min_isr: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Peer {
     view: ReplicaView,
     session: Option<u64>,
@@ -203,7 +203,7 @@ struct Peer {
 }
 
 /// The state of a leader under one leader epoch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Leader {
     me: BrokerId,
     settings: Settings,
@@ -230,12 +230,14 @@ pub struct Leader {
 
 /// Defences that a test may switch off, to see that it notices.
 #[cfg(test)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Defect {
     /// Count only the committed ISR (what KIP-497 mended).
     CommittedIsrOnly,
     /// A lost reply counts as a refusal.
     LostReplyIsRefusal,
+    /// The high watermark moves below min ISR too (what KIP-966 mended).
+    BelowMinIsr,
 }
 
 impl Leader {
@@ -603,7 +605,11 @@ impl Leader {
     }
 
     fn advance(&mut self, actions: &mut Vec<Action>) {
-        if self.isr.len() < self.min_isr {
+        #[cfg(test)]
+        let demanded = self.defect != Some(Defect::BelowMinIsr);
+        #[cfg(not(test))]
+        let demanded = true;
+        if demanded && self.isr.len() < self.min_isr {
             return;
         }
         let mut committed = self.durable_end;

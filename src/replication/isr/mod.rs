@@ -6,13 +6,15 @@
 pub mod follower;
 pub mod leader;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod simulation;
 
 use crate::log::EpochEntry;
 use crate::types::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset};
 
 /// The tier as the current leader knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TierPosition {
     /// End of the tier on the current leader's epoch chain.
     pub end: Offset,
@@ -21,7 +23,7 @@ pub struct TierPosition {
 }
 
 /// A follower's wish for a session, with the state of its log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OpenRequest {
     /// Who asks; proven by the stream's certificate, not by the frame.
     pub broker: BrokerId,
@@ -40,7 +42,7 @@ pub struct OpenRequest {
 }
 
 /// What a leader answers to an [`OpenRequest`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum OpenAnswer {
     /// The follower's leader epoch or broker epoch is over: wait for the image.
     Fenced,
