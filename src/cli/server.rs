@@ -27,7 +27,7 @@ use crate::env::{Env, raise_open_files};
 use crate::metadata::Endpoint;
 use crate::security::Authorizer;
 use crate::security::audit::TARGET;
-use crate::security::tls::{ListenerTls, ListenerTlsConfig};
+use crate::security::tls::{ListenerTls, ListenerTlsConfig, Passphrase};
 use crate::server::{self, ListenerSpec, ServerLimits};
 
 /// How long answers in flight may take when the broker stops.
@@ -169,6 +169,18 @@ fn authorizer(config: &BrokerConfig) -> Result<Option<Authorizer>> {
     Ok(None)
 }
 
+/// `ssl.key.password`, or the first line of the file that `ssl.key.password.location` names.
+fn passphrase(env: &Env, config: &BrokerConfig) -> Result<Option<Passphrase>> {
+    if let Some(password) = config.properties.get("ssl.key.password") {
+        return Ok(Some(Passphrase(password.to_owned())));
+    }
+    let Some(path) = config.properties.get("ssl.key.password.location") else { return Ok(None) };
+    let bytes =
+        env.disk.read(Path::new(path)).with_context(|| format!("ssl.key.password.location {path}"))?;
+    let text = String::from_utf8(bytes).with_context(|| format!("{path} is not UTF-8"))?;
+    Ok(Some(Passphrase(text.lines().next().unwrap_or_default().to_owned())))
+}
+
 fn specs(env: &Env, config: &BrokerConfig) -> Result<Vec<ListenerSpec>> {
     let path = |key: &str| config.properties.get(key).map(Path::new).map(Path::to_path_buf);
     let tls = match (path("ssl.keystore.certificate.location"), path("ssl.keystore.key.location")) {
@@ -179,6 +191,7 @@ fn specs(env: &Env, config: &BrokerConfig) -> Result<Vec<ListenerSpec>> {
                 key,
                 truststore: path("ssl.truststore.location"),
                 client_auth: client_auth.parse().map_err(anyhow::Error::msg)?,
+                passphrase: passphrase(env, config)?,
                 mapping: config.properties.get("ssl.principal.mapping.rules").unwrap_or_default().parse()?,
             };
             Some(Arc::new(ListenerTls::load(env, files).context("TLS of the listeners")?))

@@ -10,6 +10,7 @@ mod disk;
 mod limits;
 mod net;
 pub mod pem;
+mod pkcs8;
 mod rng;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use rustls::time_provider::TimeProvider;
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 
-use super::{Clock, Disk, Env};
+use super::{Clock, Disk, Env, pkcs8};
 
 /// Why a PEM file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -67,9 +69,30 @@ impl Identity {
     /// # Errors
     /// Names the file.
     pub fn load(disk: &dyn Disk, certificate: &Path, key: &Path) -> Result<Identity, PemError> {
+        Identity::load_with(disk, certificate, key, None)
+    }
+
+    /// As `load`, with the passphrase of a key that has one. A key without one is read all the same.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub fn load_with(
+        disk: &dyn Disk,
+        certificate: &Path,
+        key: &Path,
+        passphrase: Option<&str>,
+    ) -> Result<Identity, PemError> {
         let chain = load_certificates(disk, certificate)?;
         let bytes = disk.read(key).map_err(|error| PemError::file(key, error))?;
-        let key = private_key(&bytes).map_err(|reason| PemError::content(key, reason))?;
+        let key = match encrypted_key(&bytes) {
+            None => private_key(&bytes),
+            Some(der) => match passphrase {
+                Some(passphrase) => pkcs8::decrypt(&der, passphrase)
+                    .map(|der| PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der))),
+                None => Err("the private key has a passphrase: set ssl.key.password".to_owned()),
+            },
+        }
+        .map_err(|reason| PemError::content(key, reason))?;
         Ok(Identity { chain, key })
     }
 
@@ -103,6 +126,15 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> 
         return Err("no CERTIFICATE in PEM".to_owned());
     }
     Ok(found)
+}
+
+/// The content of `ENCRYPTED PRIVATE KEY`, where there is one.
+fn encrypted_key(pem: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(pem).ok()?;
+    let (_, rest) = text.split_once("-----BEGIN ENCRYPTED PRIVATE KEY-----")?;
+    let (body, _) = rest.split_once("-----END ENCRYPTED PRIVATE KEY-----")?;
+    let body: String = body.split_whitespace().collect();
+    BASE64_STANDARD.decode(body).ok()
 }
 
 fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {

@@ -52,12 +52,22 @@ impl FromStr for ClientAuth {
     }
 }
 
+/// A passphrase; never shown.
+#[derive(Clone)]
+pub struct Passphrase(pub String);
+
+impl std::fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
 /// Where a listener's certificates are.
 #[derive(Clone, Debug)]
 pub struct ListenerTlsConfig {
     /// `ssl.keystore.location`: PEM with the chain, and the key unless `key` names another file.
     pub keystore: PathBuf,
-    /// The unencrypted key in PEM, where it is not in the keystore.
+    /// The key in PEM, where it is not in the keystore.
     pub key: Option<PathBuf>,
     /// `ssl.truststore.location`: PEM with the authorities of client certificates.
     pub truststore: Option<PathBuf>,
@@ -65,6 +75,8 @@ pub struct ListenerTlsConfig {
     pub client_auth: ClientAuth,
     /// `ssl.principal.mapping.rules`.
     pub mapping: PrincipalMapping,
+    /// `ssl.key.password`: the passphrase of the key.
+    pub passphrase: Option<Passphrase>,
 }
 
 /// Why a listener's TLS cannot be set up.
@@ -194,7 +206,9 @@ fn expiry_ms(certificate: &CertificateDer<'_>) -> Option<i64> {
 fn server_config(env: &Env, config: &ListenerTlsConfig) -> Result<ServerConfig, ListenerTlsError> {
     let at = |path: &Path, reason: String| ListenerTlsError::Tls { path: path.to_path_buf(), reason };
     let disk = env.disk.as_ref();
-    let identity = Identity::load(disk, &config.keystore, config.key.as_ref().unwrap_or(&config.keystore))?;
+    let key = config.key.as_ref().unwrap_or(&config.keystore);
+    let passphrase = config.passphrase.as_ref().map(|Passphrase(text)| text.as_str());
+    let identity = Identity::load_with(disk, &config.keystore, key, passphrase)?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_details(provider.clone(), certificate_time(env))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])

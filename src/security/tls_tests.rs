@@ -45,6 +45,7 @@ struct Setup {
     authority: Authority,
     folder: tempfile::TempDir,
     mapping: PrincipalMapping,
+    passphrase: Option<Passphrase>,
 }
 
 impl Setup {
@@ -52,7 +53,7 @@ impl Setup {
         let env = Env::real();
         let authority = Authority::new();
         let folder = tempfile::tempdir().unwrap();
-        let setup = Setup { env, authority, folder, mapping: PrincipalMapping::default() };
+        let setup = Setup { env, authority, folder, mapping: PrincipalMapping::default(), passphrase: None };
         setup.write("ca.crt", &setup.authority.issuer.pem());
         setup.issue_server();
         setup
@@ -76,6 +77,7 @@ impl Setup {
             truststore: (client_auth != ClientAuth::None).then(|| self.folder.path().join("ca.crt")),
             client_auth,
             mapping: self.mapping.clone(),
+            passphrase: self.passphrase.clone(),
         };
         ListenerTls::load(&self.env, config).map(Arc::new)
     }
@@ -217,6 +219,7 @@ fn client_certificates_need_a_truststore() {
         truststore: None,
         client_auth: ClientAuth::Required,
         mapping: PrincipalMapping::default(),
+        passphrase: None,
     };
     assert!(matches!(ListenerTls::load(&setup.env, config), Err(ListenerTlsError::NoTruststore)));
 }
@@ -260,4 +263,33 @@ async fn mapping_rules_give_the_principal_and_a_name_that_none_takes_is_refused(
     let seen = meet(&listener, setup.client(Some(&alice), BOTH)).await.unwrap();
     assert_eq!(seen, Principal::user("ALICE"));
     assert!(meet(&listener, setup.client(Some(&bob), BOTH)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_key_with_a_passphrase_is_read_with_it_and_not_without() {
+    let mut setup = Setup::new();
+    // `openssl pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA256 -passout pass:secret`
+    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\n\
+        MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAgO7paXVfeNYwICCAAw\n\
+        DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEJ/tTUHI5ZpXuJzu452jEDwEgZDB\n\
+        eYUporG3r40yQ8/T7OTLEKW5KQsp8o9PtStVliJZ3FOpaMV/GFO3LfgCrmUsISwb\n\
+        8V09AzUI8Uf5UEXXh95VnKU1v0wklnFopDT0fXV5iQpO3NtmouPi8OgVVymwnehE\n\
+        cOV5hJE0V1MG6iN6Dhm+K99bQnZQ3J0bi2+L7Mg11tyn7MtfTzRSU+ly0HQiTaE=\n\
+        -----END ENCRYPTED PRIVATE KEY-----\n";
+    let plain = "-----BEGIN PRIVATE KEY-----\n\
+        MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgHe1Ar0nYx/1WVZno\n\
+        Onm/FwvObVO33ONs9O1Ud32DXVyhRANCAASX4K9dtyaYMhREV0ujOpzTAv5RrJUe\n\
+        fo8tLhPyTR6dagp5uMlYLpRiaKDgO0rM1edlxQTmN5qFTuUez2ahxE7Q\n\
+        -----END PRIVATE KEY-----\n";
+    let key = rcgen::KeyPair::from_pem(plain).unwrap();
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &setup.authority.issuer).unwrap().pem();
+    setup.write("server.pem", &format!("{encrypted}{certificate}"));
+    for (passphrase, fits) in [(None, false), (Some("other"), false), (Some("secret"), true)] {
+        setup.passphrase = passphrase.map(|text| Passphrase(text.to_owned()));
+        match setup.listener(ClientAuth::None) {
+            Ok(listener) => assert!(fits && meet(&listener, setup.client(None, BOTH)).await.is_ok()),
+            Err(error) => assert!(!fits && error.to_string().contains("server.pem"), "{error}"),
+        }
+    }
 }

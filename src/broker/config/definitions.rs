@@ -599,6 +599,14 @@ pub const DEFINITIONS: &[Definition] = &[
         &["none", "requested", "required"],
         "Whether clients must show a certificate.",
     ),
+    Definition {
+        name: "ssl.key.password",
+        kind: Kind::Secret,
+        default: None,
+        topic_config: None,
+        doc: "Passphrase of the listeners' private key; the environment's ESKER_SSL_KEY_PASSWORD sets it too.",
+    },
+    text("ssl.key.password.location", None, "File whose first line is that passphrase."),
     text("ssl.keystore.certificate.location", None, "PEM file of the listeners' certificate chain."),
     text("ssl.keystore.key.location", None, "PEM file of the listeners' private key."),
     number(
