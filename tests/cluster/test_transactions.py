@@ -244,6 +244,41 @@ class Transactions(ClusterCase):
         dump = kafka_tool("org.apache.kafka.tools.DumpLogSegments", "--transaction-log-decoder", "--files", log)
         self.assertRegex(dump, re.escape('"transactionalId":"'))
 
+    def test_what_was_aborted_is_not_read_from_the_cold_tier_either(self):
+        store = self.processes.dir / "store"
+        store.mkdir()
+        dev = self.dev(1, tier=f"file://{store}", settings={"remote.log.manager.task.interval.ms": 200,
+                                                            "log.retention.check.interval.ms": 200})
+        dev.topic_create("t", configs={"remote.storage.enable": "true", "segment.bytes": 65536, "local.retention.bytes": 1})
+        pad, expected = "x" * 900, []
+        # The marker of this one lies many segments behind its records.
+        long, short = producer(dev.bootstrap, "long"), producer(dev.bootstrap, "short")
+        long.begin_transaction()
+        long.produce("t", "long", key=pad)
+        long.flush(10)
+        for number in range(80):
+            short.begin_transaction()
+            for i in range(5):
+                short.produce("t", f"{number}:{i}", key=pad)
+            if number % 3 == 0:
+                short.flush(10)
+                short.abort_transaction(10)
+            else:
+                short.commit_transaction(10)
+                expected += [f"{number}:{i}" for i in range(5)]
+        self.assertEqual(flat(read(dev.bootstrap, "t")), [])
+        long.abort_transaction(10)
+        short.begin_transaction()
+        for number in range(80):
+            short.produce("t", "end", key=pad)
+            if number % 20 == 0:
+                short.flush(10)
+        short.commit_transaction(10)
+        wait_until("most is cold", lambda: dev.cold_offsets("t", 1) > 450, 60, 0.2)
+        self.assertEqual([v for v in flat(read(dev.bootstrap, "t")) if v != "end"], expected)
+        everything = flat(read(dev.bootstrap, "t", "read_uncommitted"))
+        self.assertEqual((everything[0], len(everything)), ("long", 1 + 80 * 5 + 80))
+
     @slow
     def test_transactions_stay_whole_while_coordinators_and_leaders_are_killed(self):
         seconds, pause = int(os.environ.get("TESTS_SECONDS", 45)), 4
