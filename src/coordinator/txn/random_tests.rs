@@ -55,15 +55,13 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 /// Which defences stand; a control switches one off.
 #[derive(Debug, Clone, Copy)]
 struct Defences {
-    /// A guard from before the coordinator was asked is checked at the append.
-    guard: bool,
     /// Markers of replaced coordinators are refused.
     coordinator_epoch: bool,
     /// Markers wait for the decision to be committed.
     decided_first: bool,
 }
 
-const ALL: Defences = Defences { guard: true, coordinator_epoch: true, decided_first: true };
+const ALL: Defences = Defences { coordinator_epoch: true, decided_first: true };
 
 /// One record: the transaction it belongs to (by its number in the world).
 type Part = usize;
@@ -83,7 +81,7 @@ struct Writer {
 
 impl Partition {
     /// Whether the batch was taken.
-    fn append(&mut self, producer: Producer, part: Part, guard: usize, defences: Defences) -> bool {
+    fn append(&mut self, producer: Producer, part: Part, guard: usize) -> bool {
         let ended = self.markers[guard..].contains(&producer.id);
         let writer = self.producers.entry(producer.id).or_insert(Writer {
             epoch: producer.epoch,
@@ -95,7 +93,7 @@ impl Partition {
         }
         match &mut writer.open {
             Some(open) if writer.epoch == producer.epoch => open.push(part),
-            _ if ended && defences.guard => return false,
+            _ if ended => return false,
             open => {
                 writer.epoch = producer.epoch;
                 open.get_or_insert_default().push(part);
@@ -448,7 +446,7 @@ impl World {
     fn append(&mut self, i: usize, at: usize, guard: usize) {
         let client = &self.clients[i];
         let (Some(producer), Some(txn)) = (client.producer, client.txn) else { return };
-        if self.partitions[at].append(producer, txn, guard, self.defences) {
+        if self.partitions[at].append(producer, txn, guard) {
             self.txns[txn].parts.push(at);
         } else {
             self.give_up(i);
@@ -517,11 +515,6 @@ fn found(defences: Defences) -> Option<String> {
         let events = events().new_tree(&mut runner).unwrap().current();
         run(&events, defences).err()
     })
-}
-
-#[test]
-fn without_the_guard_a_transaction_hangs_or_is_torn() {
-    assert!(found(Defences { guard: false, ..ALL }).is_some());
 }
 
 #[test]
