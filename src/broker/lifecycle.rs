@@ -223,6 +223,9 @@ impl Broker {
         let Some(command) = command else { return Ok(()) };
         match self.metadata.submit(command).await {
             Ok(_) => tracing::info!("the first user, {user:?}, was created from security.bootstrap.user"),
+            // Brokers that start together with the same setting all propose the same user.
+            Err(SubmitError::Rejected(CommandError::UsersExist)) if self.image().users.contains_key(user) => {
+            }
             Err(SubmitError::Rejected(CommandError::UsersExist)) => tracing::warn!(
                 "security.bootstrap.user: user {user:?} was not created, another broker has created the first user; \
                  the setting should be the same on all brokers"
