@@ -141,17 +141,6 @@ class Plain(ClusterCase):
         verify(second, more, "only what is new, from another coordinator")
 
 
-class NotYet(ClusterCase):
-    def test_a_transactional_producer_is_told_clearly_that_there_are_no_transactions_yet(self):
-        from confluent_kafka import KafkaException, Producer
-
-        dev = self.dev(1)
-        producer = Producer({"bootstrap.servers": dev.bootstrap, "transactional.id": "x", "log_level": 0})
-        with self.assertRaises(KafkaException) as refused:
-            producer.init_transactions(15)
-        self.assertFalse(refused.exception.args[0].retriable(), refused.exception)
-
-
 class Listeners(ClusterCase):
     @slow
     def test_every_client_speaks_to_every_kind_of_listener(self):
