@@ -13,6 +13,7 @@ mod model;
 mod positions;
 mod rules;
 mod spans;
+mod transactions;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
