@@ -255,8 +255,9 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 
 /// What a plain reader of the log makes of it: of all that is decided and not aborted, the last one written.
 fn plain(log: &[Entry<Record>]) -> BTreeMap<i32, i64> {
-    let mut decided: Vec<Option<(i32, Option<i64>)>> = Vec::new();
-    let mut open: BTreeMap<ProducerId, Vec<(usize, (i32, Option<i64>))>> = BTreeMap::new();
+    type Written = (i32, Option<i64>);
+    let mut decided: Vec<Option<Written>> = Vec::new();
+    let mut open: BTreeMap<ProducerId, Vec<(usize, Written)>> = BTreeMap::new();
     let read = |record: &Record| match record {
         Record::Offset { partition, value, .. } => (*partition, value.as_ref().map(|v| v.offset.0)),
         Record::Group { .. } => panic!("no group has members"),

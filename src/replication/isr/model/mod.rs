@@ -78,7 +78,7 @@ fn explore(setup: &Setup, states: Option<usize>) -> (usize, usize) {
         None => builder,
     };
     let checker = builder.spawn_bfs().join();
-    for (name, path) in checker.discoveries() {
+    if let Some((name, path)) = checker.discoveries().into_iter().next() {
         let actions: Vec<String> = path.clone().into_actions().iter().map(|a| format!("{a:?}")).collect();
         let last = path.last_state();
         panic!("{setup:?}: not so: {name}\n{}\n{last:#?}", actions.join("\n"));

@@ -202,8 +202,8 @@ impl World {
             Action::Produce(id) => self.produce(setup, BrokerId(id)),
             Action::FailedWrite(id) => self.failed_write(setup, BrokerId(id)),
             Action::Push(session) => self.push(session),
-            Action::ToLeader(session) => self.to_leader(setup, session),
-            Action::ToFollower(session) => self.to_follower(session),
+            Action::ToLeader(session) => self.deliver_up(setup, session),
+            Action::ToFollower(session) => self.deliver_down(session),
             Action::Break(session) => {
                 self.left.breaks -= 1;
                 let link = self.links.get_mut(&session).expect("an action names a link");
@@ -502,7 +502,7 @@ impl World {
         self.links.insert(session, link);
     }
 
-    fn to_leader(&mut self, setup: &Setup, session: u64) {
+    fn deliver_up(&mut self, setup: &Setup, session: u64) {
         let link = self.links.get_mut(&session).expect("an action names a link");
         let (id, follower) = (link.leader, link.follower);
         let Some(message) = link.up.pop_front() else { return };
@@ -542,7 +542,7 @@ impl World {
         }
     }
 
-    fn to_follower(&mut self, session: u64) {
+    fn deliver_down(&mut self, session: u64) {
         let link = self.links.get_mut(&session).expect("an action names a link");
         let id = link.follower;
         let Some(message) = link.down.pop_front() else { return };
