@@ -178,7 +178,13 @@ func consume(o options) bool {
 		base.CommitInterval = 100 * time.Millisecond
 		configs = []kafka.ReaderConfig{base}
 	} else {
-		connection, err := base.Dialer.DialContext(ctx, "tcp", o.brokers()[0])
+		var connection *kafka.Conn
+		var err error
+		for _, broker := range o.brokers() { // one of them may be gone
+			if connection, err = base.Dialer.DialContext(ctx, "tcp", broker); err == nil {
+				break
+			}
+		}
 		check(err)
 		partitions, err := connection.ReadPartitions(o["topic"])
 		check(err)
