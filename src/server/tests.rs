@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::api::{Answer, Client, Gate, Proved};
+use crate::env::{Disk as _, FileSpan, OpenMode, RealDisk};
 use crate::security::Principal;
 use crate::wire::{ApiKey, Chunk};
 
@@ -27,6 +28,33 @@ const CLOSE: u8 = 3;
 const PANIC: u8 = 4;
 const MUCH: u8 = 5;
 const NEVER: u8 = 6;
+const FILE: u8 = 7;
+const CUT_FILE: u8 = 8;
+
+/// More than a socket holds.
+const FILE_BYTES: usize = 24 << 20;
+
+fn file_content() -> Vec<u8> {
+    (0..FILE_BYTES).map(|i| (i % 251) as u8).collect()
+}
+
+/// `head`, a file without its first ten bytes, and `tail`; the file has lost its second half if it is `cut`.
+fn with_a_file(cut: bool) -> Answer {
+    let folder = tempfile::tempdir().unwrap();
+    let file = RealDisk.open(&folder.path().join("f"), OpenMode::CreateNew).unwrap();
+    file.write_all_at(&file_content(), 0).unwrap();
+    if cut {
+        file.set_len(FILE_BYTES as u64 / 2).unwrap();
+    }
+    let span = FileSpan { file, position: 10, len: FILE_BYTES - 10 };
+    let length = u32::try_from(4 + span.len + 4).unwrap();
+    let head = [&length.to_be_bytes()[..], b"head"].concat();
+    Answer::Frame(vec![
+        Chunk::Bytes(head.into()),
+        Chunk::File(span),
+        Chunk::Bytes(Bytes::from_static(b"tail")),
+    ])
+}
 
 fn reply(body: &[u8]) -> Answer {
     let mut frame = u32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
@@ -52,6 +80,8 @@ impl Service for Toy {
                 }
                 MUCH => return Answer::Frame(vec![Chunk::Bytes(Bytes::from(vec![0; 64 << 20]))]),
                 NEVER => std::future::pending().await,
+                FILE => return with_a_file(false),
+                CUT_FILE => return with_a_file(true),
                 _ => {}
             }
             reply(&[&frame[3..], name.as_bytes()].concat())
@@ -98,6 +128,37 @@ async fn receive(client: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut body = vec![0; length as usize];
     client.read_exact(&mut body).await?;
     Ok(body)
+}
+
+#[tokio::test]
+async fn a_stretch_of_a_file_leaves_whole_and_in_its_place_and_the_next_answer_follows() {
+    let (server, address) = start(ServerLimits::default(), false).await;
+    let mut client = connect(address).await;
+    send(&mut client, 3, FILE, 1).await;
+    send(&mut client, 3, ECHO, 2).await;
+    let expected = [b"head", &file_content()[10..], b"tail"].concat();
+    assert!(
+        receive(&mut client).await.unwrap() == expected,
+        "every byte, though no socket holds them at once"
+    );
+    assert_eq!(receive(&mut client).await.unwrap()[0], 2);
+    server.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_file_that_became_shorter_ends_the_connection_and_no_other() {
+    let (server, address) = start(ServerLimits::default(), false).await;
+    let mut client = connect(address).await;
+    send(&mut client, 3, CUT_FILE, 1).await;
+    assert_eq!(
+        receive(&mut client).await.unwrap_err().kind(),
+        io::ErrorKind::UnexpectedEof,
+        "no byte is made up"
+    );
+    let mut other = connect(address).await;
+    send(&mut other, 3, ECHO, 2).await;
+    assert_eq!(receive(&mut other).await.unwrap()[0], 2);
+    server.shutdown(Duration::from_secs(5)).await;
 }
 
 #[tokio::test]
