@@ -1,5 +1,6 @@
 //! The broker's configuration: properties checked against the table, then typed.
 
+mod definition;
 mod definitions;
 mod properties;
 
@@ -7,7 +8,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use definitions::{DEFINITIONS, Definition, Kind, definition};
+pub use definition::{Definition, Kind, definition};
+pub use definitions::DEFINITIONS;
 pub use properties::{ConfigError, Properties, Setting};
 
 use crate::types::BrokerId;

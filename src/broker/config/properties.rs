@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::definitions::{DEFINITIONS, definition};
+use super::{DEFINITIONS, Kind, definition};
 
 /// Why a configuration is refused. Each names the key, the value and what is accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,7 +73,7 @@ impl Properties {
         };
         let value = value.trim();
         if !definition.kind.fits(value) {
-            let secret = definition.kind == super::definitions::Kind::Secret;
+            let secret = definition.kind == Kind::Secret;
             return Err(ConfigError::Invalid {
                 key: key.to_owned(),
                 value: if secret { "[hidden]".to_owned() } else { value.to_owned() },
