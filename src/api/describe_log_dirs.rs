@@ -2,7 +2,7 @@
 //! (KIP-113). What has moved down to the cold tier is on no disk, so it is not counted.
 //!
 //! Without a list of topics all are meant. There are no future replicas, and the size of the volume is not told (−1).
-//! Error: CLUSTER_AUTHORIZATION_FAILED (31).
+//! Errors: CLUSTER_AUTHORIZATION_FAILED (31); KAFKA_STORAGE_ERROR (56) for a directory that is offline.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,6 +10,7 @@ use super::Context;
 use super::errors::ApiError;
 use crate::metadata::AclOperation;
 use crate::types::TopicPartition;
+use crate::wire::ErrorCode;
 use crate::wire::messages::describe_log_dirs::{
     DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeLogDirsResult,
     DescribeLogDirsTopic,
@@ -54,6 +55,7 @@ pub(super) async fn handle(
             }
         }
         results.push(DescribeLogDirsResult {
+            error_code: if dir.is_offline { ErrorCode::KAFKA_STORAGE_ERROR } else { ErrorCode::NONE },
             log_dir: dir.path.display().to_string().into(),
             topics,
             ..Default::default()

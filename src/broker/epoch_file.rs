@@ -18,15 +18,23 @@ struct Content {
     broker_epoch: i64,
 }
 
-/// The epoch that all directories remember; `None` when one is new, or when they disagree (one was restored).
+/// The epoch that all directories remember; `None` when one is new, when they disagree (one was restored), or when the
+/// device of one fails.
 ///
 /// # Errors
-/// A file that cannot be read or is not what this broker writes.
+/// A file that is not what this broker writes.
 pub(super) fn remembered(disk: &dyn Disk, dirs: &[PathBuf]) -> io::Result<Option<BrokerEpoch>> {
     let mut epoch: Option<Option<BrokerEpoch>> = None;
     for dir in dirs {
         let path = dir.join(BROKER_EPOCH);
-        let here = if disk.exists(&path)? { Some(parse(&path, &disk.read(&path)?)?) } else { None };
+        let here = match disk.read(&path) {
+            Ok(bytes) => Some(parse(&path, &bytes)?),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            Err(e) => {
+                tracing::error!(path = %path.display(), "without it there is no proof of how the broker stopped: {e}");
+                return Ok(None);
+            }
+        };
         match epoch {
             None => epoch = Some(here),
             Some(other) if other == here => {}
@@ -36,13 +44,26 @@ pub(super) fn remembered(disk: &dyn Disk, dirs: &[PathBuf]) -> io::Result<Option
     Ok(epoch.flatten())
 }
 
-/// Writes the epoch of this life into every directory, durably.
+/// Writes the epoch of this life into every directory, durably. One where that fails keeps an older one: the directories
+/// disagree then, and prove nothing.
 ///
 /// # Errors
-/// As the disk says.
+/// What the last disk says, if it fails in all of them.
 pub(super) fn remember(disk: &dyn Disk, dirs: &[PathBuf], epoch: BrokerEpoch) -> io::Result<()> {
     let bytes = serde_json::to_vec(&Content { version: 0, broker_epoch: epoch.0 })?;
-    dirs.iter().try_for_each(|dir| disk.write_atomically(&dir.join(BROKER_EPOCH), &bytes))
+    let mut outcome = Ok(());
+    let mut written = false;
+    for dir in dirs {
+        let path = dir.join(BROKER_EPOCH);
+        match disk.write_atomically(&path, &bytes) {
+            Ok(()) => written = true,
+            Err(e) => {
+                tracing::error!(path = %path.display(), "cannot write the broker epoch: {e}");
+                outcome = Err(e);
+            }
+        }
+    }
+    if written { Ok(()) } else { outcome }
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> io::Result<BrokerEpoch> {

@@ -278,7 +278,7 @@ impl Broker {
     }
 
     /// Reads a slice, and what follows it if compaction has left nothing but empty batches there. Where nothing follows the
-    /// client gets those, so that its position reaches the end.
+    /// client gets the last of those, so that its position reaches the end: kafka-go panics on two in a row.
     async fn load_local(
         &self,
         wanted: &FetchPartition,
@@ -313,10 +313,10 @@ impl Broker {
                 wanted.leader_epoch,
                 request.served_by(),
             );
-            let Ok(Some(slice)) = next else { return Ok((batches.into(), counted)) };
+            let Ok(Some(slice)) = next else { return Ok((last.bytes.into(), counted)) };
             let more = in_memory(load(slice, false).await?.0)?;
             if more.is_empty() {
-                return Ok((batches.into(), counted));
+                return Ok((last.bytes.into(), counted));
             }
             batches = more;
         }

@@ -29,7 +29,7 @@ use super::transactions::{self, TRANSACTIONS_TOPIC, TransactionHost};
 use crate::coordinator::txn::TransactionCoordinators;
 use crate::coordinator::{Coordinators, GroupConfig};
 use crate::env::{BlockingPool, Env, WatchedFiles};
-use crate::log::{LogConfig, LogDirs};
+use crate::log::{LogConfig, LogDirs, LogError};
 use crate::metadata::{
     BrokerRegistration, CommandError, Endpoint, LeaderBalance, Metadata, MetadataConfig, Proof, SubmitError,
 };
@@ -201,7 +201,7 @@ impl Broker {
         let epoch = self.metadata.register(registration).await.map_err(|e| refused(&e))?;
         let image = self.image();
         dirs.bind_to_cluster(&image.cluster_id).map_err(|e| StartError::LogDirs(e.to_string()))?;
-        epoch_file::remember(&*self.env.disk, &self.config.log_dirs, epoch)
+        epoch_file::remember(&*self.env.disk, &paths(dirs), epoch)
             .map_err(|e| StartError::LogDirs(e.to_string()))?;
         let mut reconciled = self.replicas.reconciled();
         if reconciled.wait_for(|version| *version >= image.version).await.is_err() {
@@ -233,6 +233,18 @@ impl Broker {
             Err(e) => return Err(StartError::Metadata(e.to_string())),
         }
         Ok(())
+    }
+
+    /// Completes with the reason when no log directory works any more: the broker has nothing left to serve, and its
+    /// process should end (as Kafka's does).
+    pub async fn directories_lost(&self) -> LogError {
+        let every = self.config.millis("replica.session.timeout.ms");
+        loop {
+            if let Some(error) = self.replicas.no_longer_usable() {
+                return error;
+            }
+            self.env.clock.sleep(every).await;
+        }
     }
 
     /// Stops in order: partitions move, followers are told, logs are flushed, the clean-shutdown marker is written.
@@ -356,18 +368,24 @@ fn open_dirs(env: &Env, config: &BrokerConfig) -> Result<Arc<LogDirs>, StartErro
         .map_err(|e| StartError::LogDirs(e.to_string()))
 }
 
+/// The directories that were opened.
+fn paths(dirs: &LogDirs) -> Vec<PathBuf> {
+    dirs.directories().into_iter().map(|(_, path)| path).collect()
+}
+
 fn registration(
     env: &Env,
     config: &BrokerConfig,
     dirs: &LogDirs,
     endpoints: Vec<Endpoint>,
 ) -> Result<BrokerRegistration, StartError> {
-    let machine = machine_proof(&*env.disk, &config.log_dirs)
+    let paths = paths(dirs);
+    let machine = machine_proof(&*env.disk, &paths)
         .map_err(|e| StartError::System(format!("boot id and mounts cannot be read: {e}")))?;
     let proof = match dirs.clean_shutdown_epoch() {
         Some(previous) => Proof::CleanShutdown { previous },
         None => Proof::Unclean {
-            previous: epoch_file::remembered(&*env.disk, &config.log_dirs)
+            previous: epoch_file::remembered(&*env.disk, &paths)
                 .map_err(|e| StartError::LogDirs(e.to_string()))?,
         },
     };

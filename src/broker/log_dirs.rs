@@ -10,8 +10,10 @@ use crate::types::TopicPartition;
 pub struct LogDir {
     /// Its path, absolute where the system tells.
     pub path: PathBuf,
-    /// Its replicas, sorted.
+    /// Its replicas, sorted; none of an offline directory.
     pub replicas: Vec<LogDirReplica>,
+    /// Its device has failed, or it could not be opened (KIP-112).
+    pub is_offline: bool,
 }
 
 /// One replica in a log directory.
@@ -29,11 +31,14 @@ impl Broker {
     /// This broker's log directories with the replicas that are wanted.
     pub async fn log_dirs(&self, wanted: impl Fn(&TopicPartition) -> bool + Send + 'static) -> Vec<LogDir> {
         let (replicas, directories) = (self.replicas.replicas(), self.replicas.directories());
+        let offline = self.replicas.offline_directories();
         let found = self.disk_threads.run(move || {
+            let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
             let mut dirs: Vec<_> = directories
                 .into_iter()
+                .filter(|(_, path)| !offline.contains(path))
                 .map(|(id, path)| {
-                    (id, LogDir { path: std::path::absolute(&path).unwrap_or(path), replicas: Vec::new() })
+                    (id, LogDir { path: absolute(path), replicas: Vec::new(), is_offline: false })
                 })
                 .collect();
             for replica in replicas.iter().filter(|replica| wanted(replica.partition())) {
@@ -50,7 +55,12 @@ impl Broker {
             for (_, dir) in &mut dirs {
                 dir.replicas.sort_by(|a, b| a.partition.cmp(&b.partition));
             }
-            dirs.into_iter().map(|(_, dir)| dir).collect()
+            let offline = offline.into_iter().map(|path| LogDir {
+                path: absolute(path),
+                replicas: Vec::new(),
+                is_offline: true,
+            });
+            dirs.into_iter().map(|(_, dir)| dir).chain(offline).collect()
         });
         // The pool ends only with the process.
         found.await.unwrap_or_default()

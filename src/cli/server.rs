@@ -92,6 +92,8 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            // Not in order: there is no disk on which to put anything down.
+            lost = broker.directories_lost() => return Err(lost.into()),
             question = questions.recv() => match question {
                 Some(()) => println!("{REQUESTS} {}", serde_json::to_string(&store_requests(&broker))?),
                 None => break,

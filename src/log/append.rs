@@ -369,7 +369,7 @@ fn validate(item: Bytes, origin: Origin, config: &LogConfig, now_ms: i64) -> Res
     let from_client = matches!(origin, Origin::Client(_));
     let invalid = |rule| Err(Rejected::InvalidRecord(rule));
     let mut rest = item;
-    let batch = match Batch::split_from(&mut rest) {
+    let mut batch = match Batch::split_from(&mut rest) {
         Ok(batch) => batch,
         Err(BatchError::Magic(0 | 1)) => return invalid("only batches of magic 2 are accepted"),
         Err(e) => return Err(Rejected::Corrupt(e)),
@@ -402,7 +402,7 @@ fn validate(item: Bytes, origin: Origin, config: &LogConfig, now_ms: i64) -> Res
         return invalid("a transaction has a producer id");
     }
     if from_client {
-        check_timestamps_and_keys(&batch, config, now_ms)?;
+        check_records(&mut batch, config, now_ms)?;
     }
     Ok(batch)
 }
@@ -419,7 +419,8 @@ fn most_records(header: &BatchHeader) -> usize {
     }
 }
 
-fn check_timestamps_and_keys(batch: &Batch, config: &LogConfig, now_ms: i64) -> Result<(), Rejected> {
+/// Looks at the records: those of an uncompressed batch always, compressed ones only where a config is about them.
+fn check_records(batch: &mut Batch, config: &LogConfig, now_ms: i64) -> Result<(), Rejected> {
     let create_time = config.timestamp_type == TimestampType::CreateTime;
     if create_time && batch.header.attributes.timestamp_type() == TimestampType::LogAppendTime {
         return Err(Rejected::InvalidRecord("a producer does not set LogAppendTime"));
@@ -432,17 +433,31 @@ fn check_timestamps_and_keys(batch: &Batch, config: &LogConfig, now_ms: i64) -> 
         }
         Ok(())
     };
+    let no_key = || Err(Rejected::InvalidRecord("every record of a compacted topic has a key"));
+    if batch.header.attributes.compression() == Ok(Compression::None) {
+        let found = batch.walk().map_err(unreadable)?;
+        check(found.min_timestamp)?;
+        check(found.max_timestamp)?;
+        if config.cleanup.compact && !found.all_have_keys {
+            return no_key();
+        }
+        if create_time && batch.header.max_timestamp != found.max_timestamp {
+            // Retention and look-ups by time go by what the records say.
+            batch.header.max_timestamp = found.max_timestamp;
+            batch.header.seal(&batch.bytes[HEADER_BYTES..]);
+        }
+        return Ok(());
+    }
     check(batch.header.max_timestamp)?;
     let lower_bound = create_time && config.timestamp_before_max_ms != i64::MAX;
     if !config.cleanup.compact && !lower_bound {
         return Ok(());
     }
-    // Only these two configs make us look at the records themselves.
     for record in batch.records(RECORDS_LIMIT_BYTES).map_err(unreadable)? {
         let record = record.map_err(unreadable)?;
         check(record.timestamp)?;
         if config.cleanup.compact && record.key.is_none() {
-            return Err(Rejected::InvalidRecord("every record of a compacted topic has a key"));
+            return no_key();
         }
     }
     Ok(())

@@ -56,6 +56,16 @@ pub struct LogDirs {
     node_id: BrokerId,
     cluster_id: Mutex<Option<String>>,
     directories: Vec<Directory>,
+    unusable: Vec<UnusableDirectory>,
+}
+
+/// A directory that could not be opened at the start (KIP-112). Nothing is tried there in this life of the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnusableDirectory {
+    /// As `log.dirs` names it.
+    pub path: PathBuf,
+    /// What was tried there, and the system's answer.
+    pub reason: String,
 }
 
 #[derive(Debug)]
@@ -75,10 +85,12 @@ struct Directory {
 
 impl LogDirs {
     /// Opens each directory, or formats an empty one. The marks of a clean stop are read and removed. Names in `others`
-    /// (folders and files) belong to other rooms and are left alone.
+    /// (folders and files) belong to other rooms and are left alone. A directory whose device fails is left out, and the
+    /// others go on without it.
     ///
     /// # Errors
-    /// `Layout` names the file that is foreign, missing, unreadable, or of another node or cluster; `Io`.
+    /// `Layout` names the file that is foreign, missing, unreadable, or of another node or cluster; `NoDirectory` if none
+    /// can be used.
     pub fn open(
         disk: SharedDisk,
         rng: &dyn Rng,
@@ -87,9 +99,18 @@ impl LogDirs {
         others: &[&str],
     ) -> Result<LogDirs, LogError> {
         let mut directories: Vec<Directory> = Vec::new();
+        let mut unusable = Vec::new();
         let mut cluster_id: Option<String> = None;
         for path in paths {
-            let (directory, cluster) = open_directory(&disk, rng, path, node_id, others)?;
+            let (directory, cluster) = match open_directory(&disk, rng, path, node_id, others) {
+                Ok(opened) => opened,
+                Err(e @ LogError::Io { .. }) => {
+                    tracing::error!(dir = %path.display(), "a log directory cannot be used and is offline: {e}");
+                    unusable.push(UnusableDirectory { path: path.clone(), reason: e.to_string() });
+                    continue;
+                }
+                Err(e) => return Err(e),
+            };
             let meta = path.join(META_PROPERTIES);
             if let (Some(known), Some(cluster)) = (&cluster_id, &cluster)
                 && known != cluster
@@ -110,10 +131,37 @@ impl LogDirs {
             }
             directories.push(directory);
         }
-        Ok(LogDirs { node_id, cluster_id: Mutex::new(cluster_id), directories })
+        let dirs = LogDirs { node_id, cluster_id: Mutex::new(cluster_id), directories, unusable };
+        dirs.no_longer_usable().map_or(Ok(dirs), Err)
     }
 
-    /// Ids and paths, in the order of `log.dirs`.
+    /// Why this broker has no log directory any more that works; `None` as long as it has one.
+    #[must_use]
+    pub fn no_longer_usable(&self) -> Option<LogError> {
+        let mut reasons: Vec<&str> = self.unusable.iter().map(|dir| dir.reason.as_str()).collect();
+        for directory in &self.directories {
+            reasons.push(directory.health.failure()?);
+        }
+        Some(LogError::NoDirectory { reasons: reasons.join("; ") })
+    }
+
+    /// The directories that could not be opened at the start.
+    #[must_use]
+    pub fn unusable(&self) -> &[UnusableDirectory] {
+        &self.unusable
+    }
+
+    /// Whether a replica may lie in a directory that could not be opened, so that it must not be created anew elsewhere.
+    /// `recorded` is the directory that the cluster knows it to be in.
+    #[must_use]
+    pub fn may_be_out_of_reach(&self, partition: &TopicPartition, recorded: Option<DirectoryId>) -> bool {
+        let is_here = |directory: &Directory| {
+            recorded == Some(directory.id) || directory.partitions.lock().contains_key(partition)
+        };
+        !self.unusable.is_empty() && !self.directories.iter().any(is_here)
+    }
+
+    /// Ids and paths of those that were opened, in the order of `log.dirs`.
     #[must_use]
     pub fn directories(&self) -> Vec<(DirectoryId, PathBuf)> {
         self.directories.iter().map(|directory| (directory.id, directory.path.clone())).collect()
@@ -125,7 +173,7 @@ impl LogDirs {
         self.cluster_id.lock().clone()
     }
 
-    /// Writes the cluster id into the directories that have none.
+    /// Writes the cluster id into the directories. One whose device fails meanwhile is left out.
     ///
     /// # Errors
     /// `Layout` if they belong to another cluster, or `Io`.
@@ -139,7 +187,11 @@ impl LogDirs {
             return layout(&meta, format!("is of cluster {known}, not of {cluster_id}"));
         }
         for directory in &self.directories {
-            write_meta(&directory.disk, &directory.path, directory.id, self.node_id, Some(cluster_id))?;
+            let written =
+                write_meta(&directory.disk, &directory.path, directory.id, self.node_id, Some(cluster_id));
+            if directory.health.failure().is_none() {
+                written?;
+            }
         }
         *known = Some(cluster_id.to_owned());
         Ok(())

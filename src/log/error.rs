@@ -95,6 +95,12 @@ pub enum LogError {
         /// What was tried there, and the device's answer.
         reason: String,
     },
+    /// No directory of `log.dirs` works (any more): there is nothing left that this broker could do.
+    #[error("no log directory can be used: {reasons}")]
+    NoDirectory {
+        /// Of each directory: what was tried there, and the answer.
+        reasons: String,
+    },
     /// The log has been closed.
     #[error("the log is closed")]
     Closed,

@@ -59,7 +59,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 pub use append::Appended;
 pub use compaction::{Cleanable, CleanedSegment, Compaction, Step};
 pub use config::{CleanupPolicy, ConfigError, LogConfig};
-pub use dirs::{CheckpointPositions, LogDirs, StoredPartition};
+pub use dirs::{CheckpointPositions, LogDirs, StoredPartition, UnusableDirectory};
 pub use epoch_cache::{EpochCache, EpochEntry};
 pub use error::{LogError, Rejected};
 pub use flush::{FlushJob, FlushOutcome};

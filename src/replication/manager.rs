@@ -39,6 +39,8 @@ pub struct ReplicaManager {
     tasks: Mutex<Vec<JoinHandle<()>>>,
     /// Failed directories that the quorum knows of, or is being told of.
     lost_directories: Mutex<HashSet<DirectoryId>>,
+    /// Replicas of an earlier life that may lie in a directory that could not be opened.
+    pub(super) out_of_reach: Mutex<HashSet<(TopicId, i32)>>,
     reconciled: watch::Sender<u64>,
 }
 
@@ -69,6 +71,7 @@ impl ReplicaManager {
             stop: watch::channel(false).0,
             tasks: Mutex::default(),
             lost_directories: Mutex::default(),
+            out_of_reach: Mutex::default(),
             reconciled: watch::channel(0).0,
         });
         manager.spawn(manager.clone().follow_images());
@@ -111,10 +114,24 @@ impl ReplicaManager {
         self.hosted.read().values().map(|hosted| hosted.replica.clone()).collect()
     }
 
-    /// The log directories, in the order of `log.dirs`.
+    /// The log directories that were opened, in the order of `log.dirs`.
     #[must_use]
     pub fn directories(&self) -> Vec<(DirectoryId, PathBuf)> {
         self.dirs.directories()
+    }
+
+    /// The directories that could not be opened at the start, and those that have failed since.
+    #[must_use]
+    pub fn offline_directories(&self) -> Vec<PathBuf> {
+        let failed = self.dirs.failed();
+        let since = self.dirs.directories().into_iter().filter(|(id, _)| failed.iter().any(|(f, _)| f == id));
+        self.dirs.unusable().iter().map(|dir| dir.path.clone()).chain(since.map(|(_, path)| path)).collect()
+    }
+
+    /// Why no log directory works any more; `None` as long as one does.
+    #[must_use]
+    pub fn no_longer_usable(&self) -> Option<LogError> {
+        self.dirs.no_longer_usable()
     }
 
     /// The version of the image that the replicas' roles follow; wakes after each newer one has been carried out.

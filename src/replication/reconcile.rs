@@ -3,7 +3,7 @@
 //! Nothing happens before the image shows the registration of this very life: an older image may assign other
 //! partitions, or make a leader of what a former life was.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,7 +97,9 @@ impl ReplicaManager {
         run_all(gone.into_iter().map(|key| self.clone().remove(key))).await;
         if first {
             self.remove_strays(&wanted).await;
+            self.find_out_of_reach(&wanted);
         }
+        self.out_of_reach.lock().retain(|key| wanted.contains_key(key));
         // New roles before anything else: producers wait for a leader.
         jobs.sort_by_key(|job: &Job| {
             let known = self.hosted.read().get(&job.key).and_then(|hosted| hosted.epoch);
@@ -153,7 +155,27 @@ impl ReplicaManager {
         let _ = removing.await;
     }
 
+    /// What an earlier life has put into a directory that cannot be opened now is not created anew elsewhere: its bytes
+    /// may come back with the directory.
+    fn find_out_of_reach(&self, wanted: &HashMap<(TopicId, i32), Job>) {
+        let me = self.context.config.node_id;
+        let is_out_of_reach = |job: &Job| {
+            let name = TopicPartition::new(job.topic.name.clone(), job.key.1);
+            let recorded = job.partition().replicas.iter().find(|r| r.broker == me).and_then(|r| r.directory);
+            self.dirs.may_be_out_of_reach(&name, recorded)
+        };
+        let found: HashSet<_> =
+            wanted.values().filter(|job| is_out_of_reach(job)).map(|job| job.key).collect();
+        if !found.is_empty() {
+            tracing::error!(replicas = found.len(), "copies are offline with their log directory");
+        }
+        *self.out_of_reach.lock() = found;
+    }
+
     async fn carry_out(self: Arc<Self>, job: Job, image: Arc<Image>) {
+        if self.out_of_reach.lock().contains(&job.key) {
+            return;
+        }
         let config = self.log_config(&image, &job.topic);
         let hosted = self.hosted.read().get(&job.key).cloned();
         let mut hosted = match hosted {

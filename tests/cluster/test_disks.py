@@ -7,7 +7,8 @@ from pathlib import Path
 
 from case import ClusterCase
 from dev import Admin
-from processes import wait_until
+from kafka_peer import Side
+from processes import alive, wait_until
 
 
 def mount(*arguments):
@@ -122,6 +123,67 @@ class Disks(ClusterCase):
         dev.restart(1)
         for p in range(4):
             wait_until(f"partition {p} leads", lambda: admin.partition("t", p)[0] == 1, 30, 0.2)
+
+    def test_a_directory_that_is_bad_at_the_start_is_offline_alone_and_comes_back_with_all_it_holds(self):
+        sound, bad, away = (self.processes.dir / name for name in ("sound", "bad", "away"))
+        dev = self.dev(1, settings={"log.dirs": f"{sound},{bad}", "metadata.log.dir": f"{self.processes.dir / 'metadata'}"})
+        dev.topic_create("t", 4)
+        places = {p: bad if (bad / f"t-{p}").exists() else sound for p in range(4)}
+        producer = self.producer(dev, **{"message.timeout.ms": 20_000})
+        for p in range(4):
+            producer.produce("t", f"in {p}", partition=p)
+        self.assertEqual(producer.flush(30), 0)
+        self.assertEqual(dev.stop(), 0)
+        # Where the directory was there is something that cannot be opened as one.
+        bad.rename(away)
+        bad.write_text("not a directory")
+        dev.start()
+        admin = Admin(dev.bootstrap)
+        for p, place in places.items():
+            leader = 1 if place == sound else -1
+            wait_until(f"partition {p} has leader {leader}", lambda: admin.partition("t", p)[0] == leader, 30, 0.2)
+            if place == sound:
+                self.assertEqual(self.read(dev, "t", p), [f"in {p}"])
+            else:
+                self.assertFalse((sound / f"t-{p}").exists(), "an empty copy must not take the place of the lost one")
+        dev.topic_create("u", 2)
+        self.assertTrue((sound / "u-0").exists() and (sound / "u-1").exists())
+        side = Side("Esker", dev.brokers()[1][1])
+        self.addCleanup(side.close)
+        told = {Path(it["LogDir"]): it["ErrorCode"] for it in side.ask("DescribeLogDirs", 4, {"Topics": None})["Results"]}
+        self.assertEqual(told, {sound: 0, bad: 56})
+        self.assertEqual(dev.stop(), 0)
+        bad.unlink()
+        away.rename(bad)
+        dev.start()
+        for p in range(4):
+            wait_until(f"partition {p} leads", lambda: admin.partition("t", p)[0] == 1, 30, 0.2)
+            self.assertEqual(self.read(dev, "t", p), [f"in {p}"])
+        # With no directory at all the broker says so, and ends.
+        self.assertEqual(dev.stop(), 0)
+        for folder in (sound, bad):
+            folder.rename(f"{folder}.away")
+            folder.write_text("not a directory")
+        dev.start(wait=False)
+        dev.process.wait(60)
+        self.assertNotEqual(dev.process.returncode, 0)
+        said = dev.output() + dev.broker_logs(50)
+        self.assertIn("no log directory can be used", said)
+        self.assertTrue(str(sound) in said and str(bad) in said, said)
+
+    def test_a_broker_whose_only_directory_fails_stops_and_says_why(self):
+        bad, _, switch = self.loop("only")
+        dev = self.dev(1, settings={"log.dirs": f"{bad}", "metadata.log.dir": f"{self.processes.dir / 'metadata'}"})
+        dev.topic_create("t")
+        producer = self.producer(dev, **{"message.timeout.ms": 4000})
+        producer.produce("t", "before", partition=0)
+        self.assertEqual(producer.flush(30), 0)
+        pid = dev.pid(1)
+        switch.write_text("a test")
+        producer.produce("t", "after", partition=0)
+        producer.flush(30)
+        wait_until("the broker has stopped", lambda: not alive(pid), 30, 0.2)
+        self.assertIn("no log directory can be used", dev.broker_logs(400))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,12 @@
 and a real consumer goes there and back. The answers are Apache Kafka's, field by field."""
 
 import json
+import re
+import subprocess
 import time
 
 from case import ClusterCase, slow
+from clients import Consumer, produce
 from dev import Admin
 from kafka_peer import Side, differences, wait_for
 from messages import MESSAGES
@@ -91,7 +94,7 @@ class NearerReplica(ClusterCase):
         self.assertFalse(found, "\n" + "\n".join(f"{what}\n    " + "\n    ".join(lines) for what, lines in found.items()))
 
     def test_a_consumer_reads_in_its_rack_and_from_the_leader_when_that_replica_is_gone(self):
-        from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+        from confluent_kafka import OFFSET_BEGINNING, Consumer as Librdkafka, Producer, TopicPartition
 
         dev = self.cluster()
         side = Side("Esker", dev.brokers()[1][1])
@@ -106,7 +109,7 @@ class NearerReplica(ClusterCase):
                 found = json.loads(text)["topics"].get("t", {}).get("partitions", {}).get("0")
                 if found:
                     reading[name] = (found["broker"], found["leader"])
-            it = Consumer({"bootstrap.servers": dev.bootstrap, "group.id": name, "enable.auto.commit": False,
+            it = Librdkafka({"bootstrap.servers": dev.bootstrap, "group.id": name, "enable.auto.commit": False,
                            "statistics.interval.ms": 100, "stats_cb": note, **more})
             it.assign([TopicPartition("t", 0, OFFSET_BEGINNING)])
             self.addCleanup(it.close)
@@ -144,3 +147,45 @@ class NearerReplica(ClusterCase):
         send(50)
         read("near", near, len(sent))
         self.assertEqual((got["near"], got["plain"]), (sent, sent[:len(got["plain"])]))
+
+    def test_the_java_consumer_takes_its_bytes_from_its_rack_and_from_the_leader_when_that_replica_is_gone(self):
+        dev = self.cluster()
+        side = Side("Esker", dev.brokers()[1][1])
+        self.addCleanup(side.close)
+        side.create("t", brokers=(1, 2, 3))
+        Admin(dev.bootstrap).wait_for_isr("t", 1, 3)
+        sent = produce("python", dev.bootstrap, "t", 10_000, "a")
+        size = sum(f.stat().st_size for f in dev.data.glob("broker-1/data/t-0/*.log"))
+        self.assertGreater(size, 2_000_000)
+        ports = {broker: address.rsplit(":", 1)[1] for broker, (_, address) in dev.brokers().items()}
+
+        def running(rack, count):
+            config = self.processes.dir / f"rack-{rack}.properties"
+            config.write_text(f"client.rack={rack}\nmetadata.max.age.ms=5000\n")
+            it = Consumer(self.processes, "java", dev.bootstrap, "t", count, config=config, name=f"java-{rack}")
+            wait_until(f"the consumer in rack {rack} has read all", lambda: len(it.records()) >= sent.count, 90, 0.2)
+            return it
+
+        def told(broker, it):
+            """The most bytes that a connection of that consumer has taken from a broker."""
+            lines = subprocess.run(["ss", "-tinpHO", "state", "established", f"dport = :{ports[broker]}"], check=True,
+                                   capture_output=True, text=True).stdout.splitlines()
+            mine = [line for line in lines if f"pid={it.process.pid}," in line]
+            return max((int(found[1]) for line in mine if (found := re.search(r"bytes_received:(\d+)", line))), default=0)
+
+        # In rack a is the leader itself, and nobody is sent anywhere.
+        for rack, broker in (("b", 2), ("a", 1), ("nowhere", 1)):
+            it = running(rack, sent.count + 50)
+            taken = {each: told(each, it) for each in ports}
+            self.assertGreaterEqual(taken[broker], size, f"rack {rack}: bytes by broker {taken}")
+            for other in ports.keys() - {broker}:
+                self.assertLess(taken[other], size / 10, f"rack {rack}: bytes by broker {taken}")
+            if rack == "b":
+                near = it
+            else:
+                it.stop()
+        dev.kill(2)
+        sent += produce("python", dev.bootstrap, "t", 50, "b")
+        records = near.wait()
+        self.assertEqual([offset for _, offset, _, _, _ in records], list(range(sent.count)))
+        self.assertEqual(sum(digest for *_, digest in records) % 2**64, sent.hash)

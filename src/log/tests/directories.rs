@@ -290,3 +290,76 @@ fn a_full_disk_is_no_failed_device() {
     assert!(dirs.failed().is_empty());
     log.begin_epoch(LeaderEpoch(EPOCH.0 + 1)).expect("there is room again");
 }
+
+#[test]
+fn a_directory_that_cannot_be_opened_is_left_out_and_what_it_holds_is_not_created_elsewhere() {
+    use std::io::ErrorKind;
+
+    let disk = SimDisk::new();
+    let dirs = open_dirs(&disk, 2).expect("opens");
+    let ids: Vec<_> = dirs.directories().into_iter().map(|(id, _)| id).collect();
+    for i in 0..2 {
+        let (mut log, _) = open_log(&dirs, i).expect("opens");
+        append(&mut log, batch(&["a"]));
+        log.close_clean().expect("closes");
+    }
+    dirs.mark_clean(BrokerEpoch(4)).expect("marked");
+    drop(dirs);
+    let bad = |call, file: &str, error| Fault {
+        times: usize::MAX,
+        ..Fault::next(call, &format!("/data/0/{file}"), error)
+    };
+    let faults = [
+        bad(DiskCall::Open, "meta.properties", ErrorKind::PermissionDenied),
+        bad(DiskCall::Open, "orders-0/partition.metadata", ErrorKind::ReadOnlyFilesystem),
+        bad(DiskCall::Remove, ".kafka_cleanshutdown", ErrorKind::ReadOnlyFilesystem),
+    ];
+    for fault in faults {
+        disk.inject(fault);
+        let dirs = open_dirs(&disk, 2).expect("the other one goes on");
+        disk.heal();
+        assert_eq!(dirs.directories().len(), 1, "the registration names only what works");
+        assert_eq!(dirs.unusable()[0].path, paths(2)[0]);
+        assert!(dirs.unusable()[0].reason.contains("/data/0/"), "{}", dirs.unusable()[0].reason);
+        assert!(dirs.no_longer_usable().is_none());
+        // What lay there, or was never told, stays away; what is elsewhere, or known to be here, does not.
+        assert!(dirs.may_be_out_of_reach(&numbered(0), Some(ids[0])));
+        assert!(dirs.may_be_out_of_reach(&numbered(0), None));
+        assert!(!dirs.may_be_out_of_reach(&numbered(1), Some(ids[1])));
+        assert!(!dirs.may_be_out_of_reach(&numbered(1), None));
+        assert!(!dirs.may_be_out_of_reach(&numbered(7), Some(ids[1])), "its folder is still to be made");
+        dirs.bind_to_cluster("c").expect("the other one's");
+    }
+    let dirs = open_dirs(&disk, 2).expect("opens");
+    assert!(dirs.unusable().is_empty() && !dirs.may_be_out_of_reach(&numbered(0), None));
+    for i in 0..2 {
+        assert_eq!(open_log(&dirs, i).expect("opens").0.log_end(), Offset(1), "all is there");
+    }
+}
+
+#[test]
+fn without_any_directory_that_works_there_is_a_reason_for_each() {
+    let disk = SimDisk::new();
+    let fault = |path: &str| Fault {
+        times: usize::MAX,
+        ..Fault::next(DiskCall::Rename, path, std::io::ErrorKind::ReadOnlyFilesystem)
+    };
+    for i in 0..2 {
+        disk.inject(fault(&format!("/data/{i}")));
+    }
+    let error = open_dirs(&disk, 2).expect_err("neither can be used").to_string();
+    assert!(error.contains("/data/0/") && error.contains("/data/1/"), "{error}");
+    disk.heal();
+    // At run time: one fails after the other.
+    let dirs = open_dirs(&disk, 2).expect("opens");
+    let logs: Vec<Log> = (0..2).map(|i| open_log(&dirs, i).expect("opens").0).collect();
+    for (i, mut log) in logs.into_iter().enumerate() {
+        assert!(dirs.no_longer_usable().is_none(), "{i} failed so far");
+        append(&mut log, batch(&["a"]));
+        let path = dirs.directories()[i].1.to_string_lossy().into_owned();
+        disk.inject(Fault::next(DiskCall::Sync, &path, std::io::ErrorKind::ReadOnlyFilesystem));
+        log.flush().expect_err("the device is gone");
+    }
+    let error = dirs.no_longer_usable().expect("none works").to_string();
+    assert!(error.contains("/data/0/") && error.contains("/data/1/"), "{error}");
+}

@@ -18,8 +18,11 @@ fn refused(config: &LogConfig, batch: Bytes) -> Rejected {
 
 /// A good batch with one header field changed, and its CRC made right again.
 fn with_header(change: impl FnOnce(&mut BatchHeader)) -> Bytes {
-    let good = batch(&["a", "b"]);
-    let mut header = BatchHeader::parse(&good).expect("a header");
+    resealed(&batch(&["a", "b"]), change)
+}
+
+fn resealed(good: &Bytes, change: impl FnOnce(&mut BatchHeader)) -> Bytes {
+    let mut header = BatchHeader::parse(good).expect("a header");
     change(&mut header);
     header.seal(&good[HEADER_BYTES..]);
     let mut bytes = bytes::BytesMut::new();
@@ -97,6 +100,60 @@ fn a_wild_timestamp_is_refused() {
         assert!(try_append(&mut log, batch_at(good, &["a"])).is_ok());
     }
     assert!(try_append(&mut fresh(&default).1, batch_at(0, &["a"])).is_ok(), "old data may be loaded");
+}
+
+#[test]
+fn a_record_with_a_wild_timestamp_is_refused_whatever_the_header_says() {
+    const HOUR_MS: i64 = 3_600_000;
+    let config = LogConfig { timestamp_before_max_ms: HOUR_MS, ..LogConfig::default() };
+    for wild in [NOW_MS - 2 * HOUR_MS, NOW_MS + 2 * HOUR_MS, i64::MAX / 2, -5] {
+        let mut builder = BatchBuilder::default();
+        builder.add(NOW_MS, None, Some(b"good"), &[]);
+        builder.add(wild, None, Some(b"wild"), &[]);
+        let lie = resealed(&builder.build().expect("a batch"), |h| h.max_timestamp = NOW_MS);
+        assert!(matches!(refused(&config, lie), Rejected::InvalidTimestamp { .. }), "{wild}");
+    }
+}
+
+#[test]
+fn a_header_that_lies_about_its_largest_timestamp_is_mended() {
+    for lie in [0, -1, NOW_MS - 1, NOW_MS + 1, i64::MAX] {
+        let (_disk, mut log) = fresh(&LogConfig::default());
+        let taken =
+            try_append(&mut log, with_header(|h| h.max_timestamp = lie)).expect("its records are good");
+        assert_eq!(taken.max_timestamp, NOW_MS, "{lie}");
+        let stored = read_all(&log, Offset::ZERO).expect("read");
+        let batch = BatchIter::new(stored).next().expect("one").expect("a batch");
+        batch.check_crc().expect("sealed anew");
+        assert_eq!(batch.header.max_timestamp, NOW_MS);
+    }
+}
+
+#[test]
+fn records_that_no_client_could_read_are_refused_on_every_topic() {
+    let sound = batch(&["a", "b"]);
+    let whole = body(&sound);
+    let with_body = |records: &[u8], count: i32| {
+        let mut header = BatchHeader::parse(&sound).expect("a header");
+        (header.count, header.last_offset_delta) = (count, count - 1);
+        crate::wire::record_batch::Batch::sealed(header, records).expect("a batch").bytes
+    };
+    assert!(try_append(&mut fresh(&LogConfig::default()).1, with_body(&whole, 2)).is_ok(), "the control");
+    let cases: [(&str, Vec<u8>, i32); 6] = [
+        ("one more than there are", whole.to_vec(), 3),
+        ("one fewer than there are", whole.to_vec(), 1),
+        ("cut in the last one", whole[..whole.len() - 1].to_vec(), 2),
+        ("bytes after them", [&whole[..], b"x"].concat(), 2),
+        ("an endless number", vec![0xff; 40], 1),
+        ("zeroes", vec![0; 40], 2),
+    ];
+    for (what, records, count) in cases {
+        let rejected = refused(&LogConfig::default(), with_body(&records, count));
+        assert!(
+            matches!(rejected, Rejected::Corrupt(_) | Rejected::InvalidRecord(_)),
+            "{what}: {rejected:?}"
+        );
+    }
 }
 
 #[test]

@@ -13,12 +13,14 @@ mod compression;
 mod header;
 mod records;
 mod retain;
+mod walk;
 
 pub use builder::{BatchBuilder, RecordHeader, end_transaction_marker};
 pub use compression::{Compression, compress, compress_at, decompress};
 pub use header::{Attributes, Batch, BatchHeader, BatchIter, HEADER_BYTES, NO_TIMESTAMP, TimestampType};
 pub use records::{ControlKind, Record, RecordIter};
 pub use retain::{Retained, without_empty};
+pub use walk::Walked;
 
 /// Why bytes are no record batch, or not one that may be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
