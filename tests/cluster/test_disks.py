@@ -118,8 +118,11 @@ class Disks(ClusterCase):
         self.assertIn("the device of a log directory has failed", dev.broker_logs(400))
         # The disk is back, and so is what it holds.
         dev.kill(1)
-        for command in (["umount", bad], ["e2fsck", "-fy", image], ["mount", "-o", "loop", image, bad]):
-            subprocess.run(command, capture_output=True)
+        wait_until("it is unmounted", lambda: subprocess.run(["umount", bad], capture_output=True).returncode == 0, 30, 0.2)
+        checked = subprocess.run(["e2fsck", "-fy", image], capture_output=True, text=True)
+        self.assertLess(checked.returncode, 4, f"{checked.stdout}{checked.stderr}")
+        again = mount("-o", "loop", image, bad)
+        self.assertEqual(again.returncode, 0, again.stderr)
         dev.restart(1)
         for p in range(4):
             wait_until(f"partition {p} leads", lambda: admin.partition("t", p)[0] == 1, 30, 0.2)
