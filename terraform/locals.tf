@@ -1,0 +1,115 @@
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+data "aws_region" "current" {}
+
+data "aws_ec2_instance_type" "broker" {
+  instance_type = var.instance_type
+
+  lifecycle {
+    postcondition {
+      condition     = self.instance_storage_supported && (self.hypervisor == "nitro" || self.bare_metal) && alltrue([for disk in self.instance_disks : disk.type == "ssd"])
+      error_message = "${var.instance_type} has no NVMe instance storage; the hot tier needs it. Take im4gn, i4i, i8g or another type with a 'd' or 'n' for local disks."
+    }
+  }
+}
+
+data "aws_subnet" "zone" {
+  for_each = var.zones
+  id       = each.value.subnet_id
+
+  lifecycle {
+    postcondition {
+      condition     = self.availability_zone_id == each.key
+      error_message = "${each.value.subnet_id} lies in zone ${self.availability_zone_id}, not in ${each.key}: the rack of its brokers would be wrong."
+    }
+    postcondition {
+      condition     = self.cidr_block == each.value.cidr_block && self.vpc_id == var.vpc_id
+      error_message = "${each.value.subnet_id} has the block ${self.cidr_block} in ${self.vpc_id}, not ${each.value.cidr_block} in ${var.vpc_id}."
+    }
+  }
+}
+
+data "aws_ssm_parameter" "image" {
+  count = var.ami_id == null ? 1 : 0
+  name  = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-${local.architecture}"
+}
+
+data "aws_prefix_list" "s3" {
+  name = "com.amazonaws.${data.aws_region.current.region}.s3"
+}
+
+locals {
+  tags         = merge({ "esker:cluster" = var.name }, var.tags)
+  architecture = contains(data.aws_ec2_instance_type.broker.supported_architectures, "arm64") ? "arm64" : "x86_64"
+  image        = var.ami_id != null ? var.ami_id : nonsensitive(data.aws_ssm_parameter.image[0].value)
+  secrets_path = coalesce(var.secrets_path, "/esker/${var.name}")
+  key_arn      = var.kms_key_arn != null ? var.kms_key_arn : aws_kms_key.esker[0].arn
+  bucket_arn   = "arn:${data.aws_partition.current.partition}:s3:::${var.bucket_name}"
+  store_url    = "s3://${var.bucket_name}/${var.bucket_prefix}"
+  dns_zone     = "${var.name}.${var.domain}"
+  zone_ids     = sort(keys(var.zones))
+  account      = data.aws_caller_identity.current.account_id
+  region       = data.aws_region.current.region
+
+  # Broker id → where it stands. Ids are dealt over the zones, so the voters (the first ids) stand in different ones.
+  brokers = {
+    for id in range(1, var.brokers + 1) : tostring(id) => {
+      zone    = local.zone_ids[(id - 1) % length(local.zone_ids)]
+      turn    = floor((id - 1) / length(local.zone_ids))
+      host    = "broker-${id}.${local.dns_zone}"
+      address = cidrhost(var.zones[local.zone_ids[(id - 1) % length(local.zone_ids)]].cidr_block, var.zones[local.zone_ids[(id - 1) % length(local.zone_ids)]].first_host + floor((id - 1) / length(local.zone_ids)))
+    }
+  }
+
+  quorum    = join(",", [for id in range(1, var.voters + 1) : "${id}@${local.brokers[tostring(id)].host}:${var.peer_port}"])
+  bootstrap = "bootstrap.${local.dns_zone}"
+
+  properties = {
+    for id, broker in local.brokers : id => merge(var.settings, {
+      "node.id"                                  = id
+      "cluster.id"                               = var.cluster_id
+      "broker.rack"                              = broker.zone
+      "listeners"                                = "SASL_SSL://0.0.0.0:${var.client_port}"
+      "advertised.listeners"                     = "SASL_SSL://${broker.host}:${var.client_port}"
+      "peer.listener"                            = "0.0.0.0:${var.peer_port}"
+      "peer.advertised.listener"                 = "${broker.host}:${var.peer_port}"
+      "controller.quorum.voters"                 = local.quorum
+      "log.dirs"                                 = "/var/lib/esker/data"
+      "tier.store.url"                           = local.store_url
+      "tier.store.region"                        = local.region
+      "default.replication.factor"               = var.replication_factor
+      "min.insync.replicas"                      = var.min_insync_replicas
+      "offsets.topic.replication.factor"         = var.replication_factor
+      "transaction.state.log.replication.factor" = var.replication_factor
+      "transaction.state.log.min.isr"            = var.min_insync_replicas
+      "peer.ssl.ca.location"                     = "/etc/esker/tls/ca.crt"
+      "peer.ssl.certificate.location"            = "/etc/esker/tls/node.crt"
+      "peer.ssl.key.location"                    = "/etc/esker/tls/node.key"
+      "ssl.keystore.certificate.location"        = "/etc/esker/tls/node.crt"
+      "ssl.keystore.key.location"                = "/etc/esker/tls/node.key"
+      "authorizer.class.name"                    = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+      "super.users"                              = "User:admin"
+      "audit.log.path"                           = "/var/log/esker/audit.log"
+    })
+  }
+
+  # What cloud-init gets. It changes with the settings, but a running broker is never replaced because of it.
+  user_data = {
+    for id, broker in local.brokers : id => templatefile("${path.module}/templates/cloud-init.yaml.tftpl", {
+      cluster       = var.name
+      id            = id
+      region        = local.region
+      secrets_path  = local.secrets_path
+      binary_url    = var.binary_url
+      binary_sha256 = var.binary_sha256
+      properties    = join("", [for key, value in local.properties[id] : "${key}=${value}\n"])
+      disks         = file("${path.module}/../deploy/host/esker-disks")
+      disks_unit    = file("${path.module}/../deploy/host/esker-disks.service")
+      unit          = file("${path.module}/../deploy/host/esker.service")
+      sysctl        = file("${path.module}/../deploy/host/90-esker.conf")
+      fetch         = file("${path.module}/templates/esker-fetch")
+    })
+  }
+}

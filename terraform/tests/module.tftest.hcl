@@ -1,0 +1,300 @@
+# Plans against a stand-in for the provider (tests/provider): nothing here reaches an account.
+
+mock_provider "aws" {
+  override_during = plan
+
+  mock_data "aws_ec2_instance_type" {
+    defaults = {
+      instance_storage_supported = true
+      hypervisor                 = "nitro"
+      bare_metal                 = false
+      supported_architectures    = ["arm64"]
+      instance_disks             = [{ count = 1, size = 1875, type = "ssd" }]
+    }
+  }
+  mock_data "aws_region" { defaults = { region = "eu-central-1" } }
+  mock_data "aws_partition" { defaults = { partition = "aws" } }
+  mock_data "aws_caller_identity" { defaults = { account_id = "123456789012" } }
+  mock_data "aws_ssm_parameter" { defaults = { value = "ami-0123456789abcdef0" } }
+  mock_data "aws_prefix_list" { defaults = { id = "pl-6ea54007" } }
+}
+
+override_data {
+  target = data.aws_subnet.zone["euc1-az1"]
+  values = { availability_zone_id = "euc1-az1", cidr_block = "10.0.1.0/24", vpc_id = "vpc-0a" }
+}
+override_data {
+  target = data.aws_subnet.zone["euc1-az2"]
+  values = { availability_zone_id = "euc1-az2", cidr_block = "10.0.2.0/24", vpc_id = "vpc-0a" }
+}
+override_data {
+  target = data.aws_subnet.zone["euc1-az3"]
+  values = { availability_zone_id = "euc1-az3", cidr_block = "10.0.3.0/24", vpc_id = "vpc-0a" }
+}
+
+variables {
+  name       = "prod"
+  cluster_id = "MkU3OEVBNTcwNTJENDM2Qg"
+  vpc_id     = "vpc-0a"
+  zones = {
+    "euc1-az1" = { subnet_id = "subnet-01", cidr_block = "10.0.1.0/24" }
+    "euc1-az2" = { subnet_id = "subnet-02", cidr_block = "10.0.2.0/24" }
+    "euc1-az3" = { subnet_id = "subnet-03", cidr_block = "10.0.3.0/24" }
+  }
+  route_table_ids    = ["rtb-01"]
+  client_cidr_blocks = ["10.0.0.0/16"]
+  bucket_name        = "prod-cold"
+  binary_url         = "s3://releases/esker/0.1.0/esker-aarch64"
+  binary_sha256      = "0123456789012345678901234567890123456789012345678901234567890123"
+  kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/k"
+  brokers            = 5
+}
+
+run "brokers_stand_in_all_zones_with_addresses_of_their_own" {
+  command = plan
+
+  assert {
+    condition     = [for id in ["1", "2", "3", "4", "5"] : output.brokers[id].zone] == ["euc1-az1", "euc1-az2", "euc1-az3", "euc1-az1", "euc1-az2"]
+    error_message = "brokers are not dealt over the zones"
+  }
+  assert {
+    condition     = [for id in ["1", "2", "4"] : output.brokers[id].address] == ["10.0.1.10", "10.0.2.10", "10.0.1.11"]
+    error_message = "addresses are not those of the zones' blocks"
+  }
+  assert {
+    condition     = length(distinct([for broker in output.brokers : broker.address])) == 5 && length(aws_route53_record.broker) == 5
+    error_message = "a broker has no address or name of its own"
+  }
+  assert {
+    condition     = aws_instance.broker["4"].placement_partition_number != aws_instance.broker["1"].placement_partition_number
+    error_message = "two brokers of a zone share a partition"
+  }
+  assert {
+    condition     = alltrue([for broker in aws_instance.broker : broker.metadata_options[0].http_tokens == "required" && broker.root_block_device[0].encrypted])
+    error_message = "IMDSv2 or an encrypted root volume is not asked for"
+  }
+  assert {
+    condition     = alltrue([for id, broker in aws_instance.broker : length(broker.user_data_base64) < 16384])
+    error_message = "user data is larger than the service takes (16 KiB)"
+  }
+  assert {
+    condition     = output.bootstrap_servers == "bootstrap.prod.internal:9092" && strcontains(output.client_properties, "security.protocol=SASL_SSL")
+    error_message = "clients are not told how to connect"
+  }
+}
+
+run "a_broker_may_do_exactly_what_it_needs" {
+  command = plan
+
+  assert {
+    condition = jsondecode(output.rendered.broker_policy["2"]) == {
+      Version = "2012-10-17"
+      Statement = [
+        { Sid = "Objects", Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], Resource = "arn:aws:s3:::prod-cold/esker/*" },
+        { Sid = "List", Effect = "Allow", Action = ["s3:ListBucket"], Resource = "arn:aws:s3:::prod-cold", Condition = { StringLike = { "s3:prefix" = "esker/*" } } },
+        { Sid = "Key", Effect = "Allow", Action = ["kms:GenerateDataKey", "kms:Decrypt"], Resource = "arn:aws:kms:eu-central-1:123456789012:key/k", Condition = { StringEquals = { "kms:ViaService" = ["s3.eu-central-1.amazonaws.com", "ssm.eu-central-1.amazonaws.com"] } } },
+        { Sid = "Binary", Effect = "Allow", Action = ["s3:GetObject"], Resource = "arn:aws:s3:::releases/esker/0.1.0/esker-aarch64" },
+        { Sid = "Session", Effect = "Allow", Action = ["ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"], Resource = "*" },
+        { Sid = "Secrets", Effect = "Allow", Action = ["ssm:GetParameter"], Resource = [
+          "arn:aws:ssm:eu-central-1:123456789012:parameter/esker/prod/ca.crt",
+          "arn:aws:ssm:eu-central-1:123456789012:parameter/esker/prod/bootstrap-user",
+          "arn:aws:ssm:eu-central-1:123456789012:parameter/esker/prod/node-2.crt",
+          "arn:aws:ssm:eu-central-1:123456789012:parameter/esker/prod/node-2.key",
+        ] },
+      ]
+    }
+    error_message = "the policy is not the one that was reviewed: ${output.rendered.broker_policy["2"]}"
+  }
+  assert {
+    condition     = alltrue([for id, role in aws_iam_role_policy.broker : role.policy == output.rendered.broker_policy[id]])
+    error_message = "what is applied is not what is shown"
+  }
+}
+
+run "the_bucket_is_closed_encrypted_and_never_expires_data" {
+  command = plan
+
+  assert {
+    condition     = aws_s3_bucket_public_access_block.cold[0].block_public_acls && aws_s3_bucket_public_access_block.cold[0].block_public_policy && aws_s3_bucket_public_access_block.cold[0].ignore_public_acls && aws_s3_bucket_public_access_block.cold[0].restrict_public_buckets
+    error_message = "public access is not blocked"
+  }
+  assert {
+    condition = alltrue([for rule in aws_s3_bucket_server_side_encryption_configuration.cold[0].rule :
+    rule.bucket_key_enabled && rule.apply_server_side_encryption_by_default[0].sse_algorithm == "aws:kms" && rule.apply_server_side_encryption_by_default[0].kms_master_key_id == var.kms_key_arn])
+    error_message = "not encrypted with our key and a bucket key"
+  }
+  assert {
+    condition     = length(aws_s3_bucket_lifecycle_configuration.cold[0].rule) == 1 && aws_s3_bucket_lifecycle_configuration.cold[0].rule[0].abort_incomplete_multipart_upload[0].days_after_initiation == 2
+    error_message = "parts of uploads that never ended stay for ever"
+  }
+  assert {
+    condition     = alltrue([for rule in aws_s3_bucket_lifecycle_configuration.cold[0].rule : length(rule.expiration) == 0 && length(rule.transition) == 0 && length(rule.noncurrent_version_expiration) == 0])
+    error_message = "a rule of the bucket would remove or move data"
+  }
+  assert {
+    condition = [for statement in jsondecode(output.rendered.bucket_policy).Statement : [statement.Sid, statement.Effect, jsonencode(statement.Condition)]] == [
+      ["TlsOnly", "Deny", "{\"Bool\":{\"aws:SecureTransport\":\"false\"}}"],
+      ["ModernTlsOnly", "Deny", "{\"NumericLessThan\":{\"s3:TlsVersion\":\"1.2\"}}"],
+      ["OurKeyOnly", "Deny", "{\"StringNotEqualsIfExists\":{\"s3:x-amz-server-side-encryption-aws-kms-key-id\":\"arn:aws:kms:eu-central-1:123456789012:key/k\"}}"],
+    ]
+    error_message = "the bucket's policy is not the one that was reviewed"
+  }
+  assert {
+    condition     = aws_vpc_endpoint.s3[0].vpc_endpoint_type == "Gateway" && aws_vpc_endpoint.s3[0].service_name == "com.amazonaws.eu-central-1.s3"
+    error_message = "no gateway endpoint for S3"
+  }
+}
+
+run "the_network_is_closed_but_for_named_ports" {
+  command = plan
+
+  assert {
+    condition     = { for name, rule in output.rendered.ingress : name => "${rule.group} ${rule.protocol} ${rule.port} ${coalesce(rule.peer, rule.cidr)}" } == { "peers" = "broker udp 9093 broker", "bootstrap" = "broker tcp 9092 bootstrap", "clients 10.0.0.0/16" = "broker tcp 9092 10.0.0.0/16", "bootstrap 10.0.0.0/16" = "bootstrap tcp 9092 10.0.0.0/16" }
+    error_message = "ingress is not the one that was reviewed"
+  }
+  assert {
+    condition     = alltrue([for rule in aws_vpc_security_group_ingress_rule.this : rule.from_port == rule.to_port && rule.from_port != 22])
+    error_message = "a rule is wider than one port, or open to all, or SSH"
+  }
+  assert {
+    condition     = alltrue([for rule in aws_vpc_security_group_egress_rule.this : rule.ip_protocol != "-1"])
+    error_message = "egress to everything"
+  }
+}
+
+run "user_data_holds_what_a_broker_needs_and_no_secret" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for text in values(output.rendered.user_data) : startswith(text, "#cloud-config") && can(yamldecode(text))])
+    error_message = "user data is no cloud-config"
+  }
+  assert {
+    condition = alltrue([for line in [
+      "node.id=2", "cluster.id=MkU3OEVBNTcwNTJENDM2Qg", "broker.rack=euc1-az2", "listeners=SASL_SSL://0.0.0.0:9092",
+      "advertised.listeners=SASL_SSL://broker-2.prod.internal:9092", "peer.advertised.listener=broker-2.prod.internal:9093",
+      "controller.quorum.voters=1@broker-1.prod.internal:9093,2@broker-2.prod.internal:9093,3@broker-3.prod.internal:9093",
+      "tier.store.url=s3://prod-cold/esker", "min.insync.replicas=2",
+    ] : contains(split("\n", one([for file in yamldecode(output.rendered.user_data["2"]).write_files : file.content if file.path == "/etc/esker/esker.properties"])), line)])
+    error_message = "a property of broker 2 is missing"
+  }
+  assert {
+    condition     = one([for file in yamldecode(output.rendered.user_data["1"]).write_files : file.content if file.path == "/usr/local/lib/esker/esker-disks"]) == file("../deploy/host/esker-disks")
+    error_message = "the disk script that is installed is not the tested one"
+  }
+  assert {
+    condition     = !strcontains(output.rendered.user_data["1"], "PRIVATE KEY") && !strcontains(output.rendered.user_data["1"], "password")
+    error_message = "there is a secret in user data"
+  }
+}
+
+# Bad input: each is refused by its variable or condition, at plan, with nothing changed.
+
+run "an_instance_type_without_nvme_is_refused" {
+  command = plan
+  variables {
+    instance_type = "m7g.xlarge"
+  }
+  override_data {
+    target = data.aws_ec2_instance_type.broker
+    values = { instance_storage_supported = false, hypervisor = "nitro", bare_metal = false, supported_architectures = ["arm64"], instance_disks = [] }
+  }
+  expect_failures = [data.aws_ec2_instance_type.broker]
+}
+
+run "a_type_with_spinning_disks_is_refused" {
+  command = plan
+  variables {
+    instance_type = "d3.xlarge"
+  }
+  override_data {
+    target = data.aws_ec2_instance_type.broker
+    values = { instance_storage_supported = true, hypervisor = "nitro", bare_metal = false, supported_architectures = ["x86_64"], instance_disks = [{ count = 3, size = 1980, type = "hdd" }] }
+  }
+  expect_failures = [data.aws_ec2_instance_type.broker]
+}
+
+run "two_zones_for_three_replicas_are_refused" {
+  command = plan
+  variables {
+    zones = {
+      "euc1-az1" = { subnet_id = "subnet-01", cidr_block = "10.0.1.0/24" }
+      "euc1-az2" = { subnet_id = "subnet-02", cidr_block = "10.0.2.0/24" }
+    }
+  }
+  expect_failures = [var.zones]
+}
+
+run "a_subnet_of_another_zone_is_refused" {
+  command = plan
+  override_data {
+    target = data.aws_subnet.zone["euc1-az2"]
+    values = { availability_zone_id = "euc1-az1", cidr_block = "10.0.2.0/24", vpc_id = "vpc-0a" }
+  }
+  expect_failures = [data.aws_subnet.zone["euc1-az2"]]
+}
+
+run "zones_by_letter_are_refused" {
+  command = plan
+  variables {
+    zones = { "eu-central-1a" = { subnet_id = "subnet-01", cidr_block = "10.0.1.0/24" } }
+  }
+  expect_failures = [var.zones]
+}
+
+run "a_cluster_id_that_is_none_is_refused" {
+  command = plan
+  variables {
+    cluster_id = "prod"
+  }
+  expect_failures = [var.cluster_id]
+}
+
+run "the_whole_internet_as_clients_is_refused" {
+  command = plan
+  variables {
+    client_cidr_blocks = ["0.0.0.0/0"]
+  }
+  expect_failures = [var.client_cidr_blocks]
+}
+
+run "min_isr_equal_to_the_replicas_is_refused" {
+  command = plan
+  variables {
+    min_insync_replicas = 3
+  }
+  expect_failures = [var.min_insync_replicas]
+}
+
+run "fewer_brokers_than_replicas_are_refused" {
+  command = plan
+  variables {
+    brokers = 2
+    voters  = 1
+  }
+  expect_failures = [var.brokers]
+}
+
+run "settings_that_the_module_owns_are_refused" {
+  command = plan
+  variables {
+    settings = { "listeners" = "PLAINTEXT://0.0.0.0:9092" }
+  }
+  expect_failures = [var.settings]
+}
+
+run "an_empty_prefix_is_refused" {
+  command = plan
+  variables {
+    bucket_prefix = ""
+  }
+  expect_failures = [var.bucket_prefix]
+}
+
+run "a_checksum_that_is_none_is_refused" {
+  command = plan
+  variables {
+    binary_sha256 = "latest"
+  }
+  expect_failures = [var.binary_sha256]
+}
