@@ -10,12 +10,12 @@ use futures::future::BoxFuture;
 
 use super::Broker;
 use crate::coordinator::txn::TransactionCoordinators;
-use crate::coordinator::{Coordinators, PartitionLog, PartitionLogError};
+use crate::coordinator::{Coordinators, Leadership, PartitionLog, PartitionLogError};
 use crate::env::{BlockingPool, Clock};
 use crate::log::{LeaderBatch, Origin, Rejected};
-use crate::metadata::{Image, Lease};
+use crate::metadata::{Image, Lease, Metadata};
 use crate::replication::{Acks, AppendError, Replica};
-use crate::types::{LeaderEpoch, Offset, TopicName};
+use crate::types::{BrokerId, LeaderEpoch, Offset, TopicName};
 use crate::wire::record_batch::BatchHeader;
 
 /// How long an append of the coordinator waits for the replicas before it is an error to the group's member.
@@ -110,12 +110,43 @@ impl PartitionLog for ReplicaLog {
     }
 }
 
+/// What the metadata says of the partitions of a coordinators' topic.
+pub(super) struct TopicLeadership {
+    pub(super) node_id: BrokerId,
+    pub(super) metadata: Metadata,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) topic: TopicName,
+}
+
+impl Leadership for TopicLeadership {
+    fn epoch(&self, partition: i32) -> Option<LeaderEpoch> {
+        // Without its lease a broker may have been replaced, and must not keep its clients waiting.
+        if !self.metadata.lease().holds(self.clock.now()) {
+            return None;
+        }
+        let image = self.metadata.image();
+        image
+            .partition(&self.topic, partition)
+            .filter(|p| p.leader == Some(self.node_id))
+            .map(|p| p.leader_epoch)
+    }
+
+    fn partitions(&self) -> Vec<i32> {
+        let image = self.metadata.image();
+        let partitions = image.topics.get(&self.topic).map(|topic| topic.partitions.as_slice());
+        let led = (0..).zip(partitions.unwrap_or_default()).filter(|(_, p)| p.leader == Some(self.node_id));
+        led.map(|(index, _)| index).collect()
+    }
+}
+
 /// Coordinators that live in the partitions of a topic.
 pub(super) trait Coordinates: Send + Sync + 'static {
     /// This broker leads a partition.
     fn on_leader(&self, partition: i32, log: Arc<dyn PartitionLog>, epoch: LeaderEpoch);
     /// It leads the partition no more.
     fn on_resign(&self, partition: i32);
+    /// Where they learn what they are about to lead.
+    fn follow(&self, leadership: Arc<dyn Leadership>);
 }
 
 impl Coordinates for Coordinators {
@@ -124,6 +155,9 @@ impl Coordinates for Coordinators {
     }
     fn on_resign(&self, partition: i32) {
         Coordinators::on_resign(self, partition);
+    }
+    fn follow(&self, leadership: Arc<dyn Leadership>) {
+        Coordinators::follow(self, leadership);
     }
 }
 
@@ -134,16 +168,26 @@ impl Coordinates for TransactionCoordinators {
     fn on_resign(&self, partition: i32) {
         TransactionCoordinators::on_resign(self, partition);
     }
+    fn follow(&self, leadership: Arc<dyn Leadership>) {
+        TransactionCoordinators::follow(self, leadership);
+    }
 }
 
 impl Broker {
-    /// Follows the leadership of a coordinators' topic until the broker stops.
-    pub(super) async fn run_leadership(
-        self: Arc<Self>,
-        topic: &'static str,
-        coordinators: Arc<dyn Coordinates>,
-    ) {
+    /// Has coordinators follow the leadership of their topic until the broker stops.
+    pub(super) fn coordinate(self: &Arc<Self>, topic: &'static str, coordinators: Arc<dyn Coordinates>) {
         let Ok(topic) = TopicName::new(topic) else { return };
+        // Before the first client can ask.
+        coordinators.follow(Arc::new(TopicLeadership {
+            node_id: self.config.node_id,
+            metadata: self.metadata.clone(),
+            clock: self.env.clock.clone(),
+            topic: topic.clone(),
+        }));
+        tokio::spawn(self.clone().run_leadership(topic, coordinators));
+    }
+
+    async fn run_leadership(self: Arc<Self>, topic: TopicName, coordinators: Arc<dyn Coordinates>) {
         let mut images = self.metadata.subscribe();
         let mut led: HashMap<i32, LeaderEpoch> = HashMap::new();
         loop {

@@ -182,9 +182,9 @@ impl Broker {
         broker.join(registration, &dirs).await?;
         tokio::spawn(broker.clone().watch_peer_certificates());
         let groups = Arc::new(broker.coordinators.clone());
-        tokio::spawn(broker.clone().run_leadership(OFFSETS_TOPIC, groups));
+        broker.coordinate(OFFSETS_TOPIC, groups);
         let transactions = Arc::new(broker.transactions.coordinators.clone());
-        tokio::spawn(broker.clone().run_leadership(TRANSACTIONS_TOPIC, transactions));
+        broker.coordinate(TRANSACTIONS_TOPIC, transactions);
         tokio::spawn(broker.clone().run_topic_watch());
         tokio::spawn(broker.clone().run_retention());
         tokio::spawn(broker.clone().run_compaction());

@@ -24,3 +24,4 @@ pub use config::{GroupConfig, InvalidGroupConfig};
 pub use log::{PartitionLog, PartitionLogError};
 pub use runtime::{Ask, CoordinatorError, Coordinators};
 pub use shard::{Marker, Producer};
+pub use shards::Leadership;

@@ -13,7 +13,7 @@ use super::group::{
     TxnCommitOffsets,
 };
 use super::log::PartitionLog;
-use super::shards::{Shards, partition_for};
+use super::shards::{Leadership, Shards, partition_for};
 use super::txn::TxnError;
 use crate::env::Env;
 use crate::types::{LeaderEpoch, TopicName};
@@ -111,6 +111,11 @@ impl Coordinators {
     /// This broker leads the partition no more: whoever waits there is told so.
     pub fn on_resign(&self, partition: i32) {
         self.shards.on_resign(partition);
+    }
+
+    /// From now on a partition that the metadata gives to this broker and that has not begun yet is `Loading`.
+    pub fn follow(&self, leadership: Arc<dyn Leadership>) {
+        self.shards.follow(leadership);
     }
 
     /// Ends all shards.

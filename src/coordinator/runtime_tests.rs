@@ -14,7 +14,7 @@ use super::group::{
     CommitOffset, CommitOffsets, DescribeGroup, FetchOffsets, GroupError, JoinGroup, ListGroups, Membership,
     SyncGroup,
 };
-use super::{CoordinatorError, Coordinators, GroupConfig, PartitionLog, PartitionLogError};
+use super::{CoordinatorError, Coordinators, GroupConfig, Leadership, PartitionLog, PartitionLogError};
 use crate::env::Env;
 use crate::types::{LeaderEpoch, Offset, TopicId, TopicName};
 use crate::wire::record_batch::{BatchHeader, BatchIter, HEADER_BYTES};
@@ -237,6 +237,43 @@ async fn until_it_is_loaded_a_group_is_loading_and_never_without_offsets() {
     log.committing.send_replace(true);
     assert_eq!(read_when_loaded(&second, "g19").await, Some(199));
     assert_eq!(second.list(&ListGroups::default()).await.unwrap().len(), 20);
+}
+
+/// What the metadata says, set by the test.
+struct Given(Mutex<Option<LeaderEpoch>>);
+
+impl Leadership for Given {
+    fn epoch(&self, _: i32) -> Option<LeaderEpoch> {
+        *self.0.lock()
+    }
+    fn partitions(&self) -> Vec<i32> {
+        self.0.lock().iter().map(|_| 0).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_partition_that_is_given_and_has_not_begun_is_waited_for() {
+    let coordinators = coordinators();
+    let given = Arc::new(Given(Mutex::new(Some(LeaderEpoch(1)))));
+    coordinators.follow(given.clone());
+    assert_eq!(committed(&coordinators, "g").await, Err(CoordinatorError::Loading));
+    assert_eq!(coordinators.list(&ListGroups::default()).await, Err(CoordinatorError::Loading), "no hole");
+
+    let log = MemoryLog::new();
+    let asked = committed(&coordinators, "g");
+    let begins = async {
+        pause().await;
+        lead(&coordinators, &log);
+    };
+    assert_eq!(tokio::join!(asked, begins).0, Ok(None), "answered as soon as it has begun");
+
+    // The shard of an older epoch does not answer for the newer one.
+    *given.0.lock() = Some(LeaderEpoch(2));
+    assert_eq!(committed(&coordinators, "g").await, Err(CoordinatorError::Loading));
+    *given.0.lock() = None;
+    assert_eq!(commit(&coordinators, "g", 1).await, Ok(()), "the shard itself sees to its lease");
+    coordinators.on_resign(0);
+    assert_eq!(committed(&coordinators, "g").await, Err(CoordinatorError::NotCoordinator));
 }
 
 /// Kafka 4.3.1 wrote these files while librdkafka's consumers ran; a broker takes them over.

@@ -1,8 +1,9 @@
 //! The shards of one kind on this broker: one for each partition of their topic that it leads.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
@@ -18,15 +19,31 @@ use crate::types::LeaderEpoch;
 /// Requests that wait for one shard; more wait at their senders.
 const QUEUE: usize = 1024;
 
+/// How long a request waits for a shard that is about to begin or loads; then the answer is `Loading`. Clients are sent
+/// here as soon as the metadata says so, and librdkafka takes "not the coordinator" for a final answer and "loading"
+/// for one after two more attempts.
+const BEGIN_WAIT: Duration = Duration::from_secs(1);
+const BEGIN_POLL: Duration = Duration::from_millis(10);
+
+/// What the metadata says of the partitions of the shards' topic.
+pub trait Leadership: Send + Sync {
+    /// The epoch under which this broker leads a partition, if it does and its lease holds.
+    fn epoch(&self, partition: i32) -> Option<LeaderEpoch>;
+    /// All partitions that it leads.
+    fn partitions(&self) -> Vec<i32>;
+}
+
 /// The shards of this broker.
 pub(super) struct Shards<S: Shard> {
     env: Env,
     config: Arc<S::Config>,
     worker: Worker<S>,
     led: RwLock<HashMap<i32, Led<S>>>,
+    leadership: OnceLock<Arc<dyn Leadership>>,
 }
 
 struct Led<S: Shard> {
+    epoch: LeaderEpoch,
     commands: mpsc::Sender<Command<S>>,
     serving: Arc<AtomicBool>,
     task: JoinHandle<()>,
@@ -48,7 +65,7 @@ pub(super) fn partition_for(key: &str, partitions: i32) -> i32 {
 
 impl<S: Shard> Shards<S> {
     pub(super) fn new(env: Env, config: S::Config, worker: Worker<S>) -> Shards<S> {
-        Shards { env, config: Arc::new(config), worker, led: RwLock::default() }
+        Shards { env, config: Arc::new(config), worker, led: RwLock::default(), leadership: OnceLock::new() }
     }
 
     pub(super) fn env(&self) -> &Env {
@@ -69,7 +86,7 @@ impl<S: Shard> Shards<S> {
             worker: self.worker.clone(),
             serving: serving.clone(),
         };
-        let led = Led { commands, serving, task: tokio::spawn(task.run()) };
+        let led = Led { epoch, commands, serving, task: tokio::spawn(task.run()) };
         self.led.write().insert(partition, led);
     }
 
@@ -88,11 +105,17 @@ impl<S: Shard> Shards<S> {
         }
     }
 
-    /// The partitions that this broker leads.
+    /// From now on a shard that the metadata gives to this broker and that has not begun yet is `Loading`, not
+    /// somebody else's.
+    pub(super) fn follow(&self, leadership: Arc<dyn Leadership>) {
+        let _ = self.leadership.set(leadership);
+    }
+
+    /// The partitions that this broker leads, those included that have not begun yet.
     pub(super) fn partitions(&self) -> Vec<i32> {
-        let mut partitions: Vec<i32> = self.led.read().keys().copied().collect();
-        partitions.sort_unstable();
-        partitions
+        let mut partitions: BTreeSet<i32> = self.led.read().keys().copied().collect();
+        partitions.extend(self.leadership.get().map(|l| l.partitions()).unwrap_or_default());
+        partitions.into_iter().collect()
     }
 
     /// Asks the shard of a partition.
@@ -101,17 +124,31 @@ impl<S: Shard> Shards<S> {
         partition: i32,
         request: S::Request,
     ) -> Result<S::Reply, CoordinatorError> {
-        let commands = {
-            let led = self.led.read();
-            let shard = led.get(&partition).ok_or(CoordinatorError::NotCoordinator)?;
-            if !shard.serving.load(Ordering::Acquire) {
-                return Err(CoordinatorError::Loading);
-            }
-            shard.commands.clone()
-        };
+        let commands = self.begun(partition).await?;
         let (answer, receiver) = oneshot::channel();
         let command = Command { request, answer };
         commands.send(command).await.map_err(|_| CoordinatorError::NotCoordinator)?;
         receiver.await.map_err(|_| CoordinatorError::NotCoordinator)?
+    }
+
+    /// The way to a shard that serves, waited for while it is about to begin.
+    async fn begun(&self, partition: i32) -> Result<mpsc::Sender<Command<S>>, CoordinatorError> {
+        let deadline = self.env.clock.now() + BEGIN_WAIT;
+        loop {
+            let given = self.leadership.get().and_then(|leadership| leadership.epoch(partition));
+            match (self.led.read().get(&partition), given) {
+                (Some(shard), given) if given.is_none_or(|epoch| epoch <= shard.epoch) => {
+                    if shard.serving.load(Ordering::Acquire) {
+                        return Ok(shard.commands.clone());
+                    }
+                }
+                (_, Some(_)) => {}
+                (_, None) => return Err(CoordinatorError::NotCoordinator),
+            }
+            if self.env.clock.now() >= deadline {
+                return Err(CoordinatorError::Loading);
+            }
+            self.env.clock.sleep(BEGIN_POLL).await;
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::coordinator::log::PartitionLog;
 use crate::coordinator::runtime::CoordinatorError;
 use crate::coordinator::shard::Producer;
-use crate::coordinator::shards::{Shards, partition_for};
+use crate::coordinator::shards::{Leadership, Shards, partition_for};
 use crate::env::Env;
 use crate::types::LeaderEpoch;
 
@@ -93,6 +93,11 @@ impl TransactionCoordinators {
     /// This broker leads the partition no more: whoever waits there is told so.
     pub fn on_resign(&self, partition: i32) {
         self.shards.on_resign(partition);
+    }
+
+    /// From now on a partition that the metadata gives to this broker and that has not begun yet is `Loading`.
+    pub fn follow(&self, leadership: Arc<dyn Leadership>) {
+        self.shards.follow(leadership);
     }
 
     /// Ends all shards.
