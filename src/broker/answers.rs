@@ -38,6 +38,12 @@ impl AnswerBudget {
         AnswerBudget { free: Arc::new(Semaphore::new(bytes)), bytes }
     }
 
+    /// All of it, and what of it is taken, in bytes.
+    #[must_use]
+    pub fn use_of(&self) -> (usize, usize) {
+        (self.bytes, self.bytes.saturating_sub(self.free.available_permits()))
+    }
+
     /// What one fetch should read at most now.
     #[must_use]
     pub fn share(&self) -> usize {

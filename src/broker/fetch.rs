@@ -174,6 +174,7 @@ impl Broker {
         request: &FetchRequest,
     ) -> (Vec<Result<Fetched, FetchError>>, Option<AnswerRoom>) {
         let deadline = self.env.clock.now() + request.max_wait;
+        let mut waited = Duration::ZERO;
         loop {
             let max_bytes = request.max_bytes.min(self.answers.share());
             let min_bytes = request.min_bytes.min(max_bytes);
@@ -204,6 +205,7 @@ impl Broker {
                 let bytes: usize = answers.iter().flatten().map(|(_, counted)| counted).sum();
                 let failed = answers.iter().any(Result::is_err);
                 if must_answer || failed || bytes >= min_bytes || (cold && bytes > 0) {
+                    self.fetch_wait.record(waited);
                     return (answers.into_iter().map(|answer| Ok(answer?.0)).collect(), room);
                 }
             }
@@ -216,6 +218,7 @@ impl Broker {
                 }
             })
             .await;
+            waited += self.env.clock.now().since(now);
         }
     }
 
@@ -247,22 +250,32 @@ impl Broker {
                 Source::Nothing => (Records::empty(), 0),
                 _ if !has_room => (Records::empty(), 0),
                 Source::Local(replica, slice) if committed => {
+                    let traffic = replica.traffic().clone();
                     let (log, from) = (replica.clone(), wanted.offset);
                     let look = move || Ok(log.with_log(|log| log.may_have_aborted(from)));
-                    if self.on_disk_thread(look).await? {
+                    let loaded = if self.on_disk_thread(look).await? {
                         // Where the answer ends is known only of what is in memory.
                         let loaded = self.load_local(wanted, request, replica.clone(), slice, false).await?;
                         answer.aborted = self.aborted_here(replica, &loaded.0, from).await?;
                         loaded
                     } else {
                         self.load_local(wanted, request, replica, slice, request.takes_files).await?
-                    }
+                    };
+                    traffic.fetched_hot.add(loaded.0.len() as u64);
+                    loaded
                 }
                 Source::Local(replica, slice) => {
-                    self.load_local(wanted, request, replica, slice, request.takes_files).await?
+                    let traffic = replica.traffic().clone();
+                    let loaded =
+                        self.load_local(wanted, request, replica, slice, request.takes_files).await?;
+                    traffic.fetched_hot.add(loaded.0.len() as u64);
+                    loaded
                 }
                 Source::Cold { offset, max_bytes } => {
                     let records = self.read_cold(wanted, offset, max_bytes).await?;
+                    if let Some(replica) = self.replicas.replica(&wanted.partition) {
+                        replica.traffic().fetched_cold.add(records.len() as u64);
+                    }
                     if committed && !records.is_empty() {
                         answer.aborted = self.aborted_cold(wanted, &records).await?;
                     }

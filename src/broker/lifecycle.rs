@@ -28,6 +28,7 @@ use super::tier::{ColdStore, TierDriver, TierReads};
 use super::transactions::{self, TRANSACTIONS_TOPIC, TransactionHost};
 use crate::coordinator::txn::TransactionCoordinators;
 use crate::coordinator::{Coordinators, GroupConfig};
+use crate::env::metrics::REQUEST_SECONDS;
 use crate::env::{BlockingPool, Env, WatchedFiles};
 use crate::log::{LogConfig, LogDirs, LogError};
 use crate::metadata::{
@@ -161,6 +162,7 @@ impl Broker {
         let answers = AnswerBudget::new(config.size("queued.max.response.bytes"));
         let broker = Arc::new(Broker {
             answers,
+            fetch_wait: env.metrics.histogram(REQUEST_SECONDS, &["Fetch", "wait"]),
             env,
             config,
             topic_defaults,
@@ -180,6 +182,7 @@ impl Broker {
         });
         tokio::spawn(broker.clone().serve_peers());
         broker.join(registration, &dirs).await?;
+        broker.tell_metrics();
         tokio::spawn(broker.clone().watch_peer_certificates());
         let groups = Arc::new(broker.coordinators.clone());
         broker.coordinate(OFFSETS_TOPIC, groups);

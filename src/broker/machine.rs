@@ -45,7 +45,7 @@ fn mount_of<'a>(mounts: &'a str, dir: &Path) -> Option<&'a str> {
 }
 
 /// Files under `/proc` say length 0, so they are read until they end.
-fn read_kernel_file(disk: &dyn Disk, path: &Path) -> io::Result<String> {
+pub(super) fn read_kernel_file(disk: &dyn Disk, path: &Path) -> io::Result<String> {
     let file = disk.open(path, OpenMode::Read)?;
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];

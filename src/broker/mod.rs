@@ -25,6 +25,7 @@ mod quorum;
 mod reassignments;
 mod retention;
 mod stop;
+mod telemetry;
 mod tier;
 mod topics;
 mod transactions;
@@ -56,6 +57,7 @@ use self::config::BrokerConfig;
 use self::producer_ids::ProducerIds;
 use self::stop::StopSignal;
 use crate::coordinator::Coordinators;
+use crate::env::metrics::Histogram;
 use crate::env::{BlockingPool, Env};
 use crate::log::LogConfig;
 use crate::metadata::{Image, Metadata};
@@ -80,6 +82,7 @@ pub struct Broker {
     disk_threads: BlockingPool,
     producer_ids: ProducerIds,
     answers: AnswerBudget,
+    fetch_wait: Histogram,
     stopping: StopSignal,
     cold: lifecycle::ColdRuntime,
 }

@@ -128,6 +128,7 @@ impl Broker {
         }
         let replica = self.replicas.replica(partition).ok_or(ProduceError::NotLeader { leader })?;
         let deadline = self.env.clock.now() + timeout;
+        let bytes = records.len() as u64;
         let header = BatchHeader::parse(&records).ok().filter(|h| h.attributes.is_transactional());
         let appending = match (header, transactional) {
             (None, _) => appending(replica.clone(), LeaderBatch::from(records), acks, deadline),
@@ -146,6 +147,11 @@ impl Broker {
             AppendError::Rejected(why) => ProduceError::Rejected(why),
             AppendError::Storage(error) => ProduceError::Storage(error.to_string()),
         })?;
+        if !appended.duplicate {
+            let traffic = replica.traffic();
+            traffic.produced_bytes.add(bytes);
+            traffic.produced_records.add(u64::try_from(appended.last.next() - appended.base).unwrap_or(0));
+        }
         Ok(Produced {
             base: appended.base,
             log_append_time: appended.log_append_time,

@@ -8,12 +8,14 @@ mod blocking;
 mod clock;
 mod disk;
 mod limits;
+pub mod metrics;
 mod net;
 pub mod pem;
 mod pkcs8;
 mod rng;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod traces;
 mod watch;
 
 use std::sync::Arc;
@@ -24,9 +26,12 @@ pub use disk::{Disk, DiskEntry, DiskFile, FileSpan, OpenMode, RealDisk, SharedDi
 pub use limits::raise_open_files;
 pub use net::{Net, RealNet, send_file};
 pub use rng::{RealRng, Rng};
+pub use traces::{LogLine, Span, Traces};
 pub use watch::WatchedFiles;
 
-/// The four seams together; cheap to clone.
+use self::metrics::Metrics;
+
+/// The four seams together, and what is told of the process; cheap to clone.
 #[derive(Clone)]
 pub struct Env {
     /// Monotonic and wall time, and sleeping.
@@ -37,6 +42,10 @@ pub struct Env {
     pub disk: SharedDisk,
     /// Sockets.
     pub net: Arc<dyn Net>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What a collector of traces and logs is told.
+    pub traces: Arc<Traces>,
 }
 
 impl Env {
@@ -48,6 +57,8 @@ impl Env {
             rng: Arc::new(RealRng),
             disk: Arc::new(RealDisk),
             net: Arc::new(RealNet),
+            metrics: Arc::default(),
+            traces: Arc::default(),
         }
     }
 }

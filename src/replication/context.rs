@@ -1,5 +1,6 @@
 //! What replication needs from the rest of the broker: its configs, the quorum, the tier.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,6 +13,9 @@ use super::isr::TierPosition;
 use super::isr::leader::{ProposalReply, Settings};
 use super::replica::Replica;
 use super::throttle::Throttle;
+use crate::env::metrics::{
+    Counter, Histogram, ISR_EXPANDS, ISR_SHRINKS, LEADERSHIPS, Metrics, REQUEST_SECONDS,
+};
 use crate::env::{BlockingPool, Clock, MonoTime};
 use crate::log::{EpochEntry, LogConfig};
 use crate::metadata::{Command, Image};
@@ -109,6 +113,39 @@ pub(super) struct Proposal {
     pub(super) command: Command,
 }
 
+/// What all replicas count together.
+pub(super) struct Counts {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) isr_shrinks: Counter,
+    pub(super) isr_expands: Counter,
+    pub(super) leaderships: Counter,
+    /// From the queue of a partition to the end of its write.
+    pub(super) local_write: Histogram,
+    /// From the end of the write until it is committed.
+    pub(super) replication: Histogram,
+}
+
+impl Counts {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Counts {
+        Counts {
+            isr_shrinks: metrics.counter(ISR_SHRINKS, &[]),
+            isr_expands: metrics.counter(ISR_EXPANDS, &[]),
+            leaderships: metrics.counter(LEADERSHIPS, &[]),
+            local_write: metrics.histogram(REQUEST_SECONDS, &["Produce", "local"]),
+            replication: metrics.histogram(REQUEST_SECONDS, &["Produce", "replication"]),
+            metrics,
+        }
+    }
+
+    /// The ISR of a partition that goes on being led here is another one.
+    pub(super) fn isr_changed(&self, before: &[BrokerId], now: &BTreeSet<BrokerId>) {
+        let left = before.iter().filter(|broker| !now.contains(broker)).count();
+        let joined = now.iter().filter(|broker| !before.contains(broker)).count();
+        self.isr_shrinks.add(left as u64);
+        self.isr_expands.add(joined as u64);
+    }
+}
+
 /// Shared by all replicas and lanes of a broker.
 pub(super) struct Context {
     pub(super) config: ReplicationConfig,
@@ -126,6 +163,7 @@ pub(super) struct Context {
     pub(super) following: AtomicUsize,
     /// Asks for another look at the image, without a newer one.
     pub(super) again: Notify,
+    pub(super) counts: Counts,
     /// The epoch of this life's registration; −1 until the image shows it.
     broker_epoch: AtomicI64,
     next_number: AtomicU64,
@@ -140,6 +178,7 @@ impl Context {
         tier: Option<Arc<dyn TierReader>>,
         proposals: mpsc::UnboundedSender<Proposal>,
         first_number: u64,
+        counts: Counts,
     ) -> Context {
         let now = clock.now();
         Context {
@@ -155,6 +194,7 @@ impl Context {
             tail_bytes: AtomicUsize::new(0),
             following: AtomicUsize::new(0),
             again: Notify::new(),
+            counts,
             broker_epoch: AtomicI64::new(BrokerEpoch::NONE.0),
             next_number: AtomicU64::new(first_number),
         }

@@ -23,7 +23,8 @@ pub use isr::TierPosition;
 pub use isr::leader::{NotEnoughReplicas, ProposalReply, Settings};
 pub use manager::ReplicaManager;
 pub use replica::{
-    Acks, AppendError, InSyncFollower, Isolation, Positions, ReadError, Replica, ReplicaRole, ServedBy,
+    Acks, AppendError, InSyncFollower, IsrSize, Isolation, Positions, ReadError, Replica, ReplicaRole, ServedBy,
+    Traffic,
 };
 
 #[cfg(test)]

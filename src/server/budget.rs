@@ -35,7 +35,7 @@ impl Budget {
         Reservation { budget: self.clone(), held: Vec::new(), beyond: None, bytes: 0 }
     }
 
-    #[cfg(test)]
+    /// What is not taken.
     pub fn free(&self) -> usize {
         self.bytes.available_permits()
     }

@@ -20,9 +20,10 @@ use tokio::task::JoinSet;
 use super::budget::{Budget, Reservation};
 use super::frame::{Frame, FrameError, FrameReader};
 use super::listener::HalfOpen;
+use super::times::{Stage, Times};
 use super::{ServerLimits, Stats};
 use crate::api::{Answer, Client, Gate, Proved, Service};
-use crate::env::{Clock, MonoTime, send_file, timeout};
+use crate::env::{Clock, Env, MonoTime, Span, send_file, timeout};
 use crate::wire::{ApiKey, Chunk};
 
 /// Requests of one connection that may be in flight.
@@ -82,15 +83,30 @@ pub(super) struct Shared<S> {
     /// Of answers that are neither small nor fetched.
     pub answers: Budget,
     pub stats: Arc<Stats>,
+    pub times: Arc<Times>,
+    pub env: Env,
     pub stop: watch::Receiver<bool>,
 }
 
 /// A request whose answer is due after those before it.
 struct InFlight {
     answer: Due,
+    timing: Timing,
     /// Given back once the answer is out.
     _reservation: Reservation,
     _fetch: Option<OwnedSemaphorePermit>,
+}
+
+/// When what of a request began.
+#[derive(Clone, Copy, Debug)]
+struct Timing {
+    key: Option<ApiKey>,
+    /// It was read whole.
+    whole: MonoTime,
+    /// It was begun.
+    begun: MonoTime,
+    /// It is one of those that are traced; Unix time in nanoseconds, when it was whole.
+    traced: Option<u64>,
 }
 
 enum Due {
@@ -256,6 +272,7 @@ impl<S: Service> Requests<'_, S> {
         loop {
             self.silence.end().await;
             let Frame { bytes, reservation } = self.next_frame().await?;
+            let whole = self.shared.clock.now();
             // An answer may have brought it about meanwhile.
             self.silence.end().await;
             let key = bytes.get(..2).map(|key| i16::from_be_bytes([key[0], key[1]]));
@@ -268,8 +285,14 @@ impl<S: Service> Requests<'_, S> {
             let Ok(slot) = self.queue.clone().reserve_owned().await else { return Ok(()) };
             self.shared.stats.requests.fetch_add(1, Ordering::Relaxed);
             self.in_flight.fetch_add(1, Ordering::Relaxed);
-            let answer = self.answer(key, bytes).await;
-            slot.send(InFlight { answer, _reservation: reservation, _fetch: fetch });
+            let begun = self.shared.clock.now();
+            let traced = self.shared.env.traces.samples().then(|| {
+                let before = u64::try_from(begun.since(whole).as_nanos()).unwrap_or(0);
+                (self.shared.clock.wall_ms().cast_unsigned() * 1_000_000).saturating_sub(before)
+            });
+            let timing = Timing { key: key.and_then(ApiKey::from_key), whole, begun, traced };
+            let answer = self.answer(key, bytes, timing).await;
+            slot.send(InFlight { answer, timing, _reservation: reservation, _fetch: fetch });
         }
     }
 
@@ -290,7 +313,7 @@ impl<S: Service> Requests<'_, S> {
         }
     }
 
-    async fn answer(&mut self, key: Option<i16>, frame: Bytes) -> Due {
+    async fn answer(&mut self, key: Option<i16>, frame: Bytes, timing: Timing) -> Due {
         let authenticates =
             [ApiKey::SaslHandshake, ApiKey::SaslAuthenticate].iter().any(|api| key == Some(api.key()));
         if let Some(gate) = self.gate.as_mut().filter(|_| !self.authenticated || authenticates) {
@@ -311,18 +334,31 @@ impl<S: Service> Requests<'_, S> {
         let mut call = self.shared.service.call(&self.client, frame);
         // The first poll is done here, in the order of the requests.
         match futures::poll!(&mut call) {
-            Poll::Ready(answer) => Due::Now(Counted::new(answer, &self.shared.answers, &self.silence).await),
+            Poll::Ready(answer) => {
+                handled(&self.shared.times, &*self.shared.clock, timing);
+                Due::Now(Counted::new(answer, &self.shared.answers, &self.silence).await)
+            }
             Poll::Pending => {
                 let (tell, told) = oneshot::channel();
                 let (budget, silence) = (self.shared.answers.clone(), self.silence.clone());
+                let (times, clock) = (self.shared.times.clone(), self.shared.clock.clone());
                 self.tasks.spawn(async move {
-                    let answer = Counted::new(call.await, &budget, &silence).await;
+                    let answer = call.await;
+                    handled(&times, &*clock, timing);
+                    let answer = Counted::new(answer, &budget, &silence).await;
                     // The connection may be gone.
                     let _ = tell.send(answer);
                 });
                 Due::Later(told)
             }
         }
+    }
+}
+
+/// A request has its answer.
+fn handled(times: &Times, clock: &dyn Clock, timing: Timing) {
+    if let Some(key) = timing.key {
+        times.record(key, Stage::Handle, clock.now().since(timing.begun));
     }
 }
 
@@ -343,6 +379,7 @@ impl<S> Answers<'_, S> {
                 // The sender is dropped unused only when the call has panicked.
                 Due::Later(answer) => answer.await.map_err(|_| Ended::Failed)?,
             };
+            let sending = self.shared.clock.now();
             match answer {
                 Answer::Frame(chunks) => self.write(chunks).await?,
                 Answer::Large(chunks, room) => {
@@ -357,9 +394,46 @@ impl<S> Answers<'_, S> {
                 Answer::Silence | Answer::Throttled(..) => {}
                 Answer::Close(reason) => return Err(Ended::Refused(reason)),
             }
+            self.sent(request.timing, sending);
             self.in_flight.fetch_sub(1, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Counts the times of a request whose answer is out, and traces it if it is one of those.
+    fn sent(&self, timing: Timing, sending: MonoTime) {
+        let Timing { key: Some(key), whole, begun, traced } = timing else { return };
+        let now = self.shared.clock.now();
+        let times = &self.shared.times;
+        times.record(key, Stage::Queue, begun.since(whole));
+        times.record(key, Stage::Send, now.since(sending));
+        times.record(key, Stage::Total, now.since(whole));
+        let Some(begin_ns) = traced else { return };
+        let rng = &self.shared.env.rng;
+        let (mut trace_id, mut root) = ([0; 16], [0; 8]);
+        rng.fill(&mut trace_id);
+        rng.fill(&mut root);
+        let span = |name: String, parent, from: MonoTime, to: MonoTime| {
+            let mut span_id = root;
+            if parent {
+                rng.fill(&mut span_id);
+            }
+            let since_whole = u64::try_from(from.since(whole).as_nanos()).unwrap_or(0);
+            self.shared.env.traces.span(Span {
+                trace_id,
+                span_id,
+                parent: parent.then_some(root),
+                name,
+                begin_ns: begin_ns + since_whole,
+                duration: to.since(from),
+                attributes: vec![("rpc.system", "kafka".to_owned()), ("rpc.method", format!("{key:?}"))],
+                error: None,
+            });
+        };
+        span(format!("{key:?}"), false, whole, now);
+        span("queue".to_owned(), true, whole, begun);
+        span("handle".to_owned(), true, begun, sending);
+        span("send".to_owned(), true, sending, now);
     }
 
     async fn write(&mut self, chunks: Vec<Chunk>) -> Result<(), Ended> {

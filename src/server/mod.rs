@@ -15,11 +15,12 @@ mod listener;
 mod quota_tests;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -28,9 +29,10 @@ use tokio::task::JoinSet;
 
 use self::budget::Budget;
 use self::connection::Shared;
+use self::times::Times;
 use crate::api::Service;
 use crate::broker::config::BrokerConfig;
-use crate::env::{Env, timeout};
+use crate::env::{Env, metrics, timeout};
 use crate::security::tls::ListenerTls;
 
 /// What a listener is.
@@ -165,9 +167,12 @@ impl Bound {
             limits: self.limits,
             budget: Budget::new(self.limits.max_queued_bytes),
             answers: Budget::new(self.limits.max_answer_bytes),
+            times: Arc::new(Times::new(self.env.metrics.clone())),
+            env: self.env.clone(),
             stats: stats.clone(),
             stop: stopping,
         });
+        tell_metrics(&self.env, &shared);
         let census = Arc::new(listener::Census::new(&self.limits));
         let mut accepting = JoinSet::new();
         for (spec, listener) in self.listeners {
@@ -175,6 +180,31 @@ impl Bound {
         }
         Server { env: self.env, stop, stats, accepting }
     }
+}
+
+/// Has the registry ask the listeners, as long as they are there.
+fn tell_metrics<S: Service>(env: &Env, shared: &Arc<Shared<S>>) {
+    let shared = Arc::downgrade(shared);
+    env.metrics.collect_from(move |out| {
+        let Some(shared) = shared.upgrade() else { return };
+        let stats = &shared.stats;
+        for (metric, count) in [
+            (metrics::CONNECTIONS_ACCEPTED, &stats.accepted),
+            (metrics::CONNECTIONS_TURNED_AWAY, &stats.turned_away),
+            (metrics::CONNECTIONS_REFUSED, &stats.refused),
+            (metrics::REQUESTS, &stats.requests),
+            (metrics::SENT_BYTES, &stats.bytes_out),
+        ] {
+            out.count(metric, &[], count.load(Ordering::Relaxed));
+        }
+        for (name, budget, limit) in [
+            ("requests", &shared.budget, shared.limits.max_queued_bytes),
+            ("answers", &shared.answers, shared.limits.max_answer_bytes),
+        ] {
+            out.level(metrics::BUDGET_LIMIT, &[name], limit as f64);
+            out.level(metrics::BUDGET_USED, &[name], limit.saturating_sub(budget.free()) as f64);
+        }
+    });
 }
 
 /// Listeners that serve.

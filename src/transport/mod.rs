@@ -17,6 +17,7 @@ pub mod rpc;
 pub mod tcp;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -125,6 +126,25 @@ pub struct Incoming {
     pub stream: Stream,
 }
 
+/// How the way to a peer is: one connection.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Way {
+    /// Who is at its end.
+    pub peer: BrokerId,
+    /// The round-trip time.
+    pub round_trip: Duration,
+    /// The congestion window in bytes.
+    pub window_bytes: u64,
+    /// Packets that were lost.
+    pub lost_packets: u64,
+    /// How often it was found congested.
+    pub congestion_events: u64,
+    /// Bytes of UDP payload sent.
+    pub sent_bytes: u64,
+    /// Bytes of UDP payload received.
+    pub received_bytes: u64,
+}
+
 /// The seam: QUIC in production, TCP+TLS where UDP is blocked, memory in the simulator.
 pub trait Transport: Send + Sync + 'static {
     /// Opens a stream; connections are made, kept and shared behind it. Streams of different `lane`s may go over
@@ -137,6 +157,10 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     /// When rustls refuses them; then nothing changes.
     fn reload(&self, tls: &PeerTls) -> Result<(), PeerTlsError>;
+    /// How the ways to the peers are, over the connections that stand; empty where the transport cannot tell.
+    fn ways(&self) -> Vec<Way> {
+        Vec::new()
+    }
     /// The port that the listener got.
     fn local_port(&self) -> u16;
     /// Ends all connections and the listener.

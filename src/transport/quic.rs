@@ -33,7 +33,7 @@ use super::backoff::Backoff;
 use super::certs::{node_id, node_name};
 use super::frame::{Inbox, frame_len};
 use super::identity::{PeerTls, PeerTlsError};
-use super::{FrameRecv, FrameSend, Incoming, Peer, Stream, StreamKind, Transport, TransportError};
+use super::{FrameRecv, FrameSend, Incoming, Peer, Stream, StreamKind, Transport, TransportError, Way};
 use crate::env::{Env, Rng, timeout};
 use crate::types::BrokerId;
 
@@ -292,6 +292,24 @@ impl Transport for QuicTransport {
         self.opener.endpoint.set_server_config(Some(server));
         self.opener.client.store(Arc::new(client));
         Ok(())
+    }
+
+    fn ways(&self) -> Vec<Way> {
+        let slots = self.opener.slots.lock();
+        let up = slots.iter().filter_map(|((peer, _), slot)| match &slot.state {
+            SlotState::Up(connection) => Some((*peer, connection.stats())),
+            SlotState::Idle | SlotState::Dialing(_) => None,
+        });
+        up.map(|(peer, stats)| Way {
+            peer,
+            round_trip: stats.path.rtt,
+            window_bytes: stats.path.cwnd,
+            lost_packets: stats.path.lost_packets,
+            congestion_events: stats.path.congestion_events,
+            sent_bytes: stats.udp_tx.bytes,
+            received_bytes: stats.udp_rx.bytes,
+        })
+        .collect()
     }
 
     fn local_port(&self) -> u16 {

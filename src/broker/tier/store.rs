@@ -175,6 +175,12 @@ impl ColdStore {
         }
     }
 
+    /// Failed requests so far, by code.
+    #[must_use]
+    pub fn errors_by_code(&self) -> BTreeMap<String, u64> {
+        self.requests.errors_by_code()
+    }
+
     /// Whether a topic takes no appends for now, because the disk is nearly full and its records may not be dropped.
     #[must_use]
     pub fn rejects_appends(&self, topic: &BTreeMap<String, String>) -> bool {

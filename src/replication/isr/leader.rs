@@ -331,6 +331,12 @@ impl Leader {
         })
     }
 
+    /// min(`min.insync.replicas`, number of replicas).
+    #[must_use]
+    pub fn min_isr(&self) -> usize {
+        self.min_isr
+    }
+
     /// Whether an acks=all append may begin.
     ///
     /// # Errors

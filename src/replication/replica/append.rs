@@ -54,10 +54,19 @@ pub(super) struct Waiter {
     pub(super) answer: Answer,
     pub(super) appended: Appended,
     pub(super) end: Offset,
+    pub(super) written: MonoTime,
 }
 
 struct Queued {
     batch: LeaderBatch,
+    since: MonoTime,
+    acks: Acks,
+    answer: Answer,
+}
+
+/// Who waits for the outcome of an append.
+struct Asker {
+    since: MonoTime,
     acks: Acks,
     answer: Answer,
 }
@@ -91,9 +100,10 @@ impl Replica {
             }
         }
         let (answer, mut receiver) = oneshot::channel();
+        let since = self.context.now();
         let idle = {
             let mut queue = self.appends.lock();
-            queue.items.push(Queued { batch: batch.into(), acks, answer });
+            queue.items.push(Queued { batch: batch.into(), since, acks, answer });
             !std::mem::replace(&mut queue.draining, true)
         };
         if idle {
@@ -136,13 +146,13 @@ impl Replica {
         let mut answers = Vec::with_capacity(items.len());
         for item in items {
             batches.push(item.batch);
-            answers.push((item.acks, item.answer));
+            answers.push(Asker { since: item.since, acks: item.acks, answer: item.answer });
         }
         let mut log = self.log();
         // Roles change only with the log's lock held: the epoch stays until the write is accounted for.
         let Some(epoch) = self.leading_epoch() else {
             drop(log);
-            for (_, answer) in answers {
+            for Asker { answer, .. } in answers {
                 let _ = answer.send(Err(AppendError::NotLeader));
             }
             return;
@@ -153,7 +163,7 @@ impl Replica {
             Err(e) => {
                 let mut effects = self.log_failed(&mut self.state.lock(), &e);
                 let failed =
-                    answers.into_iter().map(|(_, answer)| (answer, Err(AppendError::Storage(e.clone()))));
+                    answers.into_iter().map(|asker| (asker.answer, Err(AppendError::Storage(e.clone()))));
                 effects.answers.extend(failed);
                 effects
             }
@@ -175,14 +185,15 @@ impl Replica {
     fn written(
         &self,
         log: &crate::log::Log,
-        results: impl Iterator<Item = (Result<Appended, Rejected>, (Acks, Answer))>,
+        results: impl Iterator<Item = (Result<Appended, Rejected>, Asker)>,
     ) -> Effects {
         let now = self.context.now();
         let mut state = self.state.lock();
         let state = &mut *state;
         let mut effects = Effects::default();
         let mut waits = Vec::new();
-        for (result, (acks, answer)) in results {
+        for (result, Asker { since, acks, answer }) in results {
+            self.context.counts.local_write.record(now.since(since));
             let appended = match result {
                 Ok(appended) => appended,
                 Err(rejected) => {
@@ -199,7 +210,7 @@ impl Replica {
                 Acks::Leader => effects.answers.push((answer, Ok(appended))),
                 Acks::All => {
                     state.next_ticket += 1;
-                    state.waiters.insert(state.next_ticket, Waiter { answer, appended, end });
+                    state.waiters.insert(state.next_ticket, Waiter { answer, appended, end, written: now });
                     waits.push(Event::Wait { ticket: state.next_ticket, end });
                 }
             }

@@ -133,6 +133,7 @@ impl Replica {
                     now,
                 );
                 state.role = Role::Leader(Box::new(leader));
+                self.context.counts.leaderships.increment();
                 Replica::role_begun(state);
                 self.event(state, Event::Tick, now, &mut effects);
             }
@@ -412,6 +413,8 @@ impl Replica {
                 }
                 Action::Complete { ticket, outcome } => {
                     if let Some(waiter) = state.waiters.remove(&ticket) {
+                        let since = self.context.now().since(waiter.written);
+                        self.context.counts.replication.record(since);
                         let outcome = outcome
                             .map(|()| waiter.appended)
                             .map_err(AppendError::NotEnoughReplicasAfterAppend);

@@ -7,6 +7,7 @@
 mod append;
 mod follow;
 mod lead;
+mod observe;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 pub use append::{Acks, AppendError};
 pub(super) use follow::Inbound;
 pub(super) use lead::Next;
+pub use observe::{IsrSize, Traffic};
 
 use self::append::{AppendQueue, Waiter};
 use self::follow::{Following, Inbox};
@@ -179,6 +181,7 @@ pub struct Replica {
     watch: watch::Sender<Positions>,
     /// The high watermark has moved since `last_stable` was computed.
     stable_is_stale: AtomicBool,
+    traffic: Traffic,
 }
 
 enum Role {
@@ -270,6 +273,7 @@ impl Replica {
             latest_is_known: false,
         };
         let replica = Replica {
+            traffic: Traffic::new(&context.counts.metrics, &log.partition().topic),
             context,
             partition: log.partition().clone(),
             topic_id: log.topic_id(),
@@ -542,6 +546,9 @@ impl Replica {
                 positions.high_watermark = leader.high_watermark();
                 positions.latest_is_known = leader.latest_is_known();
                 if !positions.isr.iter().eq(leader.isr()) {
+                    if !positions.isr.is_empty() {
+                        self.context.counts.isr_changed(&positions.isr, leader.isr());
+                    }
                     positions.isr = leader.isr().iter().copied().collect();
                 }
             }

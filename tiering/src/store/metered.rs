@@ -1,7 +1,8 @@
 //! Counts requests, bytes and errors per kind: what a store bills, and what the table of tiers shows.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use async_trait::async_trait;
@@ -20,6 +21,8 @@ pub struct Requests {
     errors: AtomicU64,
     bytes_up: AtomicU64,
     bytes_down: AtomicU64,
+    /// Of failed requests; there are few codes.
+    by_code: Mutex<BTreeMap<String, u64>>,
 }
 
 /// The counters at one moment.
@@ -59,10 +62,21 @@ impl Requests {
         }
     }
 
+    /// Failed requests by code: the HTTP status where the store gave one, else `refused` or `unavailable`.
+    ///
+    /// # Panics
+    /// Never: the lock is held for moments that cannot panic.
+    #[must_use]
+    pub fn errors_by_code(&self) -> BTreeMap<String, u64> {
+        self.by_code.lock().expect("no panic while it is held").clone()
+    }
+
     fn note<T>(&self, kind: &AtomicU64, result: Result<T, StoreError>) -> Result<T, StoreError> {
         kind.fetch_add(1, Relaxed);
-        if matches!(result, Err(StoreError::Unavailable { .. } | StoreError::Refused { .. })) {
+        if let Err(StoreError::Unavailable { reason, .. } | StoreError::Refused { reason, .. }) = &result {
             self.errors.fetch_add(1, Relaxed);
+            let refused = matches!(result, Err(StoreError::Refused { .. }));
+            *self.by_code.lock().expect("no panic while it is held").entry(code(refused, reason)).or_default() += 1;
         }
         result
     }
@@ -78,6 +92,14 @@ impl Requests {
         self.bytes_up.fetch_add(bytes, Relaxed);
         self.note(&self.puts, result)
     }
+}
+
+/// The code of a failure: the status that the store's words name, of 4xx and 5xx.
+fn code(refused: bool, reason: &str) -> String {
+    let after = ["status code: ", "status: ", "status "].iter().find_map(|mark| reason.split_once(mark));
+    let status = after.and_then(|(_, rest)| rest.get(..3)).filter(|s| s.parse().is_ok_and(|n: u16| (400..600).contains(&n)));
+    let otherwise = if refused { "refused" } else { "unavailable" };
+    status.unwrap_or(otherwise).to_owned()
 }
 
 /// A store that counts. Put it under the retries, so that each attempt counts.
