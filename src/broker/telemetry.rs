@@ -32,6 +32,46 @@ impl Broker {
         });
     }
 
+    /// All that is counted and true now.
+    pub async fn metrics(&self) -> Vec<Family> {
+        let metrics = self.env.metrics.clone();
+        // The pool ends only with the process.
+        self.disk_threads.run(move || metrics.snapshot()).await.unwrap_or_default()
+    }
+
+    /// Whether a thread for the disk takes up work.
+    pub async fn disk_threads_answer(&self) -> bool {
+        self.disk_threads.run(|| ()).await.is_ok()
+    }
+
+    /// Whether this broker serves as a member of the cluster; with `in_sync`, whether besides no replica of it is outside of its
+    /// ISR.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn readiness(&self, in_sync: bool) -> Result<(), String> {
+        let image = self.image();
+        let me = self.node_id();
+        match image.brokers.get(&me).map(|broker| broker.state) {
+            Some(BrokerState::Active) => {}
+            Some(state) => return Err(format!("broker {me} is not active: {state:?}")),
+            None => return Err(format!("broker {me} is not registered")),
+        }
+        if !self.metadata.lease().holds(self.env.clock.now()) {
+            return Err("no lease: the metadata quorum does not answer".to_owned());
+        }
+        if in_sync {
+            let outside = |topic: &crate::metadata::Topic| {
+                topic.partitions.iter().filter(|p| p.is_replica(me) && !p.isr.contains(&me)).count()
+            };
+            let outside: usize = image.topics.values().map(|topic| outside(topic)).sum();
+            if outside > 0 {
+                return Err(format!("{outside} replicas of broker {me} are not in sync"));
+            }
+        }
+        Ok(())
+    }
+
     fn tell(&self, out: &mut Snapshot, uptime: Duration) {
         out.level(BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
         out.level(UPTIME, &[], uptime.as_secs_f64());
@@ -100,8 +140,7 @@ impl Broker {
                 let name = follower.broker.to_string();
                 let behind = (positions.log_end - follower.end).max(0);
                 out.level_at_least(REPLICA_LAG_RECORDS, &[&name], behind as f64);
-                let seconds =
-                    if behind == 0 { 0.0 } else { now.since(follower.caught_up).as_secs_f64() };
+                let seconds = if behind == 0 { 0.0 } else { now.since(follower.caught_up).as_secs_f64() };
                 out.level_at_least(REPLICA_LAG_SECONDS, &[&name], seconds);
             }
             for segment in waiting.into_iter().flatten().filter(|s| s.end > positions.tier_end()) {
@@ -241,7 +280,9 @@ mod tests {
         let metrics = Metrics::default();
         metrics.collect_from(|out| tell_process(&RealDisk, out));
         let told = metrics.snapshot();
-        let of = |metric: &Metric| told.iter().find(|f| f.metric.name == metric.name).unwrap().series[&Vec::new()].clone();
+        let of = |metric: &Metric| {
+            told.iter().find(|f| f.metric.name == metric.name).unwrap().series[&Vec::new()].clone()
+        };
         assert!(matches!(of(PROCESS_MEMORY), Value::Level(bytes) if bytes > 1e6));
         assert!(matches!(of(PROCESS_FILES), Value::Level(files) if files >= 3.0));
         assert!(matches!(of(PROCESS_CPU), Value::Count(_)));

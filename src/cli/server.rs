@@ -20,6 +20,7 @@ use tracing_subscriber::prelude::*;
 
 use super::audit_log::AuditLog;
 use super::dev::{READY, REQUESTS, StoreRequests};
+use crate::admin::{self, Doorkeeper};
 use crate::api::Api;
 use crate::broker::Broker;
 use crate::broker::config::{BrokerConfig, ListenerConfig};
@@ -27,8 +28,11 @@ use crate::env::{Env, raise_open_files};
 use crate::metadata::Endpoint;
 use crate::security::Authorizer;
 use crate::security::audit::TARGET;
-use crate::security::tls::{ListenerTls, ListenerTlsConfig, Passphrase};
+use crate::security::tls::{ClientAuth, ListenerTls, ListenerTlsConfig, Passphrase};
 use crate::server::{self, ListenerSpec, ServerLimits};
+
+/// Begins the line that tells the address of an admin listener.
+pub const ADMIN: &str = "admin";
 
 /// How long answers in flight may take when the broker stops.
 const GRACE: Duration = Duration::from_secs(3);
@@ -70,9 +74,15 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     } else {
         Some(to_us)
     };
+    let tls = listener_tls(&env, &config)?;
+    let specs = specs(&config, tls.as_ref());
+    let admin_tls = admin_tls(&env, &config)?;
+    let admin = admin::bind(&env, &config.admin_listeners, admin_tls.clone()).await?;
+    for url in admin.urls()? {
+        println!("{ADMIN} {url}");
+    }
+    let admin = admin.serve(Doorkeeper::new(&env, &config, authorizer(&config)?));
     let authorizer = authorizer(&config)?;
-    let specs = specs(&env, &config)?;
-    let tls = specs.iter().find_map(|spec| spec.tls.clone());
     let bound = server::bind(&env, ServerLimits::of(&config), specs).await?;
     let endpoints = endpoints(&config, &bound.addresses()?);
     let starting = Broker::start(env.clone(), config, endpoints);
@@ -83,10 +93,11 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         () = parent_gone(&mut questions) => return Ok(()),
     };
     let every = broker.config().millis("ssl.reload.interval.ms");
-    if let Some(tls) = tls {
+    for tls in tls.into_iter().chain(admin_tls) {
         tokio::spawn(async move { tls.watch(every).await });
     }
     let server = bound.serve(Arc::new(Api::new(broker.clone(), authorizer)));
+    admin.broker_started(broker.clone());
     println!("{READY}");
     loop {
         tokio::select! {
@@ -104,6 +115,7 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     // Leadership moves while clients can still ask where to.
     broker.shutdown().await;
     server.shutdown(GRACE).await;
+    admin.shutdown().await;
     Ok(())
 }
 
@@ -183,34 +195,49 @@ fn passphrase(env: &Env, config: &BrokerConfig) -> Result<Option<Passphrase>> {
     Ok(Some(Passphrase(text.lines().next().unwrap_or_default().to_owned())))
 }
 
-fn specs(env: &Env, config: &BrokerConfig) -> Result<Vec<ListenerSpec>> {
+/// The TLS of the client listeners; `None` when none speaks it.
+fn listener_tls(env: &Env, config: &BrokerConfig) -> Result<Option<Arc<ListenerTls>>> {
+    if !config.listeners.iter().any(|listener| listener.protocol.is_tls()) {
+        return Ok(None);
+    }
+    let client_auth = config.properties.get("ssl.client.auth").unwrap_or("none");
+    load_tls(env, config, client_auth.parse().map_err(anyhow::Error::msg)?)
+}
+
+/// The same certificate for the admin listeners. They ask for passwords, not for certificates.
+fn admin_tls(env: &Env, config: &BrokerConfig) -> Result<Option<Arc<ListenerTls>>> {
+    if !config.admin_listeners.iter().any(|listener| listener.tls) {
+        return Ok(None);
+    }
+    load_tls(env, config, ClientAuth::None)
+}
+
+fn load_tls(env: &Env, config: &BrokerConfig, client_auth: ClientAuth) -> Result<Option<Arc<ListenerTls>>> {
     let path = |key: &str| config.properties.get(key).map(Path::new).map(Path::to_path_buf);
-    let tls = match (path("ssl.keystore.certificate.location"), path("ssl.keystore.key.location")) {
-        (Some(keystore), key) if config.listeners.iter().any(|l| l.protocol.is_tls()) => {
-            let client_auth = config.properties.get("ssl.client.auth").unwrap_or("none");
-            let files = ListenerTlsConfig {
-                keystore,
-                key,
-                truststore: path("ssl.truststore.location"),
-                client_auth: client_auth.parse().map_err(anyhow::Error::msg)?,
-                passphrase: passphrase(env, config)?,
-                mapping: config.properties.get("ssl.principal.mapping.rules").unwrap_or_default().parse()?,
-            };
-            Some(Arc::new(ListenerTls::load(env, files).context("TLS of the listeners")?))
-        }
-        _ => None,
+    let Some(keystore) = path("ssl.keystore.certificate.location") else { return Ok(None) };
+    let files = ListenerTlsConfig {
+        keystore,
+        key: path("ssl.keystore.key.location"),
+        truststore: path("ssl.truststore.location"),
+        client_auth,
+        passphrase: passphrase(env, config)?,
+        mapping: config.properties.get("ssl.principal.mapping.rules").unwrap_or_default().parse()?,
     };
-    Ok(config
+    Ok(Some(Arc::new(ListenerTls::load(env, files).context("TLS of the listeners")?)))
+}
+
+fn specs(config: &BrokerConfig, tls: Option<&Arc<ListenerTls>>) -> Vec<ListenerSpec> {
+    config
         .listeners
         .iter()
         .map(|listener| ListenerSpec {
             name: listener.name.clone(),
             host: listener.host.clone(),
             port: listener.port,
-            tls: tls.clone().filter(|_| listener.protocol.is_tls()),
+            tls: tls.cloned().filter(|_| listener.protocol.is_tls()),
             sasl: listener.protocol.is_sasl(),
         })
-        .collect())
+        .collect()
 }
 
 /// What clients are told: the advertised address, or the bound one.

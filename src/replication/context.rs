@@ -16,7 +16,7 @@ use super::throttle::Throttle;
 use crate::env::metrics::{
     Counter, Histogram, ISR_EXPANDS, ISR_SHRINKS, LEADERSHIPS, Metrics, REQUEST_SECONDS,
 };
-use crate::env::{BlockingPool, Clock, MonoTime};
+use crate::env::{BlockingPool, Clock, Env, MonoTime};
 use crate::log::{EpochEntry, LogConfig};
 use crate::metadata::{Command, Image};
 use crate::types::{BrokerEpoch, BrokerId, Incarnation, Offset, TopicId, TopicPartition};
@@ -126,7 +126,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Counts {
+    fn new(metrics: Arc<Metrics>) -> Counts {
         Counts {
             isr_shrinks: metrics.counter(ISR_SHRINKS, &[]),
             isr_expands: metrics.counter(ISR_EXPANDS, &[]),
@@ -172,14 +172,13 @@ pub(super) struct Context {
 impl Context {
     pub(super) fn new(
         config: ReplicationConfig,
-        clock: Arc<dyn Clock>,
+        env: &Env,
         pool: BlockingPool,
         quorum: Arc<dyn Quorum>,
         tier: Option<Arc<dyn TierReader>>,
         proposals: mpsc::UnboundedSender<Proposal>,
-        first_number: u64,
-        counts: Counts,
     ) -> Context {
+        let clock = env.clock.clone();
         let now = clock.now();
         Context {
             config,
@@ -194,9 +193,10 @@ impl Context {
             tail_bytes: AtomicUsize::new(0),
             following: AtomicUsize::new(0),
             again: Notify::new(),
-            counts,
+            counts: Counts::new(env.metrics.clone()),
             broker_epoch: AtomicI64::new(BrokerEpoch::NONE.0),
-            next_number: AtomicU64::new(first_number),
+            // Numbers of another life must not be ours: begin anywhere in 2^63.
+            next_number: AtomicU64::new(env.rng.next_u64() >> 1),
         }
     }
 

@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::context::{Context, Counts, Proposal, Quorum, ReplicationConfig, TierReader};
+use super::context::{Context, Proposal, Quorum, ReplicationConfig, TierReader};
 use super::isr::leader::ProposalReply;
 use super::lanes::follow::FollowLane;
 use super::lanes::serve::{Lookup, serve};
@@ -58,11 +58,7 @@ impl ReplicaManager {
         tier: Option<Arc<dyn TierReader>>,
     ) -> Arc<ReplicaManager> {
         let (proposals, receiver) = mpsc::unbounded_channel();
-        // Numbers of another life must not be ours: begin anywhere in 2^63.
-        let first_number = env.rng.next_u64() >> 1;
-        let counts = Counts::new(env.metrics.clone());
-        let context =
-            Context::new(config, env.clock.clone(), pool, quorum, tier, proposals, first_number, counts);
+        let context = Context::new(config, env, pool, quorum, tier, proposals);
         let manager = Arc::new(ReplicaManager {
             context: Arc::new(context),
             dirs,

@@ -23,8 +23,8 @@ pub use isr::TierPosition;
 pub use isr::leader::{NotEnoughReplicas, ProposalReply, Settings};
 pub use manager::ReplicaManager;
 pub use replica::{
-    Acks, AppendError, InSyncFollower, IsrSize, Isolation, Positions, ReadError, Replica, ReplicaRole, ServedBy,
-    Traffic,
+    Acks, AppendError, InSyncFollower, Isolation, IsrSize, Positions, ReadError, Replica, ReplicaRole,
+    ServedBy, Traffic,
 };
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ import time
 from processes import ESKER, alive, free_ports, wait_until
 
 BROKER_LINE = re.compile(r"^broker (\d+) pid (\d+) kafka (\S+:\d+)$", re.M)
+CONSOLE_LINE = re.compile(r"^console (\d+) (\S+)$", re.M)
 READY_LINE = re.compile(r"^bootstrap\.servers=(\S+)$", re.M)
 
 
@@ -65,6 +66,10 @@ class Dev:
     def brokers(self):
         """Id → (pid, address); the last line of each counts."""
         return {int(i): (int(pid), address) for i, pid, address in BROKER_LINE.findall(self.output())}
+
+    def consoles(self):
+        """Id → URL of its admin listener."""
+        return {int(i): url for i, url in CONSOLE_LINE.findall(self.output())}
 
     def pid(self, broker):
         return self.brokers()[broker][0]

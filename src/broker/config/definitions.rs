@@ -14,6 +14,17 @@ const SEVEN_DAYS: &str = "604800000";
 /// All broker properties, sorted by name.
 pub const DEFINITIONS: &[Definition] = &[
     list(
+        "admin.listeners",
+        None,
+        "HTTP for health, metrics, the REST API and the console: `http://host:port` or `https://host:port` (with the \
+         listeners' certificate); without it there is none.",
+    ),
+    bool(
+        "admin.metrics.anonymous",
+        "false",
+        "Whether /metrics is told to everybody who reaches an admin listener.",
+    ),
+    list(
         "advertised.listeners",
         None,
         "Addresses given to clients, `NAME://host:port`; default: the listeners.",

@@ -1,5 +1,6 @@
 //! The broker's configuration: properties checked against the table, then typed.
 
+mod admin;
 mod definition;
 mod definitions;
 mod properties;
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use admin::AdminListener;
 pub use definition::{Definition, Kind, definition};
 pub use definitions::DEFINITIONS;
 pub use properties::{ConfigError, Properties, Setting};
@@ -98,6 +100,8 @@ pub struct BrokerConfig {
     pub log_dirs: Vec<PathBuf>,
     /// `metadata.log.dir`.
     pub metadata_dir: PathBuf,
+    /// `admin.listeners`.
+    pub admin_listeners: Vec<AdminListener>,
 }
 
 impl BrokerConfig {
@@ -159,6 +163,7 @@ impl BrokerConfig {
         let peer_transport =
             if p.get("peer.transport") == Some("tcp") { PeerTransport::Tcp } else { PeerTransport::Quic };
         let listeners = listeners(p)?;
+        let admin_listeners = admin::listeners(p)?;
         let config = BrokerConfig {
             node_id,
             voters,
@@ -169,6 +174,7 @@ impl BrokerConfig {
             peer_tls,
             log_dirs,
             metadata_dir,
+            admin_listeners,
             properties,
         };
         config.check()?;

@@ -18,6 +18,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{mpsc, watch};
 
 use super::layout::{Layout, Node, Options};
+use crate::cli::server::ADMIN;
 use crate::env::{DiskFile, Env, OpenMode, timeout};
 use crate::types::BrokerId;
 
@@ -82,6 +83,8 @@ struct Running {
     pid: Pid,
     exited: watch::Receiver<Option<ExitStatus>>,
     ready: watch::Receiver<bool>,
+    /// The address of its console, once it listens.
+    console: watch::Receiver<Option<String>>,
     /// What it answers to `requests`.
     answers: mpsc::Receiver<StoreRequests>,
     /// Open as long as we live.
@@ -147,6 +150,9 @@ impl Cluster {
         }
         for node in self.layout.nodes.clone() {
             self.until_ready(&node).await?;
+            if let Some(url) = self.console(node.id) {
+                line(&format!("console {} {url}", node.id));
+            }
         }
         Ok(())
     }
@@ -239,11 +245,17 @@ impl Cluster {
         tokio::spawn(keep_log(stderr, log));
         let (ready_sender, ready) = watch::channel(false);
         let (answer_sender, answers) = mpsc::channel(1);
-        tokio::spawn(watch_output(stdout, ready_sender, answer_sender));
+        let (console_sender, console) = watch::channel(None);
+        tokio::spawn(watch_output(stdout, ready_sender, console_sender, answer_sender));
         let (exit_sender, exited) = watch::channel(None);
         tokio::spawn(watch_process(child, node.id, exit_sender, self.exit_sender.clone()));
-        self.running.insert(node.id, Running { pid, exited, ready, answers, stdin });
+        self.running.insert(node.id, Running { pid, exited, ready, console, answers, stdin });
         Ok(format!("broker {} pid {} kafka {}", node.id, pid.as_raw_nonzero(), node.kafka))
+    }
+
+    /// The address of a broker's console, once it serves.
+    fn console(&self, id: BrokerId) -> Option<String> {
+        self.running.get(&id)?.console.borrow().clone()
     }
 
     async fn until_ready(&mut self, node: &Node) -> Result<()> {
@@ -299,12 +311,17 @@ async fn keep_log(mut from: impl AsyncRead + Unpin, to: Arc<dyn DiskFile>) {
 async fn watch_output(
     from: impl AsyncRead + Unpin,
     ready: watch::Sender<bool>,
+    console: watch::Sender<Option<String>>,
     answers: mpsc::Sender<StoreRequests>,
 ) {
     let mut lines = BufReader::new(from).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         if line == READY {
             ready.send_replace(true);
+        } else if let Some(url) = line.strip_prefix(ADMIN) {
+            // The first one is where a browser goes.
+            console
+                .send_if_modified(|known| known.is_none() && known.replace(url.trim().to_owned()).is_none());
         } else if let Some(counts) =
             line.strip_prefix(REQUESTS).and_then(|json| serde_json::from_str(json).ok())
         {

@@ -278,6 +278,7 @@ fn properties(
         ("offsets.topic.replication.factor".to_owned(), replicas.to_string()),
         ("min.insync.replicas".to_owned(), if replicas == 3 { "2" } else { "1" }.to_owned()),
         ("group.initial.rebalance.delay.ms".to_owned(), "0".to_owned()),
+        ("admin.listeners".to_owned(), format!("http://127.0.0.1:{}", console_port(memory.port, index))),
     ]);
     let map = set.get("listener.security.protocol.map").copied();
     if listeners.iter().any(|l| protocol(&l.name, map).ends_with("SSL")) {
@@ -292,6 +293,11 @@ fn properties(
         out.insert("advertised.listeners".to_owned(), own.collect::<Vec<_>>().join(","));
     }
     out
+}
+
+/// The ports that are easy to remember belong to the cluster on Kafka's own port; others take what is free.
+fn console_port(port: u16, index: u16) -> u16 {
+    if port == 9092 { 9644 + index } else { 0 }
 }
 
 /// How many of the brokers vote on the metadata: an odd number, at most five.

@@ -1,7 +1,8 @@
 //! `esker dev`: a cluster of real broker processes on this machine, with nothing to set up.
 //!
 //! Runs in the foreground. On standard output: a line `broker ID pid PID kafka HOST:PORT` for each broker as it is
-//! started, and `bootstrap.servers=…` once all of them serve. On SIGTERM or Ctrl-C it ends them all. A broker that
+//! started, a line `console ID URL` for each once it serves,
+//! and `bootstrap.servers=…` once all of them do. On SIGTERM or Ctrl-C it ends them all. A broker that
 //! died is started again by `esker dev start ID --data DIR`, which asks the running `dev` through `control`.
 
 mod cluster;

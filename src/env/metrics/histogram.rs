@@ -19,7 +19,7 @@ pub const BOUNDS_SECONDS: [f64; BUCKETS] = bounds();
 
 const fn bound_us(bucket: usize) -> u64 {
     let power = 1 << (FIRST as usize + bucket / 2);
-    if bucket % 2 == 0 { power } else { power + power / 2 }
+    if bucket & 1 == 0 { power } else { power + power / 2 }
 }
 
 const fn bounds() -> [f64; BUCKETS] {
@@ -45,7 +45,8 @@ pub struct Histogram(Arc<[Shard; SHARDS]>);
 
 impl Default for Histogram {
     fn default() -> Self {
-        let shard = |_| Shard { buckets: [const { AtomicU64::new(0) }; BUCKETS + 1], sum_ns: AtomicU64::new(0) };
+        let shard =
+            |_| Shard { buckets: [const { AtomicU64::new(0) }; BUCKETS + 1], sum_ns: AtomicU64::new(0) };
         Histogram(Arc::new(std::array::from_fn(shard)))
     }
 }

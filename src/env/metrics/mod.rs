@@ -134,12 +134,14 @@ impl Instrument {
     }
 }
 
+/// A metric and its handles.
+type Instruments = (&'static Metric, BTreeMap<Labels, Instrument>);
 type Collector = Box<dyn Fn(&mut Snapshot) + Send + Sync>;
 
 /// The registry of one broker.
 #[derive(Default)]
 pub struct Metrics {
-    instruments: RwLock<BTreeMap<&'static str, (&'static Metric, BTreeMap<Labels, Instrument>)>>,
+    instruments: RwLock<BTreeMap<&'static str, Instruments>>,
     collectors: RwLock<Vec<Collector>>,
 }
 
@@ -231,10 +233,8 @@ impl Snapshot {
     fn put(&mut self, metric: &'static Metric, labels: &[&str], value: Value) {
         debug_assert_eq!(metric.labels.len(), labels.len(), "{}", metric.name);
         let labels: Labels = labels.iter().map(|label| (*label).to_owned()).collect();
-        let family = self
-            .families
-            .entry(metric.name)
-            .or_insert_with(|| Family { metric, series: BTreeMap::new() });
+        let family =
+            self.families.entry(metric.name).or_insert_with(|| Family { metric, series: BTreeMap::new() });
         if family.series.contains_key(&labels) || family.series.len() < metric.max_series {
             family.series.insert(labels, value);
         }
@@ -287,7 +287,12 @@ mod tests {
     fn the_table_is_sound() {
         for (i, metric) in METRICS.iter().enumerate() {
             assert!(metric.name.starts_with("esker_"), "{}", metric.name);
-            assert_eq!(metric.name.ends_with("_total"), metric.kind == MetricKind::Counter, "{}", metric.name);
+            assert_eq!(
+                metric.name.ends_with("_total"),
+                metric.kind == MetricKind::Counter,
+                "{}",
+                metric.name
+            );
             assert!(METRICS.iter().skip(i + 1).all(|other| other.name != metric.name), "{}", metric.name);
             assert!(metric.max_series >= 1 && metric.help.ends_with('.'), "{}", metric.name);
             assert_eq!(metric.name.contains("_seconds"), metric.unit == "s", "{}", metric.name);

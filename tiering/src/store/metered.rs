@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -76,7 +76,12 @@ impl Requests {
         if let Err(StoreError::Unavailable { reason, .. } | StoreError::Refused { reason, .. }) = &result {
             self.errors.fetch_add(1, Relaxed);
             let refused = matches!(result, Err(StoreError::Refused { .. }));
-            *self.by_code.lock().expect("no panic while it is held").entry(code(refused, reason)).or_default() += 1;
+            *self
+                .by_code
+                .lock()
+                .expect("no panic while it is held")
+                .entry(code(refused, reason))
+                .or_default() += 1;
         }
         result
     }
@@ -97,7 +102,9 @@ impl Requests {
 /// The code of a failure: the status that the store's words name, of 4xx and 5xx.
 fn code(refused: bool, reason: &str) -> String {
     let after = ["status code: ", "status: ", "status "].iter().find_map(|mark| reason.split_once(mark));
-    let status = after.and_then(|(_, rest)| rest.get(..3)).filter(|s| s.parse().is_ok_and(|n: u16| (400..600).contains(&n)));
+    let status = after
+        .and_then(|(_, rest)| rest.get(..3))
+        .filter(|s| s.parse().is_ok_and(|n: u16| (400..600).contains(&n)));
     let otherwise = if refused { "refused" } else { "unavailable" };
     status.unwrap_or(otherwise).to_owned()
 }
