@@ -7,6 +7,7 @@ mod access;
 mod acls;
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod add_raft_voter;
 mod alter_client_quotas;
 mod alter_partition_reassignments;
 mod alter_user_scram_credentials;
@@ -26,6 +27,7 @@ mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_quorum;
 mod describe_transactions;
 mod describe_user_scram_credentials;
 mod elect_leaders;
@@ -50,6 +52,8 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod raft_voters;
+mod remove_raft_voter;
 mod sasl;
 mod service;
 mod sync_group;
@@ -57,6 +61,7 @@ mod throttle;
 mod topics;
 mod transactions;
 mod txn_offset_commit;
+mod unregister_broker;
 mod write_txn_markers;
 
 use std::sync::Arc;
@@ -287,6 +292,13 @@ async fn dispatch(
         ApiKey::DescribeUserScramCredentials => handled_by!(describe_user_scram_credentials),
         ApiKey::AlterUserScramCredentials => handled_by!(alter_user_scram_credentials),
         ApiKey::DescribeCluster => handled_by!(describe_cluster),
+        ApiKey::DescribeQuorum => {
+            let handled = describe_quorum::handle(context, version, read(body, version)?);
+            reply(header, version, &context.timed(handled).await)
+        }
+        ApiKey::AddRaftVoter => handled_by!(add_raft_voter),
+        ApiKey::RemoveRaftVoter => handled_by!(remove_raft_voter),
+        ApiKey::UnregisterBroker => handled_by!(unregister_broker),
     }
 }
 

@@ -5,6 +5,7 @@
 //! `producer_ids`; `lifecycle` starts and stops the whole.
 
 mod answers;
+mod cluster;
 mod cold;
 mod compaction;
 pub mod config;
@@ -33,6 +34,7 @@ mod transactions;
 use std::sync::Arc;
 
 pub use answers::{AnswerBudget, AnswerRoom};
+pub use cluster::UnregisterError;
 pub use cold::{ColdError, ColdTier};
 pub use delete_records::DeleteRecordsError;
 pub use elections::{Elected, Election, ElectionError};

@@ -10,7 +10,7 @@ use crate::types::{BrokerId, TopicName, TopicPartition};
 
 /// Properties of brokers that are changed while they run, and where the value goes: into the metadata.
 pub const DYNAMIC_BROKER_CONFIGS: &[&str] =
-    &["follower.replication.throttled.rate", "leader.replication.throttled.rate"];
+    &["cordoned.log.dirs", "follower.replication.throttled.rate", "leader.replication.throttled.rate"];
 
 /// Why replicas stay as they are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,6 +3,7 @@
 mod audit_log;
 mod certs;
 mod client;
+mod cluster;
 mod demo;
 mod dev;
 mod server;
@@ -36,6 +37,8 @@ enum Command {
     Server(server::Arguments),
     /// Makes the certificates of a cluster: its authority, its nodes, its clients.
     Certs(certs::Arguments),
+    /// Shows the brokers and the metadata quorum; drains, adds and removes brokers.
+    Cluster(cluster::Arguments),
     /// Creates, lists, describes and deletes topics.
     Topic(topic::Arguments),
     /// Lists, checks, repairs, exports and restores what is in the cold tier's bucket, and sets a bucket up.
@@ -73,6 +76,7 @@ async fn run(env: Env, command: Command) -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::run(env, arguments).await,
         Command::Server(arguments) => server::run(env, arguments).await,
         Command::Certs(arguments) => certs::run(&env, &arguments),
+        Command::Cluster(arguments) => cluster::run(env, arguments).await,
         Command::Topic(arguments) => topic::run(env, arguments).await,
         Command::Tier(arguments) => tier::run(env, arguments).await,
         Command::User(arguments) => user::run(env, arguments).await,

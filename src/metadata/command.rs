@@ -138,6 +138,11 @@ pub enum Command {
         /// Its epoch.
         epoch: BrokerEpoch,
     },
+    /// Takes a broker that is gone for good, and holds nothing, out of the cluster.
+    UnregisterBroker {
+        /// The broker.
+        id: BrokerId,
+    },
     /// A topic.
     CreateTopic(CreateTopic),
     /// Deletes a topic by its id.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::core::Core;
 use super::raft::{self, Outcome, Submission};
+use super::voters::{QuorumState, VoterChange, VoterError};
 use crate::transport::StreamKind;
 use crate::types::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, TopicId};
 
@@ -53,6 +54,10 @@ pub(super) enum Request {
     Join { node: u64, address: String },
     /// For an unclean election.
     LogEnds(Vec<(TopicId, i32)>),
+    /// For the Raft leader: who are the members?
+    Quorum,
+    /// For the Raft leader: change the voters, waiting so long for one that catches up.
+    ChangeVoters(VoterChange, Duration),
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -87,6 +92,8 @@ pub(super) enum Answer {
     Superseded,
     Joined,
     LogEnds(Vec<Option<LogEnd>>),
+    Quorum(QuorumState),
+    VotersChanged(Result<(), VoterError>),
 }
 
 impl Core {
@@ -169,6 +176,8 @@ impl Core {
                 Answer::Failed(format!("broker {peer} cannot join as {node:#x}"))
             }
             Request::Join { node, address } => self.admit(node, address).await,
+            Request::Quorum => self.quorum(),
+            Request::ChangeVoters(change, limit) => self.change_voters(change, limit).await,
             Request::LogEnds(partitions) => {
                 let handler = self.handler.read().clone();
                 match handler {
@@ -181,6 +190,9 @@ impl Core {
 
     /// Takes a broker that is no member into the log's audience. In the place of a lost voter it is made one later.
     async fn admit(&self, node: u64, address: String) -> Answer {
+        if self.leading().is_none() {
+            return self.not_leading();
+        }
         let metrics = self.metrics();
         let membership = metrics.membership_config.membership();
         if membership.get_node(&node).is_some() {

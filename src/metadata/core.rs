@@ -41,6 +41,8 @@ pub(super) struct Core {
     pub handler: RwLock<Option<Arc<dyn ControlHandler>>>,
     pub tickets: Tickets,
     pub registered: watch::Sender<Registered>,
+    /// Held while the voters are changed.
+    pub voters_change: tokio::sync::Mutex<()>,
     pub stop: watch::Sender<bool>,
 }
 
@@ -70,14 +72,19 @@ impl Core {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow();
         let leads = metrics.state == ServerState::Leader && metrics.current_leader == Some(metrics.id);
-        leads.then_some(metrics.current_term)
+        // One whose vote was taken away calls itself the leader until it has stepped down, and openraft panics when it
+        // is asked for another change of the members then.
+        let is_member = metrics.membership_config.membership().get_node(&metrics.id).is_some();
+        (leads && is_member).then_some(metrics.current_term)
     }
 
     /// The Raft leader, as far as this node knows.
     pub fn leader(&self) -> Option<BrokerId> {
         let metrics = self.raft.metrics();
-        let leader = metrics.borrow().current_leader;
-        leader.and_then(broker)
+        let metrics = metrics.borrow();
+        // One whose vote was taken away still takes itself for the last leader.
+        let is_over = metrics.current_leader == Some(self.member) && metrics.state != ServerState::Leader;
+        metrics.current_leader.filter(|_| !is_over).and_then(broker)
     }
 
     /// Where a broker listens for its peers.

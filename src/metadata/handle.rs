@@ -125,6 +125,7 @@ impl Metadata {
             handler: RwLock::new(None),
             tickets: Tickets::new(Incarnation(env.rng.uuid())),
             registered: watch::channel(Registered::default()).0,
+            voters_change: tokio::sync::Mutex::default(),
             stop: watch::channel(false).0,
             config,
         });
@@ -263,7 +264,6 @@ impl Metadata {
         self.core.ask_handler(broker, request, limit).await
     }
 
-    #[cfg(test)]
     pub(super) fn core(&self) -> &Arc<Core> {
         &self.core
     }

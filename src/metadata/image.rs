@@ -235,6 +235,13 @@ impl Image {
         self.topics.get(topic)?.partitions.get(usize::try_from(partition).ok()?)
     }
 
+    /// Whether no new replicas are placed on the broker (KIP-1066).
+    #[must_use]
+    pub fn is_cordoned(&self, broker: BrokerId) -> bool {
+        let configs = self.broker_configs.get(&Some(broker));
+        configs.and_then(|configs| configs.get("cordoned.log.dirs")).is_some_and(|dirs| dirs == "*")
+    }
+
     /// Whether the broker is registered and active.
     #[must_use]
     pub fn is_active(&self, broker: BrokerId) -> bool {

@@ -134,8 +134,7 @@ async fn fence(core: &Core, (id, epoch): Life, term: u64) {
 impl Core {
     /// A broker's heartbeat, at the node that it takes for the leader.
     pub(super) async fn heard(&self, heartbeat: Heartbeat) -> Answer {
-        let not_leading = || Answer::NotLeader(self.raft.metrics().borrow().current_leader);
-        let Some(term) = self.leading() else { return not_leading() };
+        let Some(term) = self.leading() else { return self.not_leading() };
         let life = (heartbeat.id, heartbeat.epoch);
         let is_renewable = {
             let now = self.env.clock.now();
@@ -149,7 +148,7 @@ impl Core {
         // A deposed leader must not grant anything: it asks a majority, after the heartbeat has come.
         match timeout(&*self.env.clock, ROUND, self.raft.ensure_linearizable()).await {
             Ok(Ok(_)) if self.leading() == Some(term) => {}
-            Ok(Ok(_)) => return not_leading(),
+            Ok(Ok(_)) => return self.not_leading(),
             Ok(Err(e)) => return Answer::Failed(e.to_string()),
             Err(_) => return Answer::Failed("the metadata leader has no majority".to_owned()),
         }

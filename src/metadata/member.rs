@@ -1,6 +1,6 @@
 //! A broker as a member of the cluster: it finds or forms the quorum, registers, and keeps its lease.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,10 @@ pub(super) async fn find_quorum(core: Arc<Core>) {
         initialize(&core).await;
     }
     join(&core).await;
+    // A leader whose vote is taken away is no member for a moment.
+    while core.pause(SEARCH).await {
+        join(&core).await;
+    }
 }
 
 /// The voter with the lowest id initialises, once every other voter has said that it holds no log: one that lost its
@@ -75,15 +79,18 @@ async fn initialize(core: &Arc<Core>) {
 async fn join(core: &Arc<Core>) {
     let me = core.member;
     let mut hint = None;
-    let others = core.config.voters.iter().filter(|(id, _)| *id != core.config.node_id);
-    for (voter, _) in others.cycle() {
+    let named = core.config.voters.iter().map(|(id, _)| *id);
+    // The voters may be others than the configuration says by now.
+    let known: BTreeSet<BrokerId> = named.chain(core.image().brokers.keys().copied()).collect();
+    for voter in known.iter().filter(|id| **id != core.config.node_id).cycle() {
         if core.metrics().membership_config.membership().get_node(&me).is_some() {
             return;
         }
         let request = Request::Join { node: me, address: core.config.peer_address.clone() };
         let asked = hint.take().unwrap_or(*voter);
         match core.ask(asked, request, QUESTION).await {
-            Ok(Answer::NotLeader(leader)) => hint = hinted(leader),
+            // Who still takes this node for the leader is asked again later.
+            Ok(Answer::NotLeader(leader)) => hint = hinted(leader).filter(|id| *id != core.config.node_id),
             answer => tracing::debug!(?answer, voter = %asked, "asked to join"),
         }
         if !core.pause(SEARCH).await {

@@ -32,6 +32,7 @@ mod quota;
 mod raft;
 #[cfg(test)]
 mod tests;
+mod voters;
 
 pub use acl::{AclBinding, AclOperation, AclPermission, CLUSTER_NAME, PatternType, ResourceKind};
 pub use command::{
@@ -49,3 +50,4 @@ pub use lease::Lease;
 pub use placement::{PlacementError, assign_replicas};
 pub use quota::{EntityName, QuotaChange, QuotaEntity, QuotaKey, QuotaValue, Quotas};
 pub use raft::StoreError;
+pub use voters::{QuorumMember, QuorumState, VoterChange, VoterError};

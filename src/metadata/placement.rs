@@ -12,16 +12,18 @@ pub enum PlacementError {
     #[error("the number of partitions is {0}; accepted is 1 or more")]
     InvalidPartitions(i32),
     /// Kafka's INVALID_REPLICATION_FACTOR.
-    #[error("the replication factor is {wanted}; accepted is 1 to {available}, the number of live brokers")]
+    #[error(
+        "the replication factor is {wanted}; accepted is 1 to {available}, the number of live brokers that are not cordoned"
+    )]
     InvalidReplicationFactor {
         /// What was asked for.
         wanted: i32,
-        /// Brokers that are alive.
+        /// Brokers that are alive and not cordoned.
         available: usize,
     },
 }
 
-/// Replicas for each of `partitions` new partitions, in preferred order, from the brokers that are alive.
+/// Replicas for each of `partitions` new partitions, in preferred order, from the brokers that are alive and not cordoned.
 ///
 /// The replicas of a partition are on as many racks as there are; over the partitions of one call each broker of an
 /// evenly racked cluster holds the same number of replicas, give or take one, and leaders are spread too. `seed`
@@ -38,7 +40,7 @@ pub fn assign_replicas(
     let mut brokers: Vec<(BrokerId, Option<&str>)> = image
         .brokers
         .values()
-        .filter(|b| b.state == BrokerState::Active)
+        .filter(|b| b.state == BrokerState::Active && !image.is_cordoned(b.id))
         .map(|b| (b.id, b.rack.as_deref()))
         .collect();
     let count = match usize::try_from(partitions) {

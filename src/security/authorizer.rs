@@ -44,8 +44,9 @@
 //! | CreateAcls, DeleteAcls, AlterUserScramCredentials | cluster | alter | 31 |
 //! | DescribeClientQuotas | cluster | describe configs | 31 |
 //! | AlterClientQuotas | cluster | alter configs | 31 |
-//! | ElectLeaders, AlterPartitionReassignments | cluster | alter | 31 |
-//! | ListPartitionReassignments, DescribeLogDirs | cluster | describe | 31 |
+//! | ElectLeaders, AlterPartitionReassignments, UnregisterBroker | cluster | alter | 31 |
+//! | AddRaftVoter, RemoveRaftVoter | cluster | alter | 31 |
+//! | ListPartitionReassignments, DescribeLogDirs, DescribeQuorum | cluster | describe | 31 |
 //! | DescribeCluster, and authorized operations of Metadata | cluster | describe, for the operations | – |
 //! | ApiVersions, SaslHandshake, SaslAuthenticate | – | – | – |
 

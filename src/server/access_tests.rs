@@ -4,16 +4,17 @@ use super::broker_tests::{Lone, batch, produce};
 use crate::security::Authorizer;
 use crate::types::TopicName;
 use crate::wire::messages::{
-    add_offsets_to_txn, add_partitions_to_txn as add_partitions, alter_client_quotas as alter_quotas,
-    alter_partition_reassignments as alter_reassignments, alter_user_scram_credentials as alter_scram,
-    create_acls, create_partitions, create_topics, delete_acls, delete_groups, delete_records, delete_topics,
-    describe_acls, describe_client_quotas as describe_quotas, describe_cluster, describe_configs,
-    describe_groups, describe_log_dirs, describe_producers, describe_transactions,
-    describe_user_scram_credentials as describe_scram, elect_leaders, end_txn, fetch, find_coordinator,
-    heartbeat, incremental_alter_configs as alter_configs, init_producer_id, join_group, leave_group,
-    list_groups, list_offsets, list_partition_reassignments as list_reassignments, metadata, offset_commit,
-    offset_delete, offset_fetch, offset_for_leader_epoch as epochs, sync_group,
-    txn_offset_commit as txn_offsets, write_txn_markers as markers,
+    add_offsets_to_txn, add_partitions_to_txn as add_partitions, add_raft_voter,
+    alter_client_quotas as alter_quotas, alter_partition_reassignments as alter_reassignments,
+    alter_user_scram_credentials as alter_scram, create_acls, create_partitions, create_topics, delete_acls,
+    delete_groups, delete_records, delete_topics, describe_acls, describe_client_quotas as describe_quotas,
+    describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers,
+    describe_quorum, describe_transactions, describe_user_scram_credentials as describe_scram, elect_leaders,
+    end_txn, fetch, find_coordinator, heartbeat, incremental_alter_configs as alter_configs,
+    init_producer_id, join_group, leave_group, list_groups, list_offsets,
+    list_partition_reassignments as list_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch as epochs, remove_raft_voter, sync_group, txn_offset_commit as txn_offsets,
+    unregister_broker, write_txn_markers as markers,
 };
 use crate::wire::{ApiKey, ErrorCode, StrBytes};
 
@@ -196,6 +197,10 @@ async fn who_may_nothing_is_refused_by_every_api() {
             ..Default::default()
         }
     );
+    refused!(DescribeQuorum, 2, CLUSTER, describe_quorum::DescribeQuorumRequest::default());
+    refused!(AddRaftVoter, 1, CLUSTER, add_raft_voter::AddRaftVoterRequest::default());
+    refused!(RemoveRaftVoter, 0, CLUSTER, remove_raft_voter::RemoveRaftVoterRequest::default());
+    refused!(UnregisterBroker, 0, CLUSTER, unregister_broker::UnregisterBrokerRequest::default());
     let nobody = describe_scram::DescribeUserScramCredentialsRequest::default();
     refused!(DescribeUserScramCredentials, 0, CLUSTER, nobody);
     let deletion = alter_scram::ScramCredentialDeletion { name: name(), mechanism: 1 };

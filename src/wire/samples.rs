@@ -48,6 +48,11 @@ impl Gen {
         self.next() as i16
     }
 
+    /// An `u16`.
+    pub fn u16(&mut self) -> u16 {
+        self.next() as u16
+    }
+
     /// An `i32`.
     pub fn i32(&mut self) -> i32 {
         self.next() as i32

@@ -1,13 +1,14 @@
 """The cluster changes while it runs: a broker outside the metadata quorum, other replicas, other leaders, an orderly end."""
 
 import json
+import re
 import signal
 import threading
 import time
 
 from case import ClusterCase, slow
 from clients import consume, produce
-from dev import Admin
+from dev import Admin, esker
 from processes import alive, kafka_tool, wait_until
 
 TOOLS = "org.apache.kafka.tools"
@@ -66,6 +67,59 @@ class Changes(ClusterCase):
 
     def leaders(self, admin):
         return [p.leader for _, p in sorted(admin.metadata("t").topics["t"].partitions.items())]
+
+    @slow
+    def test_a_broker_is_drained_and_removed_and_another_votes_in_its_place(self):
+        """Four brokers, three of them voters. Broker 2, which leads the quorum or not, goes for good; 4 gets its vote."""
+        dev = self.dev(4)
+        admin = Admin(dev.bootstrap)
+        at = ["--bootstrap-server", dev.bootstrap]
+        dev.topic_create("t", partitions=6)
+        admin.wait_for_isr("t", 6, 3)
+        produce("python", dev.bootstrap, "t", 2000, "a")
+        consume(self.processes, "python", dev.bootstrap, "t", 2000, group="g")
+
+        def refused(*command):
+            done = esker("cluster", *command, *at, check=False)
+            self.assertNotEqual(done.returncode, 0, done.stdout)
+            return done.stderr
+
+        self.assertIn("is alive", refused("remove", 2))
+        self.assertIn("there is no broker 9", refused("drain", 9))
+        self.assertIn("voter already", refused("add-voter", 3))
+        planned = esker("cluster", "drain", 2, "--dry-run", *at).stdout
+        holds = lambda: sum(2 in p.replicas for t in admin.client.list_topics(timeout=10).topics.values()
+                            for p in t.partitions.values())
+        self.assertIn(f"{holds()} partitions would move away from broker 2", planned)
+        self.assertGreater(holds(), 0)
+        esker("cluster", "drain", 2, "--throttle", 100_000_000, *at, timeout=180)
+        self.assertEqual(holds(), 0)
+        dev.topic_create("later", partitions=12, replicas=3)
+        self.assertEqual(holds(), 0, "no new replica on a drained broker")
+
+        esker("cluster", "add-voter", 4, *at)
+        said = esker("cluster", "describe", *at).stdout
+        self.assertEqual(len(re.findall(r"│ (?:leader|voter) ", said)), 4, said)
+        dev.kill(2)
+        wait_until("2 is fenced", lambda: "fenced" in esker("cluster", "describe", *at).stdout, 30)
+        self.assertIn("esker cluster remove-voter 2", kafka_tool(f"{TOOLS}.ClusterTool", "unregister", *at, "--id", 2,
+                                                                 check=False))
+        esker("cluster", "remove", 2, *at)
+        said = kafka_tool(f"{TOOLS}.MetadataQuorumCommand", *at, "describe", "--status")
+        voters = next(line for line in said.splitlines() if line.startswith("CurrentVoters"))
+        self.assertEqual(re.findall(r'"id": (\d+)', voters), ["1", "3", "4"], said)
+        self.assertNotIn("│ 2 ", esker("cluster", "describe", *at).stdout)
+
+        # 1 goes too: with 2 counted there would be no majority. 4 comes back as the voter that it is.
+        dev.kill(4)
+        dev.restart(4)
+        admin.wait_for_isr("t", 6, 3)
+        dev.kill(1)
+        admin = Admin(dev.brokers()[3][1])
+        wait_until("all have leaders", lambda: -1 not in self.leaders(admin) and 1 not in self.leaders(admin), 60)
+        dev.bootstrap = f"{dev.brokers()[3][1]},{dev.brokers()[4][1]}"
+        produce("python", dev.bootstrap, "t", 500, "b")
+        self.assertEqual(len(consume(self.processes, "python", dev.bootstrap, "t", 2500)), 2500)
 
     @slow
     def test_brokers_that_are_stopped_one_after_the_other_do_not_wait_for_a_quorum_that_is_gone(self):

@@ -122,6 +122,12 @@ pub const DEFINITIONS: &[Definition] = &[
         "A SASL client must authenticate again within this time, or is closed; 0: never.",
     ),
     number("default.replication.factor", "1", 1, 32_767, "Replicas of a topic that names no number."),
+    one_of(
+        "cordoned.log.dirs",
+        "",
+        &["", "*"],
+        "`*`: no new replicas are placed on this broker (KIP-1066); set at run time, as `esker cluster drain` does.",
+    ),
     bool("delete.topic.enable", "true", "Whether topics may be deleted."),
     number(
         "fetch.max.bytes",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::elections::{self, Leaving};
 use crate::metadata::command::{BrokerRegistration, CommandError, CommandReply, Proof};
-use crate::metadata::image::{BrokerInfo, BrokerState, Image, ReplicaState};
+use crate::metadata::image::{BrokerInfo, BrokerState, Image, ReplicaState, Topic};
 use crate::types::{BrokerEpoch, BrokerId, DirectoryId, ProducerId, TopicId};
 
 /// What a returning broker's logs are worth.
@@ -112,6 +112,29 @@ impl Image {
         if self.broker_with_epoch(id, epoch)?.state == BrokerState::Active {
             self.retire(id, BrokerState::ControlledShutdown);
         }
+        Ok(CommandReply::Done)
+    }
+
+    /// A broker that may still come back, or that still counts for a partition, stays: its id must not become free for
+    /// another while somebody may hold it for a replica.
+    pub(super) fn unregister_broker(&mut self, id: BrokerId) -> Result<CommandReply, CommandError> {
+        let state = self.brokers.get(&id).ok_or(CommandError::UnknownBroker(id))?.state;
+        if state != BrokerState::Fenced {
+            return Err(CommandError::Invalid(format!("broker {id} is alive: stop it first")));
+        }
+        let holds = |topic: &Topic| topic.partitions.iter().filter(|p| p.is_replica(id)).count();
+        let held: Vec<_> =
+            self.topics.values().map(|t| (&t.name, holds(t))).filter(|(_, n)| *n > 0).collect();
+        if let Some((first, _)) = held.first() {
+            let partitions: usize = held.iter().map(|(_, n)| n).sum();
+            return Err(CommandError::Invalid(format!(
+                "broker {id} is still a replica of {partitions} partitions, the first of topic {first}: move them away \
+                 first (esker cluster drain {id})"
+            )));
+        }
+        self.brokers.remove(&id);
+        self.last_active.remove(&id);
+        self.broker_configs.remove(&Some(id));
         Ok(CommandReply::Done)
     }
 

@@ -23,6 +23,7 @@ enum Event {
     Unfence(i32),
     Fence(i32),
     Stop(i32),
+    Unregister(i32),
     CreateTopic(u8, Vec<i32>),
     DeleteTopic(u8),
     /// Partition, members, whether by the present epochs.
@@ -52,6 +53,7 @@ fn event() -> impl Strategy<Value = Event> {
         6 => id().prop_map(Event::Unfence),
         3 => id().prop_map(Event::Fence),
         1 => id().prop_map(Event::Stop),
+        1 => id().prop_map(Event::Unregister),
         2 => (topic(), proptest::sample::subsequence(vec![1, 2, 3, 4], 1..=3).prop_shuffle())
             .prop_map(|(topic, replicas)| Event::CreateTopic(topic, replicas)),
         1 => topic().prop_map(Event::DeleteTopic),
@@ -103,6 +105,7 @@ fn command(rig: &mut Rig, event: &Event) -> Command {
         Event::Unfence(id) => Command::Unfence { id: broker(*id), epoch: rig.epoch(*id) },
         Event::Fence(id) => Command::Fence { id: broker(*id), epoch: rig.epoch(*id) },
         Event::Stop(id) => Command::ControlledShutdown { id: broker(*id), epoch: rig.epoch(*id) },
+        Event::Unregister(id) => Command::UnregisterBroker { id: broker(*id) },
         Event::CreateTopic(topic, replicas) => Command::CreateTopic(CreateTopic {
             name: topic_name(*topic),
             id: topic_id(*topic),
@@ -183,6 +186,7 @@ fn check_partition(image: &Image, topic: &Topic, partition: &Partition) {
     let isr: BTreeSet<BrokerId> = partition.isr.iter().copied().collect();
     let elr: BTreeSet<BrokerId> = partition.elr.iter().copied().collect();
     assert_eq!(isr.len(), partition.isr.len(), "no doubles");
+    assert!(replicas.iter().all(|b| image.brokers.contains_key(b)), "every replica has its broker");
     assert!(isr.is_subset(&replicas) && elr.is_subset(&replicas) && isr.is_disjoint(&elr));
     match partition.leader {
         Some(leader) => {
@@ -249,7 +253,7 @@ fn run(events: &[Event]) {
             assert_eq!(rig.image, unchanged, "a refused command changes nothing: {command:?}");
         }
         for (id, info) in &rig.image.brokers {
-            assert!(info.epoch >= before.brokers[id].epoch);
+            assert!(before.brokers.get(id).is_none_or(|old| info.epoch >= old.epoch));
         }
         for topic in rig.image.topics.values() {
             assert_eq!(rig.image.topic_ids[&topic.id], topic.name);

@@ -47,6 +47,7 @@ impl Image {
             Command::Unfence { id, epoch } => self.unfence(*id, *epoch),
             Command::Fence { id, epoch } => self.fence(*id, *epoch),
             Command::ControlledShutdown { id, epoch } => self.controlled_shutdown(*id, *epoch),
+            Command::UnregisterBroker { id } => self.unregister_broker(*id),
             Command::CreateTopic(topic) => self.create_topic(topic),
             Command::DeleteTopic { id, cold } => self.delete_topic(*id, *cold),
             Command::ForgetColdTopic { id } => self.forget_cold_topic(*id),

@@ -53,7 +53,7 @@ impl Rig {
     }
 
     pub fn epoch(&self, id: i32) -> BrokerEpoch {
-        self.image.brokers[&broker(id)].epoch
+        self.image.brokers.get(&broker(id)).map_or(BrokerEpoch(0), |b| b.epoch)
     }
 
     pub fn member(&self, id: i32) -> IsrMember {

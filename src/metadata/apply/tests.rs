@@ -617,3 +617,37 @@ fn a_leader_that_resigns_hands_over_within_the_isr_or_goes_on_under_a_new_epoch(
     let alone = rig.partition();
     assert_eq!((alone.leader, alone.leader_epoch), (Some(broker(2)), after.leader_epoch.next()));
 }
+
+#[test]
+fn a_broker_leaves_the_cluster_only_stopped_and_empty() {
+    let mut rig = Rig::new(3);
+    rig.topic(&[1, 2], &[]);
+    let leaves = |rig: &mut Rig, id: i32| rig.apply(&Command::UnregisterBroker { id: broker(id) });
+    let why = |outcome: Result<CommandReply, CommandError>| outcome.unwrap_err().to_string();
+    assert!(why(leaves(&mut rig, 3)).contains("is alive"));
+    rig.fence(2);
+    assert!(why(leaves(&mut rig, 2)).contains("a replica of 1 partitions, the first of topic t"));
+    rig.fence(3);
+    rig.ok(Command::UnregisterBroker { id: broker(3) });
+    assert!(!rig.image.brokers.contains_key(&broker(3)));
+    assert_eq!(leaves(&mut rig, 3), Err(CommandError::UnknownBroker(broker(3))));
+    // Its id may come back, as a broker that nobody knows anything of.
+    let registration = rig.registration(3, Proof::CleanShutdown { previous: BrokerEpoch(1) });
+    rig.ok(Command::RegisterBroker(registration));
+}
+
+#[test]
+fn a_cordoned_broker_gets_no_new_replicas() {
+    let mut rig = Rig::new(3);
+    let cordon = |value: Option<&str>| Command::AlterBrokerConfig {
+        broker: Some(broker(2)),
+        changes: BTreeMap::from([("cordoned.log.dirs".to_owned(), value.map(str::to_owned))]),
+    };
+    rig.ok(cordon(Some("*")));
+    let placed = assign_replicas(&rig.image, 6, 2, 1).unwrap();
+    assert!(placed.iter().flatten().all(|id| *id != broker(2)), "{placed:?}");
+    let too_many = assign_replicas(&rig.image, 1, 3, 1);
+    assert_eq!(too_many, Err(PlacementError::InvalidReplicationFactor { wanted: 3, available: 2 }));
+    rig.ok(cordon(None));
+    assert_eq!(assign_replicas(&rig.image, 1, 3, 1).unwrap()[0].len(), 3);
+}

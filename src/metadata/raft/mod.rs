@@ -67,6 +67,11 @@ pub(super) fn broker(node: u64) -> Option<BrokerId> {
     i32::try_from(node & u64::from(u32::MAX)).ok().map(BrokerId)
 }
 
+/// Which of its broker's stores openraft's number stands for.
+pub(super) fn identity(node: u64) -> u32 {
+    u32::try_from(node >> 32).unwrap_or(u32::MAX)
+}
+
 /// A command with what makes a retry harmless: the same (origin, sequence) is applied once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Submission {

@@ -240,6 +240,63 @@ async fn a_broker_that_is_no_voter_gets_the_image_and_may_register() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn voters_come_and_go_while_the_quorum_runs() {
+    let limit = Duration::from_secs(20);
+    let mut cluster = Cluster::formed(3).await;
+    let joined = cluster.start(4).await;
+    cluster.enlist(4).await;
+    let voters = |state: &QuorumState| -> Vec<i32> {
+        state.members.iter().filter(|m| m.votes).map(|m| m.broker.0).collect()
+    };
+    let add = |id: i32| VoterChange::Add { broker: BrokerId(id), store: None };
+    let remove = |id: i32| VoterChange::Remove { broker: BrokerId(id), store: None };
+    assert_eq!(voters(&joined.quorum(limit).await.unwrap()), [1, 2, 3]);
+    joined.change_voters(add(4), limit).await.unwrap();
+    assert_eq!(voters(&joined.quorum(limit).await.unwrap()), [1, 2, 3, 4]);
+    assert_eq!(joined.change_voters(add(4), limit).await, Err(VoterError::Duplicate(BrokerId(4))));
+    assert!(matches!(joined.change_voters(add(9), limit).await, Err(VoterError::NotFound(..))));
+    let other_store = VoterChange::Remove { broker: BrokerId(4), store: Some(7) };
+    assert!(matches!(joined.change_voters(other_store, limit).await, Err(VoterError::NotFound(..))));
+    assert!(matches!(
+        joined.change_voters(VoterChange::Forget(BrokerId(4)), limit).await,
+        Err(VoterError::Refused(_))
+    ));
+
+    // The leader itself goes, and another leads.
+    let leader = joined.quorum(limit).await.unwrap().leader.0;
+    joined.change_voters(remove(leader), limit).await.unwrap();
+    let after = soon("another leads", async {
+        loop {
+            match joined.quorum(limit).await {
+                Ok(state) if state.leader.0 != leader => return state,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    })
+    .await;
+    assert!(!voters(&after).contains(&leader) && voters(&after).len() == 3, "{after:?}");
+    // It goes on as a learner.
+    cluster.node(4).submit(set("without-its-vote", "v")).await.unwrap();
+    cluster.everywhere(|image| has(image, "without-its-vote")).await;
+
+    // Two of the three that vote now are a majority; with the one that went there would be none.
+    let others: Vec<i32> = voters(&after).into_iter().filter(|id| *id != 4).collect();
+    cluster.kill(leader).await;
+    cluster.kill(others[0]).await;
+    cluster.node(4).submit(set("by-two-of-three", "v")).await.unwrap();
+    joined.change_voters(remove(others[0]), limit).await.unwrap();
+    joined.change_voters(remove(others[1]), limit).await.unwrap();
+    assert!(
+        matches!(joined.change_voters(remove(4), limit).await, Err(VoterError::Refused(_))),
+        "the last one"
+    );
+    joined.change_voters(VoterChange::Forget(BrokerId(leader)), limit).await.unwrap();
+    let state = joined.quorum(limit).await.unwrap();
+    assert_eq!(voters(&state), [4]);
+    assert!(state.members.iter().all(|m| m.broker.0 != leader), "{state:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_voter_that_lost_its_disk_begins_no_second_cluster_and_gets_a_snapshot() {
     let mut cluster = Cluster::formed(3).await;
     cluster.node(1).submit(set("kept", "v")).await.unwrap();

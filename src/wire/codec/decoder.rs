@@ -196,6 +196,11 @@ impl Decoder {
         Ok(i16::from_be_bytes(self.fixed()?))
     }
 
+    /// `UINT16`.
+    pub fn u16(&mut self) -> Decoded<u16> {
+        Ok(u16::from_be_bytes(self.fixed()?))
+    }
+
     /// `INT32`.
     pub fn i32(&mut self) -> Decoded<i32> {
         Ok(i32::from_be_bytes(self.fixed()?))

@@ -159,6 +159,11 @@ impl Encoder {
         self.tail.put_i16(value);
     }
 
+    /// `UINT16`.
+    pub fn u16(&mut self, value: u16) {
+        self.tail.put_u16(value);
+    }
+
     /// `INT32`.
     pub fn i32(&mut self, value: i32) {
         self.tail.put_i32(value);

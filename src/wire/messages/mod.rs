@@ -4,6 +4,7 @@
 
 pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;
+pub mod add_raft_voter;
 pub mod alter_client_quotas;
 pub mod alter_partition_reassignments;
 pub mod alter_user_scram_credentials;
@@ -23,6 +24,7 @@ pub mod describe_configs;
 pub mod describe_groups;
 pub mod describe_log_dirs;
 pub mod describe_producers;
+pub mod describe_quorum;
 pub mod describe_transactions;
 pub mod describe_user_scram_credentials;
 pub mod elect_leaders;
@@ -45,11 +47,13 @@ pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod remove_raft_voter;
 pub mod sasl_authenticate;
 pub mod sasl_handshake;
 pub mod sync_group;
 pub mod transaction_log;
 pub mod txn_offset_commit;
+pub mod unregister_broker;
 pub mod write_txn_markers;
 
 /// The APIs whose messages we know, by Kafka's keys.
@@ -141,18 +145,26 @@ pub enum ApiKey {
     /// Versions 0 to 0.
     AlterUserScramCredentials = 51,
     /// Versions 0 to 2.
+    DescribeQuorum = 55,
+    /// Versions 0 to 2.
     DescribeCluster = 60,
     /// Versions 0 to 0.
     DescribeProducers = 61,
     /// Versions 0 to 0.
+    UnregisterBroker = 64,
+    /// Versions 0 to 0.
     DescribeTransactions = 65,
     /// Versions 0 to 1.
     ListTransactions = 66,
+    /// Versions 0 to 1.
+    AddRaftVoter = 80,
+    /// Versions 0 to 0.
+    RemoveRaftVoter = 81,
 }
 
 impl ApiKey {
     /// All of them, ascending.
-    pub const ALL: [ApiKey; 46] = [
+    pub const ALL: [ApiKey; 50] = [
         ApiKey::Produce,
         ApiKey::Fetch,
         ApiKey::ListOffsets,
@@ -195,10 +207,14 @@ impl ApiKey {
         ApiKey::AlterClientQuotas,
         ApiKey::DescribeUserScramCredentials,
         ApiKey::AlterUserScramCredentials,
+        ApiKey::DescribeQuorum,
         ApiKey::DescribeCluster,
         ApiKey::DescribeProducers,
+        ApiKey::UnregisterBroker,
         ApiKey::DescribeTransactions,
         ApiKey::ListTransactions,
+        ApiKey::AddRaftVoter,
+        ApiKey::RemoveRaftVoter,
     ];
 
     /// The API of a key.
@@ -247,10 +263,14 @@ impl ApiKey {
             49 => ApiKey::AlterClientQuotas,
             50 => ApiKey::DescribeUserScramCredentials,
             51 => ApiKey::AlterUserScramCredentials,
+            55 => ApiKey::DescribeQuorum,
             60 => ApiKey::DescribeCluster,
             61 => ApiKey::DescribeProducers,
+            64 => ApiKey::UnregisterBroker,
             65 => ApiKey::DescribeTransactions,
             66 => ApiKey::ListTransactions,
+            80 => ApiKey::AddRaftVoter,
+            81 => ApiKey::RemoveRaftVoter,
             _ => return None,
         })
     }
@@ -301,10 +321,14 @@ impl ApiKey {
             ApiKey::AlterClientQuotas => (0, 1),
             ApiKey::DescribeUserScramCredentials => (0, 0),
             ApiKey::AlterUserScramCredentials => (0, 0),
+            ApiKey::DescribeQuorum => (0, 2),
             ApiKey::DescribeCluster => (0, 2),
             ApiKey::DescribeProducers => (0, 0),
+            ApiKey::UnregisterBroker => (0, 0),
             ApiKey::DescribeTransactions => (0, 0),
             ApiKey::ListTransactions => (0, 1),
+            ApiKey::AddRaftVoter => (0, 1),
+            ApiKey::RemoveRaftVoter => (0, 0),
         }
     }
 
@@ -354,10 +378,14 @@ impl ApiKey {
             ApiKey::AlterClientQuotas => Some(1),
             ApiKey::DescribeUserScramCredentials => Some(0),
             ApiKey::AlterUserScramCredentials => Some(0),
+            ApiKey::DescribeQuorum => Some(0),
             ApiKey::DescribeCluster => Some(0),
             ApiKey::DescribeProducers => Some(0),
+            ApiKey::UnregisterBroker => Some(0),
             ApiKey::DescribeTransactions => Some(0),
             ApiKey::ListTransactions => Some(0),
+            ApiKey::AddRaftVoter => Some(0),
+            ApiKey::RemoveRaftVoter => Some(0),
         }
     }
 }
@@ -409,10 +437,14 @@ DescribeClientQuotas, describe_client_quotas, DescribeClientQuotasRequest, Descr
 AlterClientQuotas, alter_client_quotas, AlterClientQuotasRequest, AlterClientQuotasResponse;
 DescribeUserScramCredentials, describe_user_scram_credentials, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse;
 AlterUserScramCredentials, alter_user_scram_credentials, AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse;
+DescribeQuorum, describe_quorum, DescribeQuorumRequest, DescribeQuorumResponse;
 DescribeCluster, describe_cluster, DescribeClusterRequest, DescribeClusterResponse;
 DescribeProducers, describe_producers, DescribeProducersRequest, DescribeProducersResponse;
+UnregisterBroker, unregister_broker, UnregisterBrokerRequest, UnregisterBrokerResponse;
 DescribeTransactions, describe_transactions, DescribeTransactionsRequest, DescribeTransactionsResponse;
 ListTransactions, list_transactions, ListTransactionsRequest, ListTransactionsResponse;
+AddRaftVoter, add_raft_voter, AddRaftVoterRequest, AddRaftVoterResponse;
+RemoveRaftVoter, remove_raft_voter, RemoveRaftVoterRequest, RemoveRaftVoterResponse;
 }
 };
 }
