@@ -99,7 +99,7 @@ class Changes(ClusterCase):
 
         esker("cluster", "add-voter", 4, *at)
         said = esker("cluster", "describe", *at).stdout
-        self.assertEqual(len(re.findall(r"│ (?:leader|voter) ", said)), 4, said)
+        self.assertEqual(len(re.findall(r"┆ (?:leader|voter) ", said)), 4, said)
         dev.kill(2)
         wait_until("2 is fenced", lambda: "fenced" in esker("cluster", "describe", *at).stdout, 30)
         self.assertIn("esker cluster remove-voter 2", kafka_tool(f"{TOOLS}.ClusterTool", "unregister", *at, "--id", 2,

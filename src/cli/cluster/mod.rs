@@ -44,14 +44,15 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
-    #[command(flatten)]
-    cluster: ClusterArguments,
 }
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
     /// Shows the brokers, what they hold, and their part in the metadata quorum.
-    Describe,
+    Describe {
+        #[command(flatten)]
+        cluster: ClusterArguments,
+    },
     /// Moves all replicas away from a broker and places no new ones on it; waits until it holds nothing.
     Drain {
         /// The broker.
@@ -62,27 +63,50 @@ enum Command {
         /// Only show what would move.
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        cluster: ClusterArguments,
     },
     /// Lets a drained broker take replicas again, and cancels what is still moving away from it.
     Undrain {
         /// The broker.
         id: i32,
+        #[command(flatten)]
+        cluster: ClusterArguments,
     },
     /// Takes a stopped broker that holds nothing out of the cluster, its vote too.
     Remove {
         /// The broker.
         id: i32,
+        #[command(flatten)]
+        cluster: ClusterArguments,
     },
     /// Makes a broker a voter of the metadata quorum.
     AddVoter {
         /// The broker; it must be running.
         id: i32,
+        #[command(flatten)]
+        cluster: ClusterArguments,
     },
     /// Takes a broker's vote in the metadata quorum away; it goes on as a broker.
     RemoveVoter {
         /// The broker.
         id: i32,
+        #[command(flatten)]
+        cluster: ClusterArguments,
     },
+}
+
+impl Command {
+    fn cluster(&self) -> &ClusterArguments {
+        match self {
+            Command::Describe { cluster }
+            | Command::Drain { cluster, .. }
+            | Command::Undrain { cluster, .. }
+            | Command::Remove { cluster, .. }
+            | Command::AddVoter { cluster, .. }
+            | Command::RemoveVoter { cluster, .. } => cluster,
+        }
+    }
 }
 
 /// Does what is asked for.
@@ -90,14 +114,14 @@ enum Command {
 /// # Errors
 /// What the brokers answer.
 pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
-    let mut client = Client::new(&env, &arguments.cluster)?;
+    let mut client = Client::new(&env, arguments.command.cluster())?;
     let client = &mut client;
     match arguments.command {
-        Command::Describe => describe(client).await,
-        Command::Drain { id, throttle, dry_run } => drain(&env, client, id, throttle, dry_run).await,
-        Command::Undrain { id } => undrain(client, id).await,
-        Command::Remove { id } => remove(client, id).await,
-        Command::AddVoter { id } => {
+        Command::Describe { .. } => describe(client).await,
+        Command::Drain { id, throttle, dry_run, .. } => drain(&env, client, id, throttle, dry_run).await,
+        Command::Undrain { id, .. } => undrain(client, id).await,
+        Command::Remove { id, .. } => remove(client, id).await,
+        Command::AddVoter { id, .. } => {
             let cluster_id = Some(brokers(client).await?.cluster_id);
             let request = AddRaftVoterRequest {
                 cluster_id,
@@ -111,7 +135,7 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
             println!("broker {id} is a voter; name it in controller.quorum.voters of new brokers");
             Ok(())
         }
-        Command::RemoveVoter { id } => {
+        Command::RemoveVoter { id, .. } => {
             remove_voter(client, id).await.with_context(|| format!("broker {id} keeps its vote"))?;
             println!("broker {id} is no voter any more; take it out of controller.quorum.voters");
             Ok(())
