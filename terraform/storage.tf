@@ -14,6 +14,24 @@ resource "aws_kms_alias" "esker" {
   target_key_id = aws_kms_key.esker[0].key_id
 }
 
+# A bucket that is there already must be this cluster's: its tag says whose it is.
+data "aws_resourcegroupstaggingapi_resources" "bucket" {
+  count                 = var.create_bucket ? 0 : 1
+  resource_type_filters = ["s3"]
+
+  tag_filter {
+    key    = "esker:cluster-id"
+    values = [var.cluster_id]
+  }
+
+  lifecycle {
+    postcondition {
+      condition     = contains(self.resource_tag_mapping_list[*].resource_arn, local.bucket_arn)
+      error_message = "${var.bucket_name} does not carry the tag esker:cluster-id = ${var.cluster_id}: it is another cluster's bucket, or none of ours. Nothing was changed. If it is right, tag it."
+    }
+  }
+}
+
 resource "aws_s3_bucket" "cold" {
   count         = var.create_bucket ? 1 : 0
   bucket        = var.bucket_name
@@ -22,12 +40,6 @@ resource "aws_s3_bucket" "cold" {
 
   lifecycle {
     prevent_destroy = true
-
-    # The tier of another cluster is not taken over by changing a variable.
-    precondition {
-      condition     = !startswith(var.bucket_name, "aws-") && !startswith(var.bucket_name, "xn--")
-      error_message = "${var.bucket_name} begins with a prefix that the service keeps for itself."
-    }
   }
 }
 

@@ -69,7 +69,7 @@ variable "bucket_name" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.bucket_name))
+    condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.bucket_name)) && !startswith(var.bucket_name, "xn--")
     error_message = "bucket_name must be 3 to 63 characters of a-z, 0-9 and '-' (no dots: TLS to the bucket's own name would fail)."
   }
 }
@@ -212,7 +212,7 @@ variable "bucket_prefix" {
 }
 
 variable "create_bucket" {
-  description = "Whether to create the bucket. false: it is there already, as when a cluster is restored; its policy, encryption and rules are then not touched."
+  description = "Whether to create the bucket. false: it is there already, as when a cluster is restored; it must carry the tag esker:cluster-id with this cluster's id, and its policy, encryption and rules are not touched."
   type        = bool
   default     = true
 }

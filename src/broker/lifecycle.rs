@@ -24,7 +24,7 @@ use super::produce::Verifying;
 use super::producer_ids::ProducerIds;
 use super::quorum::{LocalLogs, MetadataQuorum};
 use super::stop::StopSignal;
-use super::tier::{ColdStore, TierDriver, TierReads};
+use super::tier::{ClusterBackup, ColdStore, TierDriver, TierReads};
 use super::transactions::{self, TRANSACTIONS_TOPIC, TransactionHost};
 use crate::coordinator::txn::TransactionCoordinators;
 use crate::coordinator::{Coordinators, GroupConfig};
@@ -193,6 +193,12 @@ impl Broker {
         tokio::spawn(broker.clone().run_compaction());
         if let Some(store) = &broker.cold_store {
             let (replicas, stopping) = (broker.replicas.clone(), broker.stopping.clone());
+            ClusterBackup::start(
+                store.clone(),
+                &broker.config,
+                broker.coordinators.clone(),
+                stopping.clone(),
+            );
             TierDriver::start(store.clone(), &broker.config, replicas, stopping);
         }
         Ok(broker)

@@ -46,7 +46,10 @@ pub use markers::MarkerOutcome;
 pub use offsets::{ListError, ListedOffset, OffsetSpec};
 pub use produce::{ProduceError, Produced};
 pub use reassignments::ReassignError;
-pub use tier::{ScrubCounts, TierCounts};
+pub use tier::{
+    BackupError, CommittedBackup, GroupBackup, GroupsBackup, MetadataBackup, RESTORE_METADATA, ScrubCounts,
+    TierCounts, TopicBackup,
+};
 pub use topics::{ConfigEntry, ConfigSource, NewTopic, TopicError};
 pub use transactions::{
     EPOCH_PER_TRANSACTION, NotJoined, ProducerDescription, TRANSACTIONS_TOPIC, Transactional, TxnCommitError,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Broker;
 use super::config::{Kind, definition};
+use super::tier::RESTORE_METADATA;
 use super::topics::TopicError;
 use crate::metadata::{Command, CommandError, Partition, SubmitError};
 use crate::types::{BrokerId, TopicName, TopicPartition};
@@ -101,6 +102,9 @@ impl Broker {
         mut changes: BTreeMap<String, Option<String>>,
         validate_only: bool,
     ) -> Result<(), TopicError> {
+        if let Some(Some(generation)) = changes.remove(RESTORE_METADATA) {
+            return self.restore_metadata(&generation, validate_only).await;
+        }
         // What was never set at run time is at its default already: Kafka's tools clear throttles that we do not have.
         changes.retain(|name, value| value.is_some() || DYNAMIC_BROKER_CONFIGS.contains(&name.as_str()));
         for (name, value) in &changes {

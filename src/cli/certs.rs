@@ -13,6 +13,9 @@ use crate::types::BrokerId;
 /// Arguments of `esker certs`.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
+    /// Is content when the files are there already; for what runs more than once.
+    #[arg(long, global = true)]
+    keep: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -58,25 +61,31 @@ enum Command {
 pub fn run(env: &Env, arguments: &Arguments) -> Result<()> {
     let disk = env.disk.as_ref();
     let (dir, stem) = match &arguments.command {
+        Command::Ca { dir, .. } => (dir, "ca".to_owned()),
+        Command::Node { dir, id, .. } => (dir, format!("node-{id}")),
+        Command::Client { dir, name } => (dir, format!("client-{name}")),
+    };
+    let files = ["crt", "key"].map(|ending| dir.join(format!("{stem}.{ending}")));
+    let there = files.iter().try_fold(true, |all, file| disk.exists(file).map(|there| all && there))?;
+    if arguments.keep && there {
+        println!("{} is there already", files[0].display());
+        return Ok(());
+    }
+    match &arguments.command {
         Command::Ca { dir, cluster } => {
             disk.create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
             Authority::new(env, cluster)?.write(disk, dir)?;
-            (dir, "ca".to_owned())
         }
         Command::Node { dir, id, hosts } => {
-            let stem = format!("node-{id}");
             let node = Authority::load(disk, dir)?.issue_node(env, BrokerId(*id), hosts)?;
             node.write(disk, dir, &stem)?;
-            (dir, stem)
         }
         Command::Client { dir, name } => {
-            let stem = format!("client-{name}");
             Authority::load(disk, dir)?.issue_client(env, name)?.write(disk, dir, &stem)?;
-            (dir, stem)
         }
-    };
-    for ending in ["crt", "key"] {
-        println!("{}", dir.join(format!("{stem}.{ending}")).display());
+    }
+    for file in &files {
+        println!("{}", file.display());
     }
     Ok(())
 }

@@ -6,6 +6,8 @@ mod client;
 mod cluster;
 mod demo;
 mod dev;
+mod health;
+mod reassign;
 mod server;
 mod tier;
 mod topic;
@@ -39,6 +41,10 @@ enum Command {
     Certs(certs::Arguments),
     /// Shows the brokers and the metadata quorum; drains, adds and removes brokers.
     Cluster(cluster::Arguments),
+    /// Asks a broker's admin listener how it is; for health checks.
+    Health(health::Arguments),
+    /// Spreads replicas over brokers: over a new one too, or away from one that leaves.
+    Reassign(reassign::Arguments),
     /// Creates, lists, describes and deletes topics.
     Topic(topic::Arguments),
     /// Lists, checks, repairs, exports and restores what is in the cold tier's bucket, and sets a bucket up.
@@ -77,6 +83,8 @@ async fn run(env: Env, command: Command) -> anyhow::Result<()> {
         Command::Server(arguments) => server::run(env, arguments).await,
         Command::Certs(arguments) => certs::run(&env, &arguments),
         Command::Cluster(arguments) => cluster::run(env, arguments).await,
+        Command::Health(arguments) => health::run(&env, &arguments).await,
+        Command::Reassign(arguments) => reassign::run(env, arguments).await,
         Command::Topic(arguments) => topic::run(env, arguments).await,
         Command::Tier(arguments) => tier::run(env, arguments).await,
         Command::User(arguments) => user::run(env, arguments).await,

@@ -3,6 +3,7 @@
 
 mod check;
 mod restore;
+mod restore_cluster;
 
 use std::path::PathBuf;
 
@@ -94,6 +95,23 @@ enum Command {
         #[command(flatten)]
         cluster: ClusterArguments,
     },
+    /// Brings a whole cluster back into new brokers that have the old one's `cluster.id`: topics, committed offsets, users,
+    /// ACLs, quotas.
+    RestoreCluster {
+        /// Which one, for a dry run on a bucket of several clusters.
+        #[arg(long)]
+        cluster_id: Option<String>,
+        /// Says what would come back, from the bucket alone.
+        #[arg(long)]
+        dry_run: bool,
+        /// Replicas of every topic, instead of as many as each had.
+        #[arg(long)]
+        replication_factor: Option<i16>,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        cluster: ClusterArguments,
+    },
     /// Writes a topic's partitions as folders of Kafka's own log format.
     Export {
         /// The topic.
@@ -178,9 +196,20 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         }
         Command::Restore { topic, topic_id, dry_run, replication_factor, configs, place, cluster } => {
             let topic_id = topic_id.as_deref();
-            let order =
-                restore::Order { topic: &topic, topic_id, replication_factor, configs: &configs, dry_run };
+            let order = restore::Order {
+                topic: &topic,
+                topic_id,
+                partitions: None,
+                replication_factor,
+                configs: &configs,
+                dry_run,
+            };
             restore::restore(&env, &place.open()?, &cluster, order).await
+        }
+        Command::RestoreCluster { cluster_id, dry_run, replication_factor, place, cluster } => {
+            let cluster_id = cluster_id.as_deref();
+            let order = restore_cluster::Order { cluster_id, replication_factor, dry_run };
+            restore_cluster::restore_cluster(&env, &place.open()?, &cluster, order).await
         }
         Command::Export { topic, out, place } => check::export(&env, &place.open()?, &topic, &out).await,
         Command::Ls { topic, store, service } => list(&store, topic.as_deref(), service).await,

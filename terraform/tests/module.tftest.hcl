@@ -298,3 +298,31 @@ run "a_checksum_that_is_none_is_refused" {
   }
   expect_failures = [var.binary_sha256]
 }
+
+run "the_bucket_of_another_cluster_is_refused" {
+  command = plan
+  variables {
+    create_bucket = false
+    bucket_name   = "payroll-cold"
+  }
+  override_data {
+    target = data.aws_resourcegroupstaggingapi_resources.bucket
+    values = { resource_tag_mapping_list = [{ resource_arn = "arn:aws:s3:::prod-cold" }] }
+  }
+  expect_failures = [data.aws_resourcegroupstaggingapi_resources.bucket]
+}
+
+run "the_bucket_of_this_cluster_is_used_as_it_is" {
+  command = plan
+  variables {
+    create_bucket = false
+  }
+  override_data {
+    target = data.aws_resourcegroupstaggingapi_resources.bucket
+    values = { resource_tag_mapping_list = [{ resource_arn = "arn:aws:s3:::prod-cold" }] }
+  }
+  assert {
+    condition     = length(aws_s3_bucket.cold) == 0 && length(aws_s3_bucket_policy.cold) == 0
+    error_message = "a bucket that was there is changed"
+  }
+}

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from tools import CACHE, ROOT
+from tools import CACHE, ROOT, run
 
 TERRAFORM = shutil.which("terraform")
 EXAMPLES = ["examples/dev", "examples/three-az"]
@@ -101,6 +101,11 @@ class Texts(unittest.TestCase):
     def test_a_running_broker_is_replaced_by_name_only(self):
         text = (ROOT / "terraform/main.tf").read_text()
         self.assertRegex(text, r"ignore_changes = \[ami, user_data_base64, instance_type\]")
+
+    def test_the_cost_tables_are_what_the_arithmetic_gives(self):
+        readme = (ROOT / "terraform/README.md").read_text()
+        for line in run("python3", ROOT / "terraform/costs.py").stdout.splitlines():
+            self.assertIn(line, readme)
 
     def test_every_variable_is_described_typed_and_used(self):
         for folder in [ROOT / "terraform", *(ROOT / "terraform" / e for e in EXAMPLES)]:

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! <cluster id>/cluster/incarnation/<number, 20 digits>               one for each restore
+//! <cluster id>/cluster/metadata/<generation, 20 digits>              topics, configs, users, ACLs, quotas (`backup`)
+//! <cluster id>/cluster/groups/<broker>/<generation, 20 digits>       committed offsets of the groups that it coordinates
 //! <cluster id>/topics/<topic name>/<topic id>/<partition>/
 //!     segments/<base offset, 20 digits>-<leader epoch>-<uuid>.seg    the batches, then a footer
 //!     manifest/<generation, 20 digits>.parquet                       immutable, one row per segment
@@ -59,6 +61,18 @@ impl PartitionFolder {
     #[must_use]
     pub fn incarnations_of(cluster_id: &str) -> String {
         format!("{cluster_id}/cluster/incarnation/")
+    }
+
+    /// The folder of the backups of a cluster's metadata.
+    #[must_use]
+    pub fn metadata_backups_of(cluster_id: &str) -> String {
+        format!("{cluster_id}/cluster/metadata/")
+    }
+
+    /// The folder of folders of the backups of groups' offsets, one for each broker.
+    #[must_use]
+    pub fn group_backups_of(cluster_id: &str) -> String {
+        format!("{cluster_id}/cluster/groups/")
     }
 
     /// `<cluster id>/topics/<topic>/<topic id>/<partition>`.

@@ -551,6 +551,13 @@ pub const DEFINITIONS: &[Definition] = &[
     ),
     text("ssl.truststore.location", None, "PEM file of the CAs that may sign client certificates."),
     text("super.users", None, "Principals that may do everything, `User:name` separated by `;`."),
+    number(
+        "tier.backup.interval.ms",
+        "300000",
+        0,
+        I64,
+        "How often topics, configs, users, ACLs, quotas and committed offsets are written to the store, if they have changed; 0: never.",
+    ),
     number("tier.cache.bytes", "1073741824", 0, I64, "Size of the chunk cache on disk."),
     text(
         "tier.cache.dir",

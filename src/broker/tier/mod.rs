@@ -6,6 +6,7 @@
 //! ```
 //! Nothing here runs on the hot runtime but the waiting; files are read and written on the disk threads.
 
+mod backup;
 mod cache_dir;
 mod driver;
 mod leader_log;
@@ -16,6 +17,10 @@ mod scrub;
 mod store;
 mod topic_rules;
 
+pub use backup::{
+    BackupError, ClusterBackup, CommittedBackup, GroupBackup, GroupsBackup, MetadataBackup, RESTORE_METADATA,
+    TopicBackup,
+};
 pub use driver::TierDriver;
 pub use reads::TierReads;
 pub use scrub::ScrubCounts;

@@ -34,6 +34,8 @@ const LATEST: i64 = -1;
 pub(super) struct Order<'a> {
     pub(super) topic: &'a str,
     pub(super) topic_id: Option<&'a str>,
+    /// How many there were, where it is known: the last ones may have nothing in the tier.
+    pub(super) partitions: Option<i32>,
     pub(super) replication_factor: i16,
     pub(super) configs: &'a [(String, String)],
     pub(super) dry_run: bool,
@@ -63,7 +65,8 @@ pub(super) async fn restore(
     }
     let Some((first, _)) = found.first() else { bail!("there is nothing of topic {topic} in the tier") };
     let epoch = found.iter().map(|(_, findings)| findings.highest_epoch).max().unwrap_or(0) + EPOCH_MARGIN;
-    let partitions = found.iter().map(|(id, _)| id.partition + 1).max().unwrap_or(0);
+    let partitions =
+        found.iter().map(|(id, _)| id.partition + 1).max().unwrap_or(0).max(order.partitions.unwrap_or(0));
     println!("{topic}, id {}, of cluster {}\n{overview}", first.topic_id, first.cluster_id);
     println!("{partitions} partitions, leader epochs from {epoch} on");
     if order.dry_run {

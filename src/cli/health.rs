@@ -1,0 +1,96 @@
+//! `esker health`: asks a broker's admin listener how it is, for health checks of images that have no other client.
+//!
+//! Exit 0 when the answer is 200, else 1 with what was said. Plain HTTP only: a health check asks its own machine.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::env::{Env, timeout};
+
+/// How long the whole question may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The most of an answer that is read.
+const ANSWER_BYTES: u64 = 16 * 1024;
+
+/// Arguments of `esker health`.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// What to ask: `/livez`, `/readyz`, or `/readyz?in-sync` (no replica of the broker is outside its ISR).
+    #[arg(default_value = "/livez")]
+    path: String,
+    /// The admin listener.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9644")]
+    address: String,
+}
+
+/// Asks, and prints the answer.
+///
+/// # Errors
+/// When nobody answers in ten seconds, or the answer is not 200.
+pub async fn run(env: &Env, arguments: &Arguments) -> Result<()> {
+    let Arguments { path, address } = arguments;
+    let asked = timeout(&*env.clock, PATIENCE, ask(env, address, path)).await;
+    let answer = match asked {
+        Ok(answer) => answer.with_context(|| format!("{address} does not answer"))?,
+        Err(_) => bail!("{address} has not answered in {PATIENCE:?}"),
+    };
+    let (status, body) = parse(&answer).with_context(|| format!("{address} does not speak HTTP"))?;
+    if status != 200 {
+        bail!("{address}{path} says {status}: {body}");
+    }
+    println!("{body}");
+    Ok(())
+}
+
+async fn ask(env: &Env, address: &str, path: &str) -> Result<String> {
+    let resolved = env.net.resolve(address.to_owned()).await?;
+    let first = resolved.first().copied().context("the name has no address")?;
+    let mut stream = env.net.connect(first).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES).read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Status and body of an answer.
+fn parse(answer: &str) -> Option<(u16, &str)> {
+    let rest = answer.strip_prefix("HTTP/1.")?;
+    let status = rest.split(' ').nth(1)?.get(..3)?.parse().ok()?;
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    Some((status, body.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_taken_apart() {
+        assert_eq!(parse("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n"), Some((200, "ok")));
+        assert_eq!(parse("HTTP/1.1 503 Service Unavailable\r\n\r\nstarting\n"), Some((503, "starting")));
+        assert_eq!(parse("SSH-2.0-OpenSSH"), None);
+        assert_eq!(parse(""), None);
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_is_not_there_or_not_ready_is_an_error() {
+        let env = Env::real();
+        let listener = env.net.listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let arguments = Arguments { path: "/readyz".into(), address: address.clone() };
+        let broker = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 20];
+            stream.read_exact(&mut request).await.unwrap();
+            assert!(request.starts_with(b"GET /readyz HTTP/1.1"));
+            stream.write_all(b"HTTP/1.1 503 no\r\n\r\n2 replicas are behind").await.unwrap();
+        };
+        let (asked, ()) = tokio::join!(run(&env, &arguments), broker);
+        assert!(asked.unwrap_err().to_string().contains("503: 2 replicas are behind"));
+        drop(listener);
+        assert!(run(&env, &arguments).await.is_err());
+    }
+}

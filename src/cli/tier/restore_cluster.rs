@@ -1,0 +1,391 @@
+//! `esker tier restore-cluster`: a cluster whose brokers are all gone comes back from its bucket into new brokers.
+//!
+//! ```text
+//! bucket ─► newest backup of metadata and groups, what each topic's tier holds (dry run: this far)
+//!        ─► the new brokers are that cluster (`cluster.id`) and hold nothing else
+//!        ─► topics ─► committed offsets, none above its partition's end ─► users, ACLs, quotas, broker configs
+//! ```
+//! Run again after a failure it goes on: a topic that is back is left alone. Users come last, since then the old
+//! passwords hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use tiering::inspect;
+use tiering::layout::PartitionFolder;
+use tiering::store::SharedStore;
+
+use super::{restore, table};
+use crate::broker::{
+    CommittedBackup, GroupBackup, GroupsBackup, MetadataBackup, RESTORE_METADATA, TopicBackup,
+};
+use crate::cli::client::{Client, ClusterArguments, check};
+use crate::cli::topic::{NewTopic, create};
+use crate::env::{Env, timeout};
+use crate::wire::messages::find_coordinator::FindCoordinatorRequest;
+use crate::wire::messages::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
+use crate::wire::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use crate::wire::{ErrorCode, StrBytes};
+
+const LATEST: i64 = -1;
+const BROKER_RESOURCE: i8 = 4;
+const TIERED: &str = "remote.storage.enable";
+/// How long the new cluster's group coordinators may take to begin.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What is to be restored, and how.
+pub(super) struct Order<'a> {
+    /// The cluster, where the bucket holds several and no broker says which.
+    pub(super) cluster_id: Option<&'a str>,
+    /// Instead of each topic's own.
+    pub(super) replication_factor: Option<i16>,
+    pub(super) dry_run: bool,
+}
+
+/// The ends of partitions, by topic.
+type Ends = BTreeMap<String, BTreeMap<i32, i64>>;
+
+/// A topic and how many of its partitions have something in the tier.
+struct Found {
+    topic: TopicBackup,
+    in_tier: usize,
+}
+
+/// Restores a cluster, or says what would come back.
+///
+/// # Errors
+/// What the store or the cluster answers; no backup; brokers of another cluster, or that hold other topics.
+pub(super) async fn restore_cluster(
+    env: &Env,
+    store: &SharedStore,
+    cluster: &ClusterArguments,
+    order: Order<'_>,
+) -> Result<()> {
+    // Without a dry run the brokers say which cluster it is.
+    let (mut client, live) = if order.dry_run {
+        (None, None)
+    } else {
+        let mut client = Client::new(env, cluster)?;
+        let metadata = client.metadata(None).await?;
+        (Some(client), Some(metadata))
+    };
+    let live_id = live.as_ref().and_then(|live| live.cluster_id.as_ref()).map(|id| id.to_string());
+    let cluster_id = which(store, live_id.as_deref(), order.cluster_id).await?;
+    let (generation, backup) = MetadataBackup::newest(&**store, &cluster_id)
+        .await?
+        .with_context(|| format!("the store holds no backup of cluster {cluster_id}"))?;
+    let groups = GroupsBackup::newest(&**store, &cluster_id).await?;
+    let found = topics(store, &cluster_id, &backup).await?;
+    show(&cluster_id, generation, &backup, &groups, &found);
+    let (Some(client), Some(live)) = (client.as_mut(), live) else {
+        println!("a dry run: nothing was changed");
+        return Ok(());
+    };
+    let there: BTreeMap<String, String> = live
+        .topics
+        .iter()
+        .filter_map(|topic| Some((topic.name.as_ref()?.to_string(), topic.topic_id.to_string())))
+        .filter(|(name, _)| !name.starts_with("__"))
+        .collect();
+    fresh(&there, &found, live.brokers.len(), &order)?;
+    import(client, generation, true).await?;
+    for Found { topic, in_tier } in &found {
+        if there.contains_key(&topic.name) {
+            println!("{} is back already", topic.name);
+            continue;
+        }
+        let replication_factor = order.replication_factor.unwrap_or(topic.replication_factor);
+        let configs: Vec<(String, String)> =
+            topic.configs.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        if *in_tier > 0 {
+            let order = restore::Order {
+                topic: &topic.name,
+                topic_id: Some(&topic.id),
+                partitions: Some(topic.partitions),
+                replication_factor,
+                configs: &configs,
+                dry_run: false,
+            };
+            restore::restore(env, store, cluster, order).await?;
+        } else {
+            let new = NewTopic {
+                name: &topic.name,
+                partitions: topic.partitions,
+                replication_factor,
+                configs: &configs,
+            };
+            create(client, &new).await?;
+            println!("{} is there, and empty: nothing of it was in the tier", topic.name);
+        }
+    }
+    let mut committed = 0;
+    let mut capped = 0;
+    let ends = ends(env, client, &found).await?;
+    for group in &groups {
+        let (offsets, lower) = capped_offsets(&ends, group);
+        capped += lower;
+        committed += offsets.len();
+        if !offsets.is_empty() {
+            let commit = commit(env, client, &group.group, &offsets);
+            timeout(&*env.clock, PATIENCE, commit)
+                .await
+                .with_context(|| format!("group {} has no coordinator after {PATIENCE:?}", group.group))??;
+        }
+    }
+    println!(
+        "{committed} offsets of {} groups are back, {capped} of them lowered to their partition's end",
+        groups.len()
+    );
+    import(client, generation, false).await?;
+    println!(
+        "{} users and {} ACLs are back: the old passwords hold from now on",
+        backup.users.len(),
+        backup.acls.len()
+    );
+    println!("cluster {cluster_id} is back");
+    Ok(())
+}
+
+/// Which cluster: the brokers', the one that was named, or the only one in the store.
+async fn which(store: &SharedStore, live: Option<&str>, named: Option<&str>) -> Result<String> {
+    if let (Some(live), Some(named)) = (live, named) {
+        ensure!(live == named, "the brokers are cluster {live}, not {named}");
+    }
+    // Other things may lie beside the clusters.
+    let mut stored = Vec::new();
+    for id in store.list_folders("").await? {
+        if !store.list(&PartitionFolder::metadata_backups_of(&id), None).await?.is_empty() {
+            stored.push(id);
+        }
+    }
+    let one_of = || stored.join(", ");
+    match (live.or(named), &stored[..]) {
+        (_, []) => bail!("the store holds the backup of no cluster"),
+        (Some(wanted), _) if stored.iter().any(|id| id == wanted) => Ok(wanted.to_owned()),
+        (Some(wanted), _) => bail!(
+            "the store holds {}, not {wanted}: it is another cluster's bucket, or the new brokers need cluster.id set to the \
+             old one's",
+            one_of()
+        ),
+        (None, [only]) => Ok(only.clone()),
+        (None, _) => bail!("the store holds several clusters; choose one with --cluster-id: {}", one_of()),
+    }
+}
+
+async fn topics(store: &SharedStore, cluster_id: &str, backup: &MetadataBackup) -> Result<Vec<Found>> {
+    let mut partitions: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
+    for (id, _) in inspect::partitions(&**store, None).await? {
+        if id.cluster_id == cluster_id {
+            partitions.entry(id.topic_id).or_default().insert(id.partition);
+        }
+    }
+    let in_tier = |topic: &TopicBackup| partitions.get(&topic.id).map_or(0, BTreeSet::len);
+    Ok(backup.topics.iter().map(|topic| Found { topic: topic.clone(), in_tier: in_tier(topic) }).collect())
+}
+
+fn show(cluster_id: &str, generation: u64, backup: &MetadataBackup, groups: &[GroupBackup], found: &[Found]) {
+    let mut overview = table(&["topic", "partitions", "in the tier", "replicas", "tiered"]);
+    for Found { topic, in_tier } in found {
+        overview.add_row([
+            topic.name.clone(),
+            topic.partitions.to_string(),
+            in_tier.to_string(),
+            topic.replication_factor.to_string(),
+            topic.configs.get(TIERED).cloned().unwrap_or_else(|| "default".to_owned()),
+        ]);
+    }
+    println!("cluster {cluster_id}, backup {generation}\n{overview}");
+    let offsets: usize = groups.iter().map(|group| group.offsets.len()).sum();
+    println!(
+        "{} users, {} ACLs, {} quotas, {} groups with {offsets} committed offsets",
+        backup.users.len(),
+        backup.acls.len(),
+        backup.quotas.len(),
+        groups.len()
+    );
+}
+
+/// The brokers hold nothing but what an earlier attempt has brought back, and there are enough of them.
+fn fresh(there: &BTreeMap<String, String>, found: &[Found], brokers: usize, order: &Order<'_>) -> Result<()> {
+    let is_ours = |(name, id): &(&String, &String)| {
+        found.iter().any(|f| f.topic.name == **name && (f.in_tier == 0 || f.topic.id == **id))
+    };
+    let others: Vec<&str> =
+        there.iter().filter(|entry| !is_ours(entry)).map(|(name, _)| name.as_str()).collect();
+    ensure!(
+        others.is_empty(),
+        "the brokers hold topics of their own ({}): this is a live cluster, a restore needs a new one; nothing was changed",
+        others.join(", ")
+    );
+    let most = found.iter().map(|found| found.topic.replication_factor).max().unwrap_or(1);
+    let most = order.replication_factor.unwrap_or(most);
+    ensure!(
+        usize::try_from(most).is_ok_and(|most| most <= brokers),
+        "{most} replicas need as many brokers, there are {brokers}: start more, or give --replication-factor; nothing was \
+         changed"
+    );
+    Ok(())
+}
+
+/// Where every partition of the restored topics ends, once its leader says so.
+async fn ends(env: &Env, client: &mut Client, found: &[Found]) -> Result<Ends> {
+    let mut ends = Ends::new();
+    for Found { topic, .. } in found {
+        let of_topic = async {
+            loop {
+                match ends_of(client, &topic.name).await {
+                    Ok(found) if found.len() == usize::try_from(topic.partitions).unwrap_or(0) => {
+                        return found;
+                    }
+                    // A leader that has just begun does not know its end yet.
+                    _ => env.clock.sleep(PAUSE).await,
+                }
+            }
+        };
+        let of_topic = timeout(&*env.clock, PATIENCE, of_topic).await;
+        let of_topic =
+            of_topic.with_context(|| format!("{} has no leaders after {PATIENCE:?}", topic.name))?;
+        ends.insert(topic.name.clone(), of_topic);
+    }
+    Ok(ends)
+}
+
+async fn ends_of(client: &mut Client, topic: &str) -> Result<BTreeMap<i32, i64>> {
+    let mut ends = BTreeMap::new();
+    for partition in &client.led_partitions(topic).await? {
+        ends.insert(partition.partition, client.offset_for(partition, LATEST).await?);
+    }
+    Ok(ends)
+}
+
+/// The group's offsets that still mean something: of topics that are back (one that was deleted leaves offsets behind for a
+/// while), and not above their ends. Also how many had to be lowered.
+fn capped_offsets(ends: &Ends, group: &GroupBackup) -> (Vec<CommittedBackup>, usize) {
+    let mut lowered = 0;
+    let offsets = group.offsets.iter().filter_map(|offset| {
+        let end = *ends.get(&offset.topic)?.get(&offset.partition)?;
+        lowered += usize::from(offset.offset > end);
+        Some(CommittedBackup { offset: offset.offset.min(end), ..offset.clone() })
+    });
+    let offsets = offsets.collect();
+    (offsets, lowered)
+}
+
+/// Commits as an administrator does, outside any generation; waits for the coordinator to be there.
+async fn commit(env: &Env, client: &mut Client, group: &str, offsets: &[CommittedBackup]) -> Result<()> {
+    let mut by_topic: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
+    for offset in offsets {
+        by_topic.entry(&offset.topic).or_default().push(OffsetCommitRequestPartition {
+            partition_index: offset.partition,
+            committed_offset: offset.offset,
+            committed_leader_epoch: -1,
+            committed_metadata: Some(StrBytes::from(offset.metadata.as_str())),
+        });
+    }
+    let mut topics = Vec::new();
+    for (name, partitions) in by_topic {
+        let topic_id = client.topic(name).await?.topic_id;
+        topics.push(OffsetCommitRequestTopic { name: StrBytes::from(name), topic_id, partitions });
+    }
+    let request =
+        OffsetCommitRequest { group_id: StrBytes::from(group), topics, ..OffsetCommitRequest::default() };
+    loop {
+        match try_commit(client, group, &request).await? {
+            None => return Ok(()),
+            Some(code) if code.is_retriable() => env.clock.sleep(PAUSE).await,
+            Some(code) => bail!("group {group}: {code}"),
+        }
+    }
+}
+
+/// `None` when everything is committed, else the first error.
+async fn try_commit(
+    client: &mut Client,
+    group: &str,
+    request: &OffsetCommitRequest,
+) -> Result<Option<ErrorCode>> {
+    let find = FindCoordinatorRequest {
+        coordinator_keys: vec![StrBytes::from(group)],
+        ..FindCoordinatorRequest::default()
+    };
+    let found = client.ask_any(&find).await?;
+    let (code, node) = match found.coordinators.first() {
+        Some(coordinator) => (coordinator.error_code, coordinator.node_id),
+        None => (found.error_code, found.node_id),
+    };
+    if code != ErrorCode::NONE {
+        return Ok(Some(code));
+    }
+    let answer = client.ask_broker(node, request).await?;
+    let codes = answer.topics.iter().flat_map(|topic| topic.partitions.iter().map(|p| p.error_code));
+    Ok(codes.into_iter().find(|code| *code != ErrorCode::NONE))
+}
+
+/// Has the brokers bring back from the store what no request of Kafka's protocol may carry.
+async fn import(client: &mut Client, generation: u64, validate_only: bool) -> Result<()> {
+    let config = AlterableConfig {
+        name: StrBytes::from(RESTORE_METADATA),
+        config_operation: 0,
+        value: Some(StrBytes::from(generation.to_string().as_str())),
+    };
+    let resource = AlterConfigsResource {
+        resource_type: BROKER_RESOURCE,
+        resource_name: StrBytes::from(""),
+        configs: vec![config],
+    };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only };
+    let response = client.ask_any(&request).await?;
+    let result = response.responses.first().context("the broker left the answer out")?;
+    check(result.error_code, result.error_message.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offset(topic: &str, partition: i32, offset: i64) -> CommittedBackup {
+        CommittedBackup { topic: topic.into(), partition, offset, metadata: "m".into() }
+    }
+
+    #[test]
+    fn no_offset_comes_back_above_its_partitions_end_or_for_a_topic_that_is_gone() {
+        let ends = Ends::from([("t".to_owned(), BTreeMap::from([(0, 10), (1, 0)]))]);
+        let offsets = vec![offset("t", 0, 7), offset("t", 1, 5), offset("t", 2, 1), offset("gone", 0, 1)];
+        let group = GroupBackup { group: "g".into(), epoch: 0, offsets };
+        assert_eq!(capped_offsets(&ends, &group), (vec![offset("t", 0, 7), offset("t", 1, 0)], 1));
+    }
+
+    #[test]
+    fn brokers_with_topics_of_their_own_are_refused_and_an_attempt_that_broke_off_goes_on() {
+        let found = |name: &str, in_tier| Found {
+            topic: TopicBackup {
+                name: name.into(),
+                id: format!("id of {name}"),
+                partitions: 1,
+                replication_factor: 3,
+                configs: BTreeMap::new(),
+            },
+            in_tier,
+        };
+        let all = [found("a", 1), found("hot", 0)];
+        let there = |entries: &[(&str, &str)]| {
+            entries.iter().map(|(name, id)| ((*name).to_owned(), (*id).to_owned())).collect()
+        };
+        let order = |factor| Order { cluster_id: None, replication_factor: factor, dry_run: false };
+        let said = |entries: &[(&str, &str)], brokers, factor| {
+            fresh(&there(entries), &all, brokers, &order(factor)).err().map(|error| error.to_string())
+        };
+        assert_eq!(said(&[], 3, None), None);
+        assert_eq!(said(&[("a", "id of a"), ("hot", "new")], 3, None), None, "an attempt that broke off");
+        assert!(said(&[("a", "another")], 3, None).unwrap().contains("topics of their own (a)"));
+        assert!(said(&[("mine", "x")], 3, None).unwrap().contains("topics of their own (mine)"));
+        assert!(said(&[], 1, None).unwrap().contains("3 replicas need as many brokers, there are 1"));
+        assert_eq!(said(&[], 1, Some(1)), None);
+    }
+}

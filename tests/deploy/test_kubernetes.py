@@ -1,0 +1,201 @@
+"""The Helm chart: rendered, checked against Kubernetes' own schemas, and refused where values do not fit together."""
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+import unittest
+
+from machines import ESKER, Machines, machines_work, wait_until
+from tools import BIN, CACHE, DEPLOY, run
+
+CHART = DEPLOY / "helm/esker"
+HELM = CACHE / "bin/helm"
+VERSIONS = ["1.31", "1.35", "1.37"]
+VALUES = {"clusterId": "MkU3OEVBNTcwNTJENDM2Qg", "tier.url": "s3://bucket/prod", "tier.existingSecret": "store",
+          "tls.existingSecret": "tls", "auth.existingSecret": "first-user"}
+
+
+def helm(command, values=None, check=True, version="1.35.0"):
+    # Strings stay strings, numbers numbers: the schema tells them apart.
+    flags = []
+    for key, value in (VALUES if values is None else values).items():
+        flags += ["--set-string" if isinstance(value, str) else "--set-json", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+    names = ["prod"] if command == "template" else []
+    return run(HELM, command, *names, CHART, "--namespace", "kafka", "--kube-version", version, *flags, check=check)
+
+
+def rendered(**values):
+    """The resources by kind and name, parsed by kubernetes-validate's own YAML."""
+    text = helm("template", {**VALUES, **values}).stdout
+    done = subprocess.run([BIN / "python", "-c", "import sys, yaml, json; json.dump([d for d in yaml.safe_load_all(sys.stdin) if d], "
+                           "sys.stdout)"], input=text, text=True, capture_output=True, check=True)
+    return {(d["kind"], d["metadata"]["name"]): d for d in json.loads(done.stdout)}
+
+
+class Chart(unittest.TestCase):
+    def test_the_chart_is_clean(self):
+        self.assertIn("0 chart(s) failed", run(HELM, "lint", CHART, "--strict", "--kube-version", "1.35.0",
+                                               *[f"--set-string={k}={v}" for k, v in VALUES.items()]).stdout)
+
+    def test_every_resource_fits_kubernetes_schemas_of_three_versions(self):
+        for name, values in {"least": VALUES, "most": {**VALUES, "replicas": "5", "priorityClassName": "high"}}.items():
+            values = {k: int(v) if v.isdigit() else v for k, v in values.items()}
+            with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+                file.write(helm("template", values).stdout)
+                file.flush()
+                for version in VERSIONS:
+                    with self.subTest(f"{name} {version}"):
+                        said = run(BIN / "kubernetes-validate", "-k", version, "--strict", file.name).stdout
+                        self.assertEqual(said.count(" passed "), 7, said)
+
+    def test_a_field_that_kubernetes_does_not_have_is_found(self):
+        """The control of the test above."""
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(helm("template").stdout.replace("podManagementPolicy:", "podManagmentPolicy:"))
+            file.flush()
+            self.assertNotEqual(run(BIN / "kubernetes-validate", "-k", "1.35", "--strict", file.name, check=False).returncode, 0)
+
+    def test_a_rolling_restart_waits_until_the_broker_is_in_every_isr(self):
+        resources = rendered()
+        stateful = resources["StatefulSet", "prod"]["spec"]
+        self.assertEqual(stateful["updateStrategy"], {"type": "RollingUpdate"})
+        self.assertEqual(stateful["ordinals"], {"start": 1})
+        self.assertGreaterEqual(stateful["minReadySeconds"], 10)
+        container = stateful["template"]["spec"]["containers"][0]
+        self.assertEqual(container["readinessProbe"]["httpGet"]["path"], "/readyz?in-sync")
+        self.assertEqual(container["livenessProbe"]["httpGet"]["path"], "/livez")
+        self.assertEqual(resources["PodDisruptionBudget", "prod"]["spec"]["maxUnavailable"], 1)
+        headless = resources["Service", "prod-headless"]["spec"]
+        self.assertTrue(headless["publishNotReadyAddresses"], "the quorum must find brokers that are not ready")
+        self.assertEqual(headless["clusterIP"], "None")
+
+    def test_a_pod_has_no_rights_beyond_its_volumes(self):
+        pod = rendered()["StatefulSet", "prod"]["spec"]["template"]["spec"]
+        container = pod["containers"][0]
+        self.assertTrue(pod["securityContext"]["runAsNonRoot"])
+        self.assertEqual(pod["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
+        self.assertEqual(container["securityContext"], {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                                                        "capabilities": {"drop": ["ALL"]}})
+        self.assertFalse(pod["automountServiceAccountToken"])
+        self.assertFalse(pod["enableServiceLinks"], "ESKER_…_PORT would be taken for a property")
+
+    def test_the_network_policy_opens_three_ports_and_no_more(self):
+        policy = rendered()["NetworkPolicy", "prod"]["spec"]
+        ports = [(port["port"], port["protocol"]) for rule in policy["ingress"] for port in rule["ports"]]
+        self.assertEqual(ports, [(9092, "TCP"), (9093, "UDP"), (9644, "TCP")])
+        self.assertTrue(all(rule.get("from") for rule in policy["ingress"]))
+        self.assertEqual([(port["port"], port["protocol"]) for rule in policy["egress"] for port in rule["ports"]],
+                         [(53, "UDP"), (53, "TCP"), (9093, "UDP"), (443, "TCP")])
+
+    def test_no_secret_is_in_a_manifest(self):
+        kinds = {kind for kind, _ in rendered()}
+        self.assertNotIn("Secret", kinds)
+
+    def test_bad_values_are_refused_with_their_names(self):
+        for change, said in [
+            ({"clusterId": ""}, "clusterId"),
+            ({"clusterId": "prod"}, "clusterId"),
+            ({"tier.url": "file:///tmp"}, "tier.url"),
+            ({"tls.existingSecret": ""}, "tls.existingSecret"),
+            ({"auth.existingSecret": ""}, "auth.existingSecret"),
+            ({"replicas": 2}, "voters: 3 voters need as many brokers"),
+            ({"replicas": 1, "voters": 1}, "replicationFactor: 3 replicas need as many brokers, replicas is 1"),
+            ({"minInsyncReplicas": 3}, "no broker could be restarted"),
+            ({"voters": 2}, "voters"),
+            ({"replicsa": 3}, "replicsa"),
+            ({"settings.listeners": "x"}, "settings"),
+            ({"settings.log\\.dirs": "/tmp"}, "log.dirs is set by the chart"),
+            ({"storage.size": "big"}, "storage.size"),
+        ]:
+            with self.subTest(str(change)):
+                if "settings.listeners" in change:
+                    said = "listeners is set by the chart"
+                done = helm("template", {**VALUES, **change}, check=False)
+                self.assertNotEqual(done.returncode, 0, done.stdout)
+                self.assertIn(said.split(".")[-1] if done.stdout.count(said) == 0 else said, done.stdout)
+
+    def test_an_older_kubernetes_is_refused(self):
+        done = helm("template", check=False, version="1.30.0")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("kubeVersion", done.stdout)
+
+
+class Run(unittest.TestCase):
+    """The pods' very command, variables and files, as processes."""
+
+    def test_the_pods_command_serves_and_becomes_ready(self):
+        values = {"tier.endpoint": "http://127.0.0.1:9", "networkPolicy.enabled": False}
+        resources = rendered(**values)
+        stateful = resources["StatefulSet", "prod"]["spec"]
+        pod = stateful["template"]["spec"]
+        container = pod["containers"][0]
+        machines = Machines(self, "pods")
+        os.chmod(machines.processes.dir, 0o755)
+        config = machines.processes.dir / "esker.properties"
+        config.write_text(resources["ConfigMap", "prod"]["data"]["esker.properties"])
+        tls = machines.folder("tls")
+        operator = machines.add("operator", "prod-bootstrap.kafka.svc")
+        operator.run(ESKER, "certs", "ca", "--dir", tls)
+        pods = {}
+        for ordinal in range(stateful["ordinals"]["start"], stateful["ordinals"]["start"] + stateful["replicas"]):
+            name = f"prod-{ordinal}"
+            host = f"{name}.{stateful['serviceName']}.kafka.svc"
+            operator.run(ESKER, "certs", "node", "--dir", tls, "--id", ordinal, "--host", host)
+            pods[name] = machines.add(name, host)
+        (tls / "ca.key").unlink()  # the authority's key is not in the pods' secret
+        for file in tls.iterdir():
+            os.chown(file, 65532, 65532)
+        secrets = {"first-user": {"bootstrap-user": "admin:first-password"}}
+        for name, machine in pods.items():
+            data = machines.folder(f"data-{name}")
+            os.chown(data, 65532, 65532)
+            places = {"data": data, "config": config, "tls": tls}
+            machine.mounts = {mount["mountPath"]: places[mount["name"]] for mount in container["volumeMounts"]}
+            machine.mounts["/usr/local/bin/esker"] = ESKER
+            labels = {"apps.kubernetes.io/pod-index": name.split("-")[1], "topology.kubernetes.io/zone": f"zone-{name[-1]}"}
+            env = {}
+            for variable in container["env"]:
+                value = variable.get("value")
+                if value is None and "secretKeyRef" in variable["valueFrom"]:
+                    ref = variable["valueFrom"]["secretKeyRef"]
+                    value = secrets[ref["name"]][ref["key"]]
+                elif value is None:
+                    path = variable["valueFrom"]["fieldRef"]["fieldPath"]
+                    value = name if path == "metadata.name" else labels[re.match(r"metadata\.labels\['(.*)'\]$", path)[1]]
+                env[variable["name"]] = re.sub(r"\$\((\w+)\)", lambda found: env[found[1]], value)
+            env.update({"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"})
+            user = pod["securityContext"]
+            machine.start(["setpriv", f"--reuid={user['runAsUser']}", f"--regid={user['runAsGroup']}", "--clear-groups",
+                           "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "/usr/local/bin/esker",
+                           *container["args"]], env=env)
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            path = container[probe]["httpGet"]["path"]
+            for machine in pods.values():
+                wait_until(f"{probe} of {machine.name}",
+                           lambda: machine.run("/usr/local/bin/esker", "health", path, check=False).returncode == 0, 120, 0.5)
+        properties = machines.processes.dir / "client.properties"
+        properties.write_text(f"security.protocol=SASL_SSL\nsasl.mechanism=SCRAM-SHA-512\nsasl.username=admin\n"
+                              f"sasl.password=first-password\nssl.truststore.location={tls}/ca.crt\n")
+        at = ["--bootstrap-server", f"prod-1.{stateful['serviceName']}.kafka.svc:9092", "--command-config", properties]
+        operator.run(ESKER, "topic", "create", "t", *at)
+        self.assertIn(" 1 2 3 ", " " + " ".join(sorted(re.findall(r"┆ (\d \d \d) +│", operator.run(
+            ESKER, "topic", "describe", "t", *at).stdout)[0].split())) + " ")
+
+
+class WithoutNamespaces(unittest.TestCase):
+    def test_the_pods_command(self):
+        self.skipTest("no network or mount namespaces")
+
+
+def load_tests(loader, tests, pattern):
+    """One test that is skipped in place of the one that needs namespaces."""
+    kept = unittest.TestSuite()
+    for each in (Chart, Run if machines_work() else WithoutNamespaces):
+        kept.addTests(loader.loadTestsFromTestCase(each))
+    return kept
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,172 @@
+"""The procedures of deploy/scripts on a running cluster: machines are namespaces, brokers are real, a client writes all the
+time, and nothing it was told is written may be gone."""
+
+import json
+import unittest
+
+from cluster import CLUSTER_ID, ESKER, STORE, Cluster, wait_until
+from machines import machines_work
+
+
+class Procedures(unittest.TestCase):
+    def cluster(self, name, **more):
+        cluster = Cluster(self, name, **more)
+        cluster.start_all()
+        return cluster
+
+    def test_a_rolling_upgrade_goes_on_only_when_everything_is_in_sync(self):
+        cluster = self.cluster("upgrade")
+        cluster.topic("t")
+        writer = cluster.writer("t")
+        new = cluster.dir / "esker-new"
+        new.write_bytes(ESKER.read_bytes() + b"\n")  # another file, the same program
+        new.chmod(0o755)
+
+        self.assertIn("is not a program", cluster.script("rolling-upgrade", cluster.client, 1, 2, 3, check=False).stdout)
+        self.assertEqual(cluster.driver.calls, [])
+
+        said = cluster.script("rolling-upgrade", new, 1, 2, 3).stdout
+        self.assertIn("all brokers run esker", said)
+        self.assertEqual(cluster.driver.order("install", "stop", "start"),
+                         [(verb, id) for id in (1, 2, 3) for verb in ("install", "stop", "start")])
+        self.assertEqual(len({cluster.digest(id) for id in (1, 2, 3)}), 1)
+        writer.check(self)
+
+        # One broker down: the next upgrade is refused before it touches anything.
+        cluster.kill(3)
+        wait_until("the ISR is short", lambda: not cluster.whole(), 60, 0.3)
+        calls = len(cluster.driver.calls)
+        self.assertIn("not all replicas are in sync", cluster.script("rolling-upgrade", new, 1, 2, check=False).stdout)
+        self.assertEqual(len(cluster.driver.calls), calls)
+
+    def test_a_dead_broker_is_replaced_by_an_empty_one(self):
+        cluster = self.cluster("replace")
+        cluster.topic("t")
+        writer = cluster.writer("t")
+        refused = cluster.script("replace-broker", 2, check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("broker 2 is alive", refused.stdout)
+        cluster.kill(2)
+        self.assertIn("broker 2 is back and in sync", cluster.script("replace-broker", 2).stdout)
+        self.assertEqual(cluster.driver.order("replace", "start"), [("replace", 2), ("start", 2)])
+        writer.check(self)
+
+    def test_a_broker_is_added_gets_its_share_and_is_removed_again(self):
+        cluster = self.cluster("add")
+        cluster.topic("t", partitions=4)
+        writer = cluster.writer("t")
+        cluster.machine(4)
+        cluster.set_up(4)
+        cluster.script("add-broker", 4)
+        self.assertEqual(self.replicas_on(cluster, "t", 4), 3, "of twelve replicas")
+
+        said = cluster.script("remove-broker", 4).stdout
+        self.assertIn("broker 4 holds nothing, has ended and is forgotten", said)
+        self.assertEqual(self.replicas_on(cluster, "t", 4), 0)
+        self.assertIsNone(cluster.brokers[4].process)
+        writer.check(self)
+
+        calls = len(cluster.driver.calls)
+        refused = cluster.script("remove-broker", 3, check=False)
+        self.assertIn("nothing was changed", refused.stdout)
+        self.assertEqual(len(cluster.driver.calls), calls)
+        del cluster.brokers[4]
+        self.assertIn("3 replicas, and 2 brokers are left", cluster.esker("reassign", "--away-from", 3, check=False))
+
+    def replicas_on(self, cluster, topic, broker):
+        rows = [line.replace("│", "┆").split("┆") for line in cluster.esker("topic", "describe", topic).splitlines()]
+        return sum(str(broker) in row[4].split() for row in rows if len(row) > 5 and row[1].strip().isdigit())
+
+    def test_certificates_and_the_authority_are_rotated_without_a_restart(self):
+        cluster = self.cluster("rotate")
+        cluster.topic("t")
+        writer = cluster.writer("t")
+        hosts = [f"{id}=broker-{id}" for id in (1, 2, 3)]
+        refused = cluster.script("rotate-certificates", cluster.certs, "1", check=False)
+        self.assertIn("is not ID=HOST", refused.stdout)
+        self.assertFalse((cluster.certs / "new").exists())
+
+        before = self.shown(cluster, 1)
+        self.assertIn("rotated", cluster.script("rotate-certificates", cluster.certs, *hosts).stdout)
+        wait_until("clients see the new certificate", lambda: self.shown(cluster, 1) != before, 30)
+        second = self.shown(cluster, 1)
+        old_authority = (cluster.certs / "ca.crt").read_bytes()
+        cluster.script("rotate-certificates", "--new-ca", cluster.certs, *hosts)
+        wait_until("clients see the new authority's certificate", lambda: self.shown(cluster, 1) != second, 30)
+        self.assertNotEqual((cluster.certs / "ca.crt").read_bytes(), old_authority)
+        self.assertEqual(cluster.driver.order("stop", "start"), [], "no broker was restarted")
+        # Connections that are made from now on are by the new authority alone, also between brokers.
+        cluster.kill(2)
+        cluster.start(2)
+        wait_until("a broker that starts anew is in sync", lambda: cluster.healthy(2, "/readyz?in-sync"), 90, 0.5)
+        cluster.esker("topic", "list")
+        writer.check(self)
+
+    def shown(self, cluster, id):
+        """The certificate that a broker shows to clients."""
+        program = ("import ssl, sys; context = ssl.create_default_context(); context.check_hostname = False; "
+                   "context.verify_mode = ssl.CERT_NONE; import socket; "
+                   "s = context.wrap_socket(socket.create_connection((sys.argv[1], 9092), 10)); "
+                   "print(ssl.DER_cert_to_PEM_cert(s.getpeercert(True)))")
+        return cluster.operator.run("python3", "-c", program, f"broker-{id}").stdout
+
+    def test_a_cluster_whose_brokers_are_all_gone_comes_back_from_its_bucket(self):
+        cluster = self.cluster("restore", store=True)
+        cluster.topic("t", remote_storage_enable="true", segment_bytes=16_384, local_retention_ms=1000)
+        cluster.topic("hot", partitions=1)
+        cluster.esker("user", "add", "alice", input="alice-secret\n")
+        told = json.loads(cluster.program("state.py", "write", "t").stdout.splitlines()[-1])
+        endpoint = ["--endpoint", "http://minio:9000"]
+        dry_run = lambda: cluster.operator.run(ESKER, "tier", "restore-cluster", "--store", STORE, "--dry-run", *endpoint,  # noqa: E731
+                                               env=cluster.store_env, check=False).stdout
+        wait_until("the bucket knows users and groups", lambda: "2 users, 1 ACLs" in dry_run() and
+                   "1 groups with 3 committed offsets" in dry_run(), 90, 0.5)
+        tiered = lambda: cluster.operator.run(ESKER, "tier", "ls", "t", "--store", STORE, *endpoint, env=cluster.store_env).stdout  # noqa: E731
+        wait_until("most is in the tier", lambda: tiered().count(".seg") + tiered().count("│ live") >= 9 or
+                   tiered().count(" live ") >= 9, 90, 0.5)
+
+        live = cluster.script("restore-cluster", STORE, *endpoint, check=False)
+        self.assertNotEqual(live.returncode, 0)
+        self.assertIn("live, or restored already; nothing was changed", live.stdout)
+
+        for id in cluster.brokers:
+            cluster.kill(id)
+            cluster.wipe(id)
+        for id in cluster.brokers:
+            cluster.start(id)
+        cluster.wait_ready()
+        self.assertIn("a dry run: nothing was changed", dry_run())
+        said = cluster.script("restore-cluster", STORE, *endpoint).stdout
+        self.assertIn("hot is there, and empty", said)
+        self.assertIn(f"cluster {CLUSTER_ID} is back", said)
+        found = json.loads(cluster.program("state.py", "read", "t", json.dumps(told)).stdout.splitlines()[-1])
+        print(f"({found['records']} of {told['records']} records were in the tier) ", end="", flush=True)
+        self.assertGreater(found["records"], told["records"] // 3)
+        self.assertEqual(found["wrong"], 0, "every partition is the beginning of what was written")
+        for partition, offset in told["committed"].items():
+            self.assertEqual(found["committed"][partition], min(offset, found["ends"][partition]))
+        self.assertEqual(found["acls"], told["acls"])
+        alice = cluster.dir / "alice.properties"
+        alice.write_text(cluster.client.read_text().replace("username=admin", "username=alice").replace("admin-secret", "alice-secret"))
+        cluster.esker("topic", "list", client=alice)
+
+        again = cluster.script("restore-cluster", STORE, *endpoint, check=False)
+        self.assertIn("nothing was changed", again.stdout)
+        other = cluster.operator.run(ESKER, "tier", "restore-cluster", "--store", "s3://cold/elsewhere", *endpoint,
+                                     "--bootstrap-server", cluster.bootstrap, "--command-config", cluster.client,
+                                     env=cluster.store_env, check=False)
+        self.assertIn("the store holds the backup of no cluster", other.stdout)
+
+
+class WithoutNamespaces(unittest.TestCase):
+    def test_the_procedures(self):
+        self.skipTest("no network or mount namespaces")
+
+
+def load_tests(loader, tests, pattern):
+    """One test that is skipped in place of all where the machine gives no namespaces."""
+    return loader.loadTestsFromTestCase(Procedures if machines_work() else WithoutNamespaces)
+
+
+if __name__ == "__main__":
+    unittest.main()

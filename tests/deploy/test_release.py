@@ -1,0 +1,80 @@
+"""What a release consists of, made from the binary that the other tests use: deploy/release/package. The release build
+itself, its repetition and `cargo install` take too long here: deploy/README.md has their last results."""
+
+import hashlib
+import json
+import re
+import tempfile
+import tomllib
+import unittest
+from pathlib import Path
+
+from tools import DEPLOY, ROOT, run
+from processes import ESKER
+
+RELEASE = DEPLOY / "release"
+PERMITTED = tomllib.loads((ROOT / "deny.toml").read_text())["licenses"]["allow"]
+
+
+class Release(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="esker-release-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.out = Path(folder.name) / "out"
+        run(RELEASE / "package", "--binary", ESKER, "--out", cls.out)
+
+    def test_the_binary_runs_without_its_symbols_and_names_them(self):
+        self.assertRegex(run(self.out / "esker", "--version").stdout, r"^esker \d")
+        self.assertLess((self.out / "esker").stat().st_size, ESKER.stat().st_size)
+        sections = run("readelf", "-SW", self.out / "esker").stdout
+        self.assertNotIn(".symtab", sections)
+        self.assertIn(".gnu_debuglink", sections)
+        self.assertIn(".debug_line", run("readelf", "-SW", self.out / "esker.debug").stdout)
+
+    def test_it_needs_nothing_but_the_c_library(self):
+        needed = re.findall(r"NEEDED.*\[(.*?)\]", run("readelf", "-d", self.out / "esker").stdout)
+        self.assertLessEqual({name.split(".so")[0] for name in needed}, {"libc", "libm", "libgcc_s", "ld-linux-x86-64",
+                                                                      "ld-linux-aarch64"})
+
+    def test_a_binary_that_needs_more_is_refused(self):
+        done = run(RELEASE / "package", "--binary", "/usr/bin/git", "--out", self.out.parent / "git", check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("which not every machine has", done.stdout)
+
+    def test_the_bill_of_materials_names_every_crate_with_its_checksum_and_licence(self):
+        bill = json.loads((self.out / "sbom.cdx.json").read_text())
+        self.assertEqual((bill["bomFormat"], bill["specVersion"]), ("CycloneDX", "1.5"))
+        names = {part["name"]: part for part in bill["components"]}
+        self.assertGreater(len(names), 100)
+        for expected in ["tokio", "quinn", "openraft", "object_store", "aws-lc-sys", "tiering"]:
+            self.assertIn(expected, names)
+        for absent in ["proptest", "stateright", "kafka-protocol"]:
+            self.assertNotIn(absent, names, "only for tests")
+        for name, part in names.items():
+            self.assertTrue(part["licenses"][0]["expression"], name)
+            if name != "tiering":
+                self.assertRegex(part["hashes"][0]["content"], r"^[0-9a-f]{64}$", name)
+        refs = {part["bom-ref"] for part in bill["components"]} | {bill["metadata"]["component"]["bom-ref"]}
+        for dependency in bill["dependencies"]:
+            self.assertLessEqual(set(dependency["dependsOn"]), refs)
+
+    def test_every_licence_is_one_that_is_permitted(self):
+        for line in (self.out / "licences.txt").read_text().splitlines():
+            name, expression = line.split(": ", 1)
+            choices = [c.strip() for c in re.split(r" OR |/", expression.replace("(", "").replace(")", ""))]
+            fits = any(all(word in PERMITTED or word.split(" WITH ")[0] in PERMITTED for word in choice.split(" AND "))
+                       for choice in choices)
+            self.assertTrue(fits, line)
+
+    def test_the_same_binary_gives_the_same_release(self):
+        again = self.out.parent / "again"
+        run(RELEASE / "package", "--binary", ESKER, "--out", again)
+        self.assertEqual((again / "SHA256SUMS").read_text(), (self.out / "SHA256SUMS").read_text())
+        for line in (again / "SHA256SUMS").read_text().splitlines():
+            digest, name = line.split()
+            self.assertEqual(hashlib.sha256((again / name).read_bytes()).hexdigest(), digest)
+
+
+if __name__ == "__main__":
+    unittest.main()
