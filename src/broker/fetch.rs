@@ -467,7 +467,7 @@ impl Broker {
         from: Offset,
     ) -> Result<Vec<(ProducerId, Offset)>, FetchError> {
         let Some(to) = records.chunks().filter_map(end_of).last() else { return Ok(Vec::new()) };
-        let look = move || replica.with_log(|log| log.aborted_transactions(from, to));
+        let look = move || replica.inspect(|log| log.aborted_transactions(from, to));
         let aborted = self.on_disk_thread(look).await?;
         Ok(aborted.iter().map(|a| (a.producer_id, a.first)).collect())
     }

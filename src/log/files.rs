@@ -15,10 +15,12 @@ pub(super) const INDEX: &str = "index";
 pub(super) const TIME_INDEX: &str = "timeindex";
 /// Aborted transactions.
 pub(super) const TXN_INDEX: &str = "txnindex";
+/// Checksum of the aborted transactions: Kafka's format has none.
+pub(super) const TXN_CHECKSUM: &str = "txnchecksum";
 /// Producer state.
 pub(super) const SNAPSHOT: &str = "snapshot";
-/// The four files of a segment, the `.log` first.
-pub(super) const OF_A_SEGMENT: [&str; 4] = [LOG, INDEX, TIME_INDEX, TXN_INDEX];
+/// The files of a segment, the `.log` first.
+pub(super) const OF_A_SEGMENT: [&str; 5] = [LOG, INDEX, TIME_INDEX, TXN_INDEX, TXN_CHECKSUM];
 /// Added to the names of a compacted copy.
 pub(super) const CLEANED: &str = "cleaned";
 /// Added to the names of a compacted copy that is being swapped in.

@@ -264,12 +264,10 @@ pub(super) fn index_files(
 ) -> impl Iterator<Item = io::Result<(PathBuf, Arc<dyn DiskFile>)>> {
     let index = &segment.index.entries;
     let time_index = &segment.time_index.entries;
-    let txn_index = segment.txn_index.entries();
     [
-        Some(index.handle().map(|file| (index.path().to_owned(), file))),
-        Some(time_index.handle().map(|file| (time_index.path().to_owned(), file))),
-        txn_index.map(|entries| entries.handle().map(|file| (entries.path().to_owned(), file))),
+        index.handle().map(|file| (index.path().to_owned(), file)),
+        time_index.handle().map(|file| (time_index.path().to_owned(), file)),
     ]
     .into_iter()
-    .flatten()
+    .chain(segment.txn_index.files())
 }

@@ -16,6 +16,7 @@
 //! | `<base>.index` | relative offset i32, position i32 | `index` |
 //! | `<base>.timeindex` | timestamp i64, relative offset i32 | `time_index` |
 //! | `<base>.txnindex` | aborted transactions | `txn_index` |
+//! | `<base>.txnchecksum` | their checksum, ours | `txn_index` |
 //! | `<offset>.snapshot` | producers | `producer_snapshot` |
 //! | `<base>.log.cleaned`, `<base>.log.swap` | as above | `compaction` |
 //! | `leader-epoch-checkpoint`, `partition.metadata`, `*-offset-checkpoint` | text | `checkpoint` |

@@ -12,8 +12,8 @@ use super::dirs::DirectoryCheckpoints;
 use super::epoch_cache::EpochCache;
 use super::error::LogError;
 use super::files::{
-    DELETED, INDEX, LOG, LazyFile, SNAPSHOT, TIME_INDEX, TXN_INDEX, parent_of, parse_segment_name,
-    segment_path,
+    DELETED, INDEX, LOG, LazyFile, OF_A_SEGMENT, SNAPSHOT, TIME_INDEX, TXN_CHECKSUM, TXN_INDEX, parent_of,
+    parse_segment_name, segment_path,
 };
 use super::producer_state::ProducerState;
 use super::scan::{BatchReader, find_valid_batch};
@@ -283,6 +283,13 @@ impl Opening {
         let Some(mut segment) = segment else {
             return Ok(None);
         };
+        // A scan tells a missing segment from a damaged one.
+        if let Some(next) = next
+            && segment.end_by_headers().map_err(io())? != Some(next)
+        {
+            return Ok(None);
+        }
+        segment.file = LazyFile::new(&open.disk, path.clone());
         if let Some(last) = segment.time_index.last() {
             let holds = segment.holds_time(&last).map_err(io())?;
             // One handle per closed segment would be too many.
@@ -520,6 +527,7 @@ fn list(open: &OpenLog) -> Result<Found, LogError> {
             INDEX => &mut lengths.index,
             TIME_INDEX => &mut lengths.time_index,
             TXN_INDEX => &mut lengths.txn_index,
+            TXN_CHECKSUM => &mut lengths.txn_checksum,
             _ => return Err(foreign()),
         };
         *place = Some(entry.len);
@@ -535,7 +543,7 @@ fn list(open: &OpenLog) -> Result<Found, LogError> {
 }
 
 fn remove_segment(open: &OpenLog, base: Offset) -> Result<(), LogError> {
-    for extension in [LOG, INDEX, TIME_INDEX, TXN_INDEX] {
+    for extension in OF_A_SEGMENT {
         let path = segment_path(&open.dir, base, extension);
         match open.disk.remove_file(&path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {

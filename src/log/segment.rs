@@ -43,6 +43,7 @@ pub(super) struct Lengths {
     pub(super) index: Option<u64>,
     pub(super) time_index: Option<u64>,
     pub(super) txn_index: Option<u64>,
+    pub(super) txn_checksum: Option<u64>,
 }
 
 impl Segment {
@@ -50,7 +51,7 @@ impl Segment {
     pub(super) fn create(disk: &SharedDisk, dir: &Path, base: Offset, now_ms: i64) -> io::Result<Segment> {
         let file = LazyFile::create(disk, segment_path(dir, base, LOG))?;
         let paths = [INDEX, TIME_INDEX, TXN_INDEX].map(|extension| segment_path(dir, base, extension));
-        Segment::with_empty_indexes(disk, paths, base, file, None, now_ms)
+        Segment::with_empty_indexes(disk, paths, base, file, &Lengths::default(), now_ms)
     }
 
     /// A new segment that is not part of the log: its files have a suffix.
@@ -68,11 +69,11 @@ impl Segment {
             [INDEX, TIME_INDEX, TXN_INDEX].map(path),
             base,
             file,
-            None,
+            &Lengths::default(),
             now_ms,
         )?;
         // One that an earlier attempt has left must not become part of this one.
-        segment.txn_index.remove_file()?;
+        segment.txn_index.remove_files()?;
         Ok(segment)
     }
 
@@ -86,7 +87,7 @@ impl Segment {
     ) -> io::Result<Segment> {
         let file = LazyFile::new(disk, segment_path(dir, base, LOG));
         let paths = [INDEX, TIME_INDEX, TXN_INDEX].map(|extension| segment_path(dir, base, extension));
-        Segment::with_empty_indexes(disk, paths, base, file, lengths.txn_index, now_ms)
+        Segment::with_empty_indexes(disk, paths, base, file, lengths, now_ms)
     }
 
     fn with_empty_indexes(
@@ -94,7 +95,7 @@ impl Segment {
         paths: [PathBuf; 3],
         base: Offset,
         file: LazyFile,
-        txn_index: Option<u64>,
+        lengths: &Lengths,
         now_ms: i64,
     ) -> io::Result<Segment> {
         let [index, time_index, txn] = paths;
@@ -104,7 +105,7 @@ impl Segment {
             size: 0,
             index: OffsetIndex::create(disk, index, base)?,
             time_index: TimeIndex::create(disk, time_index, base)?,
-            txn_index: TxnIndex::create(disk, txn, txn_index)?,
+            txn_index: TxnIndex::create(disk, txn, lengths)?,
             since_index: 0,
             max_timestamp: NO_TIMESTAMP,
             max_timestamp_at: base,
@@ -131,7 +132,7 @@ impl Segment {
         let path = |extension| segment_path(dir, base, extension);
         let index = OffsetIndex::open(disk, path(INDEX), index, base, size, end)?;
         let time_index = TimeIndex::open(disk, path(TIME_INDEX), time_index, base, end)?;
-        let txn_index = TxnIndex::open(disk, path(TXN_INDEX), lengths.txn_index)?;
+        let txn_index = TxnIndex::open(disk, path(TXN_INDEX), lengths)?;
         let (Some(index), Some(time_index), Some(txn_index)) = (index, time_index, txn_index) else {
             return Ok(None);
         };
@@ -189,7 +190,7 @@ impl Segment {
         self.time_index.push_if_later(self.max_timestamp, self.max_timestamp_at)?;
         self.index.entries.spill()?;
         self.time_index.entries.spill()?;
-        self.txn_index.spill()?;
+        self.txn_index.finish()?;
         self.indexes_unsynced = true;
         Ok(())
     }
@@ -220,6 +221,24 @@ impl Segment {
             end = Some(batch.header.end_offset());
         }
         Ok((end.unwrap_or(self.base), reader.position()))
+    }
+
+    /// Where the last batch ends, by the headers from the last index entry on; `None` if they do not lead to the file's end.
+    pub(super) fn end_by_headers(&self) -> io::Result<Option<Offset>> {
+        let mut position = match self.index.last() {
+            Some(entry) if self.holds(&entry)? => entry.position,
+            _ => 0,
+        };
+        let file = self.file.get()?;
+        let mut end = None;
+        let mut head = [0; HEADER_BYTES];
+        while position < self.size {
+            let n = file.read_at(&mut head, position)?;
+            let Ok(header) = BatchHeader::parse(&head[..n]) else { return Ok(None) };
+            end = Some(header.end_offset());
+            position += header.size() as u64;
+        }
+        Ok(end.filter(|_| position == self.size))
     }
 
     /// The header of the first batch, if there is one.

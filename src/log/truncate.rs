@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::epoch_cache::{EpochCache, EpochEntry};
 use super::error::LogError;
-use super::files::{DELETED, INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX, parse_segment_name, segment_path};
+use super::files::{DELETED, LOG, OF_A_SEGMENT, SNAPSHOT, parse_segment_name, segment_path};
 use super::producer_state::ProducerState;
 use super::segment::Segment;
 use super::{Health, Log, checkpoint, producer_replay, producer_snapshot};
@@ -319,7 +319,7 @@ impl Log {
     pub(super) fn take_out(&self, i: usize) -> Result<Vec<PathBuf>, LogError> {
         let base = self.segments[i].base;
         let mut paths = Vec::new();
-        for extension in [LOG, INDEX, TIME_INDEX, TXN_INDEX] {
+        for extension in OF_A_SEGMENT {
             let from = segment_path(&self.dir, base, extension);
             let to = segment_path(&self.dir, base, &format!("{extension}.{DELETED}"));
             match self.disk.rename(&from, &to) {

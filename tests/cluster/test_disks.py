@@ -42,6 +42,13 @@ class Disks(ClusterCase):
         device = subprocess.run(["findmnt", "-no", "SOURCE", folder], check=True, capture_output=True, text=True).stdout
         return folder, image, Path("/sys/fs/ext4") / Path(device.strip()).name / "trigger_fs_error"
 
+    def places(self, topic, partitions, *folders):
+        """The log directory of each partition, once all have been made."""
+        def made():
+            found = {p: folder for p in range(partitions) for folder in folders if (folder / f"{topic}-{p}/partition.metadata").exists()}
+            return found if len(found) == partitions else None
+        return wait_until(f"the folders of {topic} are made", made, 30)
+
     def producer(self, dev, **more):
         from confluent_kafka import Producer
 
@@ -94,7 +101,7 @@ class Disks(ClusterCase):
         sound, (bad, image, switch) = self.processes.dir / "sound", self.loop("bad")
         dev = self.dev(1, settings={"log.dirs": f"{sound},{bad}"})
         dev.topic_create("t", 4)
-        places = {p: "bad" if (bad / f"t-{p}").exists() else "sound" for p in range(4)}
+        places = {p: place.name for p, place in self.places("t", 4, sound, bad).items()}
         self.assertEqual(sorted(places.values()), ["bad", "bad", "sound", "sound"], "the fewest partitions")
         producer = self.producer(dev, **{"message.timeout.ms": 20_000})
         for p in range(4):
@@ -114,7 +121,7 @@ class Disks(ClusterCase):
                 self.assertEqual(self.read(dev, "t", p), ["before", "after"])
         # New partitions go where the disk works.
         dev.topic_create("u", 2)
-        self.assertTrue((sound / "u-0").exists() and (sound / "u-1").exists())
+        self.assertEqual(self.places("u", 2, sound), {0: sound, 1: sound})
         self.assertIn("the device of a log directory has failed", dev.broker_logs(400))
         # The disk is back, and so is what it holds.
         dev.kill(1)
@@ -131,7 +138,7 @@ class Disks(ClusterCase):
         sound, bad, away = (self.processes.dir / name for name in ("sound", "bad", "away"))
         dev = self.dev(1, settings={"log.dirs": f"{sound},{bad}", "metadata.log.dir": f"{self.processes.dir / 'metadata'}"})
         dev.topic_create("t", 4)
-        places = {p: bad if (bad / f"t-{p}").exists() else sound for p in range(4)}
+        places = self.places("t", 4, sound, bad)
         producer = self.producer(dev, **{"message.timeout.ms": 20_000})
         for p in range(4):
             producer.produce("t", f"in {p}", partition=p)
@@ -150,7 +157,7 @@ class Disks(ClusterCase):
             else:
                 self.assertFalse((sound / f"t-{p}").exists(), "an empty copy must not take the place of the lost one")
         dev.topic_create("u", 2)
-        self.assertTrue((sound / "u-0").exists() and (sound / "u-1").exists())
+        self.assertEqual(self.places("u", 2, sound), {0: sound, 1: sound})
         side = Side("Esker", dev.brokers()[1][1])
         self.addCleanup(side.close)
         told = {Path(it["LogDir"]): it["ErrorCode"] for it in side.ask("DescribeLogDirs", 4, {"Topics": None})["Results"]}
@@ -173,6 +180,45 @@ class Disks(ClusterCase):
         said = dev.output() + dev.broker_logs(50)
         self.assertIn("no log directory can be used", said)
         self.assertTrue(str(sound) in said and str(bad) in said, said)
+
+    def test_a_foreign_or_a_missing_file_costs_its_own_partition_alone_and_only_until_it_is_put_right(self):
+        dev = self.dev(1)
+        dev.topic_create("t", 3, configs={"segment.bytes": 100_000})
+        producer = self.producer(dev, **{"batch.size": 1000})
+        for i in range(90):
+            producer.produce("t", f"{i} {'x' * 10_000}", partition=i % 3)
+        self.assertEqual(producer.flush(30), 0)
+        expected = {p: self.read(dev, "t", p) for p in range(3)}
+        self.assertEqual([len(expected[p]) for p in range(3)], [30, 30, 30])
+        self.assertEqual(dev.stop(), 0)
+        folder = dev.data / "broker-1/data"
+        foreign = folder / "t-0/notes.txt"
+        foreign.write_text("not a log's")
+        segments = sorted((folder / "t-1").glob("*.log"))
+        self.assertGreater(len(segments), 2)
+        missing, away = segments[1], self.processes.dir / "away"
+        missing.rename(away)
+        before = {f: f.stat().st_size for p in (0, 1) for f in (folder / f"t-{p}").glob("*.log")}
+        dev.start()
+        self.assertEqual(self.read(dev, "t", 2), expected[2])
+        for name in (foreign, missing):
+            wait_until(f"the broker names {name.name}", lambda: str(name) in dev.broker_logs(2000), 30, 0.2)
+        self.assertEqual({f: f.stat().st_size for p in (0, 1) for f in (folder / f"t-{p}").glob("*.log")}, before, "nothing is cut")
+        # The broker runs on, and takes each up once it is as it was.
+        foreign.unlink()
+        away.rename(missing)
+        for p in range(3):
+            self.assertEqual(self.read(dev, "t", p), expected[p])
+        # In the log directory itself it stops the broker: what is not a partition might be one with another name.
+        self.assertEqual(dev.stop(), 0)
+        stray = folder / "not a partition"
+        stray.mkdir()
+        dev.start(wait=False)
+        self.assertNotEqual(dev.process.wait(60), 0)
+        self.assertIn(str(stray), dev.output() + dev.broker_logs(50))
+        stray.rmdir()
+        dev.start()
+        self.assertEqual(self.read(dev, "t", 0), expected[0])
 
     def test_a_broker_whose_only_directory_fails_stops_and_says_why(self):
         bad, _, switch = self.loop("only")

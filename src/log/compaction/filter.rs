@@ -21,6 +21,26 @@ pub(super) struct Rules {
     pub(super) last_of: BTreeMap<ProducerId, LastBatch>,
     /// End of what is in the table of keys.
     pub(super) mapped: Offset,
+    #[cfg(test)]
+    pub(super) defect: Option<Defect>,
+}
+
+/// Rules that a test may break, to see that it notices.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::log) enum Defect {
+    /// What is superseded stays.
+    OlderRecordsStay,
+    /// The first record of a key stays, not the last.
+    LaterRecordsGo,
+    /// A tombstone goes when it is first met.
+    TombstonesGoAtOnce,
+    /// A tombstone goes, and what it deleted stays.
+    TombstonesGoAlone,
+    /// Records of aborted transactions are kept as if they had been committed.
+    AbortedRecordsStay,
+    /// Nothing is kept for a producer's retry.
+    LastBatchesGo,
 }
 
 /// What must stay of a producer.
@@ -65,7 +85,12 @@ impl Rules {
             return self.judge_marker(batch, transactions.meet_marker(batch));
         }
         let is_last = self.last_of.get(&header.producer_id) == Some(&LastBatch::Data(header.last_offset()));
-        let retained = if transactions.meet_data(batch) {
+        #[cfg(test)]
+        let is_last = is_last && self.defect != Some(Defect::LastBatchesGo);
+        let is_aborted = transactions.meet_data(batch);
+        #[cfg(test)]
+        let is_aborted = is_aborted && self.defect != Some(Defect::AbortedRecordsStay);
+        let retained = if is_aborted {
             Retained::Nothing
         } else {
             // The bytes are as they were written. Where a client has written nonsense that no reader can walk, or not
@@ -121,6 +146,14 @@ impl Rules {
             return false;
         };
         let is_latest = map.get(key).is_none_or(|last| record.offset >= last);
+        #[cfg(test)]
+        match self.defect {
+            Some(Defect::OlderRecordsStay) => return true,
+            Some(Defect::LaterRecordsGo) => return map.get(key).is_none_or(|last| record.offset < last),
+            Some(Defect::TombstonesGoAtOnce) => return is_latest && record.value.is_some(),
+            Some(Defect::TombstonesGoAlone) => return record.value.is_some(),
+            _ => {}
+        }
         let horizon = batch.header.delete_horizon_ms();
         is_latest && (record.value.is_some() || horizon.is_none_or(|horizon| self.now_ms < horizon))
     }

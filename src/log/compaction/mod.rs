@@ -25,6 +25,8 @@ mod transactions;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+#[cfg(test)]
+pub(super) use filter::Defect;
 pub use pass::{Compaction, Step};
 
 use self::filter::{LastBatch, Rules};
@@ -157,6 +159,8 @@ impl Log {
             delete_retention_ms: self.config.delete_retention_ms,
             last_of,
             mapped: found.dirty_from,
+            #[cfg(test)]
+            defect: None,
         };
         Ok(Compaction::new(pass::Plan {
             disk: self.disk.clone(),

@@ -168,7 +168,8 @@ impl Output {
             log: Some(segment.size),
             index: Some(segment.index.entries.bytes()),
             time_index: Some(segment.time_index.entries.bytes()),
-            txn_index: segment.txn_index.entries().map(|entries| entries.bytes()),
+            txn_index: segment.txn_index.bytes(),
+            txn_checksum: segment.txn_index.checksum_bytes(),
         })
     }
 

@@ -142,6 +142,12 @@ impl Compaction {
         self.cuts
     }
 
+    /// Breaks a rule.
+    #[cfg(test)]
+    pub(in crate::log) fn plant(&mut self, defect: Option<super::Defect>) {
+        self.rules.defect = defect;
+    }
+
     /// End of what is clean once the pass is over.
     #[must_use]
     pub fn cleaned_end(&self) -> Offset {

@@ -9,10 +9,12 @@ use super::compaction::compacted;
 use super::*;
 use crate::env::Rng as _;
 use crate::env::sim::SeededRng;
-use crate::log::Step;
+use crate::log::compaction::Defect;
+use crate::log::{CleanupPolicy, Step};
 use crate::wire::record_batch::ControlKind;
 
 const DELETE_RETENTION_MS: i64 = 1000;
+const RETENTION_MS: i64 = 4000;
 const CODECS: [Compression; 5] =
     [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
 
@@ -47,16 +49,21 @@ struct World {
     sequences: BTreeMap<i64, (i32, i64, Bytes)>,
     /// Retention of `compact,delete`, or DeleteRecords, has come so far.
     start: i64,
+    defect: Option<Defect>,
     trace: Vec<String>,
 }
 
 impl World {
-    fn new(seed: u64) -> World {
+    fn new(seed: u64, defect: Option<Defect>) -> World {
         let rng = SeededRng::new(seed);
+        // Every other one is `compact,delete`.
+        let delete = seed % 2 == 0;
         let config = LogConfig {
             index_interval_bytes: rng.next_u64() % 600,
             delete_retention_ms: DELETE_RETENTION_MS,
             timestamp_after_max_ms: i64::MAX,
+            cleanup: CleanupPolicy { compact: true, delete },
+            retention_ms: RETENTION_MS,
             ..compacted(600 + rng.next_u64() % 3000)
         };
         let (disk, mut log) = fresh(&config);
@@ -73,6 +80,7 @@ impl World {
             open: BTreeMap::new(),
             sequences: BTreeMap::new(),
             start: 0,
+            defect,
             trace: Vec::new(),
         }
     }
@@ -96,6 +104,7 @@ impl World {
             86..90 => self.restart(false),
             90..94 => self.new_epoch(),
             94..96 => self.retry(),
+            96..98 if self.config.cleanup.delete => self.retain(),
             96..98 => self.advance_start(),
             _ => self.now_ms += DELETE_RETENTION_MS,
         }
@@ -193,10 +202,26 @@ impl World {
         removal.run().expect("deleted");
     }
 
+    /// Retention by time, as the broker's driver does it: only what is old goes, and only what is decided.
+    fn retain(&mut self) {
+        self.now_ms += self.pick(RETENTION_MS);
+        let stable = self.log.last_stable(self.log.log_end());
+        let to = self.log.expired_by_retention(self.now_ms, stable);
+        assert!((self.log.log_start()..=stable).contains(&to));
+        for offset in self.found().keys().take_while(|offset| **offset < to.0) {
+            let at_ms = self.written[offset].at_ms;
+            assert!(at_ms + RETENTION_MS < self.now_ms, "{offset} is not old enough to go");
+        }
+        self.start = self.start.max(to.0);
+        self.trace.push(format!("retention has come to {to}"));
+        self.log.advance_log_start(to, self.now_ms).expect("advanced").run().expect("deleted");
+    }
+
     /// A pass, while others append.
     fn pass_among_appends(&mut self, map_bytes: usize) -> usize {
         let found = self.log.cleanable(self.log.log_end(), self.now_ms).expect("looked").expect("compacted");
         let mut pass = self.log.begin_compaction(&found, map_bytes, self.now_ms).expect("begins");
+        pass.plant(self.defect);
         let mut swapped = 0;
         loop {
             match pass.step(300).expect("steps") {
@@ -243,6 +268,13 @@ impl World {
             .dirty_from;
         if clean {
             self.log.close_clean().expect("closes");
+        } else if self.start == 0 && self.below(2) == 0 {
+            // What the log itself says of its producers must do, as long as all of it is there.
+            for file in self.disk.read_dir(&dir()).expect("listed") {
+                if file.name.ends_with(".snapshot") {
+                    self.disk.remove_file(&file.path).expect("removed");
+                }
+            }
         }
         let opening = OpenLog {
             clean,
@@ -355,16 +387,21 @@ impl World {
     }
 }
 
-fn run(seed: u64) {
-    let mut world = World::new(seed);
+/// Eighty steps; the trace and the panic of a seed that fails.
+fn play(seed: u64, defect: Option<Defect>) -> Result<(), (Vec<String>, Box<dyn std::any::Any + Send>)> {
+    let mut world = World::new(seed, defect);
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         for _ in 0..80 {
             world.step();
             world.check();
         }
     }));
-    if let Err(panic) = result {
-        eprintln!("seed {seed} failed after:\n  {}", world.trace.join("\n  "));
+    result.map_err(|panic| (world.trace, panic))
+}
+
+fn run(seed: u64) {
+    if let Err((trace, panic)) = play(seed, None) {
+        eprintln!("seed {seed} failed after:\n  {}", trace.join("\n  "));
         eprintln!("replay it with ESKER_LOG_SEED={seed} cargo test --lib one_compaction_seed");
         std::panic::resume_unwind(panic);
     }
@@ -375,6 +412,23 @@ fn compaction_agrees_with_a_plain_model() {
     let first = crate::env::RealRng.next_u64() % 1_000_000;
     for seed in first..first + 200 {
         run(seed);
+    }
+}
+
+#[test]
+fn the_model_finds_every_planted_defect() {
+    for defect in [
+        Defect::OlderRecordsStay,
+        Defect::LaterRecordsGo,
+        Defect::TombstonesGoAtOnce,
+        Defect::TombstonesGoAlone,
+        Defect::AbortedRecordsStay,
+        Defect::LastBatchesGo,
+    ] {
+        let found = (0..200).find_map(|seed| play(seed, Some(defect)).err().map(|(_, panic)| (seed, panic)));
+        let (seed, panic) = found.unwrap_or_else(|| panic!("{defect:?} was not found"));
+        let said = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+        println!("{defect:?} was found by seed {seed}: {said}");
     }
 }
 

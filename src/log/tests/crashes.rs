@@ -151,11 +151,21 @@ fn a_missing_segment_is_named() {
     for i in 0..8 {
         append(&mut log, batch(&[&format!("value {i}")]));
     }
-    let gone = log.closed_segments()[1].base;
+    let closed = log.closed_segments();
+    log.close_clean().expect("closes");
     drop(log);
-    disk.remove_file(&segment_path(&dir(), gone, LOG)).expect("removed");
-    let error = Log::open(opening(&disk, &config)).expect_err("a gap").to_string();
-    assert!(error.contains(&format!("{:020}.log", gone.0)) && error.contains("missing"), "{error}");
+    for gone in &closed[1..] {
+        for clean in [true, false] {
+            for recovery_point in [Offset::ZERO, Offset(8)] {
+                let disk = disk.duplicate();
+                disk.remove_file(&segment_path(&dir(), gone.base, LOG)).expect("removed");
+                let opening = OpenLog { clean, recovery_point, ..opening(&disk, &config) };
+                let error = Log::open(opening).expect_err("a gap").to_string();
+                let name = format!("{:020}.log", gone.base.0);
+                assert!(error.contains(&name) && error.contains("missing"), "clean {clean}: {error}");
+            }
+        }
+    }
 }
 
 #[test]

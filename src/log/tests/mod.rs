@@ -1,5 +1,6 @@
 //! Tests of the log on a simulated disk.
 
+mod aborted;
 mod basics;
 mod compaction;
 mod compaction_crashes;

@@ -639,3 +639,51 @@ async fn with_flush_ms_0_an_acknowledgement_waits_for_the_disk() {
         assert!(cluster.replica(1).with_log(|log| log.flushed_end() == log.log_end()));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flush_messages_makes_every_fifth_record_durable() {
+    let cluster = Cluster::with_topic(1, &[("flush.messages", "5")]).await;
+    cluster.leads(1).await;
+    for count in 1..=12_i64 {
+        cluster.append(1, Acks::All, &["a"]).await.unwrap();
+        let flushed = || cluster.replica(1).with_log(|log| log.flushed_end());
+        eventually("every fifth is flushed", || flushed() == Offset(count / 5 * 5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_waits_for_the_disk_together_is_written_and_flushed_together() {
+    const APPENDS: usize = 100;
+    let cluster = Cluster::with_topic(1, &[("flush.messages", "1")]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    let (replica, disk) = (cluster.replica(1), &cluster.nodes[&1].disk);
+    // While the log is held nothing is drained.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (locked, is_locked) = tokio::sync::oneshot::channel();
+    let holder = replica.clone();
+    let holding = tokio::task::spawn_blocking(move || {
+        holder.with_log(|_| {
+            locked.send(()).unwrap();
+            held.recv().unwrap();
+        });
+    });
+    is_locked.await.unwrap();
+    let deadline = cluster.env.clock.now() + std::time::Duration::from_secs(20);
+    let mut appends: Vec<_> =
+        (0..APPENDS).map(|_| Box::pin(replica.append(batch(&["b"]), Acks::All, deadline))).collect();
+    for append in &mut appends {
+        assert!(futures::poll!(append.as_mut()).is_pending());
+    }
+    let (_, writes, syncs) = disk.calls();
+    release.send(()).unwrap();
+    for appended in futures::future::join_all(appends).await {
+        appended.unwrap();
+    }
+    holding.await.unwrap();
+    let flushed = replica.with_log(|log| (log.flushed_end(), log.log_end()));
+    assert_eq!(flushed, (Offset(101), Offset(101)), "acknowledged is durable");
+    let (_, more_writes, more_syncs) = disk.calls();
+    let (writes, syncs) = (more_writes - writes, more_syncs - syncs);
+    assert!(writes < 10 && syncs < 10, "{APPENDS} appends took {writes} writes and {syncs} fsyncs");
+}
