@@ -57,7 +57,7 @@ impl World {
     fn new(seed: u64, defect: Option<Defect>) -> World {
         let rng = SeededRng::new(seed);
         // Every other one is `compact,delete`.
-        let delete = seed % 2 == 0;
+        let delete = seed.is_multiple_of(2);
         let config = LogConfig {
             index_interval_bytes: rng.next_u64() % 600,
             delete_retention_ms: DELETE_RETENTION_MS,
