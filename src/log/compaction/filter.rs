@@ -39,8 +39,6 @@ pub(in crate::log) enum Defect {
     TombstonesGoAlone,
     /// Records of aborted transactions are kept as if they had been committed.
     AbortedRecordsStay,
-    /// Nothing is kept for a producer's retry.
-    LastBatchesGo,
 }
 
 /// What must stay of a producer.
@@ -85,8 +83,6 @@ impl Rules {
             return self.judge_marker(batch, transactions.meet_marker(batch));
         }
         let is_last = self.last_of.get(&header.producer_id) == Some(&LastBatch::Data(header.last_offset()));
-        #[cfg(test)]
-        let is_last = is_last && self.defect != Some(Defect::LastBatchesGo);
         let is_aborted = transactions.meet_data(batch);
         #[cfg(test)]
         let is_aborted = is_aborted && self.defect != Some(Defect::AbortedRecordsStay);
