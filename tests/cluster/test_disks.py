@@ -181,6 +181,45 @@ class Disks(ClusterCase):
         self.assertIn("no log directory can be used", said)
         self.assertTrue(str(sound) in said and str(bad) in said, said)
 
+    def test_a_foreign_or_a_missing_file_costs_its_own_partition_alone_and_only_until_it_is_put_right(self):
+        dev = self.dev(1)
+        dev.topic_create("t", 3, configs={"segment.bytes": 100_000})
+        producer = self.producer(dev, **{"batch.size": 1000})
+        for i in range(90):
+            producer.produce("t", f"{i} {'x' * 10_000}", partition=i % 3)
+        self.assertEqual(producer.flush(30), 0)
+        expected = {p: self.read(dev, "t", p) for p in range(3)}
+        self.assertEqual([len(expected[p]) for p in range(3)], [30, 30, 30])
+        self.assertEqual(dev.stop(), 0)
+        folder = dev.data / "broker-1/data"
+        foreign = folder / "t-0/notes.txt"
+        foreign.write_text("not a log's")
+        segments = sorted((folder / "t-1").glob("*.log"))
+        self.assertGreater(len(segments), 2)
+        missing, away = segments[1], self.processes.dir / "away"
+        missing.rename(away)
+        before = {f: f.stat().st_size for p in (0, 1) for f in (folder / f"t-{p}").glob("*.log")}
+        dev.start()
+        self.assertEqual(self.read(dev, "t", 2), expected[2])
+        for name in (foreign, missing):
+            wait_until(f"the broker names {name.name}", lambda: str(name) in dev.broker_logs(2000), 30, 0.2)
+        self.assertEqual({f: f.stat().st_size for p in (0, 1) for f in (folder / f"t-{p}").glob("*.log")}, before, "nothing is cut")
+        # The broker runs on, and takes each up once it is as it was.
+        foreign.unlink()
+        away.rename(missing)
+        for p in range(3):
+            self.assertEqual(self.read(dev, "t", p), expected[p])
+        # In the log directory itself it stops the broker: what is not a partition might be one with another name.
+        self.assertEqual(dev.stop(), 0)
+        stray = folder / "not a partition"
+        stray.mkdir()
+        dev.start(wait=False)
+        self.assertNotEqual(dev.process.wait(60), 0)
+        self.assertIn(str(stray), dev.output() + dev.broker_logs(50))
+        stray.rmdir()
+        dev.start()
+        self.assertEqual(self.read(dev, "t", 0), expected[0])
+
     def test_a_broker_whose_only_directory_fails_stops_and_says_why(self):
         bad, _, switch = self.loop("only")
         dev = self.dev(1, settings={"log.dirs": f"{bad}", "metadata.log.dir": f"{self.processes.dir / 'metadata'}"})
