@@ -153,7 +153,11 @@ impl Broker {
             metadata: metadata.clone(),
             coordinators: TransactionCoordinators::new(env.clone(), transactions::config(&config), writer),
         };
-        let peers = Peers { markers: markers.clone(), transactions: transactions.clone() };
+        let peers = Peers {
+            markers: markers.clone(),
+            transactions: transactions.clone(),
+            threads: disk_threads.clone(),
+        };
         let logs = LocalLogs { replicas: replicas.clone(), threads: disk_threads.clone(), peers };
         metadata.handle_control(Arc::new(logs));
         let tier = cold_store
@@ -162,6 +166,7 @@ impl Broker {
         let answers = AnswerBudget::new(config.size("queued.max.response.bytes"));
         let broker = Arc::new(Broker {
             answers,
+            lags: Mutex::default(),
             fetch_wait: env.metrics.histogram(REQUEST_SECONDS, &["Fetch", "wait"]),
             env,
             config,
@@ -183,6 +188,7 @@ impl Broker {
         tokio::spawn(broker.clone().serve_peers());
         broker.join(registration, &dirs).await?;
         broker.tell_metrics();
+        tokio::spawn(broker.clone().run_group_lag());
         tokio::spawn(broker.clone().watch_peer_certificates());
         let groups = Arc::new(broker.coordinators.clone());
         broker.coordinate(OFFSETS_TOPIC, groups);

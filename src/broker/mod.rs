@@ -25,6 +25,7 @@ mod producer_ids;
 mod quorum;
 mod reassignments;
 mod retention;
+mod standing;
 mod stop;
 mod telemetry;
 mod tier;
@@ -46,6 +47,7 @@ pub use markers::MarkerOutcome;
 pub use offsets::{ListError, ListedOffset, OffsetSpec};
 pub use produce::{ProduceError, Produced};
 pub use reassignments::ReassignError;
+pub use standing::{GroupStanding, Standing};
 pub use tier::{
     BackupError, CommittedBackup, GroupBackup, GroupsBackup, MetadataBackup, RESTORE_METADATA, ScrubCounts,
     TierCounts, TopicBackup,
@@ -57,6 +59,8 @@ pub use transactions::{
 
 pub use crate::log::Rejected;
 pub use crate::metadata::Endpoint;
+
+use parking_lot::Mutex;
 
 use self::config::BrokerConfig;
 use self::producer_ids::ProducerIds;
@@ -88,6 +92,7 @@ pub struct Broker {
     producer_ids: ProducerIds,
     answers: AnswerBudget,
     fetch_wait: Histogram,
+    lags: Mutex<standing::Lags>,
     stopping: StopSignal,
     cold: lifecycle::ColdRuntime,
 }

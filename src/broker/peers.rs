@@ -1,4 +1,4 @@
-//! What brokers ask each other about transactions, on the metadata's control stream: JSON, a request and its answer.
+//! What brokers ask each other about transactions, and about where they stand, on the metadata's control stream: JSON, a request and its answer.
 //!
 //! Leaders ask a transaction's coordinator whether a partition is part of it; coordinators ask leaders to write markers.
 
@@ -10,7 +10,9 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::markers::{MarkerOutcome, Markers};
+use super::standing::{Asked, GroupStanding, Standing, groups_here, offsets_partitions, standings_here};
 use super::transactions::{NotJoined, TransactionHost};
+use crate::env::BlockingPool;
 use crate::metadata::Metadata;
 use crate::types::{BrokerId, ProducerEpoch, ProducerId, TopicName};
 
@@ -24,6 +26,10 @@ pub(super) enum PeerRequest {
     WriteMarkers(MarkerRequest),
     /// Is this partition part of the transaction (and if not, may it become so)?
     Join(JoinRequest),
+    /// Where do these partitions stand that you lead?
+    Stand(Vec<Asked>),
+    /// Which groups do you coordinate?
+    Groups,
 }
 
 /// Markers of one transaction.
@@ -55,6 +61,9 @@ pub(super) enum PeerAnswer {
     /// In the order of the partitions.
     Markers(Vec<MarkerOutcome>),
     Joined(Result<(), NotJoined>),
+    /// In the order of the partitions; nothing of those that are led elsewhere.
+    Standings(Vec<Option<Standing>>),
+    Groups(Vec<GroupStanding>),
 }
 
 /// Answers peers; cheap to clone.
@@ -62,6 +71,7 @@ pub(super) enum PeerAnswer {
 pub(super) struct Peers {
     pub(super) markers: Arc<Markers>,
     pub(super) transactions: TransactionHost,
+    pub(super) threads: BlockingPool,
 }
 
 impl Peers {
@@ -80,6 +90,15 @@ impl Peers {
                     PeerAnswer::Markers(this.markers.write_here(&request).await)
                 }
                 PeerRequest::Join(request) => PeerAnswer::Joined(this.transactions.join_here(request).await),
+                PeerRequest::Stand(asked) => {
+                    let (markers, threads) = (&this.markers, &this.threads);
+                    let told = standings_here(&markers.replicas, threads, &markers.env.clock, asked).await;
+                    PeerAnswer::Standings(told)
+                }
+                PeerRequest::Groups => {
+                    let partitions = offsets_partitions(&this.markers.metadata.image());
+                    PeerAnswer::Groups(groups_here(&this.markers.groups, partitions).await)
+                }
             };
             serde_json::to_vec(&answer).map_or_else(|_| Bytes::new(), Bytes::from)
         })
@@ -127,6 +146,28 @@ mod tests {
         });
         let written = PeerAnswer::Markers(vec![MarkerOutcome::Written, MarkerOutcome::Retry]);
         let refused = PeerAnswer::Joined(Err(NotJoined::NotInTransaction));
+        let stand = PeerRequest::Stand(vec![(topic(), 1, Some(5)), (topic(), 2, None)]);
+        let standing = Standing {
+            log_start: 1,
+            local_start: 2,
+            tier_end: Some(3),
+            open_segment: 4,
+            last_stable: 5,
+            high_watermark: 6,
+            log_end: 7,
+            local_bytes: 8,
+            followers: vec![(BrokerId(2), 7, 0)],
+            age_ms: Some(9),
+        };
+        let standings = PeerAnswer::Standings(vec![Some(standing), None]);
+        let group = GroupStanding {
+            group: "g".to_owned(),
+            state: "Stable".to_owned(),
+            protocol_type: "consumer".to_owned(),
+            members: vec![("m".to_owned(), "c".to_owned(), "h".to_owned())],
+            offsets: vec![(topic(), 0, 4)],
+        };
+        let groups = PeerAnswer::Groups(vec![group]);
         let text = |value: &dyn erased::Text| value.text();
         for (value, golden) in [
             (
@@ -136,12 +177,25 @@ mod tests {
             (text(&join), r#"{"Join":{"id":"x","producer":7,"epoch":3,"partition":["t",1],"add":false}}"#),
             (text(&written), r#"{"Markers":["Written","Retry"]}"#),
             (text(&refused), r#"{"Joined":{"Err":"NotInTransaction"}}"#),
+            (text(&stand), r#"{"Stand":[["t",1,5],["t",2,null]]}"#),
+            (text(&PeerRequest::Groups), r#""Groups""#),
+            (
+                text(&standings),
+                r#"{"Standings":[{"log_start":1,"local_start":2,"tier_end":3,"open_segment":4,"last_stable":5,"high_watermark":6,"log_end":7,"local_bytes":8,"followers":[[2,7,0]],"age_ms":9},null]}"#,
+            ),
+            (
+                text(&groups),
+                r#"{"Groups":[{"group":"g","state":"Stable","protocol_type":"consumer","members":[["m","c","h"]],"offsets":[["t",0,4]]}]}"#,
+            ),
         ] {
             assert_eq!(value, golden);
         }
         assert_eq!(serde_json::from_str::<PeerRequest>(&text(&markers)).unwrap(), markers);
         assert_eq!(serde_json::from_str::<PeerRequest>(&text(&join)).unwrap(), join);
         assert_eq!(serde_json::from_str::<PeerAnswer>(&text(&refused)).unwrap(), refused);
+        assert_eq!(serde_json::from_str::<PeerRequest>(&text(&stand)).unwrap(), stand);
+        assert_eq!(serde_json::from_str::<PeerAnswer>(&text(&standings)).unwrap(), standings);
+        assert_eq!(serde_json::from_str::<PeerAnswer>(&text(&groups)).unwrap(), groups);
     }
 
     mod erased {

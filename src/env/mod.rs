@@ -49,6 +49,33 @@ pub struct Env {
 }
 
 impl Env {
+    /// Tells a collector of background work that has ended, if there is one: a trace of its own.
+    pub fn work_done(
+        &self,
+        name: &str,
+        begun: MonoTime,
+        begun_ms: i64,
+        attributes: Vec<(&'static str, String)>,
+        error: Option<String>,
+    ) {
+        if !self.traces.is_on() {
+            return;
+        }
+        let (mut trace_id, mut span_id) = ([0; 16], [0; 8]);
+        self.rng.fill(&mut trace_id);
+        self.rng.fill(&mut span_id);
+        self.traces.span(Span {
+            trace_id,
+            span_id,
+            parent: None,
+            name: name.to_owned(),
+            begin_ns: begun_ms.cast_unsigned().saturating_mul(1_000_000),
+            duration: self.clock.now().since(begun),
+            attributes,
+            error,
+        });
+    }
+
     /// The machine's own clock, randomness, disk and network.
     #[must_use]
     pub fn real() -> Env {

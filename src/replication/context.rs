@@ -13,9 +13,7 @@ use super::isr::TierPosition;
 use super::isr::leader::{ProposalReply, Settings};
 use super::replica::Replica;
 use super::throttle::Throttle;
-use crate::env::metrics::{
-    Counter, Histogram, ISR_EXPANDS, ISR_SHRINKS, LEADERSHIPS, Metrics, REQUEST_SECONDS,
-};
+use crate::env::metrics::{Counter, Histogram, ISR_EXPANDS, ISR_SHRINKS, LEADERSHIPS, REQUEST_SECONDS};
 use crate::env::{BlockingPool, Clock, Env, MonoTime};
 use crate::log::{EpochEntry, LogConfig};
 use crate::metadata::{Command, Image};
@@ -115,7 +113,7 @@ pub(super) struct Proposal {
 
 /// What all replicas count together.
 pub(super) struct Counts {
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) env: Env,
     pub(super) isr_shrinks: Counter,
     pub(super) isr_expands: Counter,
     pub(super) leaderships: Counter,
@@ -126,14 +124,15 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    fn new(metrics: Arc<Metrics>) -> Counts {
+    fn new(env: &Env) -> Counts {
+        let metrics = &env.metrics;
         Counts {
             isr_shrinks: metrics.counter(ISR_SHRINKS, &[]),
             isr_expands: metrics.counter(ISR_EXPANDS, &[]),
             leaderships: metrics.counter(LEADERSHIPS, &[]),
             local_write: metrics.histogram(REQUEST_SECONDS, &["Produce", "local"]),
             replication: metrics.histogram(REQUEST_SECONDS, &["Produce", "replication"]),
-            metrics,
+            env: env.clone(),
         }
     }
 
@@ -193,7 +192,7 @@ impl Context {
             tail_bytes: AtomicUsize::new(0),
             following: AtomicUsize::new(0),
             again: Notify::new(),
-            counts: Counts::new(env.metrics.clone()),
+            counts: Counts::new(env),
             broker_epoch: AtomicI64::new(BrokerEpoch::NONE.0),
             // Numbers of another life must not be ours: begin anywhere in 2^63.
             next_number: AtomicU64::new(env.rng.next_u64() >> 1),

@@ -631,6 +631,31 @@ pub const DEFINITIONS: &[Definition] = &[
         topic_config: None,
         doc: "Secret key; default: the environment's AWS_SECRET_ACCESS_KEY.",
     },
+    text(
+        "telemetry.otlp.endpoint",
+        None,
+        "A collector that takes metrics, traces and logs by OTLP over HTTP, `http://host:4318`.",
+    ),
+    text(
+        "telemetry.otlp.ca.location",
+        None,
+        "PEM file of the authorities of an https collector's certificate.",
+    ),
+    Definition {
+        name: "telemetry.otlp.headers",
+        kind: Kind::Secret,
+        default: None,
+        topic_config: None,
+        doc: "Headers for the collector, `name=value`, separated by commas.",
+    },
+    number("telemetry.otlp.interval.ms", "10000", 100, I32, "How often telemetry goes to the collector."),
+    number(
+        "telemetry.trace.one.in",
+        "1000",
+        0,
+        I32,
+        "One request in so many is traced, while there is a collector; 0: none.",
+    ),
     number(
         "transaction.max.timeout.ms",
         "900000",

@@ -308,7 +308,10 @@ impl TierDriver {
             if let Some(base) = self.cold.findings.take(folder) {
                 work.offloader.report_lost(base, &work.log).await;
             }
-            let action = work.offloader.step(&work.log, &policy, &Seams(&self.cold.env)).await?;
+            let (begun, begun_ms) = (self.cold.env.clock.now(), self.cold.env.clock.wall_ms());
+            let stepped = work.offloader.step(&work.log, &policy, &Seams(&self.cold.env)).await;
+            self.trace(&work.log.replica, begun, begun_ms, &stepped);
+            let action = stepped?;
             if let Some(manifest) = work.offloader.manifest()
                 && manifest.generation != work.noted
             {
@@ -320,6 +323,26 @@ impl TierDriver {
             }
             tracing::debug!(%folder, ?action, "offloaded");
         }
+    }
+
+    /// Tells a collector of a step that did something.
+    fn trace(
+        &self,
+        replica: &Replica,
+        begun: MonoTime,
+        begun_ms: i64,
+        stepped: &Result<Action, OffloadError>,
+    ) {
+        let env = &self.cold.env;
+        if !env.traces.is_on() || matches!(stepped, Ok(Action::Idle)) {
+            return;
+        }
+        let attributes = vec![
+            ("partition", replica.partition().to_string()),
+            ("action", stepped.as_ref().map_or_else(|_| String::new(), |action| format!("{action:?}"))),
+        ];
+        let error = stepped.as_ref().err().map(ToString::to_string);
+        env.work_done("tier.offload", begun, begun_ms, attributes, error);
     }
 
     /// Where the disk is nearly full and the topic allows it, the oldest segment goes, whatever the store has.

@@ -106,7 +106,7 @@ impl Replica {
         view: &PartitionView,
         config: Arc<LogConfig>,
     ) -> Result<(), LogError> {
-        let now = self.context.now();
+        let (now, begun_ms) = (self.context.now(), self.context.clock.wall_ms());
         let mut log = self.log();
         log.set_config(config);
         let begun = log.begin_epoch(view.leader_epoch);
@@ -142,6 +142,10 @@ impl Replica {
         };
         drop(log);
         self.finish(effects);
+        let attributes =
+            vec![("partition", self.partition.to_string()), ("leader.epoch", view.leader_epoch.to_string())];
+        let error = begun.as_ref().err().map(ToString::to_string);
+        self.context.counts.env.work_done("partition.lead", now, begun_ms, attributes, error);
         begun
     }
 

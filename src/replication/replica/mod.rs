@@ -273,7 +273,7 @@ impl Replica {
             latest_is_known: false,
         };
         let replica = Replica {
-            traffic: Traffic::new(&context.counts.metrics, &log.partition().topic),
+            traffic: Traffic::new(&context.counts.env.metrics, &log.partition().topic),
             context,
             partition: log.partition().clone(),
             topic_id: log.topic_id(),

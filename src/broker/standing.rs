@@ -1,0 +1,255 @@
+//! Where partitions and groups stand, over the whole cluster: leaders and coordinators are asked, here or on their brokers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde::{Deserialize, Serialize};
+
+use super::Broker;
+use super::peers::{PeerAnswer, PeerRequest, ask};
+use crate::coordinator::Coordinators;
+use crate::coordinator::group::{DescribeGroup, FetchOffsets, ListGroups};
+use crate::env::metrics::{GROUP_LAG_RECORDS, GROUP_LAG_SECONDS, GROUPS, Snapshot};
+use crate::env::{BlockingPool, Clock};
+use crate::replication::{Isolation, Replica, ReplicaManager, ServedBy};
+use crate::types::{BrokerId, Offset, TopicName, TopicPartition};
+use crate::wire::record_batch::BatchHeader;
+
+/// How often the lag of groups is looked at for the metrics.
+const LAG_INTERVAL: Duration = Duration::from_secs(30);
+/// Partitions of one question.
+const MOST_PARTITIONS: usize = 10_000;
+
+/// Where a partition stands, as its leader says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// First offset over both tiers.
+    pub log_start: i64,
+    /// First offset of the local files.
+    pub local_start: i64,
+    /// End of the cold tier; absent without one.
+    pub tier_end: Option<i64>,
+    /// First offset of the open segment.
+    pub open_segment: i64,
+    /// End of what read_committed may see.
+    pub last_stable: i64,
+    /// End of what every in-sync replica has.
+    pub high_watermark: i64,
+    /// End of the leader's log.
+    pub log_end: i64,
+    /// Bytes of the leader's local files.
+    pub local_bytes: u64,
+    /// The in-sync followers: broker, log end, and for how many milliseconds it has not had everything.
+    pub followers: Vec<(BrokerId, i64, u64)>,
+    /// How old the first record at the offset that was asked about is, in milliseconds; absent where there is none.
+    pub age_ms: Option<i64>,
+}
+
+/// A group, as its coordinator says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupStanding {
+    /// Its id.
+    pub group: String,
+    /// Kafka's name of its state.
+    pub state: String,
+    /// Its protocol type; empty for a group that only keeps offsets.
+    pub protocol_type: String,
+    /// Member id, client id and host of each member.
+    pub members: Vec<(String, String, String)>,
+    /// Topic, partition and committed offset.
+    pub offsets: Vec<(TopicName, i32, i64)>,
+}
+
+/// A partition, and an offset whose record's age is wanted.
+pub(super) type Asked = (TopicName, i32, Option<i64>);
+
+/// What the partitions that this broker leads say; `None` for others.
+pub(super) async fn standings_here(
+    replicas: &Arc<ReplicaManager>,
+    threads: &BlockingPool,
+    clock: &Arc<dyn Clock>,
+    asked: Vec<Asked>,
+) -> Vec<Option<Standing>> {
+    let (replicas, clock, count) = (replicas.clone(), clock.clone(), asked.len());
+    let look = move || {
+        let of = |(topic, partition, offset): &Asked| {
+            let replica = replicas.replica(&TopicPartition::new(topic.clone(), *partition))?;
+            standing(&replica, &*clock, *offset)
+        };
+        asked.iter().take(MOST_PARTITIONS).map(of).collect()
+    };
+    // The pool ends only with the process.
+    let mut found: Vec<Option<Standing>> = threads.run(look).await.unwrap_or_default();
+    found.resize(count, None);
+    found
+}
+
+fn standing(replica: &Arc<Replica>, clock: &dyn Clock, offset: Option<i64>) -> Option<Standing> {
+    let positions = replica.positions();
+    if !positions.leads() {
+        return None;
+    }
+    let (local_bytes, open_segment) = replica.with_log(|log| {
+        let open = log.closed_segments().last().map_or(log.local_start(), |segment| segment.end);
+        (log.size_bytes(), open)
+    });
+    let now = clock.now();
+    let behind = |end: Offset, since| {
+        if end >= positions.log_end { 0 } else { u64::try_from(now.since(since).as_millis()).unwrap_or(0) }
+    };
+    let followers =
+        replica.in_sync_followers().iter().map(|f| (f.broker, f.end.0, behind(f.end, f.caught_up))).collect();
+    let age_ms = offset.filter(|offset| *offset < positions.high_watermark.0).and_then(|offset| {
+        // Of what is only in the tier the oldest local record is the lower bound.
+        let from = Offset(offset).max(positions.local_start);
+        let slice =
+            replica.read(from, 1, true, Isolation::ReadUncommitted, None, ServedBy::Leader).ok()??;
+        let header = BatchHeader::parse(&replica.load(&slice).ok()?).ok()?;
+        Some((clock.wall_ms() - header.base_timestamp).max(0))
+    });
+    Some(Standing {
+        log_start: positions.log_start.0,
+        local_start: positions.local_start.0,
+        tier_end: positions.tier.map(|tier| tier.end.0),
+        open_segment: open_segment.0,
+        last_stable: positions.last_stable.0,
+        high_watermark: positions.high_watermark.0,
+        log_end: positions.log_end.0,
+        local_bytes,
+        followers,
+        age_ms,
+    })
+}
+
+/// The groups that this broker coordinates; a coordinator that is loading has none yet.
+pub(super) async fn groups_here(
+    coordinators: &Coordinators,
+    offsets_partitions: Option<i32>,
+) -> Vec<GroupStanding> {
+    let Some(partitions) = offsets_partitions else { return Vec::new() };
+    let listed = coordinators.list(&ListGroups::default()).await.unwrap_or_default();
+    let described = listed.into_iter().map(|listing| async move {
+        let partition = Coordinators::partition_for(&listing.group, partitions);
+        let members = coordinators.ask(partition, DescribeGroup(listing.group.clone())).await;
+        let members = members.map(|group| group.members).unwrap_or_default();
+        let wanted = FetchOffsets { group: listing.group.clone(), partitions: None, require_stable: false };
+        let offsets = coordinators.ask(partition, wanted).await.unwrap_or_default();
+        GroupStanding {
+            group: listing.group.to_string(),
+            state: listing.state.to_owned(),
+            protocol_type: listing.protocol_type,
+            members: members.into_iter().map(|m| (m.member_id, m.client_id, m.client_host)).collect(),
+            offsets: offsets
+                .into_iter()
+                .filter_map(|one| Some((one.topic, one.partition, one.committed?.offset.0)))
+                .collect(),
+        }
+    });
+    join_all(described).await
+}
+
+impl Broker {
+    /// Where partitions stand, by their leaders; `None` where the leader did not say.
+    pub async fn standings(&self, asked: Vec<Asked>) -> Vec<Option<Standing>> {
+        let image = self.image();
+        let mut by_leader: BTreeMap<BrokerId, Vec<usize>> = BTreeMap::new();
+        for (i, (topic, partition, _)) in asked.iter().enumerate() {
+            if let Some(leader) = image.partition(topic, *partition).and_then(|p| p.leader) {
+                by_leader.entry(leader).or_default().push(i);
+            }
+        }
+        let questions = by_leader.into_iter().map(|(leader, places)| {
+            let wanted: Vec<Asked> = places.iter().map(|i| asked[*i].clone()).collect();
+            async move {
+                let told = if leader == self.node_id() {
+                    standings_here(&self.replicas, &self.disk_threads, &self.env.clock, wanted).await
+                } else {
+                    match ask(&self.metadata, leader, &PeerRequest::Stand(wanted)).await {
+                        Some(PeerAnswer::Standings(told)) => told,
+                        _ => Vec::new(),
+                    }
+                };
+                (places, told)
+            }
+        });
+        let mut found = vec![None; asked.len()];
+        for (places, told) in join_all(questions).await {
+            for (place, standing) in places.into_iter().zip(told) {
+                found[place] = standing;
+            }
+        }
+        found
+    }
+
+    /// All groups of the cluster, by their coordinators; those of a broker that does not answer are missing.
+    pub async fn group_standings(&self) -> Vec<GroupStanding> {
+        let image = self.image();
+        let asked = image.brokers.keys().filter(|id| image.is_active(**id)).map(|id| async move {
+            if *id == self.node_id() {
+                return groups_here(&self.coordinators, self.offsets_partitions()).await;
+            }
+            match ask(&self.metadata, *id, &PeerRequest::Groups).await {
+                Some(PeerAnswer::Groups(groups)) => groups,
+                _ => Vec::new(),
+            }
+        });
+        let mut groups: Vec<GroupStanding> = join_all(asked).await.into_iter().flatten().collect();
+        groups.sort_by(|a, b| a.group.cmp(&b.group));
+        groups
+    }
+
+    fn offsets_partitions(&self) -> Option<i32> {
+        offsets_partitions(&self.image())
+    }
+
+    /// Looks at the lag of the groups that this broker coordinates, again and again.
+    pub(super) async fn run_group_lag(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                () = self.env.clock.sleep(LAG_INTERVAL) => {}
+                () = self.stopping.stopped() => return,
+            }
+            let groups = groups_here(&self.coordinators, self.offsets_partitions()).await;
+            let asked = groups.iter().flat_map(|g| &g.offsets);
+            let asked = asked.map(|(topic, partition, offset)| (topic.clone(), *partition, Some(*offset)));
+            let told = self.standings(asked.collect()).await;
+            let mut lags: BTreeMap<(String, TopicName), Lag> = BTreeMap::new();
+            let committed = groups.iter().flat_map(|g| g.offsets.iter().map(move |one| (&g.group, one)));
+            for ((group, (topic, _, offset)), standing) in committed.zip(told) {
+                let Some(standing) = standing else { continue };
+                let lag = lags.entry((group.clone(), topic.clone())).or_default();
+                lag.records += (standing.high_watermark - offset).max(0);
+                lag.age_ms = lag.age_ms.max(standing.age_ms.unwrap_or(0));
+            }
+            *self.lags.lock() = (groups.len(), lags);
+        }
+    }
+
+    /// The lag of groups, as of the last look.
+    pub(super) fn tell_groups(&self, out: &mut Snapshot) {
+        let (groups, lags) = &*self.lags.lock();
+        out.level(GROUPS, &[], *groups as f64);
+        for ((group, topic), lag) in lags {
+            out.level(GROUP_LAG_RECORDS, &[group, topic.as_str()], lag.records as f64);
+            out.level(GROUP_LAG_SECONDS, &[group, topic.as_str()], lag.age_ms as f64 / 1000.0);
+        }
+    }
+}
+
+/// How many partitions the offsets topic has, once it is there.
+pub(super) fn offsets_partitions(image: &crate::metadata::Image) -> Option<i32> {
+    let topic = image.topics.iter().find(|(name, _)| name.as_str() == super::OFFSETS_TOPIC)?.1;
+    i32::try_from(topic.partitions.len()).ok()
+}
+
+/// Of a group on a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lag {
+    records: i64,
+    age_ms: i64,
+}
+
+/// How many groups there are, and the lag of each by topic.
+pub(super) type Lags = (usize, BTreeMap<(String, TopicName), Lag>);
