@@ -24,7 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("api", &["broker", "wire", "types", "env", "security", "coordinator", "metadata", "replication"]),
     ("server", &["api", "security", "broker", "wire", "types", "env"]),
-    ("admin", &["broker", "security", "metadata", "env", "types"]),
+    ("admin", &["broker", "security", "replication", "metadata", "wire", "env", "types"]),
     (
         "cli",
         &[

@@ -9,7 +9,7 @@
 //!   page can set it.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use crate::broker::Broker;
 use crate::broker::config::BrokerConfig;
 use crate::env::{BlockingPool, Env, MonoTime, Rng};
 use crate::metadata::{AclOperation, CLUSTER_NAME, Image, ResourceKind, ScramCredential};
+use crate::security::audit::{self, Audit, Event};
 use crate::security::authorizer::Asking;
 use crate::security::sasl::{Mechanism, SaslServer, SaslStep};
 use crate::security::{Authorizer, Principal};
@@ -41,6 +42,8 @@ const SESSIONS: usize = 1000;
 const REMEMBERED: usize = 256;
 /// Passwords that may wait to be checked: each costs milliseconds.
 const WAITING: usize = 16;
+/// The listener's name in the audit log.
+const LISTENER: &str = "admin";
 /// The cookie of a login.
 pub(super) const COOKIE: &str = "esker_session";
 /// The header of a request that changes something.
@@ -52,7 +55,7 @@ pub struct Caller {
     /// As whom.
     pub principal: Principal,
     /// From where.
-    pub host: IpAddr,
+    pub address: SocketAddr,
     /// The token of the login; without one, requests come with a password or need none.
     pub csrf: Option<String>,
 }
@@ -70,6 +73,7 @@ pub struct Doorkeeper {
     threads: BlockingPool,
     waiting: Semaphore,
     authorizer: Option<Authorizer>,
+    audit: Audit,
     /// Kafka clients must say who they are.
     is_secured: bool,
     metrics_for_all: bool,
@@ -90,6 +94,7 @@ impl Doorkeeper {
             waiting: Semaphore::new(WAITING),
             is_secured: authorizer.is_some() || config.listeners.iter().any(|l| l.protocol.is_sasl()),
             authorizer,
+            audit: Audit::new(env.clock.clone()),
             metrics_for_all: config.is_on("admin.metrics.anonymous"),
             failure_delay: config.millis("connection.failed.authentication.delay.ms"),
             sessions: Mutex::default(),
@@ -108,8 +113,22 @@ impl Doorkeeper {
         name: &str,
     ) -> bool {
         let Some(authorizer) = &self.authorizer else { return true };
-        let asking = Asking { principal: &caller.principal, host: caller.host };
+        let asking = Asking { principal: &caller.principal, host: caller.address.ip() };
         authorizer.decide(image, asking, operation, kind, name).allowed
+    }
+
+    /// Tells the audit log of a change that the caller has asked for.
+    pub(super) fn changed<E: std::fmt::Display>(
+        &self,
+        caller: &Caller,
+        api: &str,
+        what: &str,
+        error: Option<&E>,
+    ) {
+        let client =
+            audit::Caller { principal: &caller.principal, address: caller.address, listener: LISTENER };
+        let error = error.map(ToString::to_string);
+        self.audit.tell(&Event::Changed { client: &client, api, what, error: error.as_deref() });
     }
 
     /// Whether everybody on this listener may do everything.
@@ -118,8 +137,16 @@ impl Doorkeeper {
     }
 
     /// Begins a login and returns its id; `None` for a wrong password.
-    pub(super) async fn log_in(&self, broker: &Arc<Broker>, user: &str, password: &str) -> Option<String> {
-        let principal = self.check(broker, user, password).await?;
+    pub(super) async fn log_in(
+        &self,
+        broker: &Arc<Broker>,
+        address: SocketAddr,
+        user: &str,
+        password: &str,
+    ) -> Option<String> {
+        let principal = self.check(broker, address, user, password).await?;
+        let client = audit::Caller { principal: &principal, address, listener: LISTENER };
+        self.audit.tell(&Event::Authenticated { client: &client, mechanism: "console" });
         let now = broker.env().clock.now();
         let (id, csrf) = (self.draw(), self.draw());
         let mut sessions = self.sessions.lock();
@@ -148,7 +175,13 @@ impl Doorkeeper {
     }
 
     /// Checks a password against the user's salted credential; a wrong one costs time.
-    async fn check(&self, broker: &Arc<Broker>, user: &str, password: &str) -> Option<Principal> {
+    async fn check(
+        &self,
+        broker: &Arc<Broker>,
+        address: SocketAddr,
+        user: &str,
+        password: &str,
+    ) -> Option<Principal> {
         let _place = self.waiting.try_acquire().ok()?;
         let mut session = self.sasl.session(Mechanism::Plain);
         let (image, token) = (broker.image(), format!("\0{user}\0{password}"));
@@ -156,6 +189,8 @@ impl Doorkeeper {
         match stepped {
             Ok(SaslStep::Done(principal, _)) => Some(principal),
             _ => {
+                let why = format!("user {user:?} gave no valid password");
+                self.audit.tell(&Event::AuthenticationFailed { address, listener: LISTENER, why: &why });
                 broker.env().clock.sleep(self.failure_delay).await;
                 None
             }
@@ -163,7 +198,12 @@ impl Doorkeeper {
     }
 
     /// Whose password the Authorization header has.
-    async fn basic(&self, broker: &Arc<Broker>, headers: &HeaderMap) -> Option<Principal> {
+    async fn basic(
+        &self,
+        broker: &Arc<Broker>,
+        address: SocketAddr,
+        headers: &HeaderMap,
+    ) -> Option<Principal> {
         let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let (scheme, encoded) = value.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("basic") {
@@ -182,7 +222,7 @@ impl Doorkeeper {
         if was_right {
             return Some(Principal::user(user));
         }
-        let principal = self.check(broker, user, password).await?;
+        let principal = self.check(broker, address, user, password).await?;
         if let Some(credential) = credential {
             let mut right = self.right.lock();
             if right.len() >= REMEMBERED {
@@ -231,17 +271,21 @@ pub(super) async fn guard(
         return (StatusCode::FORBIDDEN, why).into_response();
     }
     let headers = request.headers();
-    let host = visitor.address.ip().to_canonical();
+    let address = visitor.address;
     let caller = if keeper.is_open_to(&visitor) {
         if !names_this_machine(headers) {
             return (StatusCode::MISDIRECTED_REQUEST, "The Host header must name this machine.\n")
                 .into_response();
         }
-        Some(Caller { principal: Principal::anonymous(), host, csrf: None })
+        Some(Caller { principal: Principal::anonymous(), address, csrf: None })
     } else if let Some((principal, csrf)) = keeper.session(state.env.clock.now(), headers) {
-        Some(Caller { principal, host, csrf: Some(csrf) })
+        Some(Caller { principal, address, csrf: Some(csrf) })
     } else if let Some(broker) = state.broker() {
-        keeper.basic(broker, headers).await.map(|principal| Caller { principal, host, csrf: None })
+        keeper.basic(broker, address, headers).await.map(|principal| Caller {
+            principal,
+            address,
+            csrf: None,
+        })
     } else {
         None
     };

@@ -36,7 +36,8 @@ pub(super) async fn log_in(
     let Some(broker) = state.broker() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "The broker is starting.\n").into_response();
     };
-    let logged_in = state.doorkeeper.log_in(broker, &credentials.user, &credentials.password).await;
+    let logged_in =
+        state.doorkeeper.log_in(broker, visitor.address, &credentials.user, &credentials.password).await;
     let Some(id) = logged_in else {
         return (StatusCode::UNAUTHORIZED, Html(PAGE.replace("{error}", WRONG))).into_response();
     };

@@ -6,16 +6,23 @@
 //! | `access` | who asks, and whether they may: the users and ACLs of the Kafka listeners |
 //! | `health` | `/livez`, `/readyz` |
 //! | `login` | the form, the cookie |
+//! | `rest`, `browse`, `openapi.json` | the REST API |
+//! | `pages` | the console: one page, drawn by its own script from the REST API |
+//! | `otlp` | the registry, spans and log lines, pushed to a collector |
 //! | `prometheus`, `jmx_names` | the registry as Prometheus text, under our names and under those of Kafka's JMX exporter |
 //!
 //! It serves from before the broker starts until after it has stopped, so that whoever starts brokers can always ask.
 
 mod access;
+mod browse;
 mod health;
 mod jmx_names;
 mod listener;
 mod login;
+mod otlp;
+mod pages;
 mod prometheus;
+mod rest;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +41,7 @@ use tokio::task::JoinSet;
 
 pub use self::access::Doorkeeper;
 use self::listener::{Doors, Visitor};
+pub use self::otlp::{CollectorError, Exporter};
 use crate::broker::Broker;
 use crate::broker::config::AdminListener;
 use crate::env::Env;
@@ -156,6 +164,9 @@ fn router(state: State) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(prometheus::metrics))
         .route("/metrics/kafka", get(prometheus::kafka_names))
+        .route("/", get(pages::console))
+        .route("/assets/{name}", get(pages::asset))
+        .nest("/api/v1", api())
         .route("/login", get(login::form).post(login::log_in))
         .route("/logout", post(login::log_out))
         .fallback(not_found)
@@ -163,6 +174,19 @@ fn router(state: State) -> Router {
         .layer(DefaultBodyLimit::max(1 << 20))
         .layer(middleware::from_fn(hygiene))
         .with_state(state)
+}
+
+/// What `openapi.json` documents.
+fn api() -> Router<State> {
+    Router::new()
+        .route("/openapi.json", get(rest::openapi))
+        .route("/session", get(rest::session))
+        .route("/cluster", get(rest::cluster))
+        .route("/topics", get(rest::topics).post(rest::create_topic))
+        .route("/topics/{name}", get(rest::topic).delete(rest::delete_topic))
+        .route("/topics/{name}/partitions/{partition}/records", get(browse::records))
+        .route("/groups", get(rest::groups))
+        .route("/metrics", get(rest::numbers))
 }
 
 async fn not_found() -> Response {

@@ -1,0 +1,69 @@
+// Drives the console in Debian's Chromium as a user does; prints what it saw as one line of JSON.
+//   node console.js URL OUT_FOLDER TOPIC [USER PASSWORD]
+"use strict";
+const { chromium } = require("playwright-core");
+
+async function main() {
+  const [url, out, topic, user, password] = process.argv.slice(2);
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox"] });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ignoreHTTPSErrors: true });
+  const page = await context.newPage();
+  const seen = { errors: [], elsewhere: [] };
+  page.on("pageerror", (error) => seen.errors.push(String(error)));
+  page.on("console", (message) => { if (message.type() === "error") seen.errors.push(message.text()); });
+  page.on("request", (request) => {
+    if (!request.url().startsWith(url) && !request.url().startsWith("data:")) seen.elsewhere.push(request.url());
+  });
+  const at = async (hash, name) => {
+    await page.goto(`${url}/${hash}`);
+    await page.waitForSelector(`main[data-page="${name}"]`, { timeout: 30000 });
+  };
+  await page.goto(`${url}/`);
+  if (user) {
+    await page.waitForSelector("input[name=password]");
+    await page.fill("input[name=user]", user);
+    await page.fill("input[name=password]", "wrong");
+    await page.click("button[type=submit]");
+    seen.refused = await page.textContent("[role=alert]");
+    // The refusal itself is told in the browser's log.
+    seen.errors = seen.errors.filter((text) => !text.includes("401"));
+    await page.fill("input[name=user]", user);
+    await page.fill("input[name=password]", password);
+    await page.click("button[type=submit]");
+    await page.waitForSelector('main[data-page="overview"]', { timeout: 30000 });
+    seen.cookie = (await context.cookies()).find((cookie) => cookie.name === "esker_session");
+  }
+  // A topic is made with the keyboard alone.
+  await at("#/topics", "topics");
+  await page.focus("#topic-name");
+  await page.keyboard.type("made-in-the-console");
+  await page.keyboard.press("Tab");
+  await page.keyboard.type("2");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector('a[href="#/topics/made-in-the-console"]', { timeout: 30000 });
+  seen.made = true;
+  for (const [hash, name] of [["#/", "overview"], ["#/brokers", "brokers"], ["#/topics", "topics"], ["#/groups", "groups"], ["#/tier", "tier"]]) {
+    await at(hash, name);
+    seen[name] = await page.textContent("main");
+    seen[`${name}_unlabelled`] = await page.$$eval("input, button, svg, select", (all) => all.filter((node) =>
+      !(node.labels && node.labels.length) && !node.getAttribute("aria-label") && !node.textContent.trim() && !node.closest("[aria-hidden]")).length);
+  }
+  await at("#/", "overview");
+  await page.waitForFunction(() => [...document.querySelectorAll("polyline")].every((line) => line.getAttribute("points").includes(" ")), null, { timeout: 30000 });
+  await page.screenshot({ path: `${out}/overview.png` });
+  await at(`#/topics/${topic}`, "topic");
+  seen.picture = await page.getAttribute("svg.tiers", "aria-label");
+  await page.screenshot({ path: `${out}/topic.png` });
+  if (process.env.RECORDS) {
+  await at(`#/topics/${topic}/0?offset=0`, "records");
+  const rows = async () => page.$$eval("tbody tr", (all) => all.map((row) => [...row.cells].map((cell) => cell.textContent)));
+  seen.first = await rows();
+  await page.click("text=Last");
+  await page.waitForFunction((before) => document.querySelector("tbody tr").cells[0].textContent !== before, seen.first[0][0], { timeout: 30000 });
+  seen.last = await rows();
+  }
+  await browser.close();
+  console.log(JSON.stringify(seen));
+}
+
+main().catch((error) => { console.error(error); process.exit(1); });

@@ -1,0 +1,164 @@
+"""The console in a real browser, and the REST API under it."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import unittest
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from case import ClusterCase, slow
+from clients import consume, produce
+from dev import esker
+from processes import wait_until
+from test_operate import get
+
+CACHE = Path(os.environ.get("TESTS_CACHE", Path.home() / ".cache/esker"))
+
+
+needs_browser = unittest.skipUnless(
+    shutil.which("chromium") and (CACHE / "browser/node_modules/playwright-core").exists(), "no Chromium, or no playwright-core")
+
+
+def api(url, path, method="GET", body=None, headers=None):
+    """(status, JSON)"""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"accept": "application/json", "content-type": "application/json", **(headers or {})}
+    request = urllib.request.Request(f"{url}/api/v1{path}", data=data, method=method, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            text = answer.read().decode()
+            return answer.status, json.loads(text) if text else None
+    except urllib.error.HTTPError as error:
+        text = error.read().decode()
+        return error.code, json.loads(text) if text.startswith("{") else text
+
+
+TIERED = {"remote.storage.enable": "true", "segment.bytes": 262144, "local.retention.bytes": 1}
+RECORDS = 6000
+FAST_TIER = {"remote.log.manager.task.interval.ms": "200", "log.retention.check.interval.ms": "500"}
+
+
+class Console(ClusterCase):
+    def with_both_tiers(self, settings=None):
+        """Three brokers, and a topic whose oldest records are cold and whose newest are hot."""
+        dev = self.dev(3, settings={**FAST_TIER, **(settings or {})})
+        dev.topic_create("both", partitions=1, configs=TIERED)
+        produce("python", dev.bootstrap, "both", RECORDS, "s")
+        wait_until("the oldest records are cold", lambda: dev.cold_offsets("both", 1) > 0, 90)
+        return dev
+
+    def test_the_rest_api_tells_both_tiers_makes_topics_and_refuses_with_a_reason(self):
+        dev = self.with_both_tiers()
+        urls = dev.consoles()
+        for url in urls.values():
+            status, topic = api(url, "/topics/both")
+            self.assertEqual(status, 200)
+            offsets = topic["partitions"][0]["offsets"]
+            self.assertEqual((offsets["log_start"], offsets["high_watermark"]), (0, RECORDS))
+            self.assertGreater(offsets["local_start"], 0)
+            self.assertGreaterEqual(offsets["tier_end"], offsets["local_start"])
+            status, first = api(url, "/topics/both/partitions/0/records?offset=0&limit=10")
+            self.assertEqual(status, 200, first)
+            self.assertEqual([r["offset"] for r in first["records"]], list(range(10)))
+            self.assertEqual({r["tier"] for r in first["records"]}, {"cold"})
+            status, last = api(url, f"/topics/both/partitions/0/records?offset={RECORDS - 10}")
+            self.assertEqual([r["offset"] for r in last["records"]], list(range(RECORDS - 10, RECORDS)))
+            self.assertEqual({r["tier"] for r in last["records"]}, {"hot"})
+        url = urls[1]
+        consume(self.processes, "python", dev.bootstrap, "both", RECORDS)
+        status, groups = api(url, "/groups")
+        self.assertEqual(status, 200)
+        self.assertTrue(all(group["lag"] == 0 or group["offsets"] for group in groups["groups"]))
+        token = {"x-esker-csrf": "any"}
+        new = {"name": "rest", "partitions": 2, "replication_factor": 3}
+        self.assertEqual(api(url, "/topics", "POST", new)[0], 403, "without the header nothing is changed")
+        self.assertEqual(api(url, "/topics", "POST", new, token)[0], 201)
+        self.assertEqual(api(url, "/topics", "POST", new, token)[0], 409)
+        for wrong, said in [({"partitions": 0}, "partition"), ({"replication_factor": 9}, "replica"),
+                            ({"configs": {"retention.ms": "soon"}}, "retention.ms"),
+                            ({"configs": {"remote.storage.enable": "true", "local.retention.ms": "5", "retention.ms": "4"}}, "local.retention.ms")]:
+            status, answer = api(url, "/topics", "POST", {"name": "wrong", **wrong}, token)
+            self.assertEqual(status, 422, answer)
+            self.assertIn(said, answer["error"].lower())
+        self.assertEqual(api(url, "/topics/wrong")[0], 404, "nothing was made")
+        self.assertEqual(api(url, "/topics/rest", "DELETE", headers=token)[0], 204)
+        self.assertEqual(api(url, "/topics/rest/partitions/0/records?offset=x")[0], 400)
+        status, document = api(url, "/openapi.json")
+        self.assertEqual(document["openapi"], "3.1.0")
+
+    def secured(self):
+        return self.dev(1, settings={
+            "listeners": "SASL_PLAINTEXT://127.0.0.1:{port}", "security.bootstrap.user": "admin:secret",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users": "User:admin"})
+
+    def test_users_and_acls_hold_for_http_too(self):
+        dev = self.secured()
+        url = dev.consoles()[1]
+        config = self.processes.dir / "admin.properties"
+        config.write_text("security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-512\n"
+                          "sasl.username=admin\nsasl.password=secret\n")
+        esker("user", "add", "bob", "--password", "bobs", "--bootstrap-server", dev.bootstrap, "--command-config", config)
+        dev.topic_create("t", client_config=config)
+
+        def basic(user, password):
+            return {"authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+        self.assertEqual(api(url, "/topics")[0], 401)
+        self.assertEqual(get(f"{url}/metrics")[0], 401)
+        self.assertEqual(get(f"{url}/readyz")[0], 200)
+        self.assertEqual(api(url, "/topics", headers=basic("admin", "wrong"))[0], 401)
+        status, seen = api(url, "/topics", headers=basic("admin", "secret"))
+        self.assertEqual((status, [t["name"] for t in seen["topics"] if not t["internal"]]), (200, ["t"]))
+        self.assertEqual(get(f"{url}/metrics", headers=basic("admin", "secret"))[0], 200)
+        status, seen = api(url, "/topics", headers=basic("bob", "bobs"))
+        self.assertEqual((status, seen["topics"]), (200, []))
+        for path in ("/cluster", "/metrics?names=esker_groups"):
+            self.assertEqual(api(url, path, headers=basic("bob", "bobs"))[0], 403)
+        self.assertEqual(get(f"{url}/metrics", headers=basic("bob", "bobs"))[0], 403)
+        self.assertEqual(api(url, "/topics/t/partitions/0/records", headers=basic("bob", "bobs"))[0], 404)
+        new = {"name": "bobs"}
+        self.assertEqual(api(url, "/topics", "POST", new, {**basic("bob", "bobs"), "x-esker-csrf": "x"})[0], 403)
+
+    @needs_browser
+    @slow
+    def test_a_browser_logs_in_with_a_cookie_that_no_script_reads(self):
+        dev = self.secured()
+        config = self.processes.dir / "admin.properties"
+        config.write_text("security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-512\n"
+                          "sasl.username=admin\nsasl.password=secret\n")
+        dev.topic_create("t", client_config=config)
+        seen = self.browse(dev.consoles()[1], "t", "admin", "secret", records=False)
+        self.assertIn("do not fit", seen["refused"])
+        self.assertTrue(seen["cookie"]["httpOnly"])
+        self.assertEqual(seen["cookie"]["sameSite"], "Strict")
+
+    def browse(self, url, topic, *login, records=True):
+        """What the browser saw."""
+        out = Path(os.environ.get("TESTS_SCREENSHOTS", self.processes.dir))
+        script = Path(__file__).resolve().parent.parent / "browser/console.js"
+        environment = dict(os.environ, NODE_PATH=str(CACHE / "browser/node_modules"), RECORDS="1" if records else "")
+        done = subprocess.run(["node", script, url, out, topic, *login], env=environment, capture_output=True, text=True,
+                              timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    @needs_browser
+    @slow
+    def test_every_page_opens_in_a_browser_and_records_are_browsed_from_either_tier(self):
+        dev = self.with_both_tiers()
+        seen = self.browse(dev.consoles()[1], "both")
+        self.assertEqual(seen["errors"], [])
+        self.assertEqual(seen["elsewhere"], [], "the console needs nothing from elsewhere")
+        self.assertTrue(seen["made"])
+        self.assertIn("active", seen["brokers"])
+        self.assertIn("both", seen["topics"])
+        self.assertIn("Cache hits", seen["tier"])
+        for page in ("overview", "brokers", "topics", "groups", "tier"):
+            self.assertEqual(seen[f"{page}_unlabelled"], 0, page)
+        self.assertIn("cold tier 0 to", seen["picture"])
+        self.assertEqual({row[1] for row in seen["first"]}, {"cold"})
+        self.assertEqual({row[1] for row in seen["last"]}, {"hot"})
