@@ -4,9 +4,13 @@ mod audit_log;
 mod certs;
 mod client;
 mod cluster;
+mod config;
 mod demo;
 mod dev;
+mod doctor;
 mod health;
+mod otlp_log;
+mod pages;
 mod reassign;
 mod server;
 mod tier;
@@ -16,7 +20,7 @@ mod user;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::env::Env;
 
@@ -51,6 +55,14 @@ enum Command {
     Tier(tier::Arguments),
     /// Adds and removes SASL users.
     User(user::Arguments),
+    /// Checks a broker's configuration, and shows what is in force.
+    Config(config::Arguments),
+    /// Looks whether this machine, its disks and the store are fit for a broker, and says how to mend what is not.
+    Doctor(doctor::Arguments),
+    /// Prints what a shell needs to complete our command line.
+    Completions(pages::Completions),
+    /// Writes the manual pages.
+    Man(pages::Man),
 }
 
 /// Runs the command line and returns the process's exit code.
@@ -88,7 +100,24 @@ async fn run(env: Env, command: Command) -> anyhow::Result<()> {
         Command::Topic(arguments) => topic::run(env, arguments).await,
         Command::Tier(arguments) => tier::run(env, arguments).await,
         Command::User(arguments) => user::run(env, arguments).await,
+        Command::Config(arguments) => config::run(&env, arguments),
+        Command::Doctor(arguments) => doctor::run(env, arguments).await,
+        Command::Completions(arguments) => {
+            pages::completions(Arguments::command(), &arguments);
+            Ok(())
+        }
+        Command::Man(arguments) => pages::man(&env, Arguments::command(), &arguments),
     }
+}
+
+/// How a subcommand prints what it found.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
 }
 
 /// `KEY=VALUE`, as `--set` and `--config` take it.

@@ -20,6 +20,7 @@ use tracing_subscriber::prelude::*;
 
 use super::audit_log::AuditLog;
 use super::dev::{READY, REQUESTS, StoreRequests};
+use super::otlp_log::OtlpLog;
 use crate::admin::{self, Doorkeeper};
 use crate::api::Api;
 use crate::broker::Broker;
@@ -63,6 +64,7 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         Ok(None) => {}
         Err(error) => tracing::warn!("the limit of open files stays as it is: {error}"),
     }
+    let exporter = admin::Exporter::open(&env, &config)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
@@ -97,6 +99,9 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         tokio::spawn(async move { tls.watch(every).await });
     }
     let server = bound.serve(Arc::new(Api::new(broker.clone(), authorizer)));
+    if let Some(exporter) = exporter {
+        tokio::spawn(exporter.run(broker.clone()));
+    }
     admin.broker_started(broker.clone());
     println!("{READY}");
     loop {
@@ -134,7 +139,9 @@ fn start_logging(env: &Env, audit: Option<&Path>) -> Result<()> {
         }
         None => None,
     };
-    tracing_subscriber::registry().with(log).with(audit).init();
+    let filter = EnvFilter::try_from_env("ESKER_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=off"));
+    let exported = OtlpLog::new(env).with_filter(filter);
+    tracing_subscriber::registry().with(log).with(audit).with(exported).init();
     Ok(())
 }
 

@@ -1,0 +1,168 @@
+//! `esker config`: is a configuration one that a broker would start with, and what is in force.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use comfy_table::{Table, presets};
+use serde_json::json;
+
+use super::Output;
+use crate::broker::config::{BrokerConfig, DEFINITIONS, Kind};
+use crate::env::Env;
+
+/// Arguments of `esker config`.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// Checks a file, and the environment over it, as `esker server` does at its start.
+    Check {
+        /// The configuration: TOML, or Kafka's key=value lines if it ends in `.properties`.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Prints every property with its default, what is accepted and what it means, as a page of Markdown.
+    Reference,
+    /// Shows the value of every property that has one, and who set it. Secrets are hidden.
+    Show {
+        /// The configuration; without one, the defaults with the environment over them.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Also what nobody set.
+        #[arg(long)]
+        all: bool,
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// A configuration that is refused, with the property, what is accepted, and the line.
+pub fn run(env: &Env, arguments: Arguments) -> Result<()> {
+    match arguments.command {
+        Command::Check { config } => {
+            load(env, &config)?;
+            println!("{}: a broker would start with it", config.display());
+        }
+        Command::Reference => print!("{}", reference()),
+        Command::Show { config, all, output } => {
+            let config = match config {
+                Some(file) => load(env, &file)?,
+                None => BrokerConfig::load(Path::new("defaults.properties"), "", std::env::vars())?,
+            };
+            show(&config, all, output)?;
+        }
+    }
+    Ok(())
+}
+
+/// The reference of all properties, as the table of definitions has them.
+fn reference() -> String {
+    let mut out = String::from(
+        "# Configuration\n\nA property comes from the file that `esker server --config` names, and over it from the environment \
+         (`ESKER_LOG_DIRS` for `log.dirs`). Where a topic config is named, the property is its default.\n\n\
+         | property | default | accepted | topic config | meaning |\n|---|---|---|---|---|\n",
+    );
+    let mut sorted: Vec<_> = DEFINITIONS.iter().collect();
+    sorted.sort_by_key(|definition| definition.name);
+    for definition in sorted {
+        let default = match (definition.default, definition.kind) {
+            (_, Kind::Secret) | (None, _) => "–".to_owned(),
+            (Some(default), _) => format!("`{default}`"),
+        };
+        let topic = definition.topic_config.map_or_else(|| "–".to_owned(), |name| format!("`{name}`"));
+        let cells = [
+            format!("`{}`", definition.name),
+            default,
+            definition.kind.accepts(),
+            topic,
+            definition.doc.to_owned(),
+        ];
+        // A bar would end the cell.
+        let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        out.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    out
+}
+
+/// Reads a broker's configuration, with the environment over it.
+pub(super) fn load(env: &Env, file: &Path) -> Result<BrokerConfig> {
+    let bytes = env.disk.read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8", file.display()))?;
+    Ok(BrokerConfig::load(file, &text, std::env::vars())?)
+}
+
+fn show(config: &BrokerConfig, all: bool, output: Output) -> Result<()> {
+    let rows = rows(config, all);
+    if output == Output::Json {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|[name, value, source]| json!({ "name": name, "value": value, "source": source }))
+            .collect();
+        println!("{}", serde_json::to_string_pretty(&rows)?);
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["property", "value", "set by"]);
+    for row in rows {
+        table.add_row(row);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+/// Name, value and source of each property.
+fn rows(config: &BrokerConfig, all: bool) -> Vec<[String; 3]> {
+    let mut rows = Vec::new();
+    for definition in DEFINITIONS {
+        let Some(value) = config.properties.get(definition.name) else { continue };
+        let source = config.properties.explicit(definition.name).map(|setting| setting.place.clone());
+        if source.is_none() && !all {
+            continue;
+        }
+        let value = if definition.kind == Kind::Secret { "[hidden]" } else { value };
+        rows.push([
+            definition.name.to_owned(),
+            value.to_owned(),
+            source.unwrap_or_else(|| "default".to_owned()),
+        ]);
+    }
+    rows.sort();
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_is_shown_with_its_line_and_secrets_are_hidden() {
+        let text = "node.id=3\nssl.key.password=geheim\n";
+        let environment = [("ESKER_NUM_PARTITIONS".to_owned(), "4".to_owned())];
+        let config = BrokerConfig::load(Path::new("a.properties"), text, environment.into_iter()).unwrap();
+        let told = rows(&config, false);
+        assert!(told.contains(&["node.id".into(), "3".into(), "a.properties:1".into()]), "{told:?}");
+        assert!(told.iter().any(|[name, value, _]| name == "ssl.key.password" && value == "[hidden]"));
+        let from = "environment ESKER_NUM_PARTITIONS";
+        assert!(told.contains(&["num.partitions".into(), "4".into(), from.into()]), "{told:?}");
+        assert_eq!(told.len(), 3);
+        assert!(rows(&config, true).len() > 50);
+    }
+
+    #[test]
+    fn the_reference_has_every_property_once_in_rows_of_five_cells() {
+        let page = reference();
+        for definition in DEFINITIONS {
+            assert!(page.contains(&format!("\n| `{}` |", definition.name)), "{}", definition.name);
+        }
+        let rows = page.lines().filter(|line| line.starts_with("| `"));
+        assert!(rows.clone().all(|row| row.replace("\\|", "").matches('|').count() == 6));
+        assert_eq!(rows.count(), DEFINITIONS.len());
+    }
+}
