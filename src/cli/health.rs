@@ -83,8 +83,11 @@ mod tests {
         let arguments = Arguments { path: "/readyz".into(), address: address.clone() };
         let broker = async {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = [0; 20];
-            stream.read_exact(&mut request).await.unwrap();
+            // Read whole: closing over unread bytes would reset the connection.
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
             assert!(request.starts_with(b"GET /readyz HTTP/1.1"));
             stream.write_all(b"HTTP/1.1 503 no\r\n\r\n2 replicas are behind").await.unwrap();
         };

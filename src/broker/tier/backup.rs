@@ -443,7 +443,7 @@ impl Broker {
 mod tests {
     use super::*;
 
-    const GOLDEN: &str = r#"{"version":7,"cluster_id":"c","topics":[{"name":"t","id":"AAAAAAAAAAAAAAAAAAAAAQ","partitions":3,"replication_factor":2,"configs":{"retention.ms":"1"}}],"broker_configs":[[null,{"a":"b"}],[1,{}]],"users":{"alice":{"ScramSha512":{"salt":[1],"stored_key":[2],"server_key":[3],"iterations":4096}}},"acls":[],"quotas":[],"next_producer_id":5,"directories":["00000000-0000-0000-0000-000000000001"]}"#;
+    const GOLDEN: &str = r#"{"version":7,"cluster_id":"c","topics":[{"name":"t","id":"AAAAAAAAAAAAAAAAAAAAAQ","partitions":3,"replication_factor":2,"configs":{"retention.ms":"1"}}],"broker_configs":[[null,{"a":"b"}],[1,{}]],"users":{"alice":{"SCRAM-SHA-512":{"salt":[1],"stored_key":[2],"server_key":[3],"iterations":4096}}},"acls":[],"quotas":[],"next_producer_id":5,"directories":["00000000-0000-0000-0000-000000000001"]}"#;
     const GROUPS: &str = r#"{"groups":[{"group":"g","epoch":3,"offsets":[{"topic":"t","partition":1,"offset":9,"metadata":"m"}]}]}"#;
 
     #[test]
