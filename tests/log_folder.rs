@@ -1,4 +1,5 @@
-//! Writes a partition folder with every file a log can have, for Kafka's own `kafka-dump-log` to read.
+//! Writes partition folders with every file a log can have, for Kafka's own `kafka-dump-log` to read: one as it was written,
+//! one that was compacted.
 //!
 //! `ESKER_LOG_FOLDER=<empty folder> cargo test --test log_folder` leaves it there; without the variable the folder is
 //! temporary. Several segments, all codecs, idempotent and transactional producers, an aborted and a committed
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use esker::env::RealDisk;
-use esker::log::{Log, LogConfig, OpenLog};
+use esker::log::{CleanupPolicy, Log, LogConfig, OpenLog, Step};
 use esker::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicId, TopicName, TopicPartition};
 use esker::wire::record_batch::{BatchBuilder, BatchIter, Compression};
 
@@ -38,8 +39,13 @@ fn marker(at: Offset, epoch: LeaderEpoch, producer: i64, commit: bool) -> Bytes 
     builder.build().expect("a marker")
 }
 
-fn write(dir: PathBuf) -> Log {
-    let config = LogConfig { segment_bytes: 16 << 10, index_interval_bytes: 1024, ..LogConfig::default() };
+fn write(dir: PathBuf, compact: bool) -> Log {
+    let config = LogConfig {
+        segment_bytes: 16 << 10,
+        index_interval_bytes: 1024,
+        cleanup: CleanupPolicy { compact, delete: !compact },
+        ..LogConfig::default()
+    };
     let open = OpenLog {
         disk: Arc::new(RealDisk),
         dir,
@@ -75,16 +81,39 @@ fn write(dir: PathBuf) -> Log {
             }
         }
     }
+    if compact {
+        clean(&mut log);
+    }
     log.close_clean().expect("closes");
     log
+}
+
+/// A whole pass of compaction.
+fn clean(log: &mut Log) {
+    log.flush().expect("flushed");
+    let found = log.cleanable(log.log_end(), NOW_MS).expect("looked").expect("it is compacted");
+    let mut pass = log.begin_compaction(&found, 1 << 20, NOW_MS).expect("begins");
+    loop {
+        match pass.step(1 << 20).expect("steps") {
+            Step::Working { .. } => {}
+            Step::Ready(cleaned) => {
+                log.replace_segments(cleaned).expect("swapped").expect("as it was").run().expect("removed");
+            }
+            Step::Done => return log.finish_compaction(&pass),
+        }
+    }
 }
 
 #[test]
 fn a_folder_with_every_file_a_log_can_have() {
     let kept = std::env::var_os("ESKER_LOG_FOLDER").map(PathBuf::from);
     let temporary = tempfile::tempdir().expect("a folder");
-    let dir = kept.unwrap_or_else(|| temporary.path().to_owned()).join("orders-0");
-    let log = write(dir);
+    let dir = kept.unwrap_or_else(|| temporary.path().to_owned());
+    let compacted = write(dir.join("compacted-0"), true);
+    let log = write(dir.join("orders-0"), false);
+    assert!(compacted.size_bytes() * 3 < log.size_bytes(), "{}", compacted.size_bytes());
+    let left = compacted.aborted_transactions(compacted.log_start(), compacted.log_end()).expect("read");
+    assert_eq!(left.len(), 3, "the markers stay until their horizon");
     assert!(log.closed_segments().len() > 3);
     assert_eq!(log.epochs().entries().len(), 2);
     let aborted = log.aborted_transactions(Offset::ZERO, log.log_end()).expect("read");
