@@ -30,7 +30,7 @@ def machines_work():
     name = f"esker-try-{os.getpid()}"
     try:
         ip("netns", "add", name)
-        ip("-n", name, "link", "add", "b", "type", "bridge")
+        ip("-n", name, "link", "add", "switch", "type", "bridge")
         ip("-n", name, "link", "add", "veth-a", "type", "veth", "peer", "name", "veth-b")
         subprocess.run(["unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs /mnt"], check=True, capture_output=True)
         return True
