@@ -119,7 +119,17 @@ class ColdFaults(ClusterCase):
         store = ["--store", f"s3://{Minio.BUCKET}/test", "--endpoint", f"http://{self.proxy.address}",
                  "--access-key", Minio.USER, "--secret-key", Minio.PASSWORD]
         dry_run = ["tier", "restore", "t", "--dry-run", *store]
-        wait_until("all is in the tier", lambda: f"0..{RECORDS}" in esker(*dry_run, check=False).stdout, 120, 0.5)
+        said = []
+
+        def all_is_cold():
+            done = esker(*dry_run, check=False)
+            said.append(done.stdout + done.stderr)
+            return f"0..{RECORDS}" in done.stdout
+
+        try:
+            wait_until("all is in the tier", all_is_cold, 120, 0.5)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{said[-1]}\n{dev.broker_logs(60)}") from None
         self.assertEqual(dev.stop(), 0)
         shutil.rmtree(dev.data)
         self.assertIn("nothing is damaged", esker("tier", "verify", "--deep", *store, timeout=120).stdout)
