@@ -4,6 +4,7 @@
 
 use super::Context;
 use super::errors::ApiError;
+use crate::coordinator::TopicFilter;
 use crate::metadata::{AclOperation, CLUSTER_NAME, Image, ResourceKind};
 use crate::security::audit::Event;
 use crate::security::authorizer::{Asking, bits, operations_on};
@@ -23,6 +24,17 @@ impl Context {
     pub(super) fn may_quietly(&self, operation: AclOperation, kind: ResourceKind, name: &str) -> bool {
         let Some(authorizer) = &self.authorizer else { return true };
         authorizer.decide(&self.broker.image(), self.asking(), operation, kind, name).allowed
+    }
+
+    /// The topics that the client may describe, for whoever asks later.
+    pub(super) fn topic_filter(&self) -> TopicFilter {
+        let Some(authorizer) = self.authorizer.clone() else { return TopicFilter::default() };
+        let (broker, client) = (self.broker.clone(), self.client.clone());
+        TopicFilter::new(move |topic| {
+            let asking = Asking { principal: &client.principal, host: client.address.ip() };
+            let (operation, kind) = (AclOperation::Describe, ResourceKind::Topic);
+            authorizer.decide(&broker.image(), asking, operation, kind, topic.as_str()).allowed
+        })
     }
 
     /// As `may`, for the cluster.

@@ -6,10 +6,11 @@
 
 use super::Context;
 use crate::broker::Broker;
+use crate::metadata::SUPPORTED_FEATURES;
 use crate::wire::messages::api_versions::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
 };
-use crate::wire::{ApiKey, ErrorCode};
+use crate::wire::{ApiKey, ErrorCode, StrBytes};
 
 pub(super) async fn handle(
     context: &Context,
@@ -27,10 +28,11 @@ pub(super) fn answer(broker: &Broker, version: i16, request: &ApiVersionsRequest
         return ApiVersionsResponse { error_code: ErrorCode::INVALID_REQUEST, ..Default::default() };
     }
     let image = broker.image();
-    let supported = |(name, level): (&String, &i16)| SupportedFeatureKey {
-        name: name.into(),
-        min_version: 1,
-        max_version: *level,
+    // Older clients do not read a lowest version of 0 (KIP-1022).
+    let supported = |(name, highest): &(&'static str, i16)| SupportedFeatureKey {
+        name: StrBytes::from_static(name),
+        min_version: if version >= 4 { 0 } else { 1 },
+        max_version: *highest,
     };
     let finalized = |(name, level): (&String, &i16)| FinalizedFeatureKey {
         name: name.into(),
@@ -39,7 +41,7 @@ pub(super) fn answer(broker: &Broker, version: i16, request: &ApiVersionsRequest
     };
     ApiVersionsResponse {
         api_keys: keys(),
-        supported_features: image.features.iter().map(supported).collect(),
+        supported_features: SUPPORTED_FEATURES.iter().map(supported).collect(),
         finalized_features_epoch: i64::try_from(image.version).unwrap_or(i64::MAX),
         finalized_features: image.features.iter().map(finalized).collect(),
         ..Default::default()

@@ -1,10 +1,10 @@
 //! DescribeConfigs (key 32), versions 1 to 4: every config of topics and of this broker, with its value, its source
 //! and what it would be otherwise (synonyms). Secrets are named without their value.
 //!
-//! Resources: topics (2) and brokers (4). A broker is described by itself only: clients ask the broker that they ask
+//! Resources: topics (2), brokers (4) and groups (32). A broker is described by itself only: clients ask the broker that they ask
 //! about. The cluster-wide default (an empty name) has no entries, as nothing is set there.
 //!
-//! Errors: TOPIC_AUTHORIZATION_FAILED (29), CLUSTER_AUTHORIZATION_FAILED (31), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), INVALID_REQUEST (42: another kind of resource,
+//! Errors: TOPIC_AUTHORIZATION_FAILED (29), GROUP_AUTHORIZATION_FAILED (30), CLUSTER_AUTHORIZATION_FAILED (31), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), INVALID_REQUEST (42: another kind of resource,
 //! another broker).
 
 use super::Context;
@@ -22,6 +22,8 @@ use crate::wire::{ErrorCode, StrBytes};
 
 /// Kafka's number of topics as resources.
 pub(super) const TOPIC: i8 = 2;
+/// Kafka's number of groups as resources.
+pub(super) const GROUP: i8 = 32;
 /// Kafka's number of brokers as resources.
 pub(super) const BROKER: i8 = 4;
 
@@ -76,6 +78,14 @@ fn entries(
             })?;
             Ok((context.broker.topic_config(topic), false))
         }
+        GROUP => {
+            let name = &resource.resource_name;
+            check(context, AclOperation::DescribeConfigs, ResourceKind::Group, name)?;
+            if name.is_empty() {
+                return Err(ApiError::new(ErrorCode::INVALID_REQUEST, "Group name must not be empty."));
+            }
+            Ok((context.broker.group_config(name), false))
+        }
         BROKER if !context.may_on_cluster(AclOperation::DescribeConfigs) => {
             Err(ApiError::new(ErrorCode::CLUSTER_AUTHORIZATION_FAILED, refusal_text(ResourceKind::Cluster)))
         }
@@ -93,7 +103,7 @@ fn entries(
         )),
         other => Err(ApiError::new(
             ErrorCode::INVALID_REQUEST,
-            format!("resource type {other} is not served: there are topics (2) and brokers (4)"),
+            format!("resource type {other} is not served: there are topics (2), brokers (4) and groups (32)"),
         )),
     }
 }
@@ -136,12 +146,12 @@ fn synonyms(entry: &ConfigEntry) -> Vec<DescribeConfigsSynonym> {
         source: source_of(source),
     };
     let mut all = Vec::new();
-    if entry.source == ConfigSource::Topic {
+    if matches!(entry.source, ConfigSource::Topic | ConfigSource::Group) {
         all.push(synonym(&entry.name, entry.value.as_deref(), entry.source));
     }
     match &entry.synonym {
         Some((name, value, source)) => all.push(synonym(name, value.as_deref(), *source)),
-        None if entry.source != ConfigSource::Topic => {
+        None if !matches!(entry.source, ConfigSource::Topic | ConfigSource::Group) => {
             all.push(synonym(&entry.name, entry.value.as_deref(), entry.source));
         }
         None => {}
@@ -153,6 +163,7 @@ fn synonyms(entry: &ConfigEntry) -> Vec<DescribeConfigsSynonym> {
 pub(super) fn source_of(source: ConfigSource) -> i8 {
     match source {
         ConfigSource::Topic => 1,
+        ConfigSource::Group => 8,
         ConfigSource::StaticBroker => 4,
         ConfigSource::Default => 5,
     }

@@ -1,7 +1,7 @@
 //! DescribeGroups (15), versions 0–6: groups in full, with their members.
 //!
-//! Metadata and assignments are shown while a group is stable. A group that does not exist is `Dead`, from version 6
-//! with error 69.
+//! Metadata and assignments are shown while a group is stable. A group that does not exist, or is of the consumer
+//! protocol, is `Dead`, from version 6 with error 69.
 //!
 //! Errors: per group 14, 15, 16 · 30 · 69.
 
@@ -45,9 +45,12 @@ async fn describe(context: &Context, version: i16, group_id: StrBytes) -> Descri
             members: group.members.into_iter().map(member).collect(),
             ..DescribedGroup::default()
         },
-        Err(CoordinatorError::Group(GroupError::GroupNotFound)) => {
+        Err(CoordinatorError::Group(why @ (GroupError::GroupNotFound | GroupError::OtherProtocol))) => {
             let (error_code, error_message) = if version >= 6 {
-                let message = format!("Group {group_id} not found.");
+                let message = match why {
+                    GroupError::OtherProtocol => format!("Group {group_id} is not a classic group."),
+                    _ => format!("Group {group_id} not found."),
+                };
                 (ErrorCode::GROUP_ID_NOT_FOUND, Some(StrBytes::from(message)))
             } else {
                 (ErrorCode::NONE, None)

@@ -1,12 +1,16 @@
 //! What the APIs of the coordinators share: which error code says why they refused.
 
 use super::Context;
+use super::errors::ApiError;
 use crate::broker::Broker;
 use crate::coordinator::group::{GroupError, Membership};
 use crate::coordinator::txn::TxnError;
 use crate::coordinator::{Ask, CoordinatorError};
 use crate::metadata::{AclOperation, ResourceKind};
 use crate::wire::{ErrorCode, StrBytes};
+
+/// The feature that switches groups of the consumer protocol on.
+const GROUP_VERSION: &str = "group.version";
 
 /// Refuses unless the client may read the group: members and who commits offsets must.
 pub(super) fn may_read(context: &Context, group: &str) -> Result<(), ErrorCode> {
@@ -41,7 +45,13 @@ pub(super) fn group_code(error: &GroupError) -> ErrorCode {
         // As Kafka, where the record of the generation exceeds the topic's limit.
         GroupError::MetadataTooLarge => ErrorCode::UNKNOWN_SERVER_ERROR,
         GroupError::OffsetMetadataTooLarge => ErrorCode::OFFSET_METADATA_TOO_LARGE,
-        GroupError::GroupNotFound => ErrorCode::GROUP_ID_NOT_FOUND,
+        GroupError::GroupNotFound | GroupError::OtherProtocol => ErrorCode::GROUP_ID_NOT_FOUND,
+        GroupError::FencedMemberEpoch => ErrorCode::FENCED_MEMBER_EPOCH,
+        GroupError::StaleMemberEpoch => ErrorCode::STALE_MEMBER_EPOCH,
+        GroupError::UnreleasedInstance(_) => ErrorCode::UNRELEASED_INSTANCE_ID,
+        GroupError::UnsupportedAssignor(_) => ErrorCode::UNSUPPORTED_ASSIGNOR,
+        GroupError::InvalidRegex(_) => ErrorCode::INVALID_REGULAR_EXPRESSION,
+        GroupError::VersionTooOld => ErrorCode::UNSUPPORTED_VERSION,
         GroupError::GroupNotEmpty => ErrorCode::NON_EMPTY_GROUP,
         GroupError::SubscribedToTopic => ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
         // The client asks again, and the transaction's coordinator says what has become of it.
@@ -96,4 +106,13 @@ pub(super) fn membership(
 /// A text in memory of its own: the coordinator's state must not keep frames alive.
 pub(super) fn text(text: &StrBytes) -> String {
     text.as_str().to_owned()
+}
+
+/// Refuses while `group.version` is below 1: then there are no groups of the consumer protocol (KIP-848).
+pub(super) fn refuse_without_consumer_groups(broker: &Broker) -> Result<(), ApiError> {
+    if broker.image().features.get(GROUP_VERSION).is_some_and(|level| *level >= 1) {
+        return Ok(());
+    }
+    let text = "The broker does not support the new consumer group protocol: group.version is 0.";
+    Err(ApiError::new(ErrorCode::UNSUPPORTED_VERSION, text))
 }

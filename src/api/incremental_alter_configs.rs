@@ -1,17 +1,17 @@
-//! IncrementalAlterConfigs (key 44), versions 0 to 1: changes single configs of topics, and the few of brokers that
+//! IncrementalAlterConfigs (key 44), versions 0 to 1: changes single configs of topics and groups, and the few of brokers that
 //! can change while they run (KIP-339).
 //!
 //! Operations: set (0), delete (1), append to a list (2), take from a list (3). All changes of a topic are made
 //! together or not at all. A broker without a name means all brokers; most properties come from the broker's file and
 //! cannot be changed this way.
 //!
-//! Errors: TOPIC_AUTHORIZATION_FAILED (29), CLUSTER_AUTHORIZATION_FAILED (31), INVALID_REQUEST (42: another kind of resource, something named twice, an unknown operation),
+//! Errors: TOPIC_AUTHORIZATION_FAILED (29), GROUP_AUTHORIZATION_FAILED (30), CLUSTER_AUTHORIZATION_FAILED (31), INVALID_REQUEST (42: another kind of resource, something named twice, an unknown operation),
 //! INVALID_CONFIG (40), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), REQUEST_TIMED_OUT (7).
 
 use std::collections::{BTreeMap, HashSet};
 
 use super::Context;
-use super::describe_configs::{BROKER, TOPIC, check};
+use super::describe_configs::{BROKER, GROUP, TOPIC, check};
 use super::errors::ApiError;
 use super::topics::named_twice;
 use crate::broker::ConfigEntry;
@@ -63,6 +63,12 @@ async fn alter(
 ) -> Result<(), ApiError> {
     match resource.resource_type {
         TOPIC => check(context, AclOperation::AlterConfigs, ResourceKind::Topic, &resource.resource_name)?,
+        GROUP => {
+            let name = resource.resource_name.as_str();
+            check(context, AclOperation::AlterConfigs, ResourceKind::Group, name)?;
+            let changes = changes(&context.broker.group_config(name), &resource.configs)?;
+            return Ok(context.broker.alter_group_config(name, changes, validate_only).await?);
+        }
         BROKER => {
             context.check_on_cluster(AclOperation::AlterConfigs)?;
             let name = resource.resource_name.as_str();
@@ -80,7 +86,9 @@ async fn alter(
         other => {
             return Err(ApiError::new(
                 ErrorCode::INVALID_REQUEST,
-                format!("resource type {other} is not served: topics (2) and brokers (4) can be changed"),
+                format!(
+                    "resource type {other} is not served: topics (2), brokers (4) and groups (32) can be changed"
+                ),
             ));
         }
     }

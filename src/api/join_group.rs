@@ -8,6 +8,8 @@
 //! out of bounds · 30 not allowed · 27 asked again meanwhile · 42 a name too long · 44 too many groups · 79 join again with this id ·
 //! 81 the group is full · 82 fenced.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Context;
@@ -42,6 +44,7 @@ pub(super) async fn handle(context: &Context, version: i16, request: JoinGroupRe
         can_skip_assignment: version >= 9,
         reason: request.reason.as_ref().map(text),
         fresh_id: uuid::Uuid::nil(),
+        catalog: Arc::default(),
     };
     match ask(&context.broker, &request.group_id, question).await {
         Ok(joined) => accepted(joined),

@@ -1,12 +1,12 @@
 //! ListGroups (16), versions 0–5: the groups that this broker coordinates.
 //!
-//! Version 4 filters by state and shows it, 5 does so by type: all groups are of the classic protocol.
+//! Version 4 filters by state and shows it, 5 does so by type: `classic` or `consumer`.
 //!
 //! Errors: 14 while one of this broker's partitions is being loaded, 15.
 
 use super::Context;
 use super::groups::{code, text};
-use crate::coordinator::group::{CLASSIC, ListGroups};
+use crate::coordinator::group::ListGroups;
 use crate::metadata::{AclOperation, ResourceKind};
 use crate::wire::StrBytes;
 use crate::wire::messages::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
@@ -33,7 +33,7 @@ pub(super) async fn handle(
                     group_id: StrBytes::from(&*group.group),
                     protocol_type: group.protocol_type.into(),
                     group_state: StrBytes::from(group.state),
-                    group_type: StrBytes::from_static(CLASSIC),
+                    group_type: StrBytes::from_static(group.kind),
                 })
                 .collect(),
             ..ListGroupsResponse::default()

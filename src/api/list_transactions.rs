@@ -1,19 +1,21 @@
-//! ListTransactions (66), versions 0–1: the transactions that this broker coordinates (KIP-664, KIP-994).
+//! ListTransactions (66), versions 0–2: the transactions that this broker coordinates (KIP-664, KIP-994, KIP-1152).
 //!
-//! Filters by state and producer id; version 1 by how long a transaction has been open. Names of states that do not exist
+//! Filters by state and producer id; version 1 by how long a transaction has been open, version 2 by a
+//! regular expression that the whole id must match. Names of states that do not exist
 //! come back and match nothing. Ids that the client may not describe are left out.
 //!
-//! Errors: 14 while one of this broker's partitions is being loaded, 15.
+//! Errors: 14 while one of this broker's partitions is being loaded, 15 · 128 the expression cannot be used.
 
 use super::Context;
 use super::groups::code;
+use crate::coordinator::group::consumer::Pattern;
 use crate::coordinator::txn::{ListTransactions, TxnState};
 use crate::metadata::{AclOperation, ResourceKind};
 use crate::types::ProducerId;
-use crate::wire::StrBytes;
 use crate::wire::messages::list_transactions::{
     ListTransactionsRequest, ListTransactionsResponse, TransactionState,
 };
+use crate::wire::{ErrorCode, StrBytes};
 
 pub(super) async fn handle(
     context: &Context,
@@ -28,6 +30,15 @@ pub(super) async fn handle(
     if states.is_empty() && !request.state_filters.is_empty() {
         return response;
     }
+    let pattern = request.transactional_id_pattern.as_deref().filter(|p| !p.is_empty()).map(Pattern::new);
+    let pattern = match pattern.transpose() {
+        Ok(pattern) => pattern,
+        Err(why) => {
+            tracing::debug!(%why, "a pattern of transactional ids cannot be used");
+            response.error_code = ErrorCode::INVALID_REGULAR_EXPRESSION;
+            return response;
+        }
+    };
     let filter = ListTransactions {
         states,
         producers: request.producer_id_filters.iter().copied().map(ProducerId).collect(),
@@ -37,6 +48,7 @@ pub(super) async fn handle(
         Ok(found) => {
             response.transaction_states = found
                 .into_iter()
+                .filter(|t| pattern.as_ref().is_none_or(|pattern| pattern.matches(&t.id)))
                 .filter(|t| context.may_quietly(AclOperation::Describe, ResourceKind::TransactionalId, &t.id))
                 .map(|t| TransactionState {
                     transactional_id: StrBytes::from(&*t.id),

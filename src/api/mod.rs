@@ -13,6 +13,8 @@ mod alter_partition_reassignments;
 mod alter_user_scram_credentials;
 mod api_versions;
 mod client_quotas;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_acls;
 mod create_partitions;
 mod create_topics;
@@ -62,6 +64,7 @@ mod topics;
 mod transactions;
 mod txn_offset_commit;
 mod unregister_broker;
+mod update_features;
 mod write_txn_markers;
 
 use std::sync::Arc;
@@ -275,6 +278,8 @@ async fn dispatch(
         ApiKey::DescribeProducers => handled_by!(describe_producers),
         ApiKey::DescribeTransactions => handled_by!(describe_transactions),
         ApiKey::ListTransactions => handled_by!(list_transactions),
+        ApiKey::ConsumerGroupHeartbeat => handled_by!(consumer_group_heartbeat),
+        ApiKey::ConsumerGroupDescribe => handled_by!(consumer_group_describe),
         ApiKey::OffsetForLeaderEpoch => handled_by!(offset_for_leader_epoch),
         ApiKey::DescribeAcls => handled_by!(describe_acls),
         ApiKey::CreateAcls => handled_by!(create_acls),
@@ -291,6 +296,7 @@ async fn dispatch(
         ApiKey::ListPartitionReassignments => handled_by!(list_partition_reassignments),
         ApiKey::DescribeUserScramCredentials => handled_by!(describe_user_scram_credentials),
         ApiKey::AlterUserScramCredentials => handled_by!(alter_user_scram_credentials),
+        ApiKey::UpdateFeatures => handled_by!(update_features),
         ApiKey::DescribeCluster => handled_by!(describe_cluster),
         ApiKey::DescribeQuorum => {
             let handled = describe_quorum::handle(context, version, read(body, version)?);

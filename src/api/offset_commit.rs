@@ -5,7 +5,10 @@
 //! consumer that assigns its partitions itself. Topics and partitions that do not exist are refused one by one,
 //! the others are committed.
 //!
-//! Errors: per partition 3, 29, 100 · 12 metadata too large; all partitions: 14, 15, 16 · 30 · 22 · 25 · 27 · 82.
+//! From version 9 a member of the consumer protocol names its epoch (KIP-848).
+//!
+//! Errors: per partition 3, 29, 100 · 12 metadata too large; all partitions: 14, 15, 16 · 30 · 22 · 25 · 27 · 82 · 35 an
+//! older version from a member of the consumer protocol · 113 not the member's epoch.
 
 use super::Context;
 use super::groups::{ask, code, group_code, may_read, membership};
@@ -79,6 +82,7 @@ pub(super) async fn handle(
             request.group_instance_id.as_ref(),
             request.generation_id_or_member_epoch,
         ),
+        knows_epochs: version >= 9,
         retention_ms: Some(request.retention_time_ms).filter(|ms| *ms >= 0),
         offsets,
     };

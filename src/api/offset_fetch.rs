@@ -3,17 +3,17 @@
 //! Up to version 7 for one group, from 8 for several; no list of topics means all that is committed (from version
 //! 2). A partition without a committed offset answers −1 and no error. From version 10 topics are named by id; what
 //! was committed in a former topic of the same name is not an offset of this one. With
-//! `RequireStable` (version 7, KIP-447) an offset that an open transaction may change is refused. The member id and epoch of version 9 belong to KIP-848 and are not
-//! looked at.
+//! `RequireStable` (version 7, KIP-447) an offset that an open transaction may change is refused. With a member
+//! id and epoch (version 9, KIP-848) only that member of a group of the consumer protocol is answered.
 //!
-//! Errors: of the group 14, 15, 16 · 30 (per partition in version 1) · per partition 29 · 88 · 100 in version 10.
+//! Errors: of the group 14, 15, 16 · 22, 25, 113 · 30 (per partition in version 1) · per partition 29 · 88 · 100 in version 10.
 
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
 
 use super::Context;
-use super::groups::{ask, code};
+use super::groups::{ask, code, text};
 use crate::coordinator::group::{FetchOffsets, FetchedOffset};
 use crate::metadata::{AclOperation, Image, ResourceKind};
 use crate::types::{LeaderEpoch, Offset, TopicId, TopicName};
@@ -80,7 +80,12 @@ async fn fetch(
         Err(denied) => Err(denied),
         Ok(()) => {
             let partitions = request.topics.as_ref().map(|topics| see.wanted(topics));
-            let question = FetchOffsets { group: (&*request.group_id).into(), partitions, require_stable };
+            let question = FetchOffsets {
+                group: (&*request.group_id).into(),
+                partitions,
+                member: (request.member_id.as_ref().map(text), request.member_epoch),
+                require_stable,
+            };
             ask(&context.broker, &request.group_id, question).await.map_err(|error| code(&error))
         }
     };

@@ -5,6 +5,8 @@
 //!
 //! Errors: 14, 15, 16 · 30 · 22 another generation · 23 another protocol · 25 · 27 a rebalance began · 82.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Context;
@@ -36,6 +38,7 @@ pub(super) async fn handle(context: &Context, version: i16, request: SyncGroupRe
                 .iter()
                 .map(|a| (text(&a.member_id), Bytes::copy_from_slice(&a.assignment)))
                 .collect(),
+            catalog: Arc::default(),
         };
         ask(&context.broker, &request.group_id, question).await
     };

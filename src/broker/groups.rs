@@ -1,7 +1,7 @@
 //! Hands the partitions of `__consumer_offsets` and `__transaction_state` that this broker leads to the coordinators,
 //! and their log to them through [`PartitionLog`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +9,14 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use super::Broker;
+use super::topics::TopicError;
 use crate::coordinator::txn::TransactionCoordinators;
-use crate::coordinator::{Coordinators, Leadership, PartitionLog, PartitionLogError};
+use crate::coordinator::{
+    CatalogTopic, Coordinators, Leadership, PartitionLog, PartitionLogError, TopicCatalog,
+};
 use crate::env::{BlockingPool, Clock};
 use crate::log::{LeaderBatch, Origin, Rejected};
-use crate::metadata::{Image, Lease, Metadata};
+use crate::metadata::{Command, Image, Lease, Metadata};
 use crate::replication::{Acks, AppendError, Replica};
 use crate::types::{BrokerId, LeaderEpoch, Offset, TopicName};
 use crate::wire::record_batch::BatchHeader;
@@ -243,10 +246,20 @@ impl Broker {
         }
     }
 
+    /// Finalizes features at these levels, all of them or none; level 0 takes one away.
+    ///
+    /// # Errors
+    /// `Unavailable` when the quorum does not answer.
+    pub async fn update_features(&self, levels: BTreeMap<String, i16>) -> Result<(), TopicError> {
+        self.metadata.submit(Command::UpdateFeatures { levels }).await?;
+        Ok(())
+    }
+
     /// Follows the deletion of topics until the broker stops.
     pub(super) async fn run_topic_watch(self: Arc<Self>) {
         let mut images = self.metadata.subscribe();
         let mut before = images.borrow_and_update().clone();
+        self.show_topics(&before);
         loop {
             tokio::select! {
                 changed = images.changed() => if changed.is_err() { return },
@@ -254,8 +267,25 @@ impl Broker {
             }
             let image = images.borrow_and_update().clone();
             self.forget_deleted_topics(&before, &image);
+            self.show_topics(&image);
             before = image;
         }
+    }
+
+    /// Gives the group coordinators the topics, if they have changed. An image from before the cluster was formed shows
+    /// nothing: it would take all partitions away.
+    fn show_topics(&self, image: &Image) {
+        let topics = || {
+            image.topics.values().map(|topic| {
+                let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+                (topic.name.clone(), CatalogTopic { id: topic.id, partitions })
+            })
+        };
+        let known = self.coordinators.topics();
+        if image.cluster_id.is_empty() || known.version() > 0 && known.has_same_topics(topics()) {
+            return;
+        }
+        self.coordinators.on_topics(TopicCatalog::new(known.version() + 1, topics()));
     }
 
     /// What was committed in topics that are gone is forgotten by the groups led here. One that has come back under

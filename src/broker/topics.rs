@@ -82,6 +82,8 @@ impl From<SubmitError> for TopicError {
 pub enum ConfigSource {
     /// Set on the topic.
     Topic,
+    /// Set for the group.
+    Group,
     /// Set in the broker's own configuration.
     StaticBroker,
     /// Nobody set it.

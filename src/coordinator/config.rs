@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::group::consumer::Assignor;
+
 /// What bounds groups, sessions and committed offsets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupConfig {
@@ -28,8 +30,42 @@ pub struct GroupConfig {
     pub max_batch_bytes: usize,
     /// Groups kept by one shard: joining or committing to one more is refused.
     pub max_groups: usize,
+    /// `group.consumer.session.timeout.ms`: how long a member of the consumer protocol may stay silent.
+    pub consumer_session_timeout: Duration,
+    /// `group.consumer.heartbeat.interval.ms`: how soon it is told to speak again.
+    pub consumer_heartbeat_interval: Duration,
+    /// `group.consumer.min.session.timeout.ms` and `group.consumer.max.session.timeout.ms`: bounds of what a group may
+    /// have of its own.
+    pub consumer_session_bounds: (Duration, Duration),
+    /// `group.consumer.min.heartbeat.interval.ms` and `group.consumer.max.heartbeat.interval.ms`: the same.
+    pub consumer_heartbeat_bounds: (Duration, Duration),
+    /// `group.consumer.max.size`: members of one group of the consumer protocol.
+    pub consumer_max_size: usize,
+    /// `group.consumer.assignors`: those that are offered; the first is taken when members have no wish.
+    pub assignors: Vec<Assignor>,
+    /// `group.consumer.migration.policy`: which way groups may change over while they have members.
+    pub migration: Migration,
     /// Member ids that one group has handed out and nobody has joined with yet (KIP-394).
     pub max_pending_members: usize,
+}
+
+/// Which way groups may change over while they have members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migration {
+    /// From the classic protocol to the consumer protocol.
+    pub upgrades: bool,
+    /// And back.
+    pub downgrades: bool,
+}
+
+impl Migration {
+    /// The values of `group.consumer.migration.policy`.
+    const POLICIES: [(&'static str, Migration); 4] = [
+        ("bidirectional", Migration { upgrades: true, downgrades: true }),
+        ("upgrade", Migration { upgrades: true, downgrades: false }),
+        ("downgrade", Migration { upgrades: false, downgrades: true }),
+        ("disabled", Migration { upgrades: false, downgrades: false }),
+    ];
 }
 
 impl Default for GroupConfig {
@@ -46,6 +82,13 @@ impl Default for GroupConfig {
             load_buffer_bytes: 5 * 1024 * 1024,
             max_batch_bytes: 1_000_000,
             max_groups: 100_000,
+            consumer_session_timeout: Duration::from_secs(45),
+            consumer_heartbeat_interval: Duration::from_secs(5),
+            consumer_session_bounds: (Duration::from_secs(45), Duration::from_secs(60)),
+            consumer_heartbeat_bounds: (Duration::from_secs(5), Duration::from_secs(15)),
+            consumer_max_size: i32::MAX as usize,
+            assignors: Assignor::ALL.to_vec(),
+            migration: Migration { upgrades: true, downgrades: true },
             max_pending_members: 1_000,
         }
     }
@@ -112,8 +155,46 @@ impl GroupConfig {
             )?,
             commit_timeout: ms("offsets.commit.timeout.ms", 1, defaults.commit_timeout)?,
             load_buffer_bytes: size("offsets.load.buffer.size", 1, defaults.load_buffer_bytes)?,
+            consumer_session_timeout: ms(
+                "group.consumer.session.timeout.ms",
+                1,
+                defaults.consumer_session_timeout,
+            )?,
+            consumer_heartbeat_interval: ms(
+                "group.consumer.heartbeat.interval.ms",
+                1,
+                defaults.consumer_heartbeat_interval,
+            )?,
+            consumer_session_bounds: (
+                ms("group.consumer.min.session.timeout.ms", 1, defaults.consumer_session_bounds.0)?,
+                ms("group.consumer.max.session.timeout.ms", 1, defaults.consumer_session_bounds.1)?,
+            ),
+            consumer_heartbeat_bounds: (
+                ms("group.consumer.min.heartbeat.interval.ms", 1, defaults.consumer_heartbeat_bounds.0)?,
+                ms("group.consumer.max.heartbeat.interval.ms", 1, defaults.consumer_heartbeat_bounds.1)?,
+            ),
+            consumer_max_size: size("group.consumer.max.size", 1, defaults.consumer_max_size)?,
+            assignors: assignors(properties)?,
+            migration: migration(properties)?,
             ..defaults
         };
+        let within = |key, value: Duration, bounds: (Duration, Duration), accepted| {
+            let value =
+                (bounds.0..=bounds.1).contains(&value).then_some(()).ok_or(value.as_millis().to_string());
+            value.map_err(|value| InvalidGroupConfig { key, value, accepted })
+        };
+        within(
+            "group.consumer.session.timeout.ms",
+            config.consumer_session_timeout,
+            config.consumer_session_bounds,
+            "between group.consumer.min.session.timeout.ms and group.consumer.max.session.timeout.ms",
+        )?;
+        within(
+            "group.consumer.heartbeat.interval.ms",
+            config.consumer_heartbeat_interval,
+            config.consumer_heartbeat_bounds,
+            "between group.consumer.min.heartbeat.interval.ms and group.consumer.max.heartbeat.interval.ms",
+        )?;
         if config.min_session_timeout > config.max_session_timeout {
             return Err(InvalidGroupConfig {
                 key: "group.min.session.timeout.ms",
@@ -123,6 +204,30 @@ impl GroupConfig {
         }
         Ok(config)
     }
+}
+
+fn assignors(properties: &BTreeMap<String, String>) -> Result<Vec<Assignor>, InvalidGroupConfig> {
+    const KEY: &str = "group.consumer.assignors";
+    let Some(value) = properties.get(KEY) else { return Ok(Assignor::ALL.to_vec()) };
+    let refused =
+        || InvalidGroupConfig { key: KEY, value: value.clone(), accepted: "a list of `uniform` and `range`" };
+    let mut offered = Vec::new();
+    for name in value.split(',').map(str::trim) {
+        let assignor = Assignor::of_name(name).filter(|a| !offered.contains(a)).ok_or_else(refused)?;
+        offered.push(assignor);
+    }
+    Ok(offered)
+}
+
+fn migration(properties: &BTreeMap<String, String>) -> Result<Migration, InvalidGroupConfig> {
+    const KEY: &str = "group.consumer.migration.policy";
+    let value = properties.get(KEY).map_or("bidirectional", String::as_str);
+    let policy = Migration::POLICIES.iter().find(|(name, _)| name.eq_ignore_ascii_case(value.trim()));
+    policy.map(|(_, policy)| *policy).ok_or_else(|| InvalidGroupConfig {
+        key: KEY,
+        value: value.to_owned(),
+        accepted: "`bidirectional`, `upgrade`, `downgrade` or `disabled`",
+    })
 }
 
 #[cfg(test)]
@@ -151,6 +256,15 @@ mod tests {
     fn a_bad_property_names_the_key_the_value_and_what_is_accepted() {
         let error = GroupConfig::from_properties(&properties(&[("group.max.size", "many")])).unwrap_err();
         assert_eq!(error.to_string(), "group.max.size=many: a whole number of at least 1");
+        for (key, bad) in [
+            ("group.consumer.assignors", "uniform,sticky"),
+            ("group.consumer.assignors", "range,range"),
+            ("group.consumer.migration.policy", "sideways"),
+            ("group.consumer.session.timeout.ms", "10"),
+            ("group.consumer.heartbeat.interval.ms", "60000"),
+        ] {
+            assert_eq!(GroupConfig::from_properties(&properties(&[(key, bad)])).unwrap_err().key, key);
+        }
         let crossed = properties(&[("group.min.session.timeout.ms", "2000000")]);
         assert!(GroupConfig::from_properties(&crossed).is_err());
     }

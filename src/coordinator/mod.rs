@@ -1,4 +1,4 @@
-//! Coordination: consumer groups (classic protocol) with their committed offsets, and transactions.
+//! Coordination: groups (of the classic and of the consumer protocol) with their committed offsets, and transactions.
 //!
 //! A group lives in one partition of `__consumer_offsets`, a transactional id in one of `__transaction_state`, and the
 //! leader of that partition is the coordinator. [`group::GroupShard`] and [`txn::TxnShard`] are the pure state machines
@@ -7,6 +7,7 @@
 //! the partition, append what the shard decides, and let a reply go only when its records are committed.
 
 mod config;
+pub mod consumer_record;
 pub mod group;
 mod load;
 mod log;
@@ -18,6 +19,7 @@ mod runtime_tests;
 pub mod shard;
 mod shard_task;
 mod shards;
+mod topics;
 pub mod txn;
 
 pub use config::{GroupConfig, InvalidGroupConfig};
@@ -25,3 +27,4 @@ pub use log::{PartitionLog, PartitionLogError};
 pub use runtime::{Ask, CoordinatorError, Coordinators};
 pub use shard::{Marker, Producer};
 pub use shards::Leadership;
+pub use topics::{CatalogTopic, TopicCatalog, TopicFilter};

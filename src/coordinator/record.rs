@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::consumer_record::ConsumerRecord;
 use crate::types::{LeaderEpoch, Offset, TopicId, TopicName};
 
 /// A group's name. Cheap to clone.
@@ -29,6 +30,13 @@ pub enum Record {
         group: GroupId,
         /// The generation.
         value: Option<GroupMetadata>,
+    },
+    /// A part of a group of the consumer protocol (KIP-848).
+    Consumer {
+        /// The group.
+        group: GroupId,
+        /// The part.
+        record: ConsumerRecord,
     },
 }
 
@@ -92,7 +100,9 @@ impl Record {
     #[must_use]
     pub fn group(&self) -> &GroupId {
         match self {
-            Record::Offset { group, .. } | Record::Group { group, .. } => group,
+            Record::Offset { group, .. } | Record::Group { group, .. } | Record::Consumer { group, .. } => {
+                group
+            }
         }
     }
 
@@ -127,6 +137,7 @@ impl Record {
                 });
                 FIXED + group.len() + value
             }
+            Record::Consumer { group, record } => group.len() + record.size_bound(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
+use super::consumer_record;
 use super::record::{CommittedOffset, GroupId, GroupMetadata, MemberMetadata, Record};
 use crate::types::{InvalidTopicName, LeaderEpoch, Offset, TopicId, TopicName};
 use crate::wire::messages::consumer_offsets as wire;
@@ -61,6 +62,7 @@ pub fn encode(record: &Record) -> Result<(Bytes, Option<Bytes>), EncodeError> {
             let key = tagged(GROUP_KEY, &key, 0)?;
             Ok((key, value.as_ref().map(encode_group).transpose()?))
         }
+        Record::Consumer { group, record } => consumer_record::encode(group, record),
     }
 }
 
@@ -86,11 +88,11 @@ pub fn decode(key: Option<Bytes>, value: Option<Bytes>) -> Result<Option<Record>
             let Some(value) = decode_value(value, decode_group)? else { return Ok(None) };
             Ok(Some(Record::Group { group: GroupId::from(&*key.group), value }))
         }
-        _ => Ok(None),
+        kind => consumer_record::decode(kind, key, value),
     }
 }
 
-fn tagged(tag: i16, message: &impl Message, version: i16) -> Result<Bytes, EncodeError> {
+pub(super) fn tagged(tag: i16, message: &impl Message, version: i16) -> Result<Bytes, EncodeError> {
     let body = message.to_bytes(version)?;
     let mut bytes = BytesMut::with_capacity(2 + body.len());
     bytes.put_i16(tag);
@@ -138,7 +140,7 @@ fn encode_group(value: &GroupMetadata) -> Result<Bytes, EncodeError> {
 }
 
 /// The outer `None` is a version of others, the inner one a tombstone.
-fn decode_value<M: Message, T>(
+pub(super) fn decode_value<M: Message, T>(
     value: Option<Bytes>,
     convert: impl FnOnce(M) -> T,
 ) -> Result<Option<Option<T>>, InvalidRecord> {
@@ -299,8 +301,8 @@ mod tests {
 
     #[test]
     fn records_of_others_are_left_alone() {
-        let consumer_group_key = Bytes::from_static(&[0, 3, 0, 1, b'g']);
-        assert_eq!(decode(Some(consumer_group_key), Some(Bytes::from_static(&[0, 0]))).unwrap(), None);
+        let streams_group_key = Bytes::from_static(&[0, 17, 0, 1, b'g']);
+        assert_eq!(decode(Some(streams_group_key), Some(Bytes::from_static(&[0, 0]))).unwrap(), None);
         let (key, _) = encode(&of(None)).unwrap();
         assert_eq!(decode(Some(key), Some(Bytes::from_static(&[0, 99, 1, 2]))).unwrap(), None);
     }

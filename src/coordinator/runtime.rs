@@ -5,17 +5,24 @@
 
 use std::sync::Arc;
 
+use parking_lot::RwLock;
+
 use super::config::GroupConfig;
+use super::group::consumer::{
+    ConsumerDescription, ConsumerHeartbeat, ConsumerHeartbeatReply, DescribeConsumerGroup,
+};
 use super::group::{
     BeginTxnCommit, CommitOffsets, CompleteTransaction, DeleteGroup, DeleteOffsets, DeletedOffset,
     DescribeGroup, FetchOffsets, FetchedOffset, GroupDescription, GroupError, GroupListing, GroupShard,
-    JoinGroup, Joined, LeaveGroup, Left, ListGroups, Membership, Reply, Request, SyncGroup, Synced, TxnBegun,
-    TxnCommitOffsets,
+    GroupTask, JoinGroup, Joined, LeaveGroup, Left, ListGroups, Membership, Reply, Request, SyncGroup,
+    Synced, TxnBegun, TxnCommitOffsets,
 };
 use super::log::PartitionLog;
+use super::shard_task::Worker;
 use super::shards::{Leadership, Shards, partition_for};
+use super::topics::TopicCatalog;
 use super::txn::TxnError;
-use crate::env::Env;
+use crate::env::{BlockingPool, Env};
 use crate::types::{LeaderEpoch, TopicName};
 
 /// Why a coordinator gives no answer.
@@ -79,20 +86,43 @@ ask! {
     BeginTxnCommit => BeginTxn -> TxnBegun;
     TxnCommitOffsets => TxnCommit -> Vec<Result<(), GroupError>>;
     CompleteTransaction => Complete -> ();
+    ConsumerHeartbeat => ConsumerHeartbeat -> ConsumerHeartbeatReply;
+    DescribeConsumerGroup => ConsumerDescribe -> ConsumerDescription;
 }
 
 /// The group coordinators of this broker; cheap to clone.
 #[derive(Clone)]
 pub struct Coordinators {
     shards: Arc<Shards<GroupShard>>,
+    topics: Arc<RwLock<Arc<TopicCatalog>>>,
 }
 
 impl Coordinators {
     /// Coordinators that lead nothing yet.
     #[must_use]
     pub fn new(env: Env, config: GroupConfig) -> Coordinators {
-        let worker = Arc::new(|task: std::convert::Infallible| match task {});
-        Coordinators { shards: Arc::new(Shards::new(env, config, worker)) }
+        let topics: Arc<RwLock<Arc<TopicCatalog>>> = Arc::default();
+        // Topics of regular expressions are looked up beside the shards, for many topics take their time.
+        let (threads, catalog) = (BlockingPool::new("patterns", 1), topics.clone());
+        let worker: Worker<GroupShard> = Arc::new(move |task| {
+            let (threads, catalog) = (threads.clone(), catalog.read().clone());
+            Box::pin(async move {
+                let GroupTask::Resolve(task) = task;
+                threads.run(move || task.resolve(&catalog)).await.ok().map(Request::Resolved)
+            })
+        });
+        Coordinators { shards: Arc::new(Shards::new(env, config, worker)), topics }
+    }
+
+    /// The topics of the cluster have changed.
+    pub fn on_topics(&self, catalog: TopicCatalog) {
+        *self.topics.write() = Arc::new(catalog);
+    }
+
+    /// The topics of the cluster, as they were given last.
+    #[must_use]
+    pub fn topics(&self) -> Arc<TopicCatalog> {
+        self.topics.read().clone()
     }
 
     /// The partition of `__consumer_offsets` that a group lives in: Java's hash of its name, as Kafka does it.
@@ -129,8 +159,22 @@ impl Coordinators {
     /// `NotCoordinator`, `Loading`, `NotAvailable`, or the group's own refusal.
     pub async fn ask<A: Ask>(&self, partition: i32, question: A) -> Result<A::Answer, CoordinatorError> {
         let mut request = question.into_request();
-        if let Request::Join(join) = &mut request {
-            join.fresh_id = self.shards.env().rng.uuid();
+        match &mut request {
+            Request::Join(join) => {
+                join.fresh_id = self.shards.env().rng.uuid();
+                join.catalog = self.topics();
+            }
+            Request::Sync(sync) => sync.catalog = self.topics(),
+            Request::ConsumerDescribe(describe) => describe.catalog = self.topics(),
+            Request::ConsumerHeartbeat(heartbeat) => {
+                heartbeat.fresh_id = self.shards.env().rng.uuid();
+                heartbeat.catalog = self.topics();
+                // Without the topics there is nothing to assign, and nothing may be taken away.
+                if heartbeat.catalog.version() == 0 {
+                    return Err(CoordinatorError::Loading);
+                }
+            }
+            _ => {}
         }
         let reply = self.shards.ask(partition, request).await?;
         // A shard answers a question in its own kind.

@@ -166,14 +166,15 @@ async fn commit(coordinators: &Coordinators, group: &str, offset: i64) -> Result
         leader_epoch: LeaderEpoch::NONE,
         metadata: String::new(),
     }];
-    let question = CommitOffsets { member: simple(group), retention_ms: None, offsets };
+    let question = CommitOffsets { member: simple(group), retention_ms: None, knows_epochs: true, offsets };
     coordinators.ask(0, question).await.map(|_| ())
 }
 
 async fn committed(coordinators: &Coordinators, group: &str) -> Result<Option<i64>, CoordinatorError> {
     let partitions = Some(vec![(TopicName::new("t").unwrap(), TopicId::ZERO, 0)]);
-    let fetched =
-        coordinators.ask(0, FetchOffsets { group: group.into(), partitions, require_stable: false }).await?;
+    let fetched = coordinators
+        .ask(0, FetchOffsets { group: group.into(), partitions, member: (None, -1), require_stable: false })
+        .await?;
     Ok(fetched[0].committed.as_ref().map(|c| c.offset.0))
 }
 
@@ -312,7 +313,12 @@ async fn a_log_that_kafka_wrote_is_understood() {
 
     let coordinators = take_over(offsets, 5);
     read_when_loaded(&coordinators, "-").await;
-    let all = FetchOffsets { group: "range-5ac534".into(), partitions: None, require_stable: false };
+    let all = FetchOffsets {
+        group: "range-5ac534".into(),
+        partitions: None,
+        member: (None, -1),
+        require_stable: false,
+    };
     let fetched = coordinators.ask(0, all).await.unwrap();
     assert_eq!(fetched.len(), 6);
     assert!(fetched.iter().all(|f| f.committed.as_ref().is_some_and(|c| c.offset == Offset(100))));
@@ -425,6 +431,7 @@ async fn whoever_waits_at_a_broker_that_resigns_is_told_so_and_goes_on_at_the_ne
         can_skip_assignment: true,
         reason: None,
         fresh_id: uuid::Uuid::nil(),
+        catalog: Arc::default(),
     };
     let given = first.ask(0, join("")).await.unwrap_err();
     let CoordinatorError::Group(GroupError::MemberIdRequired(id)) = given else { panic!("{given}") };
@@ -440,6 +447,7 @@ async fn whoever_waits_at_a_broker_that_resigns_is_told_so_and_goes_on_at_the_ne
         protocol_type: None,
         protocol: None,
         assignments: vec![(id.clone(), Bytes::from_static(b"mine"))],
+        catalog: Arc::default(),
     };
     assert_eq!(&first.ask(0, sync.clone()).await.unwrap().assignment[..], b"mine");
 

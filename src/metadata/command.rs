@@ -251,6 +251,18 @@ pub enum Command {
         /// The changes.
         changes: BTreeMap<String, Option<String>>,
     },
+    /// Changes a consumer group's configs: `Some` sets, `None` removes.
+    AlterGroupConfig {
+        /// The group.
+        group: String,
+        /// The changes.
+        changes: BTreeMap<String, Option<String>>,
+    },
+    /// Finalizes features at these levels, all of them or none; level 0 takes one away (KIP-584).
+    UpdateFeatures {
+        /// The levels.
+        levels: BTreeMap<String, i16>,
+    },
     /// Sets a user's credential.
     UpsertUser {
         /// The user.

@@ -47,10 +47,18 @@ pub struct Image {
     /// Topics that have been fsync-before-ack (`flush.messages=1`) ever since they were created.
     #[serde(default)]
     pub synced_topics: BTreeSet<TopicId>,
+    /// Configs of consumer groups.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub group_configs: BTreeMap<String, BTreeMap<String, String>>,
     /// Deleted topics that may still have objects in the cold tier.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cold_topics: BTreeMap<TopicId, ColdTopic>,
 }
+
+/// Features with their highest level, at which a new cluster finalizes them: with `transaction.version` 2 the epoch of
+/// a producer goes up with every transaction (KIP-890), with `group.version` 1 there are groups of the consumer protocol
+/// (KIP-848).
+pub const SUPPORTED_FEATURES: [(&str, i16); 2] = [("group.version", 1), ("transaction.version", 2)];
 
 /// A deleted topic whose objects in the cold tier are yet to go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use super::command::{Command, IsrMember, UncleanCandidate};
 use super::config::LeaderBalance;
 use super::control::{Answer, Heartbeat, LogEnd, Request};
 use super::core::Core;
-use super::image::{BrokerState, Image};
+use super::image::{BrokerState, Image, SUPPORTED_FEATURES};
 use super::liveness::Life;
 use super::raft::{Outcome, broker};
 use crate::env::timeout;
@@ -30,10 +30,6 @@ const UNCLEAN_BATCH: usize = 1000;
 const MEMBERSHIP: Duration = Duration::from_secs(2);
 /// A quorum round takes a network round trip; above this the leader has lost its majority.
 const ROUND: Duration = Duration::from_millis(500);
-
-/// What a new cluster has finalized, and clients are told: the epoch of a producer goes up with every transaction
-/// (KIP-890).
-const FINALIZED_FEATURES: [(&str, i16); 1] = [("transaction.version", 2)];
 
 /// Runs on every node; does something while the node leads.
 pub(super) async fn run(core: Arc<Core>) {
@@ -82,7 +78,7 @@ async fn form(core: &Core, term: u64) {
     let drawn = || crate::types::DirectoryId(core.env.rng.uuid()).to_string();
     let command = Command::Form {
         cluster_id: core.config.cluster_id.clone().unwrap_or_else(drawn),
-        features: FINALIZED_FEATURES.iter().map(|(name, level)| ((*name).to_owned(), *level)).collect(),
+        features: SUPPORTED_FEATURES.iter().map(|(name, level)| ((*name).to_owned(), *level)).collect(),
         configs: core.config.cluster_configs.clone(),
     };
     match core.write_in_term(command, term).await {

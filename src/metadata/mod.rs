@@ -44,7 +44,7 @@ pub use control::{ControlError, ControlHandler, LogEnd};
 pub use handle::{Metadata, MetadataError, SubmitError};
 pub use image::{
     BrokerInfo, BrokerState, ColdTopic, Endpoint, Image, Partition, Reassignment, ReplicaState,
-    ScramCredential, ScramMechanism, Topic, UncleanElection,
+    SUPPORTED_FEATURES, ScramCredential, ScramMechanism, Topic, UncleanElection,
 };
 pub use lease::Lease;
 pub use placement::{PlacementError, assign_replicas};

@@ -95,9 +95,10 @@ def _load():
                 field = _Field(line.split(), around, message.versions[1])
                 if field.kind not in _NUMBERS and field.kind not in ("string", "bytes", "records", "uuid"):
                     field.fields = structs.setdefault(field.kind, [])
-                    # The fields of a struct stand below its first use.
+                    # The fields of a struct stand below its first use, and may stand below others too.
                     stack.append((field.fields, field.span))
-                fields.append(field)
+                if all(known.name != field.name for known in fields):
+                    fields.append(field)
     return found
 
 
@@ -149,6 +150,8 @@ def _value(message, field, value, version):
 def _element(message, field, value, version):
     flexible = message.is_flexible(version) and not field.inflexible
     if field.fields is not None:
+        if field.nullable and not field.array:
+            return b"\xff" if value is None else b"\x01" + _struct(message, field.fields, value, version)
         return _struct(message, field.fields, value, version)
     if field.kind in _NUMBERS:
         return struct.pack(_NUMBERS[field.kind], value)
@@ -212,6 +215,8 @@ class _Reader:
 
     def element(self, message, field, version):
         if field.fields is not None:
+            if field.nullable and not field.array and self.take(1) == b"\xff":
+                return None
             return self.struct(message, field.fields, version)
         if field.kind in _NUMBERS:
             form = _NUMBERS[field.kind]

@@ -1,8 +1,8 @@
 //! DescribeGroups, ListGroups, DeleteGroups and OffsetDelete.
 
 use super::request::{
-    Answer, CLASSIC, DeleteOffsets, DeletedOffset, GroupDescription, GroupListing, ListGroups, Now, Reply,
-    RequestId,
+    Answer, CLASSIC, CONSUMER, DeleteOffsets, DeletedOffset, GroupDescription, GroupListing, ListGroups, Now,
+    Reply, RequestId,
 };
 use super::state::{Group, Phase};
 use super::{GroupError, GroupShard, Output, Step};
@@ -11,7 +11,11 @@ use crate::types::TopicName;
 
 impl GroupShard {
     pub(super) fn describe(&mut self, id: RequestId, group: &GroupId, out: &mut Output) {
-        let result = self.groups.get(group).map(Group::describe).ok_or(GroupError::GroupNotFound);
+        let result = match self.groups.get(group) {
+            Some(group) if group.consumer.is_some() => Err(GroupError::OtherProtocol),
+            Some(group) => Ok(group.describe()),
+            None => Err(GroupError::GroupNotFound),
+        };
         out.answers.push(Answer { id, after: 0, reply: Reply::Describe(result) });
     }
 
@@ -22,12 +26,16 @@ impl GroupShard {
         let listings = self
             .groups
             .values()
-            .filter(|_| passes(&filter.types, CLASSIC))
-            .filter(|group| passes(&filter.states, group.phase.name()))
+            .filter(|group| passes(&filter.types, group.kind()))
+            .filter(|group| passes(&filter.states, group.state_name()))
             .map(|group| GroupListing {
                 group: group.id.clone(),
-                protocol_type: group.protocol_type.clone().unwrap_or_default(),
-                state: group.phase.name(),
+                protocol_type: match group.kind() {
+                    CONSUMER => "consumer".to_owned(),
+                    _ => group.protocol_type.clone().unwrap_or_default(),
+                },
+                state: group.state_name(),
+                kind: group.kind(),
             })
             .collect();
         out.answers.push(Answer { id, after: 0, reply: Reply::List(Ok(listings)) });
@@ -39,7 +47,7 @@ impl GroupShard {
             let Some(group) = group else { return };
             result = if group.is_vacant() {
                 group.forget_everything(step);
-                if group.stored.is_some() {
+                if group.stored.is_some() || group.consumer.is_some() {
                     group.forget_group(step);
                 }
                 Ok(())
@@ -70,13 +78,17 @@ impl GroupShard {
 }
 
 impl Group {
+    fn kind(&self) -> &'static str {
+        if self.consumer.is_some() { CONSUMER } else { CLASSIC }
+    }
+
     /// Only what no member is subscribed to; groups that are not of consumers must be empty.
     fn delete_offsets(
         &mut self,
         partitions: &[(TopicName, i32)],
         step: &mut Step<'_>,
     ) -> Result<Vec<DeletedOffset>, GroupError> {
-        if self.phase != Phase::Empty && !self.is_of_consumers() {
+        if !self.is_vacant() && !self.is_of_consumers() {
             return Err(GroupError::GroupNotEmpty);
         }
         let subscriptions = self.subscriptions();

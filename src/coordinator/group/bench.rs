@@ -14,17 +14,21 @@ use crate::types::{LeaderEpoch, Offset, TopicId, TopicName};
 
 pub(super) const GROUP: &str = "orders";
 
-/// What a shard remembers of one group: its generation, its offsets, and those of open transactions.
+/// What a shard remembers of one group: its generation, its offsets, those of open transactions, and all of a group of
+/// the consumer protocol.
 type Memory = (
     Option<GroupMetadata>,
     BTreeMap<TopicName, BTreeMap<i32, CommittedOffset>>,
     BTreeMap<Place, Vec<PendingOffset>>,
+    Option<consumer::Memory>,
 );
 
 pub(super) struct Bench {
     pub(super) shard: GroupShard,
     pub(super) now: Now,
     pub(super) log: Vec<Entry<Record>>,
+    /// What the shard wants done.
+    pub(super) tasks: Vec<GroupTask>,
     answers: BTreeMap<RequestId, Answer>,
     next_id: u64,
     ids: u128,
@@ -39,7 +43,7 @@ impl Bench {
         let mut shard = GroupShard::new(Arc::new(config));
         let now = Now { mono: MonoTime::default() + Duration::from_secs(1), wall_ms: 1_000_000 };
         shard.start(now);
-        Bench { shard, now, log: Vec::new(), answers: BTreeMap::new(), next_id: 0, ids: 0 }
+        Bench { shard, now, log: Vec::new(), tasks: Vec::new(), answers: BTreeMap::new(), next_id: 0, ids: 0 }
     }
 
     /// As after a failover: a new shard from the records of this one.
@@ -53,6 +57,7 @@ impl Bench {
             shard,
             now: self.now,
             log: self.log.clone(),
+            tasks: Vec::new(),
             answers: BTreeMap::new(),
             next_id: self.next_id,
             ids: self.ids,
@@ -69,6 +74,7 @@ impl Bench {
 
     fn take(&mut self, output: Output) {
         self.log.extend(output.entries);
+        self.tasks.extend(output.tasks.into_iter().map(|(_, task)| task));
         for answer in output.answers {
             assert!(answer.after <= self.log.len() as u64, "waits for what was never decided: {answer:?}");
             let earlier = self.answers.insert(answer.id, answer);
@@ -123,6 +129,7 @@ impl Bench {
             protocol_type: Some("consumer".into()),
             protocol: joined.protocol.clone(),
             assignments,
+            catalog: Arc::default(),
         }))
     }
 
@@ -179,7 +186,8 @@ impl Bench {
             leader_epoch: LeaderEpoch(3),
             metadata: metadata.to_owned(),
         }];
-        let id = self.ask(Request::Commit(CommitOffsets { member, retention_ms, offsets }));
+        let id =
+            self.ask(Request::Commit(CommitOffsets { member, retention_ms, knows_epochs: true, offsets }));
         match self.answer(id).map(|a| a.reply) {
             Some(Reply::Commit(result)) => result?.remove(0),
             other => panic!("no answer to a commit: {other:?}"),
@@ -188,8 +196,12 @@ impl Bench {
 
     pub(super) fn committed(&mut self, partition: i32) -> Option<CommittedOffset> {
         let partitions = Some(vec![(topic(), TopicId::ZERO, partition)]);
-        let id =
-            self.ask(Request::Fetch(FetchOffsets { group: GROUP.into(), partitions, require_stable: false }));
+        let id = self.ask(Request::Fetch(FetchOffsets {
+            group: GROUP.into(),
+            partitions,
+            member: (None, -1),
+            require_stable: false,
+        }));
         match self.answer(id).map(|a| a.reply) {
             Some(Reply::Fetch(Ok(mut fetched))) => fetched.remove(0).committed,
             other => panic!("no answer to a fetch: {other:?}"),
@@ -251,6 +263,7 @@ impl Bench {
                     protocol_type: None,
                     protocol: None,
                     assignments,
+                    catalog: Arc::default(),
                 }))
             })
             .collect();
@@ -264,7 +277,10 @@ impl Bench {
             .groups
             .iter()
             .filter(|(_, g)| !g.is_forgotten())
-            .map(|(id, g)| (id.clone(), (g.stored.clone(), g.offsets.clone(), g.pending_offsets.clone())))
+            .map(|(id, g)| {
+                let consumer = g.consumer.as_ref().map(|c| c.memory.clone());
+                (id.clone(), (g.stored.clone(), g.offsets.clone(), g.pending_offsets.clone(), consumer))
+            })
             .collect()
     }
 }
@@ -291,6 +307,7 @@ pub(super) fn member(client: &str) -> JoinGroup {
         can_skip_assignment: true,
         reason: None,
         fresh_id: Uuid::nil(),
+        catalog: Arc::default(),
     }
 }
 

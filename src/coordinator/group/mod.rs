@@ -1,5 +1,7 @@
 //! All groups of one partition of `__consumer_offsets`, as a pure state machine.
 //!
+//! A group is of the classic protocol, or of the consumer protocol (`consumer`); its offsets are kept in the same way.
+//!
 //! `(state, event, now) → (records, replies)`: no clock, no socket and no task inside. What must survive (each
 //! group's last complete generation and its offsets) changes only in `replay`, which a live decision runs through
 //! as well; who is joining, who is silent and who waits for an answer is soft state and starts anew after a
@@ -12,6 +14,7 @@
 mod admin;
 #[cfg(test)]
 mod bench;
+pub mod consumer;
 mod join;
 mod member;
 mod offsets;
@@ -33,7 +36,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use request::{
-    Answer, BeginTxnCommit, CLASSIC, CommitOffset, CommitOffsets, CompleteTransaction, DeleteGroup,
+    Answer, BeginTxnCommit, CLASSIC, CONSUMER, CommitOffset, CommitOffsets, CompleteTransaction, DeleteGroup,
     DeleteOffsets, DeletedOffset, DescribeGroup, FetchOffsets, FetchedOffset, GroupDescription, GroupListing,
     JoinGroup, Joined, JoinedMember, LeaveGroup, LeavingMember, Left, ListGroups, MemberDescription,
     Membership, Now, Reply, Request, RequestId, SyncGroup, Synced, TxnBegun, TxnCommitOffsets,
@@ -45,6 +48,7 @@ use super::config::GroupConfig;
 use super::record::{GroupId, Record};
 use super::records::{self, InvalidRecord};
 use super::shard::{Entry, LogLimits, Shard};
+use super::topics::TopicCatalog;
 use crate::env::MonoTime;
 use crate::types::LeaderEpoch;
 use crate::wire::EncodeError;
@@ -97,6 +101,27 @@ pub enum GroupError {
     /// There is no such group.
     #[error("the group does not exist")]
     GroupNotFound,
+    /// The group is there, but of the other protocol (classic, consumer), and may not change over.
+    #[error("the group is of another protocol")]
+    OtherProtocol,
+    /// The epoch is not the member's: it must give up all it has and join anew.
+    #[error("the member epoch is not the current one; give up all partitions and join again")]
+    FencedMemberEpoch,
+    /// The epoch is not the member's, or not any more; it learns the new one by its next heartbeat.
+    #[error("the member epoch is not the current one")]
+    StaleMemberEpoch,
+    /// A living member has the static id.
+    #[error("the group instance id is owned by member {0}")]
+    UnreleasedInstance(String),
+    /// No assignor of that name is offered.
+    #[error("the assignor {0} is not offered")]
+    UnsupportedAssignor(String),
+    /// The regular expression cannot be used.
+    #[error("the regular expression is not valid: {0}")]
+    InvalidRegex(String),
+    /// The member must use a version that knows member epochs.
+    #[error("members of the consumer protocol must use a version that knows member epochs")]
+    VersionTooOld,
     /// The group has members.
     #[error("the group is not empty")]
     GroupNotEmpty,
@@ -115,13 +140,22 @@ pub enum GroupError {
 }
 
 /// What follows from an event.
-pub type Output = super::shard::Output<Record, Reply, std::convert::Infallible>;
+pub type Output = super::shard::Output<Record, Reply, GroupTask>;
+
+/// What a shard wants done.
+#[derive(Debug, Clone)]
+pub enum GroupTask {
+    /// Topics of regular expressions are to be looked up; [`Request::Resolved`] brings them.
+    Resolve(consumer::ResolvePatterns),
+}
 
 /// The groups of one partition.
 #[derive(Debug)]
 pub struct GroupShard {
     config: Arc<GroupConfig>,
     groups: BTreeMap<GroupId, Group>,
+    /// The topics, as the newest event showed them.
+    topics: Arc<TopicCatalog>,
     timers: Timers,
     decided: u64,
     /// When a group was last removed, counted in records: reads of absent groups wait for it.
@@ -132,6 +166,7 @@ pub struct GroupShard {
 /// One event being decided: the world outside the group it concerns.
 struct Step<'a> {
     config: &'a GroupConfig,
+    topics: &'a TopicCatalog,
     now: Now,
     timers: &'a mut Timers,
     decided: &'a mut u64,
@@ -168,6 +203,7 @@ impl GroupShard {
         GroupShard {
             config,
             groups: BTreeMap::new(),
+            topics: Arc::default(),
             timers: Timers::default(),
             decided: 0,
             removed_at: 0,
@@ -211,6 +247,7 @@ impl GroupShard {
         let mut out = Output::default();
         let mut step = Step {
             config: &self.config,
+            topics: &self.topics,
             now,
             timers: &mut self.timers,
             decided: &mut self.decided,
@@ -246,16 +283,22 @@ impl GroupShard {
         match request {
             Request::Join(r) => self.join(id, r, now, &mut out),
             Request::Sync(r) => {
+                self.see(&r.catalog);
                 self.with(&r.member.group.clone(), now, &mut out, |group, step| match group {
+                    Some(group) if group.consumer.is_some() => group.sync_consumer(id, &r, step),
                     Some(group) => group.sync(id, r, step),
                     None => step.answer(id, Reply::Sync(Err(GroupError::UnknownMember))),
                 });
             }
             Request::Heartbeat(r) => self.with(&r.group.clone(), now, &mut out, |group, step| {
-                let result = group.ok_or(GroupError::UnknownMember).and_then(|g| g.heartbeat(&r, step));
+                let result = group.ok_or(GroupError::UnknownMember).and_then(|g| match g.consumer {
+                    Some(_) => g.heartbeat_consumer(&r, step),
+                    None => g.heartbeat(&r, step),
+                });
                 step.answer(id, Reply::Heartbeat(result));
             }),
             Request::Leave(r) => self.with(&r.group.clone(), now, &mut out, |group, step| match group {
+                Some(group) if group.consumer.is_some() => group.leave_consumer(id, r.members, step),
                 Some(group) => group.leave(id, r.members, step),
                 None => step.answer(id, Reply::Leave(Err(GroupError::UnknownMember))),
             }),
@@ -269,6 +312,9 @@ impl GroupShard {
             Request::TxnCommit(r) => self.txn_commit(id, r, now, &mut out),
             Request::Complete(r) => self.complete(id, r.0, now, &mut out),
             Request::TopicsDeleted(topics) => self.forget_topics(id, &topics, now, &mut out),
+            Request::ConsumerHeartbeat(r) => self.consumer_heartbeat(id, r, now, &mut out),
+            Request::ConsumerDescribe(r) => self.describe_consumer(id, &r, &mut out),
+            Request::Resolved(resolved) => self.resolved(resolved, now, &mut out),
         }
         out
     }
@@ -292,6 +338,11 @@ impl GroupShard {
                         group.on_session_timer(at, &member, step);
                     }
                 }),
+                Timer::Consumer(group, member, alarm) => self.with(&group, now, &mut out, |group, step| {
+                    if let Some(group) = group {
+                        group.on_consumer_alarm(at, &member, alarm, step);
+                    }
+                }),
                 Timer::Pending(group, member) => self.with(&group, now, &mut out, |group, step| {
                     if let Some(group) = group {
                         group.drop_pending(&member, step);
@@ -304,6 +355,7 @@ impl GroupShard {
     }
 
     fn join(&mut self, id: RequestId, request: JoinGroup, now: Now, out: &mut Output) {
+        self.see(&request.catalog);
         let mut refuse = |error| out.answers.push(Answer { id, after: 0, reply: Reply::Join(Err(error)) });
         if let Err(error) = join::check(&request, &self.config) {
             return refuse(error);
@@ -317,7 +369,15 @@ impl GroupShard {
             }
         }
         self.with(&request.group.clone(), now, out, |group, step| match group {
-            Some(group) => group.join(id, request, step),
+            Some(group) => {
+                if group.consumer.as_ref().is_some_and(|c| c.is_empty()) {
+                    group.forget_group(step);
+                }
+                match group.consumer {
+                    Some(_) => group.join_consumer(id, &request, step),
+                    None => group.join(id, request, step),
+                }
+            }
             None => step.answer(id, Reply::Join(Err(GroupError::UnknownMember))),
         });
     }
@@ -338,8 +398,14 @@ impl GroupShard {
         out: &mut Output,
         event: impl FnOnce(Option<&mut Group>, &mut Step<'_>),
     ) {
-        let mut step =
-            Step { config: &self.config, now, timers: &mut self.timers, decided: &mut self.decided, out };
+        let mut step = Step {
+            config: &self.config,
+            topics: &self.topics,
+            now,
+            timers: &mut self.timers,
+            decided: &mut self.decided,
+            out,
+        };
         let mut group = self.groups.get_mut(id);
         event(group.as_deref_mut(), &mut step);
         if let Some(group) = group {
@@ -359,7 +425,7 @@ impl Shard for GroupShard {
     type Request = Request;
     type Reply = Reply;
     type Record = Record;
-    type Task = std::convert::Infallible;
+    type Task = GroupTask;
     const KEEPS: &'static str = "groups";
 
     fn new(config: Arc<GroupConfig>, _epoch: LeaderEpoch) -> GroupShard {

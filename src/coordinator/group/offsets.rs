@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::join::MAX_NAME_BYTES;
 use super::request::{
-    Answer, CommitOffset, CommitOffsets, FetchOffsets, FetchedOffset, Membership, Now, Reply, RequestId,
+    Answer, CommitOffset, CommitOffsets, FetchOffsets, FetchedOffset, Now, Reply, RequestId,
 };
 use super::state::{Group, Phase};
 use super::subscriptions::Subscriptions;
@@ -42,6 +42,12 @@ impl GroupShard {
 
     pub(super) fn fetch(&mut self, id: RequestId, request: &FetchOffsets, out: &mut Output) {
         let group = self.groups.get(&request.group);
+        let (member, epoch) = &request.member;
+        if let Some(consumer) = group.and_then(|g| g.consumer.as_ref())
+            && let Err(error) = consumer.validate_fetch(member.as_deref(), *epoch)
+        {
+            return out.answers.push(Answer { id, after: 0, reply: Reply::Fetch(Err(error)) });
+        }
         let fetched = match (&request.partitions, group) {
             (Some(wanted), _) => wanted
                 .iter()
@@ -93,7 +99,7 @@ impl GroupShard {
 
 impl Group {
     fn commit(&mut self, id: RequestId, request: CommitOffsets, step: &mut Step<'_>) {
-        if let Err(error) = self.validate_commit(&request.member) {
+        if let Err(error) = self.validate_commit(&request) {
             return step.answer(id, Reply::Commit(Err(error)));
         }
         // A commit is a sign of life.
@@ -112,7 +118,14 @@ impl Group {
         step.answer_after(id, after, Reply::Commit(Ok(results)));
     }
 
-    fn validate_commit(&self, member: &Membership) -> Result<(), GroupError> {
+    fn validate_commit(&self, request: &CommitOffsets) -> Result<(), GroupError> {
+        let member = &request.member;
+        if let Some(consumer) = &self.consumer {
+            let places = request.offsets.iter().map(|o| (o.topic_id, o.partition));
+            consumer.validate_commit(&member.member_id, member.generation, places)?;
+            let is_new = member.generation >= 0 && consumer.is_of_the_protocol(&member.member_id);
+            return if is_new && !request.knows_epochs { Err(GroupError::VersionTooOld) } else { Ok(()) };
+        }
         if member.generation < 0 && self.phase == Phase::Empty {
             // An admin client, or a consumer that assigns its partitions itself.
             return Ok(());
@@ -171,10 +184,10 @@ impl Group {
     fn expire_offsets(&mut self, step: &mut Step<'_>) {
         let now_ms = step.now.wall_ms;
         let retention_ms = i64::try_from(step.config.offsets_retention.as_millis()).unwrap_or(i64::MAX);
-        let is_empty = self.phase == Phase::Empty && self.pending.is_empty();
+        let is_empty = self.is_vacant();
         let subscriptions = self.subscriptions();
         let may_expire =
-            is_empty || self.phase == Phase::Stable && matches!(subscriptions, Subscriptions::To(_));
+            is_empty || self.state_name() == "Stable" && matches!(subscriptions, Subscriptions::To(_));
         if !may_expire {
             return;
         }
@@ -185,7 +198,8 @@ impl Group {
             None => now_ms.saturating_sub(empty_since.unwrap_or(c.commit_timestamp_ms)) >= retention_ms,
         };
         self.forget_offsets(|topic, c| !subscriptions.has(topic) && expired(c), step);
-        if is_empty && self.offsets.is_empty() && self.pending_offsets.is_empty() && self.stored.is_some() {
+        let is_kept = self.stored.is_some() || self.consumer.is_some();
+        if is_empty && self.offsets.is_empty() && self.pending_offsets.is_empty() && is_kept {
             self.forget_group(step);
         }
     }
@@ -212,7 +226,10 @@ impl Group {
 
     /// Writes the tombstone of an empty group.
     pub(super) fn forget_group(&mut self, step: &mut Step<'_>) {
-        step.write(self, Record::Group { group: self.id.clone(), value: None });
+        self.forget_consumer_group(step);
+        if self.stored.is_some() {
+            step.write(self, Record::Group { group: self.id.clone(), value: None });
+        }
         self.generation = 0;
         self.protocol_type = None;
     }

@@ -200,6 +200,7 @@ impl World {
             protocol_type: None,
             protocol: joined.protocol.clone(),
             assignments,
+            catalog: Arc::default(),
         }));
         self.clients[i].syncing = Some((id, joined.generation));
     }

@@ -1,11 +1,17 @@
 //! What a group shard is asked, and what it answers: plain values, apart from any version of the wire.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::GroupError;
+use super::consumer::{
+    ConsumerDescription, ConsumerHeartbeat, ConsumerHeartbeatReply, DescribeConsumerGroup, ResolvedPatterns,
+};
 use crate::coordinator::record::{CommittedOffset, GroupId};
 use crate::coordinator::shard::{Marker, Producer};
+use crate::coordinator::topics::TopicCatalog;
 use crate::types::{LeaderEpoch, Offset, TopicId, TopicName};
 
 pub use crate::coordinator::shard::{Now, RequestId};
@@ -41,6 +47,12 @@ pub enum Request {
     Complete(CompleteTransaction),
     /// Topics were deleted: forget what was committed in them.
     TopicsDeleted(Vec<TopicName>),
+    /// ConsumerGroupHeartbeat
+    ConsumerHeartbeat(ConsumerHeartbeat),
+    /// ConsumerGroupDescribe for one group
+    ConsumerDescribe(DescribeConsumerGroup),
+    /// The topics of regular expressions have been looked up. It has no answer.
+    Resolved(ResolvedPatterns),
 }
 
 /// Every answer of a shard, in the order of [`Request`].
@@ -74,6 +86,10 @@ pub enum Reply {
     Complete(Result<(), GroupError>),
     /// Topics were deleted
     TopicsDeleted,
+    /// ConsumerGroupHeartbeat
+    ConsumerHeartbeat(Result<ConsumerHeartbeatReply, GroupError>),
+    /// ConsumerGroupDescribe
+    ConsumerDescribe(Result<ConsumerDescription, GroupError>),
 }
 
 /// A reply, and how much must be committed before it may go.
@@ -108,6 +124,8 @@ pub struct JoinGroup {
     pub reason: Option<String>,
     /// Randomness for the member id, should one be needed; drawn by the runtime.
     pub fresh_id: Uuid,
+    /// The topics of the cluster; put in by the runtime.
+    pub catalog: Arc<TopicCatalog>,
 }
 
 /// A place in a generation.
@@ -164,6 +182,8 @@ pub struct SyncGroup {
     pub protocol: Option<String>,
     /// By member id; from the leader only.
     pub assignments: Vec<(String, Bytes)>,
+    /// The topics of the cluster; put in by the runtime.
+    pub catalog: Arc<TopicCatalog>,
 }
 
 /// A member's part of the assignment.
@@ -215,6 +235,8 @@ pub struct CommitOffsets {
     pub member: Membership,
     /// How long to keep them, if the client's version says.
     pub retention_ms: Option<i64>,
+    /// The client's version knows member epochs (KIP-848).
+    pub knows_epochs: bool,
     /// The offsets.
     pub offsets: Vec<CommitOffset>,
 }
@@ -243,6 +265,8 @@ pub struct FetchOffsets {
     pub group: GroupId,
     /// Topics (with their identity, zero if not known) and partitions; none means all that is committed.
     pub partitions: Option<Vec<(TopicName, TopicId, i32)>>,
+    /// The member that asks and its epoch, if it says who it is (KIP-848); −1 without one.
+    pub member: (Option<String>, i32),
     /// An offset that an open transaction may change is refused (KIP-447).
     pub require_stable: bool,
 }
@@ -319,8 +343,11 @@ pub struct ListGroups {
     pub types: Vec<String>,
 }
 
-/// The names of the classic protocol's group type, as ListGroups shows and filters it.
-pub const CLASSIC: &str = "Classic";
+/// The name of the classic protocol's group type, as ListGroups shows and filters it.
+pub const CLASSIC: &str = "classic";
+
+/// The name of the consumer protocol's group type.
+pub const CONSUMER: &str = "consumer";
 
 /// A group in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -331,6 +358,8 @@ pub struct GroupListing {
     pub protocol_type: String,
     /// Kafka's name of its state.
     pub state: &'static str,
+    /// [`CLASSIC`] or [`CONSUMER`].
+    pub kind: &'static str,
 }
 
 /// A group in full.

@@ -10,11 +10,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::consumer::ConsumerGroup;
 use super::member::Member;
 use super::request::{Joined, Reply};
 use super::timers::Timer;
 use super::transactions::{PendingOffset, Place};
 use super::{GroupError, Step};
+use crate::coordinator::consumer_record::ConsumerRecord;
 use crate::coordinator::record::{CommittedOffset, GroupId, GroupMetadata, Record};
 use crate::env::MonoTime;
 use crate::types::TopicName;
@@ -57,6 +59,8 @@ pub(super) struct Group {
 
     // Remembered: changes in `replay` alone.
     pub(super) stored: Option<GroupMetadata>,
+    /// Set for a group of the consumer protocol; all that follows of members and generations is empty then.
+    pub(super) consumer: Option<Box<ConsumerGroup>>,
     pub(super) offsets: BTreeMap<TopicName, BTreeMap<i32, CommittedOffset>>,
     /// Offsets of open transactions, in the order of the log.
     pub(super) pending_offsets: BTreeMap<Place, Vec<PendingOffset>>,
@@ -86,6 +90,7 @@ impl Group {
         Group {
             id,
             stored: None,
+            consumer: None,
             offsets: BTreeMap::new(),
             pending_offsets: BTreeMap::new(),
             last_write: 0,
@@ -118,6 +123,12 @@ impl Group {
                     stored.members.sort_by(|a, b| a.member_id.cmp(&b.member_id));
                 }
             }
+            Record::Consumer { record: ConsumerRecord::Epoch(None), .. } => self.consumer = None,
+            Record::Consumer { record, .. } => {
+                if self.consumer.is_some() || !record.is_tombstone() {
+                    self.consumer.get_or_insert_default().replay(record);
+                }
+            }
             Record::Offset { topic, partition, value: Some(offset), .. } => {
                 self.supersede_pending(topic, *partition);
                 self.offsets.entry(topic.clone()).or_default().insert(*partition, offset.clone());
@@ -136,6 +147,9 @@ impl Group {
 
     /// After the replay: takes up the remembered generation, with a fresh session for each member.
     pub(super) fn restore(&mut self, step: &mut Step<'_>) {
+        if let Some(consumer) = &mut self.consumer {
+            return consumer.restore(&self.id, step);
+        }
         let Some(stored) = &self.stored else { return };
         self.generation = stored.generation;
         self.protocol_type = Some(stored.protocol_type.clone()).filter(|t| !t.is_empty());
@@ -170,17 +184,33 @@ impl Group {
 
     /// Nothing is remembered of the group.
     pub(super) fn is_forgotten(&self) -> bool {
-        self.stored.is_none() && self.offsets.is_empty() && self.pending_offsets.is_empty()
+        self.stored.is_none()
+            && self.consumer.is_none()
+            && self.offsets.is_empty()
+            && self.pending_offsets.is_empty()
     }
 
     /// Nobody is in it or about to be.
     pub(super) fn is_vacant(&self) -> bool {
-        self.phase == Phase::Empty && self.members.is_empty() && self.pending.is_empty()
+        self.phase == Phase::Empty
+            && self.members.is_empty()
+            && self.pending.is_empty()
+            && self.consumer.as_ref().is_none_or(|consumer| consumer.is_empty())
+    }
+
+    /// Kafka's name of its state.
+    pub(super) fn state_name(&self) -> &'static str {
+        self.consumer.as_ref().map_or(self.phase.name(), |consumer| consumer.state())
     }
 
     /// The invariants, after every event.
     pub(super) fn check(&self) {
         let in_phase = |ok: bool, what: &str| assert!(ok, "{what}: {self:?}");
+        if let Some(consumer) = &self.consumer {
+            consumer.check();
+            in_phase(self.members.is_empty() && self.pending.is_empty(), "a group is of one protocol");
+            in_phase(self.phase == Phase::Empty && self.stored.is_none(), "a group is of one protocol");
+        }
         in_phase((self.phase == Phase::Empty) <= self.members.is_empty(), "an empty group has no members");
         if matches!(self.phase, Phase::Stable | Phase::Completing) {
             in_phase(!self.members.is_empty(), "a generation has members");

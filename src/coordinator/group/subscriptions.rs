@@ -34,10 +34,13 @@ impl Subscriptions {
 
 impl Group {
     pub(super) fn is_of_consumers(&self) -> bool {
-        self.protocol_type.as_deref() == Some("consumer")
+        self.consumer.is_some() || self.protocol_type.as_deref() == Some("consumer")
     }
 
     pub(super) fn subscriptions(&self) -> Subscriptions {
+        if let Some(consumer) = &self.consumer {
+            return Subscriptions::To(consumer.subscribed_topics().into_iter().map(str::to_owned).collect());
+        }
         if !self.is_of_consumers() {
             return Subscriptions::Others;
         }

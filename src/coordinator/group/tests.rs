@@ -431,6 +431,7 @@ fn offsets_come_back_as_they_were_committed() {
     let id = bench.ask(Request::Fetch(FetchOffsets {
         group: GROUP.into(),
         partitions: None,
+        member: (None, -1),
         require_stable: false,
     }));
     let answer = bench.answer(id).unwrap();
@@ -505,12 +506,18 @@ fn a_topic_of_the_same_name_is_not_the_one_that_was_consumed() {
         leader_epoch: crate::types::LeaderEpoch::NONE,
         metadata: String::new(),
     };
-    bench.ask(Request::Commit(CommitOffsets { member: simple(), retention_ms: None, offsets: vec![commit] }));
+    bench.ask(Request::Commit(CommitOffsets {
+        member: simple(),
+        retention_ms: None,
+        knows_epochs: true,
+        offsets: vec![commit],
+    }));
     let mut fetch = |id: u8| {
         let partitions = Some(vec![(topic(), crate::types::TopicId::from_bytes([id; 16]), 0)]);
         let id = bench.ask(Request::Fetch(FetchOffsets {
             group: GROUP.into(),
             partitions,
+            member: (None, -1),
             require_stable: false,
         }));
         let Some(Reply::Fetch(Ok(mut fetched))) = bench.answer(id).map(|a| a.reply) else { panic!() };
@@ -538,6 +545,7 @@ fn an_empty_group_can_be_deleted_and_leaves_nothing() {
     let id = bench.ask(Request::Fetch(FetchOffsets {
         group: GROUP.into(),
         partitions: None,
+        member: (None, -1),
         require_stable: false,
     }));
     assert_eq!(bench.answer(id).unwrap().after, bench.log.len() as u64, "a read waits for the deletion");
@@ -572,6 +580,7 @@ fn an_assignment_that_no_record_can_hold_is_refused() {
         protocol_type: None,
         protocol: None,
         assignments: vec![(joined.member_id.clone(), part)],
+        catalog: Arc::default(),
     }));
     assert_eq!(bench.synced(sync), Err(GroupError::MetadataTooLarge));
     assert_eq!(bench.state(), "PreparingRebalance");
@@ -586,6 +595,7 @@ fn a_sync_that_believes_in_another_protocol_is_refused() {
         protocol_type: Some("connect".into()),
         protocol: None,
         assignments: Vec::new(),
+        catalog: Arc::default(),
     }));
     assert_eq!(bench.synced(id), Err(GroupError::InconsistentProtocol));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::consumer::Alarm;
 use crate::coordinator::record::GroupId;
 use crate::env::MonoTime;
 
@@ -14,6 +15,8 @@ pub(super) enum Timer {
     Session(GroupId, String),
     /// A member id was handed out, and nobody joined with it.
     Pending(GroupId, String),
+    /// A member of the consumer protocol did not do in time what it should.
+    Consumer(GroupId, String, Alarm),
     /// Look for offsets that have expired.
     Expiry,
 }

@@ -67,7 +67,8 @@ impl Bench {
 
     fn is_unstable(&mut self, partition: i32) -> bool {
         let partitions = Some(vec![(topic(), TopicId::ZERO, partition)]);
-        let fetch = FetchOffsets { group: GROUP.into(), partitions, require_stable: true };
+        let fetch =
+            FetchOffsets { group: GROUP.into(), partitions, member: (None, -1), require_stable: true };
         let id = self.ask(Request::Fetch(fetch));
         match self.answer(id).map(|a| a.reply) {
             Some(Reply::Fetch(Ok(fetched))) => fetched[0].unstable,
@@ -260,7 +261,7 @@ fn plain(log: &[Entry<Record>]) -> BTreeMap<i32, i64> {
     let mut open: BTreeMap<ProducerId, Vec<(usize, Written)>> = BTreeMap::new();
     let read = |record: &Record| match record {
         Record::Offset { partition, value, .. } => (*partition, value.as_ref().map(|v| v.offset.0)),
-        Record::Group { .. } => panic!("no group has members"),
+        Record::Group { .. } | Record::Consumer { .. } => panic!("no group has members"),
     };
     for (at, entry) in log.iter().enumerate() {
         decided.push(None);

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::join::MAX_NAME_BYTES;
 use super::offsets::check_commit;
-use super::request::{Answer, Membership, Now, Reply, RequestId, TxnBegun, TxnCommitOffsets};
+use super::request::{Answer, Now, Reply, RequestId, TxnBegun, TxnCommitOffsets};
 use super::state::{Group, Phase};
 use super::{GroupError, GroupShard, Output, Step};
 use crate::coordinator::record::{CommittedOffset, GroupId, Record};
@@ -209,7 +209,7 @@ impl Group {
 
     /// Whether anything was written.
     fn txn_commit(&mut self, id: RequestId, request: TxnCommitOffsets, step: &mut Step<'_>) -> bool {
-        if let Err(error) = self.validate_txn_commit(&request.member) {
+        if let Err(error) = self.validate_txn_commit(&request) {
             step.answer(id, Reply::TxnCommit(Err(error)));
             return false;
         }
@@ -231,7 +231,16 @@ impl Group {
 
     /// Old clients send neither member nor generation; unlike a plain commit, one during a rebalance is taken: the
     /// producer's transaction decides (KIP-447).
-    fn validate_txn_commit(&self, member: &Membership) -> Result<(), GroupError> {
+    fn validate_txn_commit(&self, request: &TxnCommitOffsets) -> Result<(), GroupError> {
+        let member = &request.member;
+        if let Some(consumer) = &self.consumer {
+            let places = request.offsets.iter().map(|o| (o.topic_id, o.partition));
+            return match consumer.validate_commit(&member.member_id, member.generation, places) {
+                // The API has no code of its own for it.
+                Err(GroupError::StaleMemberEpoch) => Err(GroupError::IllegalGeneration),
+                result => result,
+            };
+        }
         if member.generation < 0 && self.phase == Phase::Empty {
             return Ok(());
         }

@@ -111,6 +111,22 @@ impl Image {
         Ok(CommandReply::Done)
     }
 
+    pub(super) fn alter_group_config(
+        &mut self,
+        group: &str,
+        changes: &Changes,
+    ) -> Result<CommandReply, CommandError> {
+        if group.is_empty() {
+            return Err(CommandError::Invalid("a group's name is not empty".to_owned()));
+        }
+        let configs = self.group_configs.entry(group.to_owned()).or_default();
+        merge(configs, changes);
+        if configs.is_empty() {
+            self.group_configs.remove(group);
+        }
+        Ok(CommandReply::Done)
+    }
+
     /// The command that changes a partition's min ISR empties its ELR: the members were eligible under the old one.
     fn empty_elrs(&mut self, min_isr_before: impl Fn(&Topic) -> Option<usize>) {
         self.edit_partitions(|rules, topic, index| {

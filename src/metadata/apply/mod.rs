@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::command::{Command, CommandError, CommandReply};
-use super::image::{BrokerInfo, Image, Partition, Topic};
+use super::image::{BrokerInfo, Image, Partition, SUPPORTED_FEATURES, Topic};
 use crate::types::{BrokerEpoch, BrokerId, TopicId};
 
 impl Image {
@@ -76,6 +76,8 @@ impl Image {
             }
             Command::AlterTopicConfig { id, changes } => self.alter_topic_config(*id, changes),
             Command::AlterBrokerConfig { broker, changes } => self.alter_broker_config(*broker, changes),
+            Command::AlterGroupConfig { group, changes } => self.alter_group_config(group, changes),
+            Command::UpdateFeatures { levels } => self.update_features(levels),
             Command::UpsertUser { user, mechanism, credential } => {
                 self.upsert_user(user, *mechanism, credential)
             }
@@ -111,6 +113,22 @@ impl Image {
         self.features.clone_from(features);
         if !defaults.is_empty() {
             self.broker_configs.insert(None, defaults.clone());
+        }
+        Ok(CommandReply::Done)
+    }
+
+    fn update_features(&mut self, levels: &BTreeMap<String, i16>) -> Result<CommandReply, CommandError> {
+        for (name, level) in levels {
+            let known = SUPPORTED_FEATURES.iter().find(|(feature, _)| feature == name);
+            if !known.is_some_and(|(_, highest)| (0..=*highest).contains(level)) {
+                return Err(CommandError::Invalid(format!("the feature {name} has no level {level}")));
+            }
+        }
+        for (name, level) in levels {
+            match level {
+                0 => self.features.remove(name),
+                level => self.features.insert(name.clone(), *level),
+            };
         }
         Ok(CommandReply::Done)
     }

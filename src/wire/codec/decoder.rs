@@ -271,6 +271,14 @@ impl Decoder {
         StrBytes::from_utf8(bytes).map(Some).map_err(|_| DecodeError::NotUtf8 { at })
     }
 
+    /// A struct that may be null: a byte below zero for null, another one before the struct.
+    pub fn nullable_struct<T>(
+        &mut self,
+        read: impl FnOnce(&mut Decoder) -> Decoded<T>,
+    ) -> Decoded<Option<T>> {
+        if self.i8()? < 0 { Ok(None) } else { read(self).map(Some) }
+    }
+
     /// `BYTES` or `COMPACT_BYTES`.
     pub fn bytes(&mut self, flexible: bool) -> Decoded<Bytes> {
         let at = self.position;

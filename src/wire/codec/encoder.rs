@@ -236,6 +236,24 @@ impl Encoder {
         Ok(())
     }
 
+    /// A struct that may be null: −1 for null, 1 before the struct.
+    pub fn nullable_struct<T>(
+        &mut self,
+        value: Option<&T>,
+        write: impl FnOnce(&mut Encoder, &T) -> Encoded,
+    ) -> Encoded {
+        match value {
+            Some(value) => {
+                self.i8(1);
+                write(self, value)
+            }
+            None => {
+                self.i8(-1);
+                Ok(())
+            }
+        }
+    }
+
     /// `NULLABLE_STRING` or `COMPACT_NULLABLE_STRING`.
     pub fn nullable_string(&mut self, value: Option<&StrBytes>, flexible: bool) -> Encoded {
         match value {

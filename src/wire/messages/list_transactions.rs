@@ -5,7 +5,7 @@
 use crate::wire::codec::{Codec, DecodeError, Decoder, EncodeError, Encoder, Message, Request, StrBytes};
 use crate::wire::{ApiKey, ErrorCode};
 
-/// `ListTransactionsRequest`, API key 66, versions 0 to 1, flexible from 0.
+/// `ListTransactionsRequest`, API key 66, versions 0 to 2, flexible from 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListTransactionsRequest {
     /// `StateFilters`.
@@ -14,6 +14,8 @@ pub struct ListTransactionsRequest {
     pub producer_id_filters: Vec<i64>,
     /// `DurationFilter`, from version 1; -1 when absent.
     pub duration_filter: i64,
+    /// `TransactionalIdPattern`, from version 2.
+    pub transactional_id_pattern: Option<StrBytes>,
 }
 
 impl Default for ListTransactionsRequest {
@@ -22,6 +24,7 @@ impl Default for ListTransactionsRequest {
             state_filters: Vec::new(),
             producer_id_filters: Vec::new(),
             duration_filter: -1,
+            transactional_id_pattern: None,
         }
     }
 }
@@ -34,6 +37,7 @@ impl Codec for ListTransactionsRequest {
             state_filters: d.array(true, 1, |d| d.string(true))?,
             producer_id_filters: d.array(true, 8, |d| d.i64())?,
             duration_filter: if version >= 1 { d.i64()? } else { -1 },
+            transactional_id_pattern: if version >= 2 { d.nullable_string(true)? } else { None },
         };
         d.no_tags()?;
         Ok(it)
@@ -53,6 +57,14 @@ impl Codec for ListTransactionsRequest {
                 version,
             });
         }
+        if version >= 2 {
+            e.nullable_string(self.transactional_id_pattern.as_ref(), true)?;
+        } else if self.transactional_id_pattern.is_some() {
+            return Err(EncodeError::NotInVersion {
+                field: "ListTransactionsRequest.TransactionalIdPattern",
+                version,
+            });
+        }
         e.no_tags();
         Ok(())
     }
@@ -60,7 +72,7 @@ impl Codec for ListTransactionsRequest {
 
 impl Message for ListTransactionsRequest {
     const NAME: &'static str = "ListTransactionsRequest";
-    const VERSIONS: (i16, i16) = (0, 1);
+    const VERSIONS: (i16, i16) = (0, 2);
 }
 
 impl Request for ListTransactionsRequest {
@@ -75,11 +87,12 @@ impl crate::wire::samples::Sample for ListTransactionsRequest {
             state_filters: g.array(|g| g.text()),
             producer_id_filters: g.array(|g| g.i64()),
             duration_filter: if version >= 1 { g.i64() } else { -1 },
+            transactional_id_pattern: if version >= 2 { g.option(true, |g| g.text()) } else { None },
         }
     }
 }
 
-/// `ListTransactionsResponse`, API key 66, versions 0 to 1, flexible from 0.
+/// `ListTransactionsResponse`, API key 66, versions 0 to 2, flexible from 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListTransactionsResponse {
     /// `ThrottleTimeMs`.
@@ -119,7 +132,7 @@ impl Codec for ListTransactionsResponse {
 
 impl Message for ListTransactionsResponse {
     const NAME: &'static str = "ListTransactionsResponse";
-    const VERSIONS: (i16, i16) = (0, 1);
+    const VERSIONS: (i16, i16) = (0, 2);
 }
 
 #[cfg(test)]

@@ -9,7 +9,12 @@ pub mod alter_client_quotas;
 pub mod alter_partition_reassignments;
 pub mod alter_user_scram_credentials;
 pub mod api_versions;
+pub mod consumer_assignment;
+pub mod consumer_group_describe;
+pub mod consumer_group_heartbeat;
+pub mod consumer_group_records;
 pub mod consumer_offsets;
+pub mod consumer_subscription;
 pub mod create_acls;
 pub mod create_partitions;
 pub mod create_topics;
@@ -54,6 +59,7 @@ pub mod sync_group;
 pub mod transaction_log;
 pub mod txn_offset_commit;
 pub mod unregister_broker;
+pub mod update_features;
 pub mod write_txn_markers;
 
 /// The APIs whose messages we know, by Kafka's keys.
@@ -147,6 +153,8 @@ pub enum ApiKey {
     /// Versions 0 to 2.
     DescribeQuorum = 55,
     /// Versions 0 to 2.
+    UpdateFeatures = 57,
+    /// Versions 0 to 2.
     DescribeCluster = 60,
     /// Versions 0 to 0.
     DescribeProducers = 61,
@@ -154,8 +162,12 @@ pub enum ApiKey {
     UnregisterBroker = 64,
     /// Versions 0 to 0.
     DescribeTransactions = 65,
-    /// Versions 0 to 1.
+    /// Versions 0 to 2.
     ListTransactions = 66,
+    /// Versions 0 to 1.
+    ConsumerGroupHeartbeat = 68,
+    /// Versions 0 to 1.
+    ConsumerGroupDescribe = 69,
     /// Versions 0 to 1.
     AddRaftVoter = 80,
     /// Versions 0 to 0.
@@ -164,7 +176,7 @@ pub enum ApiKey {
 
 impl ApiKey {
     /// All of them, ascending.
-    pub const ALL: [ApiKey; 50] = [
+    pub const ALL: [ApiKey; 53] = [
         ApiKey::Produce,
         ApiKey::Fetch,
         ApiKey::ListOffsets,
@@ -208,11 +220,14 @@ impl ApiKey {
         ApiKey::DescribeUserScramCredentials,
         ApiKey::AlterUserScramCredentials,
         ApiKey::DescribeQuorum,
+        ApiKey::UpdateFeatures,
         ApiKey::DescribeCluster,
         ApiKey::DescribeProducers,
         ApiKey::UnregisterBroker,
         ApiKey::DescribeTransactions,
         ApiKey::ListTransactions,
+        ApiKey::ConsumerGroupHeartbeat,
+        ApiKey::ConsumerGroupDescribe,
         ApiKey::AddRaftVoter,
         ApiKey::RemoveRaftVoter,
     ];
@@ -264,11 +279,14 @@ impl ApiKey {
             50 => ApiKey::DescribeUserScramCredentials,
             51 => ApiKey::AlterUserScramCredentials,
             55 => ApiKey::DescribeQuorum,
+            57 => ApiKey::UpdateFeatures,
             60 => ApiKey::DescribeCluster,
             61 => ApiKey::DescribeProducers,
             64 => ApiKey::UnregisterBroker,
             65 => ApiKey::DescribeTransactions,
             66 => ApiKey::ListTransactions,
+            68 => ApiKey::ConsumerGroupHeartbeat,
+            69 => ApiKey::ConsumerGroupDescribe,
             80 => ApiKey::AddRaftVoter,
             81 => ApiKey::RemoveRaftVoter,
             _ => return None,
@@ -322,11 +340,14 @@ impl ApiKey {
             ApiKey::DescribeUserScramCredentials => (0, 0),
             ApiKey::AlterUserScramCredentials => (0, 0),
             ApiKey::DescribeQuorum => (0, 2),
+            ApiKey::UpdateFeatures => (0, 2),
             ApiKey::DescribeCluster => (0, 2),
             ApiKey::DescribeProducers => (0, 0),
             ApiKey::UnregisterBroker => (0, 0),
             ApiKey::DescribeTransactions => (0, 0),
-            ApiKey::ListTransactions => (0, 1),
+            ApiKey::ListTransactions => (0, 2),
+            ApiKey::ConsumerGroupHeartbeat => (0, 1),
+            ApiKey::ConsumerGroupDescribe => (0, 1),
             ApiKey::AddRaftVoter => (0, 1),
             ApiKey::RemoveRaftVoter => (0, 0),
         }
@@ -379,11 +400,14 @@ impl ApiKey {
             ApiKey::DescribeUserScramCredentials => Some(0),
             ApiKey::AlterUserScramCredentials => Some(0),
             ApiKey::DescribeQuorum => Some(0),
+            ApiKey::UpdateFeatures => Some(0),
             ApiKey::DescribeCluster => Some(0),
             ApiKey::DescribeProducers => Some(0),
             ApiKey::UnregisterBroker => Some(0),
             ApiKey::DescribeTransactions => Some(0),
             ApiKey::ListTransactions => Some(0),
+            ApiKey::ConsumerGroupHeartbeat => Some(0),
+            ApiKey::ConsumerGroupDescribe => Some(0),
             ApiKey::AddRaftVoter => Some(0),
             ApiKey::RemoveRaftVoter => Some(0),
         }
@@ -438,11 +462,14 @@ AlterClientQuotas, alter_client_quotas, AlterClientQuotasRequest, AlterClientQuo
 DescribeUserScramCredentials, describe_user_scram_credentials, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse;
 AlterUserScramCredentials, alter_user_scram_credentials, AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse;
 DescribeQuorum, describe_quorum, DescribeQuorumRequest, DescribeQuorumResponse;
+UpdateFeatures, update_features, UpdateFeaturesRequest, UpdateFeaturesResponse;
 DescribeCluster, describe_cluster, DescribeClusterRequest, DescribeClusterResponse;
 DescribeProducers, describe_producers, DescribeProducersRequest, DescribeProducersResponse;
 UnregisterBroker, unregister_broker, UnregisterBrokerRequest, UnregisterBrokerResponse;
 DescribeTransactions, describe_transactions, DescribeTransactionsRequest, DescribeTransactionsResponse;
 ListTransactions, list_transactions, ListTransactionsRequest, ListTransactionsResponse;
+ConsumerGroupHeartbeat, consumer_group_heartbeat, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse;
+ConsumerGroupDescribe, consumer_group_describe, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse;
 AddRaftVoter, add_raft_voter, AddRaftVoterRequest, AddRaftVoterResponse;
 RemoveRaftVoter, remove_raft_voter, RemoveRaftVoterRequest, RemoveRaftVoterResponse;
 }

@@ -135,6 +135,8 @@ class Field:
             return 1
         if self.kind in NUMBERS:
             return NUMBERS[self.kind][1]
+        if self.struct and self.nullable:
+            return 1
         return {"bool": 1, "uuid": 16, "float64": 8}.get(self.kind) or max(1, self.struct.min_bytes())
 
 
@@ -280,7 +282,7 @@ class Struct:
 
     @staticmethod
     def mentions_version(lines):
-        return any(re.search(r"\bversion\b", line) for line in lines)
+        return any(re.search(r"(?<![.\w])version\b(?!:)", line) for line in lines)
 
     def read(self, f, flexible):
         if f.inflexible:
@@ -310,6 +312,8 @@ class Struct:
             return self.with_null(f, f"d.nullable_array{call}", f"d.array{call}")
         if f.kind == "records":
             return f"d.records({flexible})?"
+        if f.nullable and f.struct:
+            return self.with_null(f, f"d.nullable_struct(|d| {element[:-1]})?", element)
         if f.nullable:
             return self.with_null(f, element.replace("d.", "d.nullable_", 1), element)
         return element
@@ -395,6 +399,8 @@ class Struct:
                 call = f"e.nullable_array({me}.as_deref(), {flexible}, |e, item| {item})"
             else:
                 call = f"e.array(&{me}, {flexible}, |e, item| {item})"
+        elif f.struct and f.nullable:
+            call = f"e.nullable_struct({me}.as_ref(), |e, it| it.encode(e, version))"
         elif f.struct:
             call = f"{me}.encode(e, version)"
         elif f.kind == "records":
