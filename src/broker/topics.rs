@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Broker;
 use super::config::{DEFINITIONS, Kind, definition};
@@ -12,6 +13,9 @@ use super::tier::{Restored, check_topic};
 use crate::log::LogConfig;
 use crate::metadata::{Command, CommandError, CreateTopic, Image, SubmitError, Topic, assign_replicas};
 use crate::types::{BrokerId, LeaderEpoch, TopicId, TopicName};
+
+/// The longest that the creation of a topic waits for its partitions to be open.
+const OPENING: Duration = Duration::from_secs(1);
 
 /// FAULTS 28: a count above this is refused before anything is computed.
 const MAX_PARTITIONS_PER_REQUEST: i32 = 10_000;
@@ -154,7 +158,31 @@ impl Broker {
             self.metadata.submit(Command::ReserveProducerIds { below }).await?;
         }
         self.metadata.submit(Command::CreateTopic(command)).await?;
+        self.until_open(&new.name).await;
         self.image().topics.get(&new.name).cloned().ok_or_else(|| TopicError::Unknown(new.name.to_string()))
+    }
+
+    /// Waits a moment until the partitions of a new topic that this broker leads are open: whoever is told of a leader may
+    /// ask it at once, and not every client asks twice (kafka-go).
+    async fn until_open(&self, name: &TopicName) {
+        let deadline = self.env.clock.now() + OPENING;
+        while self.env.clock.now() < deadline {
+            let image = self.image();
+            let Some(topic) = image.topics.get(name) else { return };
+            let mut ours =
+                (0..).zip(&topic.partitions).filter(|(_, p)| p.leader == Some(self.config.node_id));
+            let all_open = ours.all(|(index, partition)| {
+                let place = crate::types::TopicPartition::new(name.clone(), index);
+                self.replicas.replica(&place).is_some_and(|replica| {
+                    let at = replica.positions();
+                    at.leads() && at.leader_epoch == partition.leader_epoch
+                })
+            });
+            if all_open {
+                return;
+            }
+            self.env.clock.sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Creates a topic that a client asked for by name only, with the broker's defaults; internal topics get their own
