@@ -87,18 +87,17 @@ def _load():
             if line.startswith("message "):
                 message = Message(line)
                 found[message.name] = message
-                stack, structs = [(message.fields, message.versions)], {}
+                stack = [(message.fields, message.versions)]
             elif line.strip():
                 depth = (len(line) - len(line.lstrip())) // 2
                 del stack[depth:]
                 fields, around = stack[-1]
                 field = _Field(line.split(), around, message.versions[1])
                 if field.kind not in _NUMBERS and field.kind not in ("string", "bytes", "records", "uuid"):
-                    field.fields = structs.setdefault(field.kind, [])
-                    # The fields of a struct stand below its first use, and may stand below others too.
+                    # The fields of a struct stand below each of its uses: they differ in their versions.
+                    field.fields = []
                     stack.append((field.fields, field.span))
-                if all(known.name != field.name for known in fields):
-                    fields.append(field)
+                fields.append(field)
     return found
 
 

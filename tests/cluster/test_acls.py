@@ -105,6 +105,9 @@ def calls(side):
         "sync": ("SyncGroup", 4, {"GroupId": "g", "MemberId": "m"}),
         "describe groups": ("DescribeGroups", 5, {"Groups": ["g", "other"], "IncludeAuthorizedOperations": True}),
         "list groups": ("ListGroups", 4, {}),
+        "heartbeat of the consumer protocol": ("ConsumerGroupHeartbeat", 1, {
+            "GroupId": "nobody", "MemberId": "m", "MemberEpoch": 5, "RebalanceTimeoutMs": -1, "SubscribedTopicNames": ["t"]}),
+        "describe a group of the consumer protocol": ("ConsumerGroupDescribe", 1, {"GroupIds": ["nobody"]}),
         "delete groups": ("DeleteGroups", 2, {"GroupsNames": ["nobody"]}),
         "create": ("CreateTopics", 7, {"ValidateOnly": True, "TimeoutMs": 5000, "Topics": [
             {"Name": name, **new} for name in ("t", "new", "tall")]}),
