@@ -21,7 +21,9 @@
 //! | OffsetFetch | group, topics | describe, describe; unlisted where all are asked for | 30, 29 |
 //! | FindCoordinator | group or transactional id | describe | 30, 53 |
 //! | JoinGroup, SyncGroup, Heartbeat, LeaveGroup | group | read | 30 |
-//! | DescribeGroups | group | describe | 30 |
+//! | ConsumerGroupHeartbeat | group, topics that it names | read, describe | 30, 29 |
+//! | DescribeGroups, ConsumerGroupDescribe | group | describe | 30 |
+//! | — topics of a group of the consumer protocol | topics | describe | 29 |
 //! | ListGroups | cluster, else each group | describe; unlisted | – |
 //! | DeleteGroups | group | delete | 30 |
 //! | CreateTopics | cluster, else topics | create | 29 |
@@ -38,8 +40,9 @@
 //! | DescribeProducers | topics | read | 29 |
 //! | DescribeTransactions | transactional id, topics | describe, describe; unlisted | 53, – |
 //! | ListTransactions | transactional ids | describe; unlisted | – |
-//! | DescribeConfigs | topic; cluster | describe configs | 29, 31 |
-//! | IncrementalAlterConfigs | topic; cluster | alter configs | 29, 31 |
+//! | DescribeConfigs | topic; group; cluster | describe configs | 29, 30, 31 |
+//! | IncrementalAlterConfigs | topic; group; cluster | alter configs | 29, 30, 31 |
+//! | UpdateFeatures | cluster | alter | 31 |
 //! | DescribeAcls, DescribeUserScramCredentials | cluster | describe | 31 |
 //! | CreateAcls, DeleteAcls, AlterUserScramCredentials | cluster | alter | 31 |
 //! | DescribeClientQuotas | cluster | describe configs | 31 |

@@ -6,7 +6,8 @@ use crate::types::TopicName;
 use crate::wire::messages::{
     add_offsets_to_txn, add_partitions_to_txn as add_partitions, add_raft_voter,
     alter_client_quotas as alter_quotas, alter_partition_reassignments as alter_reassignments,
-    alter_user_scram_credentials as alter_scram, create_acls, create_partitions, create_topics, delete_acls,
+    alter_user_scram_credentials as alter_scram, consumer_group_describe as consumer_describe,
+    consumer_group_heartbeat as consumer_beat, create_acls, create_partitions, create_topics, delete_acls,
     delete_groups, delete_records, delete_topics, describe_acls, describe_client_quotas as describe_quotas,
     describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers,
     describe_quorum, describe_transactions, describe_user_scram_credentials as describe_scram, elect_leaders,
@@ -14,7 +15,7 @@ use crate::wire::messages::{
     init_producer_id, join_group, leave_group, list_groups, list_offsets,
     list_partition_reassignments as list_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
     offset_for_leader_epoch as epochs, remove_raft_voter, sync_group, txn_offset_commit as txn_offsets,
-    unregister_broker, write_txn_markers as markers,
+    unregister_broker, update_features, write_txn_markers as markers,
 };
 use crate::wire::{ApiKey, ErrorCode, StrBytes};
 
@@ -243,6 +244,13 @@ async fn who_may_nothing_is_refused_by_every_api() {
     refused!(DescribeProducers, 0, TOPIC, describe_producers::DescribeProducersRequest { topics });
     let ids = describe_transactions::DescribeTransactionsRequest { transactional_ids: vec![name()] };
     refused!(DescribeTransactions, 0, txn, ids);
+
+    let beat = consumer_beat::ConsumerGroupHeartbeatRequest { group_id: name(), ..Default::default() };
+    refused!(ConsumerGroupHeartbeat, 1, GROUP, beat);
+    let request =
+        consumer_describe::ConsumerGroupDescribeRequest { group_ids: vec![name()], ..Default::default() };
+    refused!(ConsumerGroupDescribe, 1, GROUP, request);
+    refused!(UpdateFeatures, 1, CLUSTER, update_features::UpdateFeaturesRequest::default());
 
     let unasked: Vec<_> = ApiKey::ALL.into_iter().filter(|api| !asked.contains(api)).collect();
     assert!(
