@@ -1,5 +1,7 @@
 //! What a leader's log takes of transactions: batches that were verified, coordinators' records, markers.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::log::{ActiveProducer, LeaderBatch, Origin, Rejected, TransactionGuard, Verification};
 use crate::wire::record_batch::{ControlKind, end_transaction_marker};
@@ -101,4 +103,91 @@ fn outside_of_its_open_transaction_a_producer_writes_nothing() {
     send(&mut log, 0, 0, taken).unwrap();
     let plain = lead(&mut log, produced(P.0, 0, 1, 1), Origin::Client(Verification::Off));
     assert_eq!(plain, Err(Rejected::TransactionIsOpen));
+}
+
+/// What may happen around one partition and the coordinator of its producer, in any order.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// The producer begins a transaction; the coordinator knows that the partition is in it.
+    Begin,
+    /// A batch arrives at the leader, which takes a guard.
+    Arrive,
+    /// The coordinator answers for one batch: is the transaction open?
+    Verify(usize),
+    /// One batch that was verified is appended.
+    Append(usize),
+    /// The coordinator ends the transaction.
+    End,
+    /// The marker reaches the leader.
+    Marker,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        2 => Just(Event::Begin),
+        4 => Just(Event::Arrive),
+        4 => any::<usize>().prop_map(Event::Verify),
+        4 => any::<usize>().prop_map(Event::Append),
+        2 => Just(Event::End),
+        2 => Just(Event::Marker),
+    ];
+    prop::collection::vec(event, 0..80)
+}
+
+/// A batch on its way: its guard, and whether the coordinator said that its transaction is open.
+type Arrived = (Option<TransactionGuard>, Option<bool>);
+
+/// All transactions have the same epoch, as those of older clients: nothing but the guard tells a late batch from one of
+/// the next transaction. With `late_guards` the guard is taken after the coordinator was asked, which defends nothing.
+fn nothing_hangs(events: Vec<Event>, late_guards: bool) -> Result<(), TestCaseError> {
+    let (_disk, mut log) = fresh(&LogConfig::default());
+    let (mut open, mut ended) = (false, false);
+    let mut arrived: Vec<Arrived> = Vec::new();
+    let mut sequence = 0;
+    let mut append = |log: &mut Log, (guard_before, verified): Arrived| {
+        let taken = if late_guards { guard(log, 0) } else { guard_before };
+        if verified == Some(true) && send(log, 0, sequence, taken).is_ok() {
+            sequence += 1;
+        }
+    };
+    for event in events {
+        match event {
+            Event::Begin => open |= !ended,
+            Event::Arrive => arrived.push((guard(&log, 0), None)),
+            Event::Verify(i) if !arrived.is_empty() => {
+                let i = i % arrived.len();
+                arrived[i].1.get_or_insert(open);
+            }
+            Event::Append(i) if !arrived.is_empty() => {
+                let batch = arrived.remove(i % arrived.len());
+                append(&mut log, batch);
+            }
+            Event::End => ended |= std::mem::take(&mut open),
+            Event::Marker if std::mem::take(&mut ended) => end(&mut log, 0, 1, false).unwrap(),
+            _ => {}
+        }
+    }
+    if open || ended {
+        end(&mut log, 0, 1, false).unwrap();
+    }
+    for batch in arrived {
+        append(&mut log, batch);
+    }
+    let hanging = log.active_producers().iter().find_map(|p| p.transaction_start);
+    prop_assert_eq!(hanging, None, "a transaction that nobody will end");
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn a_late_batch_never_begins_a_transaction_that_nobody_ends(events in events()) {
+        nothing_hangs(events, false)?;
+    }
+}
+
+#[test]
+fn a_guard_that_is_taken_too_late_is_found_out() {
+    let config = proptest::test_runner::Config { failure_persistence: None, ..Default::default() };
+    let found = proptest::test_runner::TestRunner::new(config).run(&events(), |e| nothing_hangs(e, true));
+    assert!(found.is_err(), "256 runs did not notice");
 }
