@@ -13,7 +13,7 @@ from test_groups import GROUP_TOOL, fill, together
 NEW = {"group.protocol": "consumer"}
 # Kafka's heartbeat interval is 5 s at least where the broker's bounds do not say otherwise.
 QUICK = {
-    "group.consumer.min.session.timeout.ms": 6000, "group.consumer.session.timeout.ms": 10000,
+    "group.consumer.min.session.timeout.ms": 6000, "group.consumer.session.timeout.ms": 20000,
     "group.consumer.min.heartbeat.interval.ms": 300, "group.consumer.heartbeat.interval.ms": 300,
 }
 
