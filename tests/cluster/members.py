@@ -164,10 +164,11 @@ class Out(Exception):
 
 
 class Ledger:
-    """Who has which partition, as the members see it: no two at the same time."""
+    """Who has which partition, as the members see it: no two at the same time. A holder that does not know yet that it is
+    out of the group may have what another was given: it is suspected until its next heartbeat tells."""
 
     def __init__(self):
-        self.lock, self.holders, self.violations = threading.Lock(), {}, []
+        self.lock, self.holders, self.suspected, self.violations = threading.Lock(), {}, {}, []
 
     def take(self, member, before, after):
         """A member has given `before − after` back and has taken `after − before`."""
@@ -177,9 +178,18 @@ class Ledger:
             for place in after - before:
                 other = self.holders.setdefault(place, member)
                 if other != member:
-                    self.violations.append(f"{place}: {other} has it, and {member} was given it")
+                    self.suspected.setdefault(other, []).append(f"{place}: {other} has it, and {member} was given it")
+                    self.holders[place] = member
 
-    def drop(self, member):
+    def is_suspected(self, member):
         with self.lock:
+            return member in self.suspected
+
+    def drop(self, member, was_out):
+        """The member is gone; `was_out`: the coordinator had put it out before."""
+        with self.lock:
+            suspected = self.suspected.pop(member, [])
+            if not was_out:
+                self.violations += suspected
             for place in [place for place, holder in self.holders.items() if holder == member]:
                 del self.holders[place]

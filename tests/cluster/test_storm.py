@@ -53,14 +53,13 @@ class Storm(ClusterCase):
         self.assertEqual(self.errors, [], f"seed {self.seed}")
         self.assertEqual(self.ledger.violations, [], f"seed {self.seed}")
 
-    def _taken(self, place, generation):
-        """A commit was taken: generations of a partition never go back."""
+    def _taken(self, place, generation, before):
+        """A commit was taken; `before` is the highest generation whose commit had been taken when this one was sent."""
         with self.lock:
             self.done += 1
-            before = self.commits.get(place, -1)
             if generation < before:
                 self.ledger.violations.append(f"{place}: a commit of generation {generation} was taken after one of {before}")
-            self.commits[place] = max(before, generation)
+            self.commits[place] = max(self.commits.get(place, -1), generation)
 
     def _cluster(self, topic):
         dev = self.dev(3, settings=dict(QUICK, **{"group.initial.rebalance.delay.ms": 100}))
@@ -82,7 +81,7 @@ class Storm(ClusterCase):
 
         def work(number, dice):
             while not self.stop.is_set():
-                member = ConsumerMember(dev.bootstrap, "g", f"m{number}-{next(lives)}", ["t"], rebalance_ms=5000)
+                member = ConsumerMember(dev.bootstrap, "g", f"m{number}-{next(lives)}", ["t"], rebalance_ms=30_000)
                 places = lambda owned: {(str(t), p) for t, parts in owned.items() for p in parts}
                 end = time.monotonic() + dice.uniform(0.5, SECONDS / 2)
                 try:
@@ -98,16 +97,18 @@ class Storm(ClusterCase):
                             partition = dice.choice(sorted(parts))
                             error = member.commit(topic, partition, member.epoch)
                             if not error:
-                                self._taken((str(topic), partition), 0)
+                                self._taken((str(topic), partition), 0, 0)
                             elif error not in (STALE, UNKNOWN_MEMBER, 69):
                                 raise AssertionError(f"a commit got {error}")
                         time.sleep(member.interval * dice.uniform(0.3, 1))
+                    if self.ledger.is_suspected(member.id):
+                        member.beat()
                 except Out as out:
                     if out.code not in (FENCED, UNKNOWN_MEMBER, 69):
                         raise
-                    self.ledger.drop(member.id)
+                    self.ledger.drop(member.id, True)
                     continue
-                self.ledger.drop(member.id)
+                self.ledger.drop(member.id, False)
                 if dice.random() < 0.8 and member.epoch:
                     try:
                         member.leave()
@@ -151,9 +152,10 @@ class Storm(ClusterCase):
                     if error:
                         raise AssertionError(f"a heartbeat got {error}")
                     for partition in sorted(member.owned)[:1]:
+                        before = self.commits.get(partition, -1)
                         error = member.commit("t", partition, member.generation)
                         if not error:
-                            self._taken(partition, member.generation)
+                            self._taken(partition, member.generation, before)
                         elif error not in (REBALANCE, UNKNOWN_MEMBER, ILLEGAL_GENERATION):
                             raise AssertionError(f"a commit got {error}")
                     time.sleep(dice.uniform(0.05, 0.3))
