@@ -180,7 +180,7 @@ fn a_member_that_does_not_give_back_in_time_is_out() {
     let epoch = bench.described().unwrap().members[0].epoch;
     assert_eq!(
         bench.beats(ConsumerHeartbeat { owned: Some(Partitions::new()), ..beat("b", epoch) }).unwrap().epoch,
-        3
+        4
     );
     assert_eq!(bench.described().unwrap().members[0].assignment[0].2, (0..4).collect());
 }
@@ -328,7 +328,7 @@ fn who_may_commit_and_ask_for_offsets() {
     assert_eq!(
         bench.commit_as("a", 2, 0),
         Ok(()),
-        "at epoch 1 it had this partition, and has it still (KIP-1251)"
+        "at epoch 2 it had this partition, and has it still (KIP-1251)"
     );
     assert_eq!(bench.commit_as("a", 2, 3), Err(GroupError::StaleMemberEpoch), "this one it gave back");
     assert_eq!(bench.commit_as("b", 2, 2), Err(GroupError::StaleMemberEpoch));
