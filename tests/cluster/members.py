@@ -71,12 +71,12 @@ class ConsumerMember:
 
     def beat(self):
         """One heartbeat; returns what it was told to have, or None. Raises `Out` when it is out of the group."""
-        values = {"GroupId": self.group, "MemberId": self.id, "MemberEpoch": self.epoch, "RebalanceTimeoutMs": -1}
         if self.epoch == 0:
             self.owned = {}
-            values.update(RebalanceTimeoutMs=self.rebalance_ms, SubscribedTopicNames=self.topics, TopicPartitions=[])
-        elif self.says:
-            values["TopicPartitions"] = [{"TopicId": topic, "Partitions": sorted(p)} for topic, p in self.owned.items()]
+        # It says everything every time, so that an answer that was lost does not matter.
+        values = {"GroupId": self.group, "MemberId": self.id, "MemberEpoch": self.epoch, "RebalanceTimeoutMs": self.rebalance_ms,
+                  "SubscribedTopicNames": self.topics,
+                  "TopicPartitions": [{"TopicId": topic, "Partitions": sorted(p)} for topic, p in self.owned.items()]}
         answer = self.coordinator.ask("ConsumerGroupHeartbeat", 1, values)
         if answer["ErrorCode"]:
             raise Out(answer["ErrorCode"], answer["ErrorMessage"])

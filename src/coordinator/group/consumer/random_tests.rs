@@ -76,6 +76,8 @@ struct Member {
     told: Option<Partitions>,
     /// It says what it has with the next heartbeat.
     has_news: bool,
+    /// An answer was lost: the next heartbeat says everything, so that its answer does too.
+    says_all: bool,
     /// Of the classic protocol: joined, and to ask for its assignment.
     syncs: bool,
 }
@@ -161,10 +163,11 @@ impl World {
         let base = if member.epoch == 0 { joining(&member.id) } else { beat(&member.id, member.epoch) };
         let heartbeat = ConsumerHeartbeat {
             instance_id: instance(i),
-            topics: (member.epoch == 0).then(|| self.subscription(i)),
+            rebalance_timeout_ms: (member.epoch == 0 || member.says_all).then_some(60_000),
+            topics: (member.epoch == 0 || member.says_all).then(|| self.subscription(i)),
             owned: match member.epoch {
                 0 => Some(Partitions::new()),
-                _ => member.has_news.then(|| member.owned.clone()),
+                _ => (member.has_news || member.says_all).then(|| member.owned.clone()),
             },
             catalog: self.topics.clone(),
             ..base
@@ -172,11 +175,11 @@ impl World {
         let reply = self.bench.beats(heartbeat);
         let member = &mut self.members[i];
         match reply {
-            Ok(_) if lost => member.has_news = true,
+            Ok(_) if lost => member.says_all = true,
             Ok(reply) => {
                 assert!(reply.epoch >= member.epoch, "the epoch of a member went back");
                 member.epoch = reply.epoch;
-                member.has_news = false;
+                (member.has_news, member.says_all) = (false, false);
                 if let Some(assignment) = reply.assignment {
                     member.told = Some(assignment);
                 }
