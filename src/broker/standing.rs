@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::Broker;
 use super::peers::{PeerAnswer, PeerRequest, ask};
 use crate::coordinator::Coordinators;
-use crate::coordinator::group::{DescribeGroup, FetchOffsets, ListGroups};
+use crate::coordinator::group::consumer::DescribeConsumerGroup;
+use crate::coordinator::group::{CONSUMER, DescribeGroup, FetchOffsets, ListGroups};
 use crate::env::metrics::{GROUP_LAG_RECORDS, GROUP_LAG_SECONDS, GROUPS, Snapshot};
 use crate::env::{BlockingPool, Clock};
 use crate::replication::{Isolation, Replica, ReplicaManager, ServedBy};
@@ -132,15 +133,28 @@ pub(super) async fn groups_here(
     let listed = coordinators.list(&ListGroups::default()).await.unwrap_or_default();
     let described = listed.into_iter().map(|listing| async move {
         let partition = Coordinators::partition_for(&listing.group, partitions);
-        let members = coordinators.ask(partition, DescribeGroup(listing.group.clone())).await;
-        let members = members.map(|group| group.members).unwrap_or_default();
-        let wanted = FetchOffsets { group: listing.group.clone(), partitions: None, require_stable: false };
+        let members: Vec<(String, String, String)> = if listing.kind == CONSUMER {
+            let question = DescribeConsumerGroup { group: listing.group.clone(), catalog: Arc::default() };
+            let group = coordinators.ask(partition, question).await;
+            let members = group.map(|group| group.members).unwrap_or_default().into_iter();
+            members.map(|m| (m.member_id, m.client_id, m.client_host)).collect()
+        } else {
+            let group = coordinators.ask(partition, DescribeGroup(listing.group.clone())).await;
+            let members = group.map(|group| group.members).unwrap_or_default().into_iter();
+            members.map(|m| (m.member_id, m.client_id, m.client_host)).collect()
+        };
+        let wanted = FetchOffsets {
+            group: listing.group.clone(),
+            partitions: None,
+            member: (None, -1),
+            require_stable: false,
+        };
         let offsets = coordinators.ask(partition, wanted).await.unwrap_or_default();
         GroupStanding {
             group: listing.group.to_string(),
             state: listing.state.to_owned(),
             protocol_type: listing.protocol_type,
-            members: members.into_iter().map(|m| (m.member_id, m.client_id, m.client_host)).collect(),
+            members,
             offsets: offsets
                 .into_iter()
                 .filter_map(|one| Some((one.topic, one.partition, one.committed?.offset.0)))
