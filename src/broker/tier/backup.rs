@@ -235,8 +235,12 @@ impl GroupsBackup {
         let mut groups = Vec::new();
         for listed in coordinators.list(&ListGroups::default()).await? {
             let partition = Coordinators::partition_for(&listed.group, partitions);
-            let question =
-                FetchOffsets { group: listed.group.clone(), partitions: None, require_stable: false };
+            let question = FetchOffsets {
+                group: listed.group.clone(),
+                partitions: None,
+                member: (None, -1),
+                require_stable: false,
+            };
             let fetched = match coordinators.ask(partition, question).await {
                 Ok(fetched) => fetched,
                 // It moved away in the meantime; its new coordinator writes it.
