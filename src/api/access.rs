@@ -115,6 +115,17 @@ impl Context {
         self.audit.tell(&Event::Changed { client: &self.client.caller(), api, what, error });
     }
 
+    /// The same, for an API whose outcome is a code alone.
+    pub(super) fn changed_with(&self, api: &str, what: &str, code: ErrorCode) {
+        let error = (code != ErrorCode::NONE).then(|| code.to_string());
+        self.audit.tell(&Event::Changed {
+            client: &self.client.caller(),
+            api,
+            what,
+            error: error.as_deref(),
+        });
+    }
+
     fn asking(&self) -> Asking<'_> {
         Asking { principal: &self.client.principal, host: self.client.address.ip() }
     }

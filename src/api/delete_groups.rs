@@ -18,7 +18,11 @@ pub(super) async fn handle(
     let mut response = DeleteGroupsResponse::default();
     for group_id in request.groups_names {
         let error_code = match context.check(AclOperation::Delete, ResourceKind::Group, &group_id) {
-            Ok(()) => delete(context, &group_id).await.err().map_or(ErrorCode::NONE, |e| code(&e)),
+            Ok(()) => {
+                let outcome = delete(context, &group_id).await.err().map_or(ErrorCode::NONE, |e| code(&e));
+                context.changed_with("DeleteGroups", &group_id, outcome);
+                outcome
+            }
             Err(denied) => denied,
         };
         response.results.push(DeletableGroupResult { group_id, error_code });

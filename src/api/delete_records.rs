@@ -46,7 +46,11 @@ async fn one(
     let deleted = match name {
         Ok(name) => {
             let partition = TopicPartition::new(name, partition_index);
-            context.broker.delete_records(&partition, wanted.offset, limit).await.map_err(|e| e.code())
+            let deleted = context.broker.delete_records(&partition, wanted.offset, limit).await;
+            let deleted = deleted.map_err(|e| e.code());
+            let what = format!("{partition} below {}", wanted.offset);
+            context.changed_with("DeleteRecords", &what, deleted.as_ref().err().copied().unwrap_or_default());
+            deleted
         }
         Err(code) => Err(code),
     };

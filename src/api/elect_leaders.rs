@@ -57,7 +57,11 @@ pub(super) async fn handle(
         wanted
     });
     let limit = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    for (partition, outcome) in context.broker.elect_leaders(election, wanted, limit).await {
+    let outcomes = context.broker.elect_leaders(election, wanted, limit).await;
+    let elected = outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).count();
+    let what = format!("{election:?}: {elected} of {} partitions", outcomes.len());
+    context.changed_with("ElectLeaders", &what, ErrorCode::NONE);
+    for (partition, outcome) in outcomes {
         let result = PartitionResult {
             partition_id: partition.partition,
             error_code: outcome.as_ref().map_or_else(ElectionError::code, |()| ErrorCode::NONE),

@@ -50,8 +50,12 @@ pub(super) async fn handle(
         }
         topics.push(OffsetDeleteResponseTopic { name: topic.name, partitions: results });
     }
+    let what = format!("{} of {} partitions", request.group_id, partitions.len());
     let question = DeleteOffsets { group: (&*request.group_id).into(), partitions };
-    match ask(&context.broker, &request.group_id, question).await {
+    let asked = ask(&context.broker, &request.group_id, question).await;
+    let outcome = asked.as_ref().err().map_or(ErrorCode::NONE, code);
+    context.changed_with("OffsetDelete", &what, outcome);
+    match asked {
         Ok(results) => {
             for ((topic, partition), result) in places.into_iter().zip(results) {
                 topics[topic].partitions[partition].error_code =

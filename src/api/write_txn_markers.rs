@@ -69,6 +69,8 @@ async fn write(context: &Context, marker: &WritableTxnMarker) -> Vec<WritableTxn
     let producer =
         Producer { id: ProducerId(marker.producer_id), epoch: ProducerEpoch(marker.producer_epoch) };
     let bumped = marker.transaction_version >= 2;
+    let what = format!("producer {} in {} partitions", marker.producer_id, partitions.len());
+    context.changed_with("WriteTxnMarkers", &what, ErrorCode::NONE);
     let outcomes = context
         .broker
         .write_marker(producer, marker.transaction_result, marker.coordinator_epoch, bumped, &partitions)

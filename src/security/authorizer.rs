@@ -29,6 +29,7 @@
 //! | CreateTopics | cluster, else topics | create | 29 |
 //! | — to see the configs of what was created | topics | describe configs | 29 |
 //! | DeleteTopics | cluster, else topics | delete; by id a name is told to who may describe it | 29 |
+//! | DeleteRecords | topics | delete | 29 |
 //! | CreatePartitions | topics | alter | 29 |
 //! | InitProducerId | transactional id; else cluster, else any topic | write; idempotent write, else write | 53, 31 |
 //! | AddPartitionsToTxn | transactional id, topics; from version 4 cluster | write, write; cluster action | 53, 29; 31 |
