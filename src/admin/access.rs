@@ -88,7 +88,7 @@ impl Doorkeeper {
     #[must_use]
     pub fn new(env: &Env, config: &BrokerConfig, authorizer: Option<Authorizer>) -> Doorkeeper {
         Doorkeeper {
-            sasl: SaslServer::new(env.rng.clone()),
+            sasl: SaslServer::new(env.rng.clone(), None),
             rng: env.rng.clone(),
             threads: BlockingPool::new("passwords", 1),
             waiting: Semaphore::new(WAITING),

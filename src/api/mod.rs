@@ -12,6 +12,8 @@ mod alter_client_quotas;
 mod alter_partition_reassignments;
 mod alter_user_scram_credentials;
 mod api_versions;
+#[cfg(test)]
+mod audit_tests;
 mod client_quotas;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
@@ -82,6 +84,7 @@ use crate::env::BlockingPool;
 use crate::metadata::QuotaKey;
 use crate::security::Authorizer;
 use crate::security::audit::Audit;
+use crate::security::oauth::TokenValidator;
 use crate::security::quotas::QuotaManager;
 use crate::security::sasl::SaslServer;
 use crate::wire::messages::header::RequestHeader;
@@ -141,10 +144,10 @@ enum Refusal {
 impl Api {
     /// The APIs over a broker that has started.
     #[must_use]
-    pub fn new(broker: Arc<Broker>, authorizer: Option<Authorizer>) -> Api {
+    pub fn new(broker: Arc<Broker>, authorizer: Option<Authorizer>, tokens: Option<TokenValidator>) -> Api {
         let slots = broker.config().size("max.incremental.fetch.session.cache.slots");
         Api {
-            sasl: SaslServer::new(broker.env().rng.clone()),
+            sasl: SaslServer::new(broker.env().rng.clone(), tokens),
             audit: Arc::new(Audit::new(broker.env().clock.clone())),
             quotas: Arc::new(QuotaManager::new(throttle::settings(broker.config()))),
             broker,

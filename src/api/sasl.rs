@@ -3,7 +3,7 @@
 //!
 //! On a SASL listener nothing but these and ApiVersions is answered before the client has proved who it is. After a
 //! handshake of version 0 the tokens come as bare frames. A client may authenticate again, but only as the same
-//! principal; with `connections.max.reauth.ms` it must, within that time. A failure is answered late, and ends the connection. On other listeners both are ILLEGAL_SASL_STATE.
+//! principal; with `connections.max.reauth.ms`, or a token that expires, it must, within that time. A failure is answered late, and ends the connection. On other listeners both are ILLEGAL_SASL_STATE.
 //!
 //! Errors: UNSUPPORTED_SASL_MECHANISM (33) with the mechanisms that are served, ILLEGAL_SASL_STATE (34),
 //! SASL_AUTHENTICATION_FAILED (58).
@@ -47,6 +47,8 @@ pub(super) struct SaslGate {
     state: State,
     /// Set once authenticated.
     principal: Option<Principal>,
+    /// The failure has been told and waited for; the client only has yet to hear its end.
+    told: bool,
 }
 
 impl SaslGate {
@@ -58,7 +60,16 @@ impl SaslGate {
         audit: Arc<Audit>,
     ) -> SaslGate {
         let client = client.clone();
-        SaslGate { broker, server, threads, audit, client, state: State::Handshake, principal: None }
+        SaslGate {
+            broker,
+            server,
+            threads,
+            audit,
+            client,
+            state: State::Handshake,
+            principal: None,
+            told: false,
+        }
     }
 
     async fn take(&mut self, frame: Bytes) -> Result<(Answer, Option<Proved>), Refusal> {
@@ -98,12 +109,11 @@ impl SaslGate {
                 };
                 match self.token(session, request.auth_bytes).await {
                     Token::Continue(session, auth_bytes) => {
-                        self.state = State::Tokens(session);
+                        self.state = State::Tokens(*session);
                         let response = SaslAuthenticateResponse { auth_bytes, ..Default::default() };
                         Ok((reply(&header, version, &response)?, None))
                     }
-                    Token::Done(principal, auth_bytes) => {
-                        let proved = self.proved(principal);
+                    Token::Done(proved, auth_bytes) => {
                         let lifetime = proved.lifetime.map_or(0, |lifetime| lifetime.as_millis());
                         let response = SaslAuthenticateResponse {
                             auth_bytes,
@@ -148,22 +158,24 @@ impl SaslGate {
     ) -> Result<(Answer, Option<Proved>), Refusal> {
         match self.token(session, token).await {
             Token::Continue(session, bytes) => {
-                self.state = State::BareTokens(session);
+                self.state = State::BareTokens(*session);
                 Ok((bare(&bytes)?, None))
             }
-            Token::Done(principal, bytes) => {
+            Token::Done(proved, bytes) => {
                 self.state = State::Handshake;
-                Ok((bare(&bytes)?, Some(self.proved(principal))))
+                Ok((bare(&bytes)?, Some(proved)))
             }
             // A bare exchange has no form for an error.
             Token::Failed { why, .. } => Ok((Answer::Close(why), None)),
         }
     }
 
-    /// What the connection is told, with how long it holds (`connections.max.reauth.ms`).
-    fn proved(&self, principal: Principal) -> Proved {
-        let lifetime = self.broker.config().millis("connections.max.reauth.ms");
-        Proved { principal, lifetime: (lifetime > Duration::ZERO).then_some(lifetime) }
+    /// What the connection is told, with how long it holds: as long as the credential does, and at most
+    /// `connections.max.reauth.ms`.
+    fn proved(&self, principal: Principal, credential: Option<Duration>) -> Proved {
+        let most = self.broker.config().millis("connections.max.reauth.ms");
+        let most = (most > Duration::ZERO).then_some(most);
+        Proved { principal, lifetime: credential.into_iter().chain(most).min() }
     }
 
     async fn token(&mut self, mut session: SaslSession, token: Bytes) -> Token {
@@ -180,35 +192,49 @@ impl SaslGate {
             Some((session, step))
         };
         let (public, why) = match stepped {
-            Some((session, SaslStep::Continue(bytes))) => return Token::Continue(session, bytes.into()),
-            Some((_, SaslStep::Done(principal, bytes))) => {
+            Some((session, SaslStep::Continue(bytes))) => {
+                return Token::Continue(Box::new(session), bytes.into());
+            }
+            Some((session, SaslStep::Done(principal, bytes))) => {
                 if self.principal.as_ref().is_none_or(|before| *before == principal) {
                     if self.principal.is_none() {
                         let client = Client { principal: principal.clone(), ..Client::clone(&self.client) };
                         self.audit.tell(&Event::Authenticated { client: &client.caller(), mechanism });
                     }
                     self.principal = Some(principal.clone());
-                    return Token::Done(principal, bytes.into());
+                    return Token::Done(self.proved(principal, session.lifetime()), bytes.into());
                 }
                 let text = "Authentication failed: a connection cannot change its principal".to_owned();
                 (text.clone(), text)
+            }
+            Some((session, SaslStep::Refused(failure, bytes))) => {
+                self.tell_failure(&failure.to_string()).await;
+                return Token::Continue(Box::new(session), bytes.into());
             }
             Some((_, SaslStep::Failed(failure))) => (failure.public(), failure.to_string()),
             None => ("Authentication failed".to_owned(), "the threads of SASL have ended".to_owned()),
         };
         self.state = State::Over;
+        self.tell_failure(&why).await;
+        Token::Failed { public, why }
+    }
+
+    /// To the audit log, once, and then the client waits.
+    async fn tell_failure(&mut self, why: &str) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
         let (address, listener) = (self.client.address, self.client.listener.as_ref());
-        self.audit.tell(&Event::AuthenticationFailed { address, listener, why: &why });
+        self.audit.tell(&Event::AuthenticationFailed { address, listener, why });
         let delay = self.broker.config().millis("connection.failed.authentication.delay.ms");
         self.broker.env().clock.sleep(delay).await;
-        Token::Failed { public, why }
     }
 }
 
 /// What a token led to.
 enum Token {
-    Continue(SaslSession, Bytes),
-    Done(Principal, Bytes),
+    Continue(Box<SaslSession>, Bytes),
+    Done(Proved, Bytes),
     Failed { public: String, why: String },
 }
 

@@ -29,6 +29,7 @@ use crate::env::{Env, raise_open_files};
 use crate::metadata::Endpoint;
 use crate::security::Authorizer;
 use crate::security::audit::TARGET;
+use crate::security::oauth::{JwksSettings, Keys, TokenRules, TokenValidator};
 use crate::security::tls::{ClientAuth, ListenerTls, ListenerTlsConfig, Passphrase};
 use crate::server::{self, ListenerSpec, ServerLimits};
 
@@ -85,6 +86,8 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     }
     let admin = admin.serve(Doorkeeper::new(&env, &config, authorizer(&config)?));
     let authorizer = authorizer(&config)?;
+    let keys = keys(&env, &config).await?;
+    let tokens = keys.as_ref().map(|keys| token_validator(&env, &config, keys));
     let bound = server::bind(&env, ServerLimits::of(&config), specs).await?;
     let endpoints = endpoints(&config, &bound.addresses()?);
     let starting = Broker::start(env.clone(), config, endpoints);
@@ -98,7 +101,10 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     for tls in tls.into_iter().chain(admin_tls) {
         tokio::spawn(async move { tls.watch(every).await });
     }
-    let server = bound.serve(Arc::new(Api::new(broker.clone(), authorizer)));
+    if let Some(keys) = keys {
+        tokio::spawn(async move { keys.watch(every).await });
+    }
+    let server = bound.serve(Arc::new(Api::new(broker.clone(), authorizer, tokens)));
     if let Some(exporter) = exporter {
         tokio::spawn(exporter.run(broker.clone()));
     }
@@ -190,6 +196,32 @@ fn authorizer(config: &BrokerConfig) -> Result<Option<Authorizer>> {
     Ok(None)
 }
 
+/// The public keys of OAUTHBEARER, where that is enabled.
+async fn keys(env: &Env, config: &BrokerConfig) -> Result<Option<Arc<Keys>>> {
+    let Some(location) = config.jwks_location() else { return Ok(None) };
+    let settings = JwksSettings {
+        location,
+        truststore: config
+            .properties
+            .get("sasl.oauthbearer.jwks.endpoint.truststore.location")
+            .map(Into::into),
+        refresh: config.millis("sasl.oauthbearer.jwks.endpoint.refresh.ms"),
+        backoff: config.millis("sasl.oauthbearer.jwks.endpoint.retry.backoff.ms"),
+        max_backoff: config.millis("sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms"),
+    };
+    Ok(Some(Keys::load(env, settings).await?))
+}
+
+fn token_validator(env: &Env, config: &BrokerConfig, keys: &Arc<Keys>) -> TokenValidator {
+    let rules = TokenRules {
+        issuer: config.properties.get("sasl.oauthbearer.expected.issuer").map(str::to_owned),
+        audiences: config.properties.list("sasl.oauthbearer.expected.audience"),
+        subject_claim: config.properties.get("sasl.oauthbearer.sub.claim.name").unwrap_or("sub").to_owned(),
+        clock_skew: Duration::from_secs(config.size("sasl.oauthbearer.clock.skew.seconds") as u64),
+    };
+    TokenValidator::new(rules, keys.clone(), env.clock.clone())
+}
+
 /// `ssl.key.password`, or the first line of the file that `ssl.key.password.location` names.
 fn passphrase(env: &Env, config: &BrokerConfig) -> Result<Option<Passphrase>> {
     if let Some(password) = config.properties.get("ssl.key.password") {
@@ -243,6 +275,9 @@ fn specs(config: &BrokerConfig, tls: Option<&Arc<ListenerTls>>) -> Vec<ListenerS
             port: listener.port,
             tls: tls.cloned().filter(|_| listener.protocol.is_tls()),
             sasl: listener.protocol.is_sasl(),
+            max_connections: config.listener_number(&listener.name, "max.connections"),
+            connections_per_second: config.listener_number(&listener.name, "max.connection.creation.rate")
+                as u32,
         })
         .collect()
 }

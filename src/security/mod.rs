@@ -4,6 +4,7 @@ pub mod audit;
 pub mod authorizer;
 mod first_user;
 pub mod mapping;
+pub mod oauth;
 mod principal;
 pub mod quotas;
 pub mod sasl;

@@ -1,13 +1,15 @@
-//! The server's side of SASL: PLAIN and SCRAM over `SaslAuthenticate`, as a state machine without I/O.
+//! The server's side of SASL: PLAIN, SCRAM and OAUTHBEARER over `SaslAuthenticate`, as a state machine without I/O.
 //!
-//! PLAIN is checked against the same salted credential as SCRAM. Every failure looks alike to the client; the caller
+//! PLAIN is checked against the same salted credential as SCRAM, OAUTHBEARER against the keys of an authority ([`oauth`]). Every failure looks alike to the client; the caller
 //! answers it late with SASL_AUTHENTICATION_FAILED and closes. A step may cost a few
 //! milliseconds of PBKDF2 (`is_costly`): then it belongs on the blocking pool.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Principal;
+use super::oauth::{self, FirstMessage, TokenValidator};
 use super::scram::{self, ClientFirst, ScramExchange};
 use crate::env::Rng;
 use crate::metadata::{Image, ScramCredential, ScramMechanism};
@@ -22,13 +24,16 @@ pub enum Mechanism {
     Plain,
     /// RFC 5802, RFC 7677.
     Scram(ScramMechanism),
+    /// RFC 7628: a signed token. Whoever reads the connection can use it too: belongs on TLS.
+    OAuthBearer,
 }
 
 impl Mechanism {
     /// All that are served, in the order in which a client should prefer them.
-    pub const ALL: [Mechanism; 3] = [
+    pub const ALL: [Mechanism; 4] = [
         Mechanism::Scram(ScramMechanism::Sha512),
         Mechanism::Scram(ScramMechanism::Sha256),
+        Mechanism::OAuthBearer,
         Mechanism::Plain,
     ];
 
@@ -37,6 +42,7 @@ impl Mechanism {
     pub fn name(self) -> &'static str {
         match self {
             Mechanism::Plain => "PLAIN",
+            Mechanism::OAuthBearer => "OAUTHBEARER",
             Mechanism::Scram(ScramMechanism::Sha256) => "SCRAM-SHA-256",
             Mechanism::Scram(ScramMechanism::Sha512) => "SCRAM-SHA-512",
         }
@@ -61,21 +67,23 @@ pub struct SaslServer {
     rng: Arc<dyn Rng>,
     /// For the salts of users that do not exist, while there is no credential to draw them from.
     secret: Arc<[u8; 32]>,
+    /// Who checks the tokens of OAUTHBEARER.
+    tokens: Option<TokenValidator>,
 }
 
 impl SaslServer {
-    /// For one broker.
+    /// For one broker. Without a validator every token is refused.
     #[must_use]
-    pub fn new(rng: Arc<dyn Rng>) -> SaslServer {
+    pub fn new(rng: Arc<dyn Rng>, tokens: Option<TokenValidator>) -> SaslServer {
         let mut secret = [0; 32];
         rng.fill(&mut secret);
-        SaslServer { rng, secret: Arc::new(secret) }
+        SaslServer { rng, secret: Arc::new(secret), tokens }
     }
 
     /// Begins an exchange; the mechanism must be one that the listener enables.
     #[must_use]
     pub fn session(&self, mechanism: Mechanism) -> SaslSession {
-        SaslSession { server: self.clone(), mechanism, state: State::First }
+        SaslSession { server: self.clone(), mechanism, state: State::First, lifetime: None }
     }
 
     /// The credential of a user, or a decoy when there is none; and whether it is a real one.
@@ -95,11 +103,17 @@ pub struct SaslSession {
     server: SaslServer,
     mechanism: Mechanism,
     state: State,
+    lifetime: Option<Duration>,
 }
 
 enum State {
     First,
-    Proof { exchange: ScramExchange, user_exists: bool },
+    Proof {
+        exchange: ScramExchange,
+        user_exists: bool,
+    },
+    /// The client has been told that its token is refused, and has yet to say that it knows.
+    TokenRefused(SaslFailure),
     Over,
 }
 
@@ -110,6 +124,8 @@ pub enum SaslStep {
     Continue(Vec<u8>),
     /// Authenticated; these are the `auth_bytes` of the answer.
     Done(Principal, Vec<u8>),
+    /// Refused, which the client is told by these `auth_bytes`; whatever it says then fails (RFC 7628 section 3.2.2).
+    Refused(SaslFailure, Vec<u8>),
     /// Refused.
     Failed(SaslFailure),
 }
@@ -157,11 +173,19 @@ impl SaslSession {
         self.mechanism == Mechanism::Plain
     }
 
+    /// After `Done`: how long what the client has shown is good for, if that has an end.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.lifetime
+    }
+
     /// Takes the client's next token. After `Done` or `Failed` every further token is refused.
     pub fn step(&mut self, image: &Image, token: &[u8]) -> SaslStep {
         let outcome = match (self.mechanism, std::mem::replace(&mut self.state, State::Over)) {
             (Mechanism::Plain, State::First) => self.plain(image, token),
             (Mechanism::Scram(mechanism), State::First) => self.scram_first(image, mechanism, token),
+            (Mechanism::OAuthBearer, State::First) => self.bearer(token),
+            (_, State::TokenRefused(failure)) => Err(failure),
             (_, State::Proof { exchange, user_exists }) => self.scram_final(exchange, user_exists, token),
             (_, State::Over) => Err(self.bad_message("the exchange is over")),
         };
@@ -217,6 +241,29 @@ impl SaslSession {
         match reply {
             Some(reply) if user_exists => Ok(SaslStep::Done(Principal::user(&user), reply.into_bytes())),
             _ => Err(self.bad_credentials(&user)),
+        }
+    }
+
+    fn bearer(&mut self, message: &[u8]) -> Result<SaslStep, SaslFailure> {
+        let message = FirstMessage::parse(message).map_err(|reason| self.bad_message(reason))?;
+        let Some(validator) = &self.server.tokens else {
+            return Err(self.bad_message("no key set is configured"));
+        };
+        match validator.check(message.token) {
+            Ok(oauth::Token { principal, expires_ms }) => {
+                if !message.authzid.is_empty() && message.authzid != principal.name() {
+                    return Err(self.bad_message("the authorization id is another user's"));
+                }
+                // Within the clock skew a token may be past its end: then its session ends at once.
+                let left = u64::try_from(expires_ms.saturating_sub(validator.now_ms())).unwrap_or(0);
+                self.lifetime = Some(Duration::from_millis(left.max(1)));
+                Ok(SaslStep::Done(principal, Vec::new()))
+            }
+            Err(error) => {
+                let failure = self.bad_message(&error.to_string());
+                self.state = State::TokenRefused(failure.clone());
+                Ok(SaslStep::Refused(failure, br#"{"status":"invalid_token"}"#.to_vec()))
+            }
         }
     }
 

@@ -20,8 +20,12 @@ fn image(users: &[(&str, &str, &[ScramMechanism])]) -> Image {
 
 const BOTH: &[ScramMechanism] = &[ScramMechanism::Sha256, ScramMechanism::Sha512];
 
+/// Those that know passwords; tokens have tests of their own.
+const BY_PASSWORD: [Mechanism; 3] =
+    [Mechanism::Scram(ScramMechanism::Sha512), Mechanism::Scram(ScramMechanism::Sha256), Mechanism::Plain];
+
 fn server() -> SaslServer {
-    SaslServer::new(Arc::new(SeededRng::new(9)))
+    SaslServer::new(Arc::new(SeededRng::new(9)), None)
 }
 
 /// Runs rsasl's client against our server; whom the server saw. The client checks the server's signature.
@@ -43,7 +47,7 @@ fn authenticate(
         let done_here = matches!(state, OracleState::Finished(_));
         match session.step(image, out.get_ref()) {
             SaslStep::Continue(reply) => input = Some(reply),
-            SaslStep::Failed(failure) => return Err(failure),
+            SaslStep::Failed(failure) | SaslStep::Refused(failure, _) => return Err(failure),
             SaslStep::Done(principal, reply) => {
                 if !done_here {
                     let mut nothing = Cursor::new(Vec::new());
@@ -60,7 +64,7 @@ fn authenticate(
 #[test]
 fn a_user_is_let_in_by_every_mechanism() {
     let image = image(&[("alice", "wonder", BOTH), ("a,b=c", "x,y=z", BOTH)]);
-    for mechanism in Mechanism::ALL {
+    for mechanism in BY_PASSWORD {
         for (user, password) in [("alice", "wonder"), ("a,b=c", "x,y=z")] {
             let seen = authenticate(&server(), &image, mechanism, user, password).unwrap();
             assert_eq!(seen.name(), user, "{mechanism}");
@@ -80,7 +84,7 @@ fn plain_is_checked_against_whichever_credential_there_is() {
 #[test]
 fn a_wrong_password_and_an_unknown_user_are_refused_alike() {
     let image = image(&[("alice", "wonder", BOTH)]);
-    for mechanism in Mechanism::ALL {
+    for mechanism in BY_PASSWORD {
         let wrong = authenticate(&server(), &image, mechanism, "alice", "wander").unwrap_err();
         let unknown = authenticate(&server(), &image, mechanism, "nobody", "wonder").unwrap_err();
         assert!(matches!(wrong, SaslFailure::Credentials { .. }));
@@ -102,7 +106,7 @@ fn an_unknown_user_gets_the_same_challenge_at_every_try_and_on_every_broker() {
             other => panic!("{other:?}"),
         }
     };
-    let other = SaslServer::new(Arc::new(SeededRng::new(77)));
+    let other = SaslServer::new(Arc::new(SeededRng::new(77)), None);
     assert_eq!(challenge(&server(), "nobody"), challenge(&other, "nobody"));
     assert_ne!(challenge(&other, "nobody"), challenge(&other, "somebody"));
     let alice = challenge(&other, "alice");
@@ -185,7 +189,7 @@ fn a_proof_cannot_be_played_again() {
 #[test]
 fn without_users_nobody_is_let_in() {
     let empty = image(&[]);
-    for mechanism in Mechanism::ALL {
+    for mechanism in BY_PASSWORD {
         assert!(authenticate(&server(), &empty, mechanism, "admin", "admin").is_err());
     }
 }

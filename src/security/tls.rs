@@ -25,7 +25,7 @@ use crate::env::{BlockingPool, Env, MonoTime, WatchedFiles};
 const EXPIRY_CHECK: Duration = Duration::from_secs(24 * 60 * 60);
 /// So many days before a certificate expires there is a warning.
 const EXPIRY_WARNING_DAYS: i64 = 30;
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+const DAY_SECONDS: i64 = 24 * 60 * 60;
 
 /// `ssl.client.auth`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -167,9 +167,15 @@ impl ListenerTls {
         chain.iter().filter_map(expiry_ms).min()
     }
 
+    /// Seconds until the listener's certificate expires, negative when it has: for the metric.
+    #[must_use]
+    pub fn seconds_to_expiry(&self) -> Option<i64> {
+        Some(self.expires_ms()?.saturating_sub(self.env.clock.wall_ms()).div_euclid(1000))
+    }
+
     fn warn_of_expiry(&self) {
-        let Some(expires) = self.expires_ms() else { return };
-        let days = (expires - self.env.clock.wall_ms()).div_euclid(DAY_MS);
+        let Some(seconds) = self.seconds_to_expiry() else { return };
+        let days = seconds.div_euclid(DAY_SECONDS);
         if days < EXPIRY_WARNING_DAYS {
             let path = self.config.keystore.display();
             tracing::warn!(%path, days, "the listeners' certificate expires soon, or has expired");

@@ -52,13 +52,15 @@ impl Lone {
             port: 0,
             tls: None,
             sasl: false,
+            max_connections: 10_000,
+            connections_per_second: 10_000,
         };
         let bound = bind(&env, ServerLimits::of(&config), vec![spec]).await.unwrap();
         let address = bound.addresses().unwrap()[0].1;
         let endpoint =
             Endpoint { listener: "PLAINTEXT".into(), host: "127.0.0.1".into(), port: address.port() };
         let broker = Broker::start(env.clone(), config, vec![endpoint]).await.unwrap();
-        let server = bound.serve(Arc::new(Api::new(broker.clone(), authorizer)));
+        let server = bound.serve(Arc::new(Api::new(broker.clone(), authorizer, None)));
         Lone { env, broker, server, address, _folder: folder }
     }
 

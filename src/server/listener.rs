@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::connection::{self, Ended, Reader, Shared, Writer};
 use super::frame::FrameError;
+use super::pace::Pace;
 use super::{ListenerSpec, ServerLimits};
 use crate::api::{Client, Service};
 use crate::env::{Env, timeout};
@@ -42,6 +43,8 @@ pub(super) struct Census {
     most_per_ip: usize,
     next_id: AtomicU64,
     counts: Mutex<(usize, HashMap<IpAddr, usize>)>,
+    /// Of all listeners.
+    pace: Mutex<Pace>,
     most_half_open: usize,
     half_open: Mutex<(usize, HashMap<IpAddr, usize>)>,
 }
@@ -59,6 +62,7 @@ impl Census {
             most_per_ip: limits.max_connections_per_ip,
             next_id: AtomicU64::new(1),
             counts: Mutex::default(),
+            pace: Mutex::new(Pace::new(limits.connections_per_second)),
             most_half_open: limits.max_half_open,
             half_open: Mutex::default(),
         }
@@ -130,6 +134,7 @@ pub(super) async fn accept<S: Service>(
     listener: TcpListener,
 ) {
     let name: Arc<str> = spec.name.as_str().into();
+    let mut pace = Pace::new(spec.connections_per_second);
     let mut connections = JoinSet::new();
     let mut stop = shared.stop.clone();
     loop {
@@ -146,6 +151,17 @@ pub(super) async fn accept<S: Service>(
                 continue;
             }
         };
+        // Above the rate the others wait in the system's queue.
+        let now = shared.clock.now();
+        let wait = pace.take(now).max(census.pace.lock().take(now));
+        if wait > Duration::ZERO {
+            shared.clock.sleep(wait).await;
+        }
+        while connections.try_join_next().is_some() {}
+        if connections.len() >= spec.max_connections {
+            shared.stats.turned_away.fetch_add(1, Ordering::Relaxed);
+            continue;
+        }
         let place =
             Some(address.ip()).filter(|ip| shared.service.admits(*ip)).and_then(|ip| census.enter(ip));
         let Some(place) = place else {

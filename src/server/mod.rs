@@ -11,6 +11,7 @@ mod budget;
 mod connection;
 mod frame;
 mod listener;
+mod pace;
 #[cfg(test)]
 mod quota_tests;
 #[cfg(test)]
@@ -48,6 +49,10 @@ pub struct ListenerSpec {
     pub tls: Option<Arc<ListenerTls>>,
     /// Whether clients must authenticate by SASL.
     pub sasl: bool,
+    /// `listener.name.<name>.max.connections`.
+    pub max_connections: usize,
+    /// `listener.name.<name>.max.connection.creation.rate`: connections a second; more wait to be accepted.
+    pub connections_per_second: u32,
 }
 
 /// What clients may take of the broker.
@@ -71,6 +76,8 @@ pub struct ServerLimits {
     pub max_connections_per_ip: usize,
     /// `max.half.open.connections`.
     pub max_half_open: usize,
+    /// `max.connection.creation.rate`: connections a second on all listeners; more wait to be accepted.
+    pub connections_per_second: u32,
 }
 
 impl ServerLimits {
@@ -87,6 +94,7 @@ impl ServerLimits {
             max_connections: config.size("max.connections"),
             max_connections_per_ip: config.size("max.connections.per.ip"),
             max_half_open: config.size("max.half.open.connections"),
+            connections_per_second: u32::try_from(config.number("max.connection.creation.rate")).unwrap_or(1),
         }
     }
 }
@@ -103,6 +111,7 @@ impl Default for ServerLimits {
             max_connections: 10_000,
             max_connections_per_ip: 5_000,
             max_half_open: 1_000,
+            connections_per_second: 1_000,
         }
     }
 }

@@ -107,7 +107,15 @@ async fn start(limits: ServerLimits, sasl: bool) -> (Server, SocketAddr) {
 
 async fn start_with(limits: ServerLimits, sasl: bool, lifetime: Option<Duration>) -> (Server, SocketAddr) {
     let env = Env::real();
-    let spec = ListenerSpec { name: "TEST".into(), host: "127.0.0.1".into(), port: 0, tls: None, sasl };
+    let spec = ListenerSpec {
+        name: "TEST".into(),
+        host: "127.0.0.1".into(),
+        port: 0,
+        tls: None,
+        sasl,
+        max_connections: 10_000,
+        connections_per_second: 1_000,
+    };
     let bound = bind(&env, limits, vec![spec]).await.unwrap();
     let address = bound.addresses().unwrap()[0].1;
     (bound.serve(Arc::new(Toy { env, lifetime })), address)

@@ -232,12 +232,12 @@ class _Reader:
 MESSAGES = _load()
 
 
-def ask(connection, api, version, values):
+def ask(connection, api, version, values, client_id="raw"):
     """Sends the request of an API by its name and returns the answer as a dict; nothing may be left over."""
     request, response = MESSAGES[f"{api}Request"], MESSAGES[f"{api}Response"]
     header = MESSAGES["RequestHeader"].encode(
         {"RequestApiKey": request.key, "RequestApiVersion": version, "CorrelationId": connection.correlation + 1,
-         "ClientId": "raw"}, 2 if request.is_flexible(version) else 1)
+         "ClientId": client_id}, 2 if request.is_flexible(version) else 1)
     connection.correlation += 1
     body = header + request.encode(values, version)
     connection.send(struct.pack(">i", len(body)) + body)

@@ -95,9 +95,19 @@ pub(super) const fn for_topic(topic_config: &'static str, definition: Definition
     Definition { topic_config: Some(topic_config), ..definition }
 }
 
+/// What a listener may have for itself, as `listener.name.<name>.<key>` (KIP-306, KIP-612).
+pub(super) const PER_LISTENER: [&str; 2] = ["max.connections", "max.connection.creation.rate"];
+
+/// The listener and the key of a property that one listener has for itself.
+pub(super) fn of_listener(name: &str) -> Option<(&str, &str)> {
+    let (listener, key) = name.strip_prefix("listener.name.")?.split_once('.')?;
+    PER_LISTENER.contains(&key).then_some((listener, key))
+}
+
 /// A definition by name.
 #[must_use]
 pub fn definition(name: &str) -> Option<&'static Definition> {
+    let name = of_listener(name).map_or(name, |(_, key)| key);
     DEFINITIONS.iter().find(|d| d.name == name)
 }
 

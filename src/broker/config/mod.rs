@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use admin::AdminListener;
+use definition::of_listener;
 pub use definition::{Definition, Kind, definition};
 pub use definitions::DEFINITIONS;
 pub use properties::{ConfigError, Properties, Setting};
 
+use crate::security::oauth::JwksLocation;
 use crate::types::BrokerId;
 
 /// How a client listener is protected.
@@ -233,6 +235,30 @@ impl BrokerConfig {
                 return Err(ConfigError::Contradiction(format!("{local} ({l}) is above {total} ({t})")));
             }
         }
+        for (key, setting) in p.iter() {
+            if let Some((name, _)) = of_listener(key)
+                && !self.listeners.iter().any(|l| l.name.eq_ignore_ascii_case(name))
+            {
+                let place = &setting.place;
+                return Err(ConfigError::Contradiction(format!(
+                    "{place}: {key}: there is no listener {name}"
+                )));
+            }
+        }
+        let oauth = p.list("sasl.enabled.mechanisms").iter().any(|m| m == "OAUTHBEARER");
+        match (p.get("sasl.oauthbearer.jwks.endpoint.url"), self.jwks_location()) {
+            (None, _) if oauth => {
+                return Err(ConfigError::Contradiction(
+                    "sasl.enabled.mechanisms has OAUTHBEARER, which needs a key set: set sasl.oauthbearer.jwks.endpoint.url"
+                        .to_owned(),
+                ));
+            }
+            (Some(url), None) if oauth => {
+                let key = "sasl.oauthbearer.jwks.endpoint.url";
+                return Err(invalid(p, key, url, "file:///path or https://host[:port]/path"));
+            }
+            _ => {}
+        }
         if let Some(user) = p.get("security.bootstrap.user")
             && user.split_once(':').is_none_or(|(name, password)| name.is_empty() || password.is_empty())
         {
@@ -241,6 +267,13 @@ impl BrokerConfig {
             ));
         }
         Ok(())
+    }
+
+    /// Where the key set of OAUTHBEARER is; `None` when that is not enabled.
+    #[must_use]
+    pub fn jwks_location(&self) -> Option<JwksLocation> {
+        let enabled = self.properties.list("sasl.enabled.mechanisms").iter().any(|m| m == "OAUTHBEARER");
+        self.properties.get("sasl.oauthbearer.jwks.endpoint.url").filter(|_| enabled)?.parse().ok()
     }
 
     /// A number of the table.
@@ -253,6 +286,16 @@ impl BrokerConfig {
     #[must_use]
     pub fn size(&self, key: &str) -> usize {
         usize::try_from(self.number(key)).unwrap_or(usize::MAX)
+    }
+
+    /// A number of a listener: `listener.name.<name>.<key>`, or else the broker's own `key`.
+    #[must_use]
+    pub fn listener_number(&self, listener: &str, key: &str) -> usize {
+        let own = format!("listener.name.{}.{key}", listener.to_lowercase());
+        match self.properties.explicit(&own) {
+            Some(setting) => setting.value.parse().unwrap_or(usize::MAX),
+            None => self.size(key),
+        }
     }
 
     /// A number of the table that is milliseconds.
@@ -393,6 +436,12 @@ mod tests {
             ("advertised.listeners=SSL://h:1", "not among the listeners"),
             ("log.retention.ms=5\nlog.local.retention.ms=6", "log.local.retention.ms (6)"),
             ("security.bootstrap.user=x", "name:password"),
+            ("listener.name.external.max.connections=5", "no listener external"),
+            ("sasl.enabled.mechanisms=PLAIN,OAUTHBEARER", "sasl.oauthbearer.jwks.endpoint.url"),
+            (
+                "sasl.enabled.mechanisms=OAUTHBEARER\nsasl.oauthbearer.jwks.endpoint.url=http://h/k",
+                "https://host[:port]/path",
+            ),
             ("peer.listener=x", "host:port"),
         ] {
             let error = config(text).unwrap_err().to_string();

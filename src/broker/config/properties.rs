@@ -182,7 +182,8 @@ impl Properties {
     }
 
     /// The items of a list.
-    pub(super) fn list(&self, key: &str) -> Vec<String> {
+    #[must_use]
+    pub fn list(&self, key: &str) -> Vec<String> {
         self.get(key)
             .map(|v| v.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect())
             .unwrap_or_default()

@@ -58,6 +58,11 @@ func (o options) security() (*tls.Config, sasl.Mechanism) {
 		roots := x509.NewCertPool()
 		roots.AppendCertsFromPEM(pem)
 		encryption = &tls.Config{RootCAs: roots}
+		if conf["ssl.certificate"] != "" {
+			own, err := tls.LoadX509KeyPair(conf["ssl.certificate"], conf["ssl.key"])
+			check(err)
+			encryption.Certificates = []tls.Certificate{own}
+		}
 	}
 	var mechanism sasl.Mechanism
 	if strings.HasPrefix(protocol, "SASL") {

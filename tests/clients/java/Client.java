@@ -54,11 +54,25 @@ public final class Client {
                     p.put("ssl.truststore.location", value);
                 }
                 case "sasl.username", "sasl.password" -> { }
+                case "oauth.token.file" -> {
+                    // Read again whenever the login is refreshed, which short tokens need often.
+                    System.setProperty("org.apache.kafka.sasl.oauthbearer.allowed.urls", "file://" + value);
+                    System.setProperty("org.apache.kafka.sasl.oauthbearer.allowed.files", value);
+                    p.put("sasl.oauthbearer.token.endpoint.url", "file://" + value);
+                    p.put("sasl.login.callback.handler.class",
+                            "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler");
+                    p.put("sasl.login.refresh.min.period.seconds", "0");
+                    p.put("sasl.login.refresh.buffer.seconds", "1");
+                    p.put("sasl.login.refresh.window.factor", "0.5");
+                }
                 default -> p.put(name, value);
             }
         }
         String mechanism = file.getProperty("sasl.mechanism");
-        if (mechanism != null) {
+        if ("OAUTHBEARER".equals(mechanism)) {
+            p.put("sasl.jaas.config",
+                    "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;");
+        } else if (mechanism != null) {
             String module = mechanism.equals("PLAIN")
                     ? "org.apache.kafka.common.security.plain.PlainLoginModule"
                     : "org.apache.kafka.common.security.scram.ScramLoginModule";

@@ -26,8 +26,18 @@ function kafka() {
     logLevel: logLevel.NOTHING,
     retry: { initialRetryTime: 100, retries: 12, maxRetryTime: 3000 },
   }
-  if (protocol.endsWith('SSL')) settings.ssl = { ca: [fs.readFileSync(conf['ssl.ca'], 'utf8')] }
-  if (protocol.startsWith('SASL')) {
+  if (protocol.endsWith('SSL')) {
+    const read = (key) => conf[key] && fs.readFileSync(conf[key], 'utf8')
+    settings.ssl = {
+      rejectUnauthorized: true, ca: [read('ssl.ca')], cert: read('ssl.certificate'), key: read('ssl.key'),
+    }
+  }
+  if (conf['sasl.mechanism'] === 'OAUTHBEARER') {
+    settings.sasl = {
+      mechanism: 'oauthbearer',
+      oauthBearerProvider: async () => ({ value: fs.readFileSync(conf['oauth.token.file'], 'utf8').trim() }),
+    }
+  } else if (protocol.startsWith('SASL')) {
     settings.sasl = {
       mechanism: conf['sasl.mechanism'].toLowerCase(),
       username: conf['sasl.username'],

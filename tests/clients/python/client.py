@@ -2,6 +2,7 @@
 """The contract of tests/clients/README.md on confluent-kafka (librdkafka)."""
 
 import argparse
+import base64
 import hashlib
 import json
 import signal
@@ -17,14 +18,26 @@ KEYS = 97
 def settings(options):
     conf = {"bootstrap.servers": options.bootstrap}
     if options.config:
-        names = {"ssl.ca": "ssl.ca.location"}
+        names = {"ssl.ca": "ssl.ca.location", "ssl.certificate": "ssl.certificate.location",
+                 "ssl.key": "ssl.key.location"}
         with open(options.config) as file:
             for line in file:
                 line = line.strip()
                 if line and not line.startswith("#"):
                     key, value = line.split("=", 1)
                     conf[names.get(key.strip(), key.strip())] = value.strip()
+    token = conf.pop("oauth.token.file", None)
+    if token:
+        conf["oauth_cb"] = lambda _: bearer(token)
     return conf
+
+
+def bearer(path):
+    """The token of a file, and when it expires."""
+    with open(path) as file:
+        token = file.read().strip()
+    claims = token.split(".")[1]
+    return token, json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["exp"]
 
 
 def record(seed, i):
