@@ -35,11 +35,19 @@ impl AuditLog {
     /// # Errors
     /// When the file cannot be opened.
     pub fn open(env: &Env, path: &Path) -> io::Result<AuditLog> {
-        let file = env.disk.open(path, OpenMode::ReadWrite)?;
+        let file = open_private(&env.disk, path)?;
         let end = file.len()?;
         let file = LogFile { disk: env.disk.clone(), path: path.to_path_buf(), file, end };
         Ok(AuditLog { file: Arc::new(Mutex::new(file)), thread: BlockingPool::new("audit", 1) })
     }
+}
+
+/// A new file is its owner's alone: the lines say who does what.
+fn open_private(disk: &SharedDisk, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+    if !disk.exists(path)? {
+        disk.write_secret(path, &[])?;
+    }
+    disk.open(path, OpenMode::ReadWrite)
 }
 
 impl LogFile {
@@ -48,7 +56,7 @@ impl LogFile {
             let mut aside = self.path.clone().into_os_string();
             aside.push(".1");
             self.disk.rename(&self.path, Path::new(&aside))?;
-            self.file = self.disk.open(&self.path, OpenMode::ReadWrite)?;
+            self.file = open_private(&self.disk, &self.path)?;
             self.end = 0;
         }
         self.file.write_all_at(line, self.end)?;

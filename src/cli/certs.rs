@@ -10,6 +10,9 @@ use crate::env::Env;
 use crate::transport::certs::Authority;
 use crate::types::BrokerId;
 
+/// How long certificates of nodes and clients are valid: two years.
+const DAYS: u32 = 730;
+
 /// Arguments of `esker certs`.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
@@ -42,6 +45,9 @@ enum Command {
         /// A name or address by which clients reach it; may be given several times.
         #[arg(long = "host", required = true)]
         hosts: Vec<String>,
+        /// Days until it expires.
+        #[arg(long, default_value_t = DAYS, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        days: u32,
     },
     /// A client's certificate, for listeners that ask for one.
     Client {
@@ -51,6 +57,9 @@ enum Command {
         /// The client's name.
         #[arg(long)]
         name: String,
+        /// Days until it expires.
+        #[arg(long, default_value_t = DAYS, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        days: u32,
     },
 }
 
@@ -63,7 +72,7 @@ pub fn run(env: &Env, arguments: &Arguments) -> Result<()> {
     let (dir, stem) = match &arguments.command {
         Command::Ca { dir, .. } => (dir, "ca".to_owned()),
         Command::Node { dir, id, .. } => (dir, format!("node-{id}")),
-        Command::Client { dir, name } => (dir, format!("client-{name}")),
+        Command::Client { dir, name, .. } => (dir, format!("client-{name}")),
     };
     let files = ["crt", "key"].map(|ending| dir.join(format!("{stem}.{ending}")));
     let there = files.iter().try_fold(true, |all, file| disk.exists(file).map(|there| all && there))?;
@@ -76,12 +85,14 @@ pub fn run(env: &Env, arguments: &Arguments) -> Result<()> {
             disk.create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
             Authority::new(env, cluster)?.write(disk, dir)?;
         }
-        Command::Node { dir, id, hosts } => {
-            let node = Authority::load(disk, dir)?.issue_node(env, BrokerId(*id), hosts)?;
+        Command::Node { dir, id, hosts, days } => {
+            let authority = Authority::load(disk, dir)?.valid_for_days(*days);
+            let node = authority.issue_node(env, BrokerId(*id), hosts)?;
             node.write(disk, dir, &stem)?;
         }
-        Command::Client { dir, name } => {
-            Authority::load(disk, dir)?.issue_client(env, name)?.write(disk, dir, &stem)?;
+        Command::Client { dir, name, days } => {
+            let authority = Authority::load(disk, dir)?.valid_for_days(*days);
+            authority.issue_client(env, name)?.write(disk, dir, &stem)?;
         }
     }
     for file in &files {

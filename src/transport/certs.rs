@@ -114,6 +114,8 @@ impl Issued {
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate_pem: String,
+    /// How long what it signs is valid.
+    leaf_life: Duration,
 }
 
 impl Authority {
@@ -128,7 +130,7 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate_pem = params.self_signed(&key)?.pem();
-        Ok(Authority { issuer: Issuer::new(params, key), certificate_pem })
+        Ok(Authority { issuer: Issuer::new(params, key), certificate_pem, leaf_life: LEAF_LIFE })
     }
 
     /// Reads `ca.crt` and `ca.key` from a folder.
@@ -146,7 +148,13 @@ impl Authority {
             .map_err(|error| PemError::content(&folder.join("ca.key"), error.to_string()))?;
         let issuer = Issuer::from_ca_cert_pem(&certificate_pem, key)
             .map_err(|error| PemError::content(&folder.join("ca.crt"), error.to_string()))?;
-        Ok(Authority { issuer, certificate_pem })
+        Ok(Authority { issuer, certificate_pem, leaf_life: LEAF_LIFE })
+    }
+
+    /// The same authority, whose certificates are valid for so many days from now.
+    #[must_use]
+    pub fn valid_for_days(self, days: u32) -> Authority {
+        Authority { leaf_life: DAY * days, ..self }
     }
 
     /// Writes `ca.crt` and `ca.key` into a folder that is there.
@@ -167,13 +175,13 @@ impl Authority {
         &self.certificate_pem
     }
 
-    /// A certificate for broker `id`, valid for two years; `hosts` are the names and addresses by which Kafka clients
+    /// A certificate for broker `id`, valid for two years unless said otherwise; `hosts` are the names and addresses by which Kafka clients
     /// reach it.
     ///
     /// # Errors
     /// `Host` when a host cannot stand in a certificate, or would name a node.
     pub fn issue_node(&self, env: &Env, id: BrokerId, hosts: &[String]) -> Result<Issued, CertError> {
-        let mut params = params(env, LEAF_LIFE);
+        let mut params = params(env, self.leaf_life);
         params.distinguished_name.push(DnType::CommonName, format!("node-{id}"));
         let dns = |name: &str| {
             Ok::<_, CertError>(SanType::DnsName(
@@ -197,7 +205,7 @@ impl Authority {
         self.sign(&params)
     }
 
-    /// A certificate for a Kafka client (`CN=<name>`), valid for two years.
+    /// A certificate for a Kafka client (`CN=<name>`), valid for two years unless said otherwise.
     ///
     /// # Errors
     /// `ClientName` when the name is not one.
@@ -206,7 +214,7 @@ impl Authority {
         if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
             return Err(CertError::ClientName(name.to_owned()));
         }
-        let mut params = params(env, LEAF_LIFE);
+        let mut params = params(env, self.leaf_life);
         params.distinguished_name.push(DnType::CommonName, name);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -268,6 +276,16 @@ mod tests {
         let issued = authority.issue_node(&env, BrokerId(7), &hosts).unwrap();
         let identity = issued.identity().unwrap();
         assert_eq!(node_id(&identity.chain[0]), Some(BrokerId(7)));
+    }
+
+    #[test]
+    fn a_certificate_is_valid_for_as_long_as_was_said() {
+        let (env, authority) = authority();
+        let issued = authority.valid_for_days(7).issue_client(&env, "x").unwrap();
+        let chain = issued.identity().unwrap().chain;
+        let (_, parsed) = x509_parser::parse_x509_certificate(&chain[0]).unwrap();
+        let left = parsed.validity().not_after.timestamp() - env.clock.wall_ms() / 1000;
+        assert!((7 * 86_400 - 60..=7 * 86_400).contains(&left), "{left} s");
     }
 
     #[test]

@@ -126,14 +126,23 @@ impl Layout {
             let text: String = properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
             // A bad `--set` is told here, by its name, before anything runs.
             BrokerConfig::load(&config, &text, std::env::vars())?;
-            env.disk
-                .write_atomically(&config, text.as_bytes())
+            write_private(env, &config, text.as_bytes())
                 .with_context(|| format!("cannot write {}", config.display()))?;
             let kafka = kafka_address(&listeners, index, &set)?;
             nodes.push(Node { id, folder, config, kafka });
         }
         Ok(Layout { nodes, notes })
     }
+}
+
+/// Replaces a file that holds secrets: it is its owner's alone from its first byte on.
+fn write_private(env: &Env, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let beside = path.with_extension("new");
+    if env.disk.exists(&beside)? {
+        env.disk.remove_file(&beside)?;
+    }
+    env.disk.write_secret(&beside, bytes)?;
+    env.disk.rename(&beside, path)
 }
 
 fn remember(env: &Env, options: &Options) -> Result<Memory> {
