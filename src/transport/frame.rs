@@ -25,7 +25,7 @@ pub(super) fn frame_len(chunks: &[Bytes], max: usize) -> Result<u32, TransportEr
 }
 
 /// Puts frames together from what a byte stream gives. A frame that lies within one piece is a slice of it.
-pub(super) struct Inbox {
+pub struct Inbox {
     max: usize,
     pieces: VecDeque<Bytes>,
     buffered: usize,
@@ -38,12 +38,14 @@ struct Partial {
 }
 
 impl Inbox {
-    pub(super) fn new(max: usize) -> Inbox {
+    /// Of a stream whose frames have at most `max` bytes.
+    #[must_use]
+    pub fn new(max: usize) -> Inbox {
         Inbox { max, pieces: VecDeque::new(), buffered: 0, partial: None }
     }
 
     /// Takes what came next.
-    pub(super) fn push(&mut self, piece: Bytes) {
+    pub fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {
             self.buffered += piece.len();
             self.pieces.push_back(piece);
@@ -51,7 +53,10 @@ impl Inbox {
     }
 
     /// The next whole frame.
-    pub(super) fn next(&mut self) -> Result<Option<Bytes>, TransportError> {
+    ///
+    /// # Errors
+    /// `FrameTooLarge`, as soon as the length is there.
+    pub fn next_frame(&mut self) -> Result<Option<Bytes>, TransportError> {
         if self.partial.is_none() {
             let Some(len) = self.take_header()? else { return Ok(None) };
             if let Some(front) = self.pieces.front_mut()
@@ -97,7 +102,8 @@ impl Inbox {
     }
 
     /// Whether the stream may end here.
-    pub(super) fn is_between_frames(&self) -> bool {
+    #[must_use]
+    pub fn is_between_frames(&self) -> bool {
         self.partial.is_none() && self.buffered == 0
     }
 
@@ -179,7 +185,7 @@ mod tests {
             while !rest.is_empty() {
                 let n = (*cut.next().unwrap()).min(rest.len());
                 inbox.push(rest.split_to(n));
-                while let Some(frame) = inbox.next().unwrap() {
+                while let Some(frame) = inbox.next_frame().unwrap() {
                     out.push(frame.to_vec());
                 }
             }
@@ -192,15 +198,15 @@ mod tests {
     fn a_length_above_the_bound_is_refused_before_its_bytes() {
         let mut inbox = Inbox::new(10);
         inbox.push(Bytes::from_static(&[0, 0, 0, 11]));
-        assert!(matches!(inbox.next(), Err(TransportError::FrameTooLarge { len: 11, max: 10 })));
+        assert!(matches!(inbox.next_frame(), Err(TransportError::FrameTooLarge { len: 11, max: 10 })));
     }
 
     #[test]
     fn a_sign_of_life_is_no_frame() {
         let mut inbox = Inbox::new(10);
         inbox.push(Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 7, 0xff, 0xff, 0xff, 0xff]));
-        assert_eq!(inbox.next().unwrap().unwrap(), Bytes::from_static(&[7]));
-        assert!(inbox.next().unwrap().is_none());
+        assert_eq!(inbox.next_frame().unwrap().unwrap(), Bytes::from_static(&[7]));
+        assert!(inbox.next_frame().unwrap().is_none());
         assert!(inbox.is_between_frames());
     }
 
@@ -208,7 +214,7 @@ mod tests {
     fn a_great_length_alone_reserves_little() {
         let mut inbox = Inbox::new(1 << 30);
         inbox.push(Bytes::from_static(&[0x3f, 0xff, 0xff, 0xff, 1]));
-        assert!(inbox.next().unwrap().is_none());
+        assert!(inbox.next_frame().unwrap().is_none());
         assert!(inbox.partial.as_ref().unwrap().bytes.capacity() <= 2 * TRUSTED_BYTES);
         assert!(!inbox.is_between_frames());
     }

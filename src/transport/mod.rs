@@ -7,7 +7,7 @@ mod backoff;
 pub mod certs;
 #[cfg(test)]
 mod conformance;
-mod frame;
+pub mod frame;
 mod identity;
 pub mod memory;
 pub mod quic;

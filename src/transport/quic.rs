@@ -593,7 +593,7 @@ impl FrameRecv for QuicRecv {
     fn recv(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, TransportError>> {
         Box::pin(async move {
             loop {
-                if let Some(frame) = self.inbox.next()? {
+                if let Some(frame) = self.inbox.next_frame()? {
                     return Ok(Some(frame));
                 }
                 if self.ended {

@@ -474,7 +474,7 @@ impl FrameRecv for TcpRecv {
     fn recv(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, TransportError>> {
         Box::pin(async move {
             loop {
-                if let Some(frame) = self.inbox.next()? {
+                if let Some(frame) = self.inbox.next_frame()? {
                     return Ok(Some(frame));
                 }
                 if self.ended {

@@ -5,6 +5,8 @@
 
 pub mod codec;
 mod error_code;
+#[cfg(any(test, feature = "sim"))]
+pub mod every;
 pub mod header;
 #[cfg(test)]
 mod kafka_tests;

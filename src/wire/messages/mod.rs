@@ -415,7 +415,7 @@ impl ApiKey {
 }
 
 /// Calls a macro with every API's name, its module, its request and its response.
-#[cfg(test)]
+#[cfg(any(test, feature = "sim"))]
 macro_rules! for_each_api {
 ($callback:ident) => {
 $callback! {
@@ -475,5 +475,5 @@ RemoveRaftVoter, remove_raft_voter, RemoveRaftVoterRequest, RemoveRaftVoterRespo
 }
 };
 }
-#[cfg(test)]
+#[cfg(any(test, feature = "sim"))]
 pub(crate) use for_each_api;

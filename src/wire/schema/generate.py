@@ -572,11 +572,12 @@ def index(modules):
     out += ["}", "}", "", "/// The first version with compact lengths and tagged fields (KIP-482), if there is one.", "#[must_use]",
             "pub const fn flexible_from(self) -> Option<i16> {", "match self {"]
     out += [f"ApiKey::{n} => {'None' if m.flexible is None else f'Some({m.flexible})'}," for m, n in zip(apis, names)]
-    out += ["}", "}", "}", "", "/// Calls a macro with every API's name, its module, its request and its response.", "#[cfg(test)]",
+    out += ["}", "}", "}", "", "/// Calls a macro with every API's name, its module, its request and its response.",
+            "#[cfg(any(test, feature = \"sim\"))]",
             "macro_rules! for_each_api {", "($callback:ident) => {", "$callback! {"]
     for m, n in zip(apis, names):
         out.append(f"{n}, {snake(n)}, {n}Request, {n}Response;")
-    out += ["}", "};", "}", "#[cfg(test)]", "pub(crate) use for_each_api;", ""]
+    out += ["}", "};", "}", "#[cfg(any(test, feature = \"sim\"))]", "pub(crate) use for_each_api;", ""]
     return "\n".join(out)
 
 
