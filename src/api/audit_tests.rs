@@ -23,6 +23,7 @@ fn changes_the_cluster(api: ApiKey) -> bool {
         | ApiKey::OffsetDelete
         | ApiKey::AlterClientQuotas
         | ApiKey::UnregisterBroker
+        | ApiKey::UpdateFeatures
         | ApiKey::AddRaftVoter
         | ApiKey::RemoveRaftVoter
         | ApiKey::AlterUserScramCredentials => true,
@@ -58,7 +59,9 @@ fn changes_the_cluster(api: ApiKey) -> bool {
         | ApiKey::DescribeCluster
         | ApiKey::DescribeProducers
         | ApiKey::DescribeTransactions
-        | ApiKey::ListTransactions => false,
+        | ApiKey::ListTransactions
+        | ApiKey::ConsumerGroupHeartbeat
+        | ApiKey::ConsumerGroupDescribe => false,
     }
 }
 
