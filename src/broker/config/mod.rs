@@ -4,6 +4,7 @@ mod admin;
 mod definition;
 mod definitions;
 mod properties;
+mod security_definitions;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
