@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 
 use super::Context;
 use super::errors::ApiError;
-use crate::broker::TopicError;
 use crate::metadata::{AclOperation, SUPPORTED_FEATURES};
 use crate::wire::ErrorCode;
 use crate::wire::messages::update_features::{
@@ -64,7 +63,7 @@ async fn update(context: &Context, version: i16, request: &UpdateFeaturesRequest
         return Ok(());
     }
     let what = format!("{levels:?}");
-    let updated = context.broker.update_features(levels).await.map_err(|e: TopicError| ApiError::from(e));
+    let updated = context.broker.update_features(levels).await.map_err(ApiError::from);
     context.changed("UpdateFeatures", &what, updated.as_ref().err());
     updated
 }

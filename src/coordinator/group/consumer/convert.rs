@@ -121,12 +121,12 @@ impl Group {
     /// Whether the group goes back to the classic protocol once a member is gone.
     pub(super) fn downgrades_without(&mut self, member: &str, step: &Step<'_>) -> bool {
         let members = &self.shell().memory.members;
-        let others = members.iter().filter(|(id, _)| *id != member);
+        let mut others = members.iter().filter(|(id, _)| *id != member);
         step.config.migration.downgrades
             && members.len() > 1
             && members.len() - 1 <= step.config.max_group_size
             && members.get(member).is_some_and(|m| m.metadata.classic.is_none())
-            && others.into_iter().all(|(_, m)| m.metadata.classic.is_some())
+            && others.all(|(_, m)| m.metadata.classic.is_some())
             && self.fits_as_classic(step)
     }
 

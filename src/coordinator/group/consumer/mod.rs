@@ -317,7 +317,7 @@ impl ConsumerGroup {
             })
         };
         let mut places = places.peekable();
-        let known = epoch >= 0 && epoch < current.epoch && places.peek().is_some() && places.all(had);
+        let known = (0..current.epoch).contains(&epoch) && places.peek().is_some() && places.all(had);
         if known { Ok(()) } else { Err(GroupError::StaleMemberEpoch) }
     }
 
