@@ -14,7 +14,7 @@ use super::super::state::Group;
 use super::super::{GroupError, Step};
 use super::heartbeat::partitions_of;
 use super::{Alarm, ConsumerMember, embedded, millis};
-use crate::coordinator::consumer_record::{ClassicProtocols, MemberState};
+use crate::coordinator::consumer_record::{ClassicProtocols, MemberState, Partitions};
 
 impl Group {
     pub(in super::super) fn join_consumer(
@@ -247,11 +247,16 @@ impl Group {
     }
 }
 
-/// The assignment of a member of the classic protocol, as its client reads it.
+/// All that a member of the classic protocol holds, what it must give back too, as its client reads an assignment: should
+/// the group change over again before it rejoins, nobody else is given any of it.
 pub(super) fn assignment_of(member: &ConsumerMember, step: &Step<'_>) -> Bytes {
     let first = member.metadata.classic.iter().flat_map(|c| &c.protocols).next();
     let version = first.and_then(|(_, metadata)| embedded::version(metadata)).unwrap_or(0);
-    embedded::write_assignment(&member.target, version, step.topics)
+    let mut held = Partitions::new();
+    for (topic, partition) in member.current.held() {
+        held.entry(topic).or_default().insert(partition);
+    }
+    embedded::write_assignment(&held, version, step.topics)
 }
 
 /// A session of at least a moment.

@@ -175,7 +175,8 @@ impl World {
         let reply = self.bench.beats(heartbeat);
         let member = &mut self.members[i];
         match reply {
-            Ok(_) if lost => member.says_all = true,
+            // What it was told before may be somebody else's by now: it asks for everything anew.
+            Ok(_) if lost => (member.says_all, member.told) = (true, None),
             Ok(reply) => {
                 assert!(reply.epoch >= member.epoch, "the epoch of a member went back");
                 member.epoch = reply.epoch;
@@ -271,6 +272,8 @@ impl World {
             ..super::super::bench::member("classic")
         };
         let id = self.bench.join(join);
+        // Whoever joins again follows no former assignment.
+        self.members[i].told = None;
         let Some(Reply::Join(joined)) = self.bench.answer(id).map(|a| a.reply) else { return };
         let member = &mut self.members[i];
         match joined {
@@ -278,7 +281,6 @@ impl World {
             Ok(joined) => {
                 member.epoch = joined.generation;
                 member.syncs = true;
-                member.told = None;
             }
             Err(_) => *member = Member::default(),
         }
