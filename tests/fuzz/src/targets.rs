@@ -134,7 +134,8 @@ fn tokens() -> TokenValidator {
     let disk = SimDisk::new();
     let set =
         br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
-    disk.write_atomically(Path::new("/keys.json"), set).expect("a disk in memory");
+    disk.create_dir_all(Path::new("/keys")).expect("a disk in memory");
+    disk.write_atomically(Path::new("/keys/set.json"), set).expect("a disk in memory");
     let clock = Arc::new(ManualClock::new(1_700_000_000_000));
     let env = Env {
         clock: clock.clone(),
@@ -143,7 +144,7 @@ fn tokens() -> TokenValidator {
         net: Arc::new(NoNet),
         ..Env::real()
     };
-    let keys = futures::executor::block_on(Keys::load(&env, JwksSettings::of_file("/keys.json".into())));
+    let keys = futures::executor::block_on(Keys::load(&env, JwksSettings::of_file("/keys/set.json".into())));
     let rules = TokenRules {
         issuer: None,
         audiences: Vec::new(),
