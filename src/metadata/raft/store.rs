@@ -211,6 +211,10 @@ impl Shared {
         if let Some(dir) = path.parent() {
             disk.create_dir_all(dir).map_err(unusable)?;
         }
+        // The keys of users are in it: it is its owner's alone.
+        if !disk.exists(&path).map_err(unusable)? {
+            disk.write_secret(&path, &[]).map_err(unusable)?;
+        }
         let file = disk.open(&path, OpenMode::ReadWrite).map_err(unusable)?;
         let damaged = |what: String| StoreError::Damaged { path: path.clone(), what };
         let mut database = Database::builder()
