@@ -68,6 +68,7 @@ class Processes:
     def __init__(self, name):
         self.dir = Path(tempfile.mkdtemp(prefix=f"esker-{name}-"))
         self.running = []
+        self.mounts = []  # folders on which a test has mounted something; ended after the processes
 
     def start(self, name, command, env=None, cwd=None, wrapper=()):
         """Starts a command with its output in `name.log`."""
@@ -105,6 +106,8 @@ class Processes:
                 process.terminate()
         for process in reversed(list(self.running)):
             self.stop(process)
+        for folder in self.mounts:
+            subprocess.run(["umount", "-l", str(folder)], capture_output=True)
         if keep:
             print(f"kept: {self.dir}", flush=True)
         else:

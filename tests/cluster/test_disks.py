@@ -22,8 +22,7 @@ class Disks(ClusterCase):
         done = mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder)
         if done.returncode != 0:
             raise unittest.SkipTest(f"cannot mount a tmpfs: {done.stderr.strip()}")
-        # Cleaned up in reverse order: the brokers end first.
-        self._cleanups.insert(0, (subprocess.run, (["umount", "-l", str(folder)],), {}))
+        self.processes.mounts.append(folder)
         return folder
 
     def loop(self, name):
@@ -37,7 +36,7 @@ class Disks(ClusterCase):
             subprocess.run(["mount", "-o", "loop,errors=remount-ro", image, folder], check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise unittest.SkipTest(f"cannot mount a loop device: {error}") from None
-        self._cleanups.insert(0, (subprocess.run, (["umount", "-l", str(folder)],), {}))
+        self.processes.mounts.append(folder)
         # A new file system has a folder that is not ours.
         device = subprocess.run(["findmnt", "-no", "SOURCE", folder], check=True, capture_output=True, text=True).stdout
         return folder, image, Path("/sys/fs/ext4") / Path(device.strip()).name / "trigger_fs_error"
