@@ -5,7 +5,7 @@
 //! the last thing written.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +29,8 @@ use super::transactions::{self, TRANSACTIONS_TOPIC, TransactionHost};
 use crate::coordinator::txn::TransactionCoordinators;
 use crate::coordinator::{Coordinators, GroupConfig};
 use crate::env::metrics::REQUEST_SECONDS;
-use crate::env::{BlockingPool, Env, WatchedFiles};
+use crate::env::pem::{days_left_if_few, expiry_ms, load_certificates};
+use crate::env::{BlockingPool, Env, MonoTime, WatchedFiles};
 use crate::log::{LogConfig, LogDirs, LogError};
 use crate::metadata::{
     BrokerRegistration, CommandError, Endpoint, LeaderBalance, Metadata, MetadataConfig, Proof, SubmitError,
@@ -38,6 +39,9 @@ use crate::replication::{ReplicaManager, ReplicationConfig, Settings, TierReader
 use crate::security::first_user;
 use crate::transport::{PeerTls, PeerTlsError, SharedTransport, StreamKind, quic, tcp};
 use crate::types::Incarnation;
+
+/// How often the expiry of the certificate is looked at.
+const EXPIRY_CHECK: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Threads for file calls. They wait for the disk more than they compute.
 const DISK_THREADS: usize = 4;
@@ -284,9 +288,16 @@ impl Broker {
     /// Uses new peer certificates once they are in their files; bad ones change nothing.
     async fn watch_peer_certificates(self: Arc<Self>) {
         let Some(files) = &self.config.peer_tls else { return };
+        let certificate = files[1].clone();
         let mut files = WatchedFiles::new(self.env.disk.clone(), files.to_vec());
         let every = self.config.millis("ssl.reload.interval.ms");
+        let mut warned: Option<MonoTime> = None;
         loop {
+            let now = self.env.clock.now();
+            if warned.is_none_or(|at| now.since(at) >= EXPIRY_CHECK) {
+                warned = Some(now);
+                self.warn_of_expiry(&certificate);
+            }
             tokio::select! {
                 () = self.env.clock.sleep(every) => {}
                 () = self.stopping.stopped() => return,
@@ -301,11 +312,23 @@ impl Broker {
             files = watched;
             match tls.map(|tls| tls.and_then(|tls| self.transport.reload(&tls))) {
                 None => {}
-                Some(Ok(())) => tracing::info!("new peer certificates are in use"),
+                Some(Ok(())) => {
+                    tracing::info!("new peer certificates are in use");
+                    self.warn_of_expiry(&certificate);
+                }
                 Some(Err(error)) => {
                     tracing::error!(%error, "the new peer certificates are refused, the old ones stay in use");
                 }
             }
+        }
+    }
+
+    fn warn_of_expiry(&self, certificate: &Path) {
+        let Ok(chain) = load_certificates(&*self.env.disk, certificate) else { return };
+        let left = expiry_ms(&chain).and_then(|expiry| days_left_if_few(expiry, self.env.clock.wall_ms()));
+        if let Some(days) = left {
+            let path = certificate.display();
+            tracing::warn!(%path, days, "the peer certificate expires soon, or has expired");
         }
     }
 

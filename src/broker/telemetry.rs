@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Broker;
 use super::machine::read_kernel_file;
 use crate::env::metrics::*;
-use crate::env::pem::load_certificates;
+use crate::env::pem::{expiry_ms, load_certificates};
 use crate::env::{Disk, MonoTime};
 use crate::metadata::BrokerState;
 use crate::types::BrokerId;
@@ -265,10 +265,7 @@ fn udp_drops(disk: &dyn Disk, port: u16) -> Option<u64> {
 
 /// When the first certificate of a file expires, in seconds of Unix time.
 fn expiry_of(disk: &dyn Disk, path: &Path) -> Option<i64> {
-    use x509_parser::prelude::{FromDer as _, X509Certificate};
-    let certificates = load_certificates(disk, path).ok()?;
-    let (_, certificate) = X509Certificate::from_der(certificates.first()?).ok()?;
-    Some(certificate.validity().not_after.timestamp())
+    Some(expiry_ms(&load_certificates(disk, path).ok()?)?.div_euclid(1000))
 }
 
 #[cfg(test)]

@@ -1,12 +1,17 @@
 //! `esker certs`: the cluster's authority, and the certificates that it signs for nodes and clients.
 //!
-//! Files are PEM, named as `transport::certs` says; none is ever overwritten.
+//! Files are PEM, named as `transport::certs` says; none is ever overwritten. `esker certs show` tells what is in a folder, and
+//! fails when something in it is about to expire.
 
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use comfy_table::{Table, presets};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::env::Env;
+use crate::env::pem::{EXPIRY_WARNING_DAYS, expiry_ms, load_certificates};
 use crate::transport::certs::Authority;
 use crate::types::BrokerId;
 
@@ -49,6 +54,15 @@ enum Command {
         #[arg(long, default_value_t = DAYS, value_parser = clap::value_parser!(u32).range(1..=36_500))]
         days: u32,
     },
+    /// Names and expiry of all certificates of a folder; fails when one of them expires soon.
+    Show {
+        /// The folder of the files.
+        #[arg(long, default_value = "certs")]
+        dir: PathBuf,
+        /// What is soon: fewer days than this.
+        #[arg(long, default_value_t = EXPIRY_WARNING_DAYS)]
+        days: i64,
+    },
     /// A client's certificate, for listeners that ask for one.
     Client {
         /// The folder of the files.
@@ -70,6 +84,7 @@ enum Command {
 pub fn run(env: &Env, arguments: &Arguments) -> Result<()> {
     let disk = env.disk.as_ref();
     let (dir, stem) = match &arguments.command {
+        Command::Show { dir, days } => return show(env, dir, *days),
         Command::Ca { dir, .. } => (dir, "ca".to_owned()),
         Command::Node { dir, id, .. } => (dir, format!("node-{id}")),
         Command::Client { dir, name, .. } => (dir, format!("client-{name}")),
@@ -81,6 +96,7 @@ pub fn run(env: &Env, arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     match &arguments.command {
+        Command::Show { .. } => {}
         Command::Ca { dir, cluster } => {
             disk.create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
             Authority::new(env, cluster)?.write(disk, dir)?;
@@ -99,4 +115,56 @@ pub fn run(env: &Env, arguments: &Arguments) -> Result<()> {
         println!("{}", file.display());
     }
     Ok(())
+}
+
+fn show(env: &Env, dir: &Path, soon: i64) -> Result<()> {
+    let disk = env.disk.as_ref();
+    let files = disk.read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["file", "names", "expires", "days left"]);
+    let (mut told, mut few) = (0, Vec::new());
+    for name in files.into_iter().map(|file| file.name).filter(|name| name.ends_with(".crt")) {
+        let file = dir.join(&name);
+        let chain = load_certificates(disk, &file)?;
+        let Some(expiry) = expiry_ms(&chain) else { bail!("{} is no X.509 certificate", file.display()) };
+        let days = expiry.saturating_sub(env.clock.wall_ms()).div_euclid(24 * 60 * 60 * 1000);
+        let (_, first) = X509Certificate::from_der(&chain[0])
+            .with_context(|| format!("{} is no X.509 certificate", file.display()))?;
+        table.add_row([&name, &names(&first), &first.validity().not_after.to_string(), &days.to_string()]);
+        told += 1;
+        if days < soon {
+            few.push(name);
+        }
+    }
+    if told == 0 {
+        bail!("{} has no certificates", dir.display());
+    }
+    println!("{table}");
+    if !few.is_empty() {
+        bail!("expires in less than {soon} days: {}", few.join(", "));
+    }
+    Ok(())
+}
+
+/// Whom a certificate names: its common name, and what else clients may call it.
+fn names(certificate: &X509Certificate<'_>) -> String {
+    let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
+    let mut all: Vec<String> = common.map(str::to_owned).collect();
+    if let Ok(Some(others)) = certificate.subject_alternative_name() {
+        all.extend(others.value.general_names.iter().filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => address(bytes),
+            _ => None,
+        }));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    all.retain(|name| seen.insert(name.clone()));
+    all.join(" ")
+}
+
+fn address(bytes: &[u8]) -> Option<String> {
+    if let Ok(four) = <[u8; 4]>::try_from(bytes) {
+        return Some(IpAddr::from(four).to_string());
+    }
+    <[u8; 16]>::try_from(bytes).ok().map(|sixteen| IpAddr::from(sixteen).to_string())
 }

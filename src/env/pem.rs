@@ -10,6 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use rustls::time_provider::TimeProvider;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{Clock, Disk, Env, pkcs8};
 
@@ -128,6 +129,26 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> 
     Ok(found)
 }
 
+/// So many days before a certificate expires there is a warning.
+pub const EXPIRY_WARNING_DAYS: i64 = 30;
+
+/// When the first of the certificates expires, in milliseconds of Unix time; `None` when none says it.
+#[must_use]
+pub fn expiry_ms(chain: &[CertificateDer<'_>]) -> Option<i64> {
+    let of = |certificate: &CertificateDer<'_>| {
+        let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+        parsed.validity().not_after.timestamp().checked_mul(1000)
+    };
+    chain.iter().filter_map(of).min()
+}
+
+/// Whole days that are left of a certificate, when they are few; negative when it has expired.
+#[must_use]
+pub fn days_left_if_few(expiry_ms: i64, now_ms: i64) -> Option<i64> {
+    let days = expiry_ms.saturating_sub(now_ms).div_euclid(24 * 60 * 60 * 1000);
+    (days < EXPIRY_WARNING_DAYS).then_some(days)
+}
+
 /// The content of `ENCRYPTED PRIVATE KEY`, where there is one.
 fn encrypted_key(pem: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(pem).ok()?;
@@ -166,6 +187,16 @@ impl TimeProvider for WallTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_days_that_are_left_are_told_when_they_are_few() {
+        const DAY: i64 = 24 * 60 * 60 * 1000;
+        assert_eq!(days_left_if_few(100 * DAY, 0), None);
+        assert_eq!(days_left_if_few(30 * DAY, 0), None);
+        assert_eq!(days_left_if_few(30 * DAY - 1, 0), Some(29));
+        assert_eq!(days_left_if_few(5 * DAY, 6 * DAY), Some(-1));
+        assert_eq!(days_left_if_few(i64::MIN, i64::MAX), Some(i64::MIN / DAY - 1), "no overflow");
+    }
 
     #[test]
     fn a_file_without_pem_is_refused_with_its_path() {

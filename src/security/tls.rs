@@ -18,14 +18,11 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::Principal;
 use super::mapping::PrincipalMapping;
-use crate::env::pem::{Identity, PemError, certificate_time, load_certificates};
+use crate::env::pem::{Identity, PemError, certificate_time, days_left_if_few, expiry_ms, load_certificates};
 use crate::env::{BlockingPool, Env, MonoTime, WatchedFiles};
 
 /// How often the expiry of a certificate is looked at.
 const EXPIRY_CHECK: Duration = Duration::from_secs(24 * 60 * 60);
-/// So many days before a certificate expires there is a warning.
-const EXPIRY_WARNING_DAYS: i64 = 30;
-const DAY_SECONDS: i64 = 24 * 60 * 60;
 
 /// `ssl.client.auth`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,19 +161,12 @@ impl ListenerTls {
     #[must_use]
     pub fn expires_ms(&self) -> Option<i64> {
         let chain = load_certificates(self.env.disk.as_ref(), &self.config.keystore).ok()?;
-        chain.iter().filter_map(expiry_ms).min()
-    }
-
-    /// Seconds until the listener's certificate expires, negative when it has: for the metric.
-    #[must_use]
-    pub fn seconds_to_expiry(&self) -> Option<i64> {
-        Some(self.expires_ms()?.saturating_sub(self.env.clock.wall_ms()).div_euclid(1000))
+        expiry_ms(&chain)
     }
 
     fn warn_of_expiry(&self) {
-        let Some(seconds) = self.seconds_to_expiry() else { return };
-        let days = seconds.div_euclid(DAY_SECONDS);
-        if days < EXPIRY_WARNING_DAYS {
+        let left = self.expires_ms().and_then(|expiry| days_left_if_few(expiry, self.env.clock.wall_ms()));
+        if let Some(days) = left {
             let path = self.config.keystore.display();
             tracing::warn!(%path, days, "the listeners' certificate expires soon, or has expired");
         }
@@ -202,11 +192,6 @@ impl ListenerTls {
             None => Ok(Principal::anonymous()),
         }
     }
-}
-
-fn expiry_ms(certificate: &CertificateDer<'_>) -> Option<i64> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    parsed.validity().not_after.timestamp().checked_mul(1000)
 }
 
 fn server_config(env: &Env, config: &ListenerTlsConfig) -> Result<ServerConfig, ListenerTlsError> {

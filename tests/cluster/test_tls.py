@@ -2,12 +2,15 @@
 form, stores of Java, principals by mapping rules, re-authentication."""
 
 import os
+import re
 import subprocess
 import time
+import urllib.request
 
 from case import ClusterCase, slow
 from clients import CLIENTS, Consumer, consume, produce, verify, write_config
-from processes import free_ports, wait_until
+from dev import esker
+from processes import ESKER, free_ports, wait_until
 from security import Authority, Sasl, openssl
 from wire import Connection
 
@@ -53,6 +56,7 @@ class Tls(ClusterCase):
             "ssl.reload.interval.ms": 200, "connection.failed.authentication.delay.ms": 20, **settings,
         })
         self.own_ca = dev.data / "certs/ca.crt"
+        self.addCleanup(self.unharmed, dev)
         return dev
 
     def serves(self, what, address, ca, *arguments):
@@ -135,7 +139,70 @@ class Tls(ClusterCase):
                 self.serves(name, self.ssl, authority.crt)
                 path = dev.data / "broker-1/broker.properties"
                 path.write_text("".join(l + "\n" for l in path.read_text().splitlines() if not l.startswith(f"{name}=")))
-        self.assertNotIn("planted-passphrase", dev.broker_logs(100_000) + dev.output())
+        self.assertEqual(dev.stop(), 0)
+        # Neither: the control that it is needed.
+        refused = self.start_alone(path)
+        self.assertIn("passphrase", refused)
+        dev.env["ESKER_SSL_KEY_PASSWORD"] = "planted-passphrase"
+        dev.start()
+        self.serves("from the environment", self.ssl, authority.crt)
+        self.assertNotIn("planted-passphrase", dev.broker_logs(100_000) + dev.output() + refused)
+        self.assertFalse(any(b"planted-passphrase" in p.read_bytes() for p in dev.data.rglob("*") if p.is_file()),
+                         "what comes from the environment is written nowhere")
+
+    def start_alone(self, path):
+        """What a broker says that does not start."""
+        done = subprocess.run([ESKER, "server", "--config", path], capture_output=True, text=True, timeout=60)
+        self.assertNotEqual(done.returncode, 0)
+        return done.stdout + done.stderr
+
+    def test_a_certificate_that_is_about_to_expire_is_told_and_a_new_one_is_used(self):
+        folder = self.processes.dir / "short"
+        esker("certs", "ca", "--dir", folder)
+        (console,) = free_ports(1)
+        live = {ending: folder / f"live.{ending}" for ending in ("crt", "key")}
+
+        def install(days):
+            for old in folder.glob("node-1.*"):
+                old.unlink()
+            esker("certs", "node", "--dir", folder, "--id", 1, "--host", "127.0.0.1", "--days", days)
+            for ending, path in live.items():
+                os.replace(folder / f"node-1.{ending}", path)
+
+        install(5)
+        told = esker("certs", "show", "--dir", folder, check=False)
+        self.assertNotEqual(told.returncode, 0)
+        self.assertIn("expires in less than 30 days: live.crt", told.stderr)
+        self.assertRegex(told.stdout, r"live\.crt .*node-1\.esker.* 127\.0\.0\.1 .* 4 ")
+        dev = self.cluster(**{
+            "ssl.keystore.certificate.location": str(live["crt"]), "ssl.keystore.key.location": str(live["key"]),
+            "peer.ssl.ca.location": str(folder / "ca.crt"), "peer.ssl.certificate.location": str(live["crt"]),
+            "peer.ssl.key.location": str(live["key"]), "admin.listeners": f"http://127.0.0.1:{console}",
+            "admin.metrics.anonymous": "true",
+        })
+
+        def days(which):
+            with urllib.request.urlopen(f"http://127.0.0.1:{console}/metrics", timeout=10) as answer:
+                text = answer.read().decode()
+            told = re.search(rf'^esker_certificate_expiry_timestamp_seconds{{[^}}]*"{which}"[^}}]*}} (\S+)', text, re.M)
+            return (float(told[1]) - time.time()) / 86_400
+
+        for which in ("listener", "peer"):
+            self.assertTrue(4.9 < days(which) <= 5.1, which)
+        for which in ("listeners' certificate", "peer certificate"):
+            wait_until(f"a warning: {which}", lambda: re.search(f"WARN.*{which} expires soon", dev.broker_logs(1000)), 20, 0.2)
+        said = len(re.findall("expires soon", dev.broker_logs(100_000)))
+        with Sasl(self.sasl_ssl, folder / "ca.crt") as old:
+            self.assertEqual(old.plain("admin", "admin-secret")[0], 0)
+            install(400)
+            for which in ("listener", "peer"):
+                wait_until("the metric is of the new one", lambda: days(which) > 399, 30, 0.2)
+            wait_until("it is in use", lambda: "new certificates are in use" in dev.broker_logs(1000), 30, 0.2)
+            wait_until("and to peers", lambda: "new peer certificates are in use" in dev.broker_logs(1000), 30, 0.2)
+            self.assertTrue(old.metadata_works(), "a connection from before goes on")
+        self.serves("the new one", self.ssl, folder / "ca.crt")
+        esker("certs", "show", "--dir", folder)
+        self.assertEqual(len(re.findall("expires soon", dev.broker_logs(100_000))), said, "a fresh one is no warning")
 
     def test_client_certificates_are_asked_for_as_configured_and_name_their_holders(self):
         folder = self.processes.dir / "clients"
@@ -180,6 +247,18 @@ class Tls(ClusterCase):
         dev.reconfigure(1, "ssl.client.auth", "requested")
         self.refuses("requested, and another's", None, self.ssl, self.own_ca, *certificate(foreign))
         self.serves("requested, and a good one", self.ssl, self.own_ca, *certificate(bob))
+        self.exchange_the_client_ca(authority, stranger, certificate(bob), certificate(foreign))
+
+    def exchange_the_client_ca(self, old, new, of_old, of_new):
+        """Whom clients' certificates must be from changes without a restart, and without an end of connections."""
+        with Sasl(self.sasl_ssl, self.own_ca) as connection:
+            self.assertEqual(connection.plain("admin", "admin-secret")[0], 0)
+            fresh = old.crt.with_suffix(".new")
+            fresh.write_bytes(new.crt.read_bytes())
+            os.replace(fresh, old.crt)
+            wait_until("the new authority's are taken", lambda: handshake(self.ssl, self.own_ca, *of_new)[0], 30, 0.2)
+            self.refuses("the old authority's", None, self.ssl, self.own_ca, *of_old)
+            self.assertTrue(connection.metadata_works(), "a connection from before goes on")
 
     @slow
     def test_java_takes_its_trust_from_jks_pkcs12_and_pem(self):
