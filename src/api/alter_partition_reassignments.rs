@@ -12,6 +12,7 @@ use super::Context;
 use super::errors::ApiError;
 use crate::metadata::AclOperation;
 use crate::types::{BrokerId, TopicName, TopicPartition};
+use crate::wire::ErrorCode;
 use crate::wire::messages::alter_partition_reassignments::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ReassignablePartition,
     ReassignablePartitionResponse, ReassignableTopicResponse,
@@ -26,11 +27,7 @@ pub(super) async fn handle(
     request: AlterPartitionReassignmentsRequest,
 ) -> AlterPartitionReassignmentsResponse {
     if let Err(ApiError { code, text }) = context.check_on_cluster(AclOperation::Alter) {
-        return AlterPartitionReassignmentsResponse {
-            error_code: code,
-            error_message: Some(text.into()),
-            ..Default::default()
-        };
+        return refused(request, code, &text);
     }
     let other_factor = request.allow_replication_factor_change;
     let mut responses = Vec::with_capacity(request.topics.len());
@@ -74,4 +71,26 @@ async fn change(
     let changed = context.broker.reassign(&partition, target, other_factor).await.map_err(ApiError::from);
     context.changed("AlterPartitionReassignments", &partition.to_string(), changed.as_ref().err());
     changed
+}
+
+/// As Kafka refuses: once for all, and for each partition that was named.
+fn refused(
+    request: AlterPartitionReassignmentsRequest,
+    code: ErrorCode,
+    text: &str,
+) -> AlterPartitionReassignmentsResponse {
+    let responses = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|wanted| ReassignablePartitionResponse {
+            partition_index: wanted.partition_index,
+            error_code: code,
+            error_message: Some(text.into()),
+        });
+        ReassignableTopicResponse { partitions: partitions.collect(), name: topic.name }
+    });
+    AlterPartitionReassignmentsResponse {
+        error_code: code,
+        error_message: Some(text.into()),
+        responses: responses.collect(),
+        ..Default::default()
+    }
 }

@@ -27,8 +27,8 @@ pub(super) async fn handle(
     _version: i16,
     request: ElectLeadersRequest,
 ) -> ElectLeadersResponse {
-    if let Err(ApiError { code, .. }) = context.check_on_cluster(AclOperation::Alter) {
-        return ElectLeadersResponse { error_code: code, ..Default::default() };
+    if let Err(ApiError { code, text }) = context.check_on_cluster(AclOperation::Alter) {
+        return refused(request, code, &text);
     }
     let election = match request.election_type {
         PREFERRED => Election::Preferred,
@@ -76,4 +76,22 @@ pub(super) async fn handle(
         }
     }
     ElectLeadersResponse { replica_election_results: answer, ..Default::default() }
+}
+
+/// As Kafka refuses: once for all, and for each partition that was named.
+fn refused(request: ElectLeadersRequest, code: ErrorCode, text: &str) -> ElectLeadersResponse {
+    let topics = request.topic_partitions.unwrap_or_default().into_iter();
+    let results = topics.map(|topic| {
+        let results = topic.partitions.iter().map(|p| PartitionResult {
+            partition_id: *p,
+            error_code: code,
+            error_message: Some(text.into()),
+        });
+        ReplicaElectionResult { partition_result: results.collect(), topic: topic.topic }
+    });
+    ElectLeadersResponse {
+        error_code: code,
+        replica_election_results: results.collect(),
+        ..Default::default()
+    }
 }

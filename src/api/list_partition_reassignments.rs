@@ -20,9 +20,17 @@ pub(super) async fn handle(
     request: ListPartitionReassignmentsRequest,
 ) -> ListPartitionReassignmentsResponse {
     if let Err(ApiError { code, text }) = context.check_on_cluster(AclOperation::Describe) {
+        // What was named comes back, without its replicas, as from Kafka.
+        let topics = request.topics.unwrap_or_default().into_iter().map(|topic| {
+            let named = topic.partition_indexes.iter();
+            let partitions = named
+                .map(|index| OngoingPartitionReassignment { partition_index: *index, ..Default::default() });
+            OngoingTopicReassignment { partitions: partitions.collect(), name: topic.name }
+        });
         return ListPartitionReassignmentsResponse {
             error_code: code,
             error_message: Some(text.into()),
+            topics: topics.collect(),
             ..Default::default()
         };
     }

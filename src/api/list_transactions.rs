@@ -17,6 +17,9 @@ use crate::wire::messages::list_transactions::{
 };
 use crate::wire::{ErrorCode, StrBytes};
 
+/// States that Kafka has names for, and in which no transaction is here.
+const NEVER_HERE: [&str; 2] = ["Dead", "PrepareEpochFence"];
+
 pub(super) async fn handle(
     context: &Context,
     _version: i16,
@@ -24,8 +27,8 @@ pub(super) async fn handle(
 ) -> ListTransactionsResponse {
     let state = |name: &StrBytes| TxnState::ALL.into_iter().find(|s| s.name() == name.as_str());
     let states: Vec<TxnState> = request.state_filters.iter().filter_map(state).collect();
-    let unknown: Vec<StrBytes> =
-        request.state_filters.iter().filter(|n| state(n).is_none()).cloned().collect();
+    let is_known = |name: &StrBytes| state(name).is_some() || NEVER_HERE.contains(&name.as_str());
+    let unknown: Vec<StrBytes> = request.state_filters.iter().filter(|n| !is_known(n)).cloned().collect();
     let mut response = ListTransactionsResponse { unknown_state_filters: unknown, ..Default::default() };
     if states.is_empty() && !request.state_filters.is_empty() {
         return response;

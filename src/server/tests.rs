@@ -355,3 +355,19 @@ async fn one_address_has_few_connections_that_have_not_proved_who_they_are() {
     assert!(server.stats().turned_away.load(Ordering::Relaxed) >= 1);
     server.shutdown(Duration::from_secs(1)).await;
 }
+
+/// A configuration that says nothing of limits.
+#[test]
+fn caps_are_on_by_default() {
+    let text = "listeners=PLAINTEXT://127.0.0.1:0\npeer.listener=127.0.0.1:0\nlog.dirs=/nowhere\n";
+    let config = BrokerConfig::load(std::path::Path::new("x.properties"), text, std::iter::empty()).unwrap();
+    let limits = ServerLimits::of(&config);
+    assert!(limits.max_request_bytes <= 100 << 20, "Kafka's");
+    assert!(limits.max_queued_bytes <= 1 << 30 && limits.max_answer_bytes <= 1 << 30);
+    assert!(limits.idle <= Duration::from_secs(600) && limits.receive_deadline <= Duration::from_secs(60));
+    assert!(limits.send_deadline <= Duration::from_secs(60));
+    assert!(limits.max_connections <= 10_000 && limits.max_connections_per_ip <= limits.max_connections / 2);
+    assert!(limits.max_half_open <= 1_000 && limits.connections_per_second <= 1_000);
+    assert!(config.number("connection.creation.rate.per.ip") <= 500);
+    assert!(config.millis("connection.failed.authentication.delay.ms") > Duration::ZERO);
+}

@@ -42,7 +42,11 @@ pub enum PeerTlsError {
     #[error(transparent)]
     Make(#[from] CertError),
     /// The certificate is not this node's.
-    #[error("the certificate names {named:?}, this is node {node}: it must carry the DNS name {}", node_name(*node))]
+    #[error(
+        "the certificate names {}, this is node {node}: it must carry the DNS name {}",
+        named.map_or_else(|| "no node alone".to_owned(), |named| format!("node {named}")),
+        node_name(*node)
+    )]
     WrongNode {
         /// Whom it names.
         named: Option<BrokerId>,

@@ -10,7 +10,7 @@ import uuid
 
 from processes import ROOT
 
-_NUMBERS = {"int8": ">b", "int16": ">h", "int32": ">i", "int64": ">q", "bool": ">?", "float64": ">d"}
+_NUMBERS = {"int8": ">b", "int16": ">h", "uint16": ">H", "int32": ">i", "int64": ">q", "bool": ">?", "float64": ">d"}
 
 
 class _Field:
@@ -230,6 +230,8 @@ class _Reader:
 
 
 MESSAGES = _load()
+# The names of requests by their keys, without `Request`.
+API_NAMES = {message.key: name.removesuffix("Request") for name, message in MESSAGES.items() if name.endswith("Request")}
 
 
 def ask(connection, api, version, values, client_id="raw"):
