@@ -1,11 +1,14 @@
 """The Helm chart: rendered, checked against Kubernetes' own schemas, and refused where values do not fit together."""
 
+import http.server
 import json
 import os
 import re
 import subprocess
 import tempfile
+import threading
 import unittest
+from pathlib import Path
 
 from machines import ESKER, Machines, machines_work, wait_until
 from tools import BIN, CACHE, DEPLOY, run
@@ -122,6 +125,101 @@ class Chart(unittest.TestCase):
         self.assertIn("kubeVersion", done.stdout)
 
 
+class Api:
+    """As much of a Kubernetes API as helm asks for when it looks up what is there: over HTTP, on a port of its own."""
+
+    def __init__(self, case):
+        self.stateful_set, self.asked = None, []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                path = self.path.split("?")[0]
+                outer.asked.append(path)
+                answer = outer.answer(path)
+                body = json.dumps(answer or {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound",
+                                             "code": 404}).encode()
+                self.send_response(200 if answer else 404)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        folder = tempfile.TemporaryDirectory(prefix="esker-kubernetes-")
+        case.addCleanup(folder.cleanup)
+        case.addCleanup(self.server.server_close)
+        case.addCleanup(self.server.shutdown)
+        self.config = Path(folder.name) / "config"
+        self.config.write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "x",
+            "clusters": [{"name": "x", "cluster": {"server": f"http://127.0.0.1:{self.server.server_address[1]}"}}],
+            "users": [{"name": "x", "user": {}}], "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}]}))
+
+    def answer(self, path):
+        if path == "/version":
+            return {"major": "1", "minor": "35", "gitVersion": "v1.35.0"}
+        if path == "/api":
+            return {"kind": "APIVersions", "versions": ["v1"]}
+        if path == "/apis":
+            version = {"groupVersion": "apps/v1", "version": "v1"}
+            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [
+                {"name": "apps", "versions": [version], "preferredVersion": version}]}
+        if path == "/api/v1":
+            return {"kind": "APIResourceList", "groupVersion": "v1", "resources": []}
+        if path == "/apis/apps/v1":
+            return {"kind": "APIResourceList", "groupVersion": "apps/v1", "resources": [
+                {"name": "statefulsets", "singularName": "statefulset", "namespaced": True, "kind": "StatefulSet", "verbs": ["get"]}]}
+        if path == "/apis/apps/v1/namespaces/kafka/statefulsets/prod":
+            return self.stateful_set
+        return None
+
+
+class Live(unittest.TestCase):
+    """What an upgrade of a release that runs is refused: `lookup` against an API that has it."""
+
+    def upgrade(self, api, **changes):
+        values = {**VALUES, **changes}
+        flags = []
+        for key, value in values.items():
+            flags += ["--set-string" if isinstance(value, str) else "--set-json", f"{key}={value}"]
+        return run(HELM, "template", "prod", CHART, "--namespace", "kafka", "--dry-run=server", "--kube-version", "1.35.0",
+                   *flags, check=False,
+                   env={**os.environ, "KUBECONFIG": str(api.config)})
+
+    def test_an_upgrade_of_a_cluster_that_runs_is_refused_what_would_break_it(self):
+        api = Api(self)
+        fresh = self.upgrade(api)
+        self.assertEqual(fresh.returncode, 0, fresh.stdout)
+        self.assertTrue([path for path in api.asked if path.endswith("statefulsets/prod")], "the control: it was looked for")
+        # What the chart itself made is what runs, with five brokers.
+        resources = rendered(replicas=5)
+        api.stateful_set = resources["StatefulSet", "prod"]
+        same = self.upgrade(api, replicas=5)
+        self.assertEqual(same.returncode, 0, same.stdout)
+        for changes, said in [
+            ({"replicas": 5, "clusterId": "AAAAAAAAAAAAAAAAAAAAAA"}, 'release prod runs cluster "MkU3OEVBNTcwNTJENDM2Qg"'),
+            ({"replicas": 5, "voters": 5}, "voters: the quorum was formed with 3"),
+            ({"replicas": 3}, "replicas: there are 5 brokers; drain those above 3"),
+        ]:
+            with self.subTest(str(changes)):
+                refused = self.upgrade(api, **changes)
+                self.assertNotEqual(refused.returncode, 0)
+                self.assertIn(said, refused.stdout)
+        self.assertEqual(self.upgrade(api, replicas=7).returncode, 0, "more brokers")
+        api.stateful_set["metadata"]["annotations"]["esker/drained-to"] = "3"
+        drained = self.upgrade(api, replicas=3)
+        self.assertEqual(drained.returncode, 0, drained.stdout)
+        self.assertNotEqual(self.upgrade(api, replicas=4).returncode, 0, "drained to another number")
+        # Something else of this name, which the chart did not make.
+        del api.stateful_set["metadata"]["annotations"]
+        self.assertIn("is not of this chart", self.upgrade(api).stdout)
+
+
 class Run(unittest.TestCase):
     """The pods' very command, variables and files, as processes."""
 
@@ -192,7 +290,7 @@ class WithoutNamespaces(unittest.TestCase):
 def load_tests(loader, tests, pattern):
     """One test that is skipped in place of the one that needs namespaces."""
     kept = unittest.TestSuite()
-    for each in (Chart, Run if machines_work() else WithoutNamespaces):
+    for each in (Chart, Live, Run if machines_work() else WithoutNamespaces):
         kept.addTests(loader.loadTestsFromTestCase(each))
     return kept
 

@@ -2,6 +2,7 @@
 time, and nothing it was told is written may be gone."""
 
 import json
+import shutil
 import unittest
 
 from cluster import CLUSTER_ID, ESKER, STORE, Cluster, wait_until
@@ -39,17 +40,38 @@ class Procedures(unittest.TestCase):
         self.assertIn("not all replicas are in sync", cluster.script("rolling-upgrade", new, 1, 2, check=False).stdout)
         self.assertEqual(len(cluster.driver.calls), calls)
 
-    def test_a_dead_broker_is_replaced_by_an_empty_one(self):
-        cluster = self.cluster("replace")
+    def test_a_dead_broker_is_replaced_by_an_empty_one_that_fills_itself_from_the_tier(self):
+        cluster = self.cluster("replace", store=True, settings={"leader.imbalance.check.interval.seconds": 1,
+                                                                 "leader.imbalance.per.broker.percentage": 0})
         cluster.topic("t")
+        cluster.topic("cold", remote_storage_enable="true", segment_bytes=16_384, local_retention_ms=1000)
         writer = cluster.writer("t")
+        told = json.loads(cluster.program("state.py", "write", "cold").stdout.splitlines()[-1])
+        wait_until("most of it is nowhere but in the tier", lambda: min(self.local_starts(cluster, 2, "cold")) > 0, 120, 0.5)
+        before = self.local_starts(cluster, 2, "cold")
         refused = cluster.script("replace-broker", 2, check=False)
         self.assertNotEqual(refused.returncode, 0)
         self.assertIn("broker 2 is alive", refused.stdout)
+        self.assertEqual(cluster.driver.calls, [])
         cluster.kill(2)
         self.assertIn("broker 2 is back and in sync", cluster.script("replace-broker", 2).stdout)
         self.assertEqual(cluster.driver.order("replace", "start"), [("replace", 2), ("start", 2)])
+        # Only the hot tail was copied; the rest it reads from the tier when it leads.
+        after = self.local_starts(cluster, 2, "cold")
+        self.assertTrue(all(now >= then > 0 for now, then in zip(after, before)), f"{before} {after}")
+        wait_until("it leads again", lambda: self.led_by(cluster, "cold", 2), 90, 0.5)
+        found = json.loads(cluster.program("state.py", "read", "cold", json.dumps(told)).stdout.splitlines()[-1])
+        self.assertEqual((found["records"], found["wrong"]), (told["records"], 0))
         writer.check(self)
+
+    def local_starts(self, cluster, broker, topic):
+        """The first offset on a broker's disk, per partition; 0 where nothing is."""
+        folders = [cluster.brokers[broker].folder / f"data/data/{topic}-{partition}" for partition in range(3)]
+        return [min((int(file.stem) for file in folder.glob("*.log")), default=0) for folder in folders]
+
+    def led_by(self, cluster, topic, broker):
+        rows = [line.replace("│", "┆").split("┆") for line in cluster.esker("topic", "describe", topic).splitlines()]
+        return sum(row[2].strip() == str(broker) for row in rows if len(row) > 5 and row[1].strip().isdigit())
 
     def test_a_broker_is_added_gets_its_share_and_is_removed_again(self):
         cluster = self.cluster("add")
@@ -156,6 +178,15 @@ class Procedures(unittest.TestCase):
                                      "--bootstrap-server", cluster.bootstrap, "--command-config", cluster.client,
                                      env=cluster.store_env, check=False)
         self.assertIn("the store holds the backup of no cluster", other.stdout)
+        # A bucket of another cluster, and a cluster that these brokers are not.
+        drive = cluster.machines.folder("bucket-data") / "cold"
+        shutil.copytree(drive / "prod" / CLUSTER_ID, drive / "another" / "AAAAAAAAAAAAAAAAAAAAAA")
+        for store, more, said in (("s3://cold/another", [], f"not {CLUSTER_ID}: it is another cluster's bucket"),
+                                  (STORE, ["--cluster-id", "AAAAAAAAAAAAAAAAAAAAAA"], "not AAAAAAAAAAAAAAAAAAAAAA")):
+            wrong = cluster.script("restore-cluster", store, *endpoint, *more, check=False)
+            self.assertNotEqual(wrong.returncode, 0)
+            self.assertIn(said, wrong.stdout)
+        self.assertEqual(json.loads(cluster.program("state.py", "read", "t", json.dumps(told)).stdout.splitlines()[-1]), found)
 
 
 class WithoutNamespaces(unittest.TestCase):

@@ -1,9 +1,12 @@
 """What a release consists of, made from the binary that the other tests use: deploy/release/package. The release build
-itself, its repetition and `cargo install` take too long here: deploy/README.md has their last results."""
+itself, its repetition and `cargo install` take too long here (deploy/README.md has their last results): their scripts run with
+a Cargo that has built already."""
 
 import hashlib
 import json
+import os
 import re
+import sys
 import tempfile
 import tomllib
 import unittest
@@ -13,6 +16,7 @@ from tools import DEPLOY, ROOT, run
 from processes import ESKER
 
 RELEASE = DEPLOY / "release"
+STUBS = Path(__file__).resolve().parent / "stubs"
 PERMITTED = tomllib.loads((ROOT / "deny.toml").read_text())["licenses"]["allow"]
 
 
@@ -74,6 +78,57 @@ class Release(unittest.TestCase):
         for line in (again / "SHA256SUMS").read_text().splitlines():
             digest, name = line.split()
             self.assertEqual(hashlib.sha256((again / name).read_bytes()).hexdigest(), digest)
+
+    def scripts(self):
+        """The environment of the release scripts, with a Cargo that builds nothing, and the calls that it notes."""
+        folder = tempfile.TemporaryDirectory(prefix="esker-release-")
+        self.addCleanup(folder.cleanup)
+        self.work = Path(folder.name)
+        self.env = {**os.environ, "PATH": f"{STUBS}:{Path(sys.executable).parent}:{os.environ['PATH']}", "STUB_DIR": str(self.work),
+                    "STUB_BINARY": str(self.out / "esker"), "CARGO_TARGET_DIR": str(self.work / "built"), "RUSTFLAGS": "",
+                    "CARGO_NET_OFFLINE": "true", "TMPDIR": str(self.work)}
+        return lambda: [json.loads(line) for line in (self.work / "calls").read_text().splitlines()]
+
+    def test_a_build_says_nothing_of_where_and_when(self):
+        calls = self.scripts()
+        run(RELEASE / "build", "--out", "here", env=self.env, cwd=self.work)
+        (call,) = calls()
+        self.assertEqual(call["words"], ["build", "--release", "--locked", "--bin", "esker"])
+        home = os.environ.get("CARGO_HOME", str(Path.home() / ".cargo"))
+        for place, instead in ((str(ROOT), "/esker"), (home, "/cargo"), (str(self.work / "built"), "/target")):
+            self.assertIn(f"--remap-path-prefix={place}={instead}", call["RUSTFLAGS"])
+        self.assertTrue(call["RUSTFLAGS"].endswith("=/target"), "the innermost folder counts last")
+        self.assertEqual(call["SOURCE_DATE_EPOCH"], run("git", "-C", ROOT, "log", "-1", "--format=%ct").stdout.strip())
+        self.assertEqual(call["CARGO_NET_OFFLINE"], "true")
+        self.assertEqual({file.name for file in (self.work / "here").iterdir()},
+                         {"esker", "esker.debug", "sbom.cdx.json", "licences.txt", "SHA256SUMS"})
+        for wrong in (["--out"], ["--outt", "x"], []):
+            self.assertNotEqual(run(RELEASE / "build", *wrong, env=self.env, check=False).returncode, 0, wrong)
+        self.assertEqual(len(calls()), 1, "nothing was built for it")
+
+    def test_two_builds_are_compared_byte_by_byte(self):
+        calls = self.scripts()
+        said = run(RELEASE / "reproduce", self.work / "twice", env=self.env).stdout
+        self.assertRegex(said, r"(?m)^equal: [0-9a-f]{64}$")
+        one, another = calls()
+        self.assertNotEqual(one["folder"], another["folder"])
+        self.assertNotEqual(one["CARGO_TARGET_DIR"], another["CARGO_TARGET_DIR"])
+        self.assertEqual(one["SOURCE_DATE_EPOCH"], another["SOURCE_DATE_EPOCH"])
+        self.assertEqual({path.name for path in (self.work / "twice").iterdir()}, {"one.out", "another-place.out"})
+        self.assertEqual(list((self.work / "built").iterdir()), [], "what was built is gone")
+        # The control: a compiler that gives something else each time.
+        (self.work / "differs").touch()
+        differs = run(RELEASE / "reproduce", env=self.env, check=False)
+        self.assertNotEqual(differs.returncode, 0)
+        self.assertIn("the two builds differ", differs.stdout)
+
+    def test_an_installed_binary_is_tried(self):
+        calls = self.scripts()
+        said = run(RELEASE / "check-install", env=self.env).stdout
+        self.assertIn("installed and runs", said)
+        self.assertIn("node-1.crt", said)
+        self.assertEqual(calls()[0]["words"][:3], ["install", "--path", str(ROOT)])
+        self.assertEqual([path.name for path in self.work.iterdir() if path.is_dir()], [], "nothing is left")
 
 
 if __name__ == "__main__":

@@ -54,6 +54,9 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $live := lookup "apps/v1" "StatefulSet" .Release.Namespace (include "esker.name" .) -}}
 {{- if $live -}}
 {{- $annotations := $live.metadata.annotations | default dict -}}
+{{- if not (hasKey $annotations "esker/cluster-id") -}}
+{{- fail (printf "release: the StatefulSet %s of namespace %s is not of this chart; choose another name" (include "esker.name" .) .Release.Namespace) -}}
+{{- end -}}
 {{- $was := get $annotations "esker/cluster-id" -}}
 {{- if ne $was $v.clusterId -}}
 {{- fail (printf "clusterId: release %s runs cluster %q; another cluster's id would not start on its disks" .Release.Name $was) -}}
