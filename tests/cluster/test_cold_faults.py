@@ -46,6 +46,7 @@ class ColdFaults(ClusterCase):
         self.forget_caches(dev)
         verify(consume(self.processes, "python", dev.bootstrap, "t", RECORDS), produced, "read back")
         self.assertGreater(len(self.proxy.injected), 5, f"the test injects what it says: {self.proxy.injected}")
+        self.unharmed(dev)
 
     @slow
     def test_producers_do_not_notice_a_store_that_is_down_and_offload_goes_on_afterwards(self):

@@ -65,6 +65,7 @@ class FetchRules(ClusterCase):
         super().setUp()
         self.kafka = kafka(self.processes)
         self.esker = self.dev(1)
+        self.addCleanup(self.unharmed, self.esker)
         self.sides = [Side("Esker", self.esker.brokers()[1][1]), Side("Kafka", self.kafka.bootstrap)]
         for side in self.sides:
             self.addCleanup(side.close)

@@ -21,6 +21,7 @@ class BadInput(ClusterCase):
         super().setUp()
         self.broker = self.dev(1, settings={"group.initial.rebalance.delay.ms": 0, "offsets.topic.num.partitions": 4,
                                             "transaction.state.log.num.partitions": 4})
+        self.addCleanup(self.unharmed, self.broker)
         self.side = Side("Esker", self.broker.bootstrap)
         self.addCleanup(self.side.close)
         self.side.create("t", partitions=50)

@@ -1,13 +1,12 @@
-"""Hostile bytes at a live broker (FAULTS, "Hostile input" 1–8, 15, 19, 22–24, 27, 28): it closes or answers the defined
+"""Hostile bytes at a live broker (FAULTS, "Hostile input" 1–8, 15, 19, 22–24, 28, 29): it closes or answers the defined
 error, and goes on serving others within bounded memory."""
 
 import os
 import random
 import struct
 import time
-from pathlib import Path
 
-from case import ClusterCase
+from case import SharedCase, memory_kb
 from clients import consume, produce, verify
 from messages import ask
 from processes import alive, wait_until
@@ -26,17 +25,13 @@ def produce_request(topic, records, acks=-1):
     return body + struct.pack(">ii", 1, 0) + struct.pack(">i", len(records)) + records
 
 
-def memory_kb(pid):
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("RssAnon:")[1].split()[0])
-
-
-class Hostile(ClusterCase):
-    def setUp(self):
-        super().setUp()
-        self.cluster = self.dev(1, settings={"socket.receive.deadline.ms": "1500"})
-        self.cluster.topic_create("t")
-        self.address = self.cluster.brokers()[1][1]
+class Hostile(SharedCase):
+    @classmethod
+    def begin(cls):
+        cls.cluster = cls.dev(1, settings={"socket.receive.deadline.ms": "1500", "group.initial.rebalance.delay.ms": 0,
+                                           "offsets.topic.num.partitions": 4})
+        cls.cluster.topic_create("t")
+        cls.address = cls.cluster.brokers()[1][1]
 
     def closes(self, data, what, timeout=8):
         """The broker must end the connection that sent this."""
@@ -118,7 +113,7 @@ class Hostile(ClusterCase):
                     answer = connection.call(PRODUCE, 3, produce_request("t", records))
                     error = struct.unpack_from(">h", answer, 4 + 2 + 1 + 4 + 4)[0]
                     self.assertIn(error, errors, what)
-            self.assertEqual(connection.list_offset("t", 0, -1)[2], 0)
+            self.assertEqual(connection.list_offset("t", 0, -1)[2], 0)  # no other test writes there
             answer = connection.call(PRODUCE, 3, produce_request("t", batch(), acks=7))
             self.assertEqual(struct.unpack_from(">h", answer, 15)[0], 21)
         self.still_serves()
@@ -187,19 +182,6 @@ class Hostile(ClusterCase):
             self.assertLess(memory_kb(pid) - before, 200_000)
         self.still_serves()
 
-    def test_a_flood_of_fetch_sessions_is_bounded(self):
-        pid = self.cluster.pid(1)
-        with Connection(self.address, 60) as connection:
-            before = memory_kb(pid)
-            wanted = [{"Partition": i, "PartitionMaxBytes": 1} for i in range(100)]
-            begin = {"MaxWaitMs": 0, "SessionEpoch": 0, "Topics": [{"Topic": "t", "Partitions": wanted}]}
-            ids = [ask(connection, "Fetch", 12, begin)["SessionId"] for _ in range(1050)]
-            self.assertEqual(sum(id > 0 for id in ids), 1000, "max.incremental.fetch.session.cache.slots")
-            self.assertTrue(all(id == 0 for id in ids[1000:]), "then there is none: clients go on without")
-            self.assertEqual(len(set(ids)), 1001)
-            self.assertLess(memory_kb(pid) - before, 150_000)
-        self.still_serves()
-
     def test_random_bytes_never_stop_the_broker(self):
         seed = int(os.environ.get("TESTS_SEED", time.time_ns() % 10**6))
         print(f"(seed {seed}) ", end="", flush=True)
@@ -214,6 +196,43 @@ class Hostile(ClusterCase):
                     connection.is_closed()
                 except (Closed, OSError):
                     pass
+        self.still_serves()
+
+    def test_patterns_that_blow_others_up_cost_no_time_and_no_memory(self):
+        names = [f"{'a' * 200}{number}" for number in range(20)]
+        with Connection(self.address, 60) as connection:
+            made = ask(connection, "CreateTopics", 7, {"TimeoutMs": 30_000, "Topics": [
+                {"Name": name, "NumPartitions": 1, "ReplicationFactor": 1} for name in names]})
+            self.assertEqual({topic["ErrorCode"] for topic in made["Topics"]}, {0})
+            before = memory_kb(self.cluster.pid(1))
+
+            def beat(pattern, group="patterns", epoch=0):
+                def answered():
+                    found = ask(connection, "ConsumerGroupHeartbeat", 1, {
+                        "GroupId": group, "MemberId": "m", "MemberEpoch": epoch, "RebalanceTimeoutMs": 30_000,
+                        "SubscribedTopicRegex": pattern, "TopicPartitions": []})
+                    return found if found["ErrorCode"] not in (14, 15, 16) else None  # it loads
+
+                return wait_until("the coordinator answers", answered, 60, 0.1)
+
+            def coordinated():
+                found = ask(connection, "FindCoordinator", 4, {"KeyType": 0, "CoordinatorKeys": ["patterns"]})
+                return found["Coordinators"][0]["ErrorCode"] == 0
+
+            wait_until("groups have a coordinator", coordinated, 60, 0.2)
+            # Those that are no expression, or one that takes more than there is.
+            for pattern in ("(", "a)|(b", "[z-a]", r"(a)\1", "(?=a)a", "(a{1000}){1000}", "((((a{9}){9}){9}){9}){9}", "a" * 5000):
+                self.assertEqual(beat(pattern)["ErrorCode"], 128, pattern[:30])  # INVALID_REGULAR_EXPRESSION
+            # Those on which an engine that goes back takes for ever; each is looked for in all names.
+            for number, pattern in enumerate(("(a+)+b", "(a|a)*b", "(a*)*c", "(.*a){20}z", "a?" * 120 + "a" * 120 + "x")):
+                self.assertEqual(beat(pattern, f"patterns-{number}")["ErrorCode"], 0, pattern[:30])
+
+            def assigned():
+                found = beat("(a+)+[0-9]*", "patterns-that-match", 0)
+                return len((found["Assignment"] or {"TopicPartitions": []})["TopicPartitions"]) == len(names)
+
+            wait_until("the control: what matches is found", assigned, 60, 0.3)
+            self.assertLess(memory_kb(self.cluster.pid(1)) - before, 100_000)
         self.still_serves()
 
     def still_serves(self):

@@ -1,5 +1,6 @@
-"""Hostile input of clients that mean harm rather than err: at the gate, in roles that are not theirs, in floods. Each time the
-broker lives, its memory is bounded, and the next client is served. (The numbers are those of the list of hostile input.)"""
+"""Hostile input of clients that mean harm rather than err: at the gate, in roles that are not theirs, with bombs, without
+reading; floods are in `test_floods`. Each time the broker lives, its memory is bounded, and the next client is served. (The
+numbers are those of the list of hostile input.)"""
 
 import base64
 import gzip
@@ -10,7 +11,7 @@ import socket
 import struct
 import time
 
-from case import ClusterCase
+from case import SharedCase, memory_kb
 from messages import ask
 from processes import alive, free_ports, wait_until
 from security import Sasl
@@ -21,31 +22,26 @@ ACLS = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 BETWEEN_BROKERS = [4, 5, 6, 7, 52, 53, 54, 56, 57, 58, 59, 62, 63, 67, 70, 73, 82]
 
 
-def memory_kb(pid):
-    with open(f"/proc/{pid}/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
-
-
-class Hostile(ClusterCase):
-    SETTINGS = {}
-
-    def setUp(self):
-        super().setUp()
-        ports = free_ports(3)
-        self.plain, self.gate, self.tls = (f"127.0.0.1:{port}" for port in ports)
-        self.cluster = self.dev(1, settings={
-            "listeners": f"PLAINTEXT://{self.plain},SASL_PLAINTEXT://{self.gate},SSL://{self.tls}",
+class Hostile(SharedCase):
+    @classmethod
+    def begin(cls):
+        ports = free_ports(2)
+        cls.plain, cls.gate = (f"127.0.0.1:{port}" for port in ports)
+        cls.cluster = cls.dev(1, settings={
+            "listeners": f"PLAINTEXT://{cls.plain},SASL_PLAINTEXT://{cls.gate}",
             "security.bootstrap.user": "admin:admin-secret", "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
             "authorizer.class.name": ACLS, "super.users": "User:admin", "allow.everyone.if.no.acl.found": "true",
             "connection.failed.authentication.delay.ms": 300, "socket.receive.deadline.ms": 3000,
-            "socket.send.deadline.ms": 3000, "max.half.open.connections": 40, "connection.creation.rate.per.ip": 30,
-            "transaction.state.log.min.isr": 1, **self.SETTINGS,
+            "socket.send.deadline.ms": 3000, "transaction.state.log.min.isr": 1, "transaction.state.log.num.partitions": 4,
         })
-        self.pid = self.cluster.pid(1)
+        cls.pid = cls.cluster.pid(1)
+
+    def setUp(self):
+        super().setUp()
         self.before = memory_kb(self.pid)
 
     def admin(self):
-        """A connection of who may do everything; after a flood its address may have to wait for it."""
+        """A connection of who may do everything."""
         def get_in():
             connection = Sasl(self.gate, timeout=30)
             self.addCleanup(connection.socket.close)
@@ -156,7 +152,7 @@ class Hostile(ClusterCase):
                 self.assertEqual(connection.authenticate(token)[0], 58)
                 self.assertTrue(connection.is_closed())
 
-    def test_a_client_gets_nowhere_as_a_broker(self):
+    def test_a_client_gets_nowhere_as_a_broker_or_as_another_producer(self):
         admin = self.admin()
         made = ask(admin, "CreateTopics", 7, {"Topics": [{"Name": "t", "NumPartitions": 1, "ReplicationFactor": 1}]})
         self.assertEqual(made["Topics"][0]["ErrorCode"], 0)
@@ -181,6 +177,9 @@ class Hostile(ClusterCase):
         # 8: nor is what nobody knows.
         for key in (-1, 9999, 32767):
             self.closed(frame(header(key, 0, 1)), f"API {key}", self.plain)
+        # 21: as the producer of another's transaction.
+        with Connection(self.plain, 60) as connection:
+            self.assertEqual(self.transactions(connection), 49)
         self.fine()
 
     def test_one_of_three_acls_deleted_leaves_the_other_two(self):
@@ -212,57 +211,6 @@ class Hostile(ClusterCase):
         answer = ask(connection, "Produce", 9, {"Acks": 1, "TimeoutMs": 5000, "TopicData": [
             {"Name": topic, "PartitionData": [{"Index": 0, "Records": batch or record_batch([(0, b"k", b"v")])}]}]})
         return answer["Responses"][0]["PartitionResponses"][0]["ErrorCode"]
-
-    def test_floods_of_ids_names_and_connections_are_bounded(self):
-        # 27: producer ids, and groups that nobody joins for long.
-        with Connection(self.plain, 60) as connection:
-            for _ in range(3000):
-                made = ask(connection, "InitProducerId", 4, {"TransactionTimeoutMs": 60_000, "ProducerId": -1,
-                                                              "ProducerEpoch": -1})
-                self.assertEqual(made["ErrorCode"], 0)
-            self.assertEqual(self.transactions(connection), 49)
-        # 26: connections, faster than an address may make them; then more than it may leave unproven.
-        refused = 0
-        held = []
-        for _ in range(800):
-            try:
-                held.append(socket.create_connection(self.plain.rsplit(":", 1), 5))
-            except OSError:
-                refused += 1
-        wait_until("some are turned away", lambda: refused + sum(self.is_gone(s) for s in held) > 0, 20, 0.2)
-        for each in held:
-            each.close()
-        self.settle()
-        time.sleep(3)  # for the rate of the address not to be what refuses the next ones
-        silent = [socket.create_connection(self.tls.rsplit(":", 1), 5) for _ in range(40)]
-        wait_until("an address has few half-open ones", lambda: sum(self.is_gone(s) for s in silent) >= 30, 20, 0.2)
-        self.fine()
-        wait_until("none is left half-open for ever", lambda: all(self.is_gone(s) for s in silent), 20, 0.2)
-        for each in silent:
-            each.close()
-        self.settle()
-        self.fine()
-
-    def settle(self):
-        """Waits until this address may connect again."""
-        def may():
-            try:
-                with Connection(self.plain, 5) as connection:
-                    return bool(connection.call(18, 0, b""))
-            except (Closed, OSError):
-                return False
-
-        wait_until("connections are taken again", may, 30, 0.3)
-
-    def is_gone(self, connection):
-        """Whether the broker has closed it."""
-        connection.setblocking(False)
-        try:
-            return connection.recv(1) == b""
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
 
     def transactions(self, connection):
         """21: a producer id that is another's is not in the transaction (49)."""

@@ -34,13 +34,14 @@ class Tokens(ClusterCase):
             "audit.log.path": str(self.processes.dir / "audit.log"), **settings,
         })
         self.ca = dev.data / "certs/ca.crt"
+        self.addCleanup(self.unharmed, dev)
         return dev
 
     def audit(self):
         return (self.processes.dir / "audit.log").read_text(errors="replace")
 
     def test_good_tokens_get_in_and_bad_ones_do_not(self):
-        dev = self.cluster()
+        self.cluster()
         good = self.issuer.token()
         with Sasl(self.raw) as connection:
             error, lifetime = connection.bearer(good)
@@ -79,7 +80,6 @@ class Tokens(ClusterCase):
                 self.assertNotIn(token.rsplit(".", 1)[-1] or token, self.audit())
         with Sasl(self.raw) as connection:
             self.assertEqual(connection.bearer(self.issuer.token())[0], 0, "the next client is served")
-        self.assertNotIn("panicked", dev.broker_logs(1000))
 
     def test_a_session_ends_with_its_token_unless_another_is_shown_in_time(self):
         self.cluster()

@@ -1,10 +1,10 @@
 """Quotas as clients meet them: real clients are slowed and finish, raw calls see what is reported; caps of one listener leave the
 others alone."""
 
-from case import ClusterCase
+from case import ClusterCase, answers
 from messages import ask
 from processes import free_ports, wait_until
-from wire import Closed, Connection
+from wire import Connection
 
 
 def set_quota(connection, entity, key, value):
@@ -74,10 +74,10 @@ class Quotas(ClusterCase):
                 self.assertGreater(told[-1], 0)
             # Connections of an address (KIP-612).
             set_quota(admin, {"ip": "127.0.0.1"}, "connection_creation_rate", 2.0)
-            outcomes = [self.answers(dev.bootstrap) for _ in range(60)]
+            outcomes = [answers(dev.bootstrap) for _ in range(60)]
             self.assertIn(False, outcomes)
             set_quota(admin, {"ip": "127.0.0.1"}, "connection_creation_rate", None)
-            wait_until("the address may connect again", lambda: self.answers(dev.bootstrap), 20, 0.1)
+            wait_until("the address may connect again", lambda: answers(dev.bootstrap), 20, 0.1)
 
     def test_caps_of_one_listener_leave_the_others_alone(self):
         ports = free_ports(2)
@@ -90,21 +90,13 @@ class Quotas(ClusterCase):
         held = [Connection(outside, 30) for _ in range(3)]
         for each in held:
             self.assertTrue(each.call(18, 0, b""))
-        self.assertFalse(self.answers(outside), "a fourth")
+        self.assertFalse(answers(outside), "a fourth")
         for _ in range(5):
-            self.assertTrue(self.answers(inside))
+            self.assertTrue(answers(inside))
         held.pop().socket.close()
-        wait_until("there is room again", lambda: self.answers(outside), 20, 0.2)
+        wait_until("there is room again", lambda: answers(outside), 20, 0.2)
         # Faster than the rate: they wait, none is lost.
         for _ in range(12):
-            wait_until("it is served", lambda: self.answers(outside), 20, 0.05)
+            wait_until("it is served", lambda: answers(outside), 20, 0.05)
         for each in held:
             each.socket.close()
-
-    def answers(self, address):
-        """Whether a new connection is served."""
-        try:
-            with Connection(address, 30) as connection:
-                return bool(connection.call(18, 0, b""))
-        except (Closed, OSError):
-            return False

@@ -29,9 +29,9 @@ class Closed(Exception):
 class Connection:
     """One connection; requests one after the other."""
 
-    def __init__(self, address, timeout=10):
+    def __init__(self, address, timeout=10, source=None):
         host, port = address.rsplit(":", 1)
-        self.socket = socket.create_connection((host, int(port)), timeout)
+        self.socket = socket.create_connection((host, int(port)), timeout, source_address=(source, 0) if source else None)
         self.correlation = 0
 
     def __enter__(self):
