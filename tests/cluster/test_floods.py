@@ -105,7 +105,7 @@ class Floods(ClusterCase):
             ids = {ask(connection, "InitProducerId", 4, {"TransactionTimeoutMs": 60_000, "ProducerId": -1,
                                                          "ProducerEpoch": -1})["ProducerId"] for _ in range(2000)}
             self.assertEqual(len(ids), 2000)
-            wanted = [{"Partition": i, "PartitionMaxBytes": 1} for i in range(100)]
+            wanted = [{"Partition": i, "PartitionMaxBytes": 1} for i in range(20)]
             begin = {"MaxWaitMs": 0, "SessionEpoch": 0, "Topics": [{"Topic": "t", "Partitions": wanted}]}
             ids = [ask(connection, "Fetch", 12, begin)["SessionId"] for _ in range(1050)]
             self.assertEqual(sum(id > 0 for id in ids), 1000, "max.incremental.fetch.session.cache.slots")

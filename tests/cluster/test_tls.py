@@ -34,7 +34,10 @@ def handshake(address, ca, *arguments):
     except OSError:
         answer = b""
     finally:
-        process.stdin.close()
+        try:
+            process.stdin.close()
+        except BrokenPipeError:  # it has ended, and not taken the question
+            pass
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:
