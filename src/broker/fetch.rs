@@ -245,49 +245,71 @@ impl Broker {
     ) -> Vec<Result<(Fetched, usize), FetchError>> {
         join_all(request.partitions.iter().zip(planned).map(|(wanted, plan)| async move {
             let Planned { mut answer, source } = plan?;
-            let committed = request.isolation == Isolation::ReadCommitted;
             let (records, counted) = match source {
                 Source::Nothing => (Records::empty(), 0),
                 _ if !has_room => (Records::empty(), 0),
-                Source::Local(replica, slice) if committed => {
-                    let traffic = replica.traffic().clone();
-                    let (log, from) = (replica.clone(), wanted.offset);
-                    let look = move || Ok(log.with_log(|log| log.may_have_aborted(from)));
-                    let loaded = if self.on_disk_thread(look).await? {
-                        // Where the answer ends is known only of what is in memory.
-                        let loaded = self.load_local(wanted, request, replica.clone(), slice, false).await?;
-                        answer.aborted = self.aborted_here(replica, &loaded.0, from).await?;
-                        loaded
-                    } else {
-                        self.load_local(wanted, request, replica, slice, request.takes_files).await?
-                    };
-                    traffic.fetched_hot.add(loaded.0.len() as u64);
-                    loaded
-                }
                 Source::Local(replica, slice) => {
-                    let traffic = replica.traffic().clone();
-                    let loaded =
-                        self.load_local(wanted, request, replica, slice, request.takes_files).await?;
-                    traffic.fetched_hot.add(loaded.0.len() as u64);
-                    loaded
+                    let bytes = slice.bound_bytes();
+                    match self.load_hot(wanted, request, &replica, slice, &mut answer).await {
+                        // Local retention has taken the segment since the plan was made.
+                        Err(FetchError::Storage(_)) if replica.has_only_in_tier(wanted.offset) => {
+                            self.load_cold(wanted, request, wanted.offset, bytes, &mut answer).await?
+                        }
+                        loaded => loaded?,
+                    }
                 }
                 Source::Cold { offset, max_bytes } => {
-                    let records = self.read_cold(wanted, offset, max_bytes).await?;
-                    if let Some(replica) = self.replicas.replica(&wanted.partition) {
-                        replica.traffic().fetched_cold.add(records.len() as u64);
-                    }
-                    if committed && !records.is_empty() {
-                        answer.aborted = self.aborted_cold(wanted, &records).await?;
-                    }
-                    let records = Records::from(records);
-                    let counted = records.len();
-                    (records, counted)
+                    self.load_cold(wanted, request, offset, max_bytes, &mut answer).await?
                 }
             };
             answer.records = records;
             Ok((answer, counted))
         }))
         .await
+    }
+
+    /// Records of the local log; with them the aborted transactions, for a reader of committed data.
+    async fn load_hot(
+        &self,
+        wanted: &FetchPartition,
+        request: &FetchRequest,
+        replica: &Arc<Replica>,
+        slice: LogSlice,
+        answer: &mut Fetched,
+    ) -> Result<(Records, usize), FetchError> {
+        let may_have_aborted = request.isolation == Isolation::ReadCommitted && {
+            let (log, from) = (replica.clone(), wanted.offset);
+            self.on_disk_thread(move || Ok(log.with_log(|log| log.may_have_aborted(from)))).await?
+        };
+        // Where the answer ends is known only of what is in memory.
+        let takes_files = request.takes_files && !may_have_aborted;
+        let loaded = self.load_local(wanted, request, replica.clone(), slice, takes_files).await?;
+        if may_have_aborted {
+            answer.aborted = self.aborted_here(replica.clone(), &loaded.0, wanted.offset).await?;
+        }
+        replica.traffic().fetched_hot.add(loaded.0.len() as u64);
+        Ok(loaded)
+    }
+
+    /// The same from the tier.
+    async fn load_cold(
+        &self,
+        wanted: &FetchPartition,
+        request: &FetchRequest,
+        offset: Offset,
+        max_bytes: usize,
+        answer: &mut Fetched,
+    ) -> Result<(Records, usize), FetchError> {
+        let records = self.read_cold(wanted, offset, max_bytes).await?;
+        if let Some(replica) = self.replicas.replica(&wanted.partition) {
+            replica.traffic().fetched_cold.add(records.len() as u64);
+        }
+        if request.isolation == Isolation::ReadCommitted && !records.is_empty() {
+            answer.aborted = self.aborted_cold(wanted, &records).await?;
+        }
+        let records = Records::from(records);
+        let counted = records.len();
+        Ok((records, counted))
     }
 
     /// Reads a slice, and what follows it if compaction has left nothing but empty batches there. Where nothing follows the

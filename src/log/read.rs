@@ -87,10 +87,14 @@ impl Log {
         }))
     }
 
-    /// Whether a transaction was aborted whose marker lies in the segment that holds `from` or a later one.
+    /// Whether a transaction was aborted whose marker lies in the segment that holds `from` or a later one. Of a segment
+    /// that has gone it is not known: it may.
     #[must_use]
     pub fn may_have_aborted(&self, from: Offset) -> bool {
-        self.segments[self.segment_of(from)..].iter().any(|segment| segment.txn_index.bytes().is_some())
+        from < self.segments[0].base
+            || self.segments[self.segment_of(from)..]
+                .iter()
+                .any(|segment| segment.txn_index.bytes().is_some())
     }
 
     /// Transactions that were aborted and have records in `from..to`: what a reader of committed data skips there.

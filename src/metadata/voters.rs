@@ -14,12 +14,14 @@ use serde::{Deserialize, Serialize};
 use super::control::{Answer, Request, hinted};
 use super::core::Core;
 use super::handle::{Metadata, SubmitError};
-use super::raft::{broker, identity};
+use super::raft::{Metrics, broker, identity};
 use crate::env::timeout;
 use crate::types::BrokerId;
 
 /// A change is two entries of the log.
 const CHANGE: Duration = Duration::from_secs(5);
+/// How long a change that is under way is waited for, and the metrics after a change.
+const SETTLE: Duration = Duration::from_secs(2);
 /// One try to ask the leader.
 const ASK: Duration = Duration::from_secs(6);
 /// Between two tries.
@@ -194,20 +196,21 @@ impl Core {
         })
     }
 
-    /// The voters as they are, unless a change is under way.
-    fn settled_voters(&self) -> Result<BTreeSet<u64>, VoterError> {
-        let metrics = self.metrics();
-        let configs = metrics.membership_config.membership().get_joint_config();
-        match configs.as_slice() {
-            [voters] => Ok(voters.clone()),
-            _ => Err(VoterError::Refused("another change of the voters is under way".to_owned())),
+    /// The voters as they are. A change that is under way, of a leader before this one maybe, is waited for.
+    async fn settled_voters(&self) -> Result<BTreeSet<u64>, VoterError> {
+        let mut metrics = self.raft.metrics();
+        let one = |m: &Metrics| m.membership_config.membership().get_joint_config().len() == 1;
+        match timeout(&*self.env.clock, SETTLE, metrics.wait_for(one)).await {
+            Ok(Ok(settled)) => Ok(settled.membership_config.voter_ids().collect()),
+            Ok(Err(_)) => Err(VoterError::Unavailable("the quorum has ended".to_owned())),
+            Err(_) => Err(VoterError::Refused("another change of the voters is under way".to_owned())),
         }
     }
 
     async fn add_voter(&self, id: BrokerId, store: Option<u32>, limit: Duration) -> Result<(), VoterError> {
         let deadline = self.env.clock.now() + limit;
         loop {
-            let mut voters = self.settled_voters()?;
+            let mut voters = self.settled_voters().await?;
             if voters.iter().any(|voter| broker(*voter) == Some(id)) {
                 return Err(VoterError::Duplicate(id));
             }
@@ -232,7 +235,7 @@ impl Core {
     }
 
     async fn remove_voter(&self, id: BrokerId, store: Option<u32>) -> Result<(), VoterError> {
-        let mut voters = self.settled_voters()?;
+        let mut voters = self.settled_voters().await?;
         let voter = voters
             .iter()
             .copied()
@@ -250,7 +253,7 @@ impl Core {
 
     /// What is left of a broker that does not come back.
     async fn forget_member(&self, id: BrokerId) -> Result<(), VoterError> {
-        let voters = self.settled_voters()?;
+        let voters = self.settled_voters().await?;
         if voters.iter().any(|voter| broker(*voter) == Some(id)) {
             return Err(VoterError::Refused(format!(
                 "broker {id} is a voter of the metadata quorum: take its vote away first"
@@ -271,7 +274,17 @@ impl Core {
         retain: bool,
     ) -> Result<(), VoterError> {
         match timeout(&*self.env.clock, CHANGE, self.raft.change_membership(change, retain)).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(changed)) => {
+                // What is judged next goes by the metrics, and they follow a little later.
+                let mut metrics = self.raft.metrics();
+                let follows = |m: &Metrics| *m.membership_config.log_id() >= Some(changed.log_id);
+                match timeout(&*self.env.clock, SETTLE, metrics.wait_for(follows)).await {
+                    Ok(Ok(_)) => Ok(()),
+                    _ => {
+                        Err(VoterError::Unavailable("the change is made, but this node has ended".to_owned()))
+                    }
+                }
+            }
             Ok(Err(error)) => Err(VoterError::Unavailable(error.to_string())),
             Err(_) => Err(VoterError::Unavailable(format!("no majority within {} s", CHANGE.as_secs()))),
         }

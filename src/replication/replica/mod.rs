@@ -409,7 +409,24 @@ impl Replica {
         };
         let slice = self.log.lock().read(from, max_bytes, end, at_least_one);
         self.renew_last_stable();
-        Ok(Some(slice?))
+        match slice {
+            // Retention has taken the segment since the positions were looked at.
+            Err(LogError::OutOfRange { offset, start, end }) if offset < start => {
+                Err(if self.has_only_in_tier(offset) {
+                    ReadError::OnlyTiered { offset, local_start: start }
+                } else {
+                    ReadError::OutOfRange { offset, start, end }
+                })
+            }
+            slice => Ok(Some(slice?)),
+        }
+    }
+
+    /// Whether an offset is in the log, but in the cold tier only.
+    #[must_use]
+    pub fn has_only_in_tier(&self, offset: Offset) -> bool {
+        let positions = self.positions();
+        (positions.log_start..positions.local_start).contains(&offset) && offset < positions.tier_end()
     }
 
     /// Loads what [`Replica::read`] has found; on a disk thread. Damaged bytes reach nobody, and this copy steps aside

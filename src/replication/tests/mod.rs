@@ -266,7 +266,18 @@ async fn a_broker_with_an_empty_disk_begins_at_the_tiers_end_and_copies_only_the
     cluster.append(1, Acks::All, &["hot"]).await.unwrap();
     let tier = TierPosition { end: Offset(3), generation: 9 };
     leader.set_tier(leader.positions().leader_epoch, tier);
-    leader.with_log(|log| log.delete_segments_below(Offset(3)).unwrap().run().unwrap());
+    let early = leader.with_log(|log| {
+        // A reader that has looked at the positions before, and at the log after, is sent to the tier too.
+        let leader = leader.clone();
+        let reader = tokio::spawn(async move {
+            leader.read(Offset(1), 100, true, Isolation::ReadUncommitted, None, ServedBy::Leader)
+        });
+        std::thread::sleep(Duration::from_millis(100));
+        log.delete_segments_below(Offset(3)).unwrap().run().unwrap();
+        reader
+    });
+    let early = early.await.unwrap();
+    assert!(matches!(early, Err(ReadError::OnlyTiered { .. })), "{early:?}");
     cluster.tier = Some(Arc::new(Covered(TierState {
         end: Offset(3),
         epochs,
