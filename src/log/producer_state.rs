@@ -12,6 +12,9 @@ use crate::wire::record_batch::{Batch, BatchHeader, ControlKind};
 
 /// Batches remembered per producer: as many as a client keeps in flight.
 const REMEMBERED: usize = 5;
+/// Producers remembered by one log. Whoever may write can take any number of producer ids; above this, those that have been
+/// silent for longest and have no open transaction are forgotten as if they had expired.
+const MAX_PRODUCERS: usize = 100_000;
 /// A transaction marker is a few bytes.
 const MARKER_LIMIT_BYTES: usize = 4096;
 
@@ -166,6 +169,7 @@ impl ProducerState {
 
     /// Takes in a batch of records.
     fn apply_data(&mut self, header: &BatchHeader, now_ms: i64) {
+        self.make_room_for(header.producer_id);
         let producer = self.producers.entry(header.producer_id).or_insert_with(|| Producer {
             epoch: header.producer_epoch,
             batches: VecDeque::with_capacity(REMEMBERED),
@@ -197,6 +201,7 @@ impl ProducerState {
         let header = &batch.header;
         let marker = batch.records(MARKER_LIMIT_BYTES).ok()?.next()?.ok()?;
         let kind = marker.control_kind()?;
+        self.make_room_for(header.producer_id);
         let producer = self.producers.entry(header.producer_id).or_insert_with(|| Producer {
             epoch: header.producer_epoch,
             batches: VecDeque::new(),
@@ -245,6 +250,19 @@ impl ProducerState {
         });
     }
 
+    /// Before a new producer is remembered: a tenth of the others go when there are too many, so that this is seldom done.
+    fn make_room_for(&mut self, id: ProducerId) {
+        if self.producers.len() < MAX_PRODUCERS || self.producers.contains_key(&id) {
+            return;
+        }
+        let idle = self.producers.iter().filter(|(_, p)| p.transaction.is_none());
+        let mut idle: Vec<(i64, ProducerId)> = idle.map(|(id, p)| (p.seen_ms, *id)).collect();
+        idle.sort_unstable();
+        for (_, id) in idle.into_iter().take(MAX_PRODUCERS / 10) {
+            self.producers.remove(&id);
+        }
+    }
+
     /// Puts a producer back as a snapshot has it.
     pub(super) fn restore(&mut self, id: ProducerId, producer: Producer) {
         if let Some(first) = producer.transaction {
@@ -273,5 +291,40 @@ impl ProducerState {
         if producer.batches.len() > REMEMBERED {
             producer.batches.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::record_batch::{BatchBuilder, BatchIter};
+
+    fn batch(id: i64, transactional: bool) -> Batch {
+        let mut builder = BatchBuilder::default().producer(ProducerId(id), ProducerEpoch(0), 0);
+        if transactional {
+            builder = builder.transactional();
+        }
+        builder.add(0, None, Some(b"v"), &[]);
+        BatchIter::new(builder.build().unwrap()).next().unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_flood_of_producers_pushes_out_those_that_are_idle_and_none_with_an_open_transaction() {
+        let mut state = ProducerState::default();
+        state.apply(&batch(0, true), 0);
+        state.apply(&batch(1, false), 0);
+        let one = batch(2, false);
+        let most = i64::try_from(MAX_PRODUCERS).unwrap();
+        for id in 2..most + 10 {
+            let mut next = one.clone();
+            next.header.producer_id = ProducerId(id);
+            state.apply(&next, id);
+        }
+        assert!(state.producers.len() <= MAX_PRODUCERS);
+        assert!(state.has_open(ProducerId(0), ProducerEpoch(0)));
+        assert!(!state.producers.contains_key(&ProducerId(1)), "the longest idle");
+        assert!(state.producers.len() > MAX_PRODUCERS * 4 / 5, "most are remembered");
+        assert!(state.producers.contains_key(&ProducerId(most + 9)));
+        assert!(matches!(state.check(&batch(most + 9, false).header), Ok(Sequence::Duplicate(_))));
     }
 }
