@@ -6,6 +6,8 @@
 //! [`txn::TransactionCoordinators`] run one shard for each partition this broker leads: they load the shard by replaying
 //! the partition, append what the shard decides, and let a reply go only when its records are committed.
 
+#[cfg(test)]
+mod compacted;
 mod config;
 pub mod consumer_record;
 pub mod group;

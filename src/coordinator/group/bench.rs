@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::transactions::{PendingOffset, Place};
 use super::*;
+use crate::coordinator::compacted::Cleaning;
 use crate::coordinator::record::{CommittedOffset, GroupMetadata};
 use crate::types::{LeaderEpoch, Offset, TopicId, TopicName};
 
@@ -34,8 +35,13 @@ pub(super) struct Bench {
     ids: u128,
 }
 
+/// Nothing waits for more to come.
 pub(super) fn config() -> GroupConfig {
-    GroupConfig { initial_rebalance_delay: Duration::ZERO, ..GroupConfig::default() }
+    GroupConfig {
+        initial_rebalance_delay: Duration::ZERO,
+        consumer_assignment_interval: Duration::ZERO,
+        ..GroupConfig::default()
+    }
 }
 
 impl Bench {
@@ -48,15 +54,24 @@ impl Bench {
 
     /// As after a failover: a new shard from the records of this one.
     pub(super) fn failed_over(&self) -> Bench {
+        self.failed_over_with(self.log.clone())
+    }
+
+    /// As after a compaction and a failover.
+    pub(super) fn cleaned(&self, cleaning: Cleaning) -> Bench {
+        self.failed_over_with(cleaning.clean::<GroupShard>(&self.log))
+    }
+
+    fn failed_over_with(&self, log: Vec<Entry<Record>>) -> Bench {
         let mut shard = GroupShard::new(self.shard.config.clone());
-        for record in &self.log {
+        for record in &log {
             shard.replay(record);
         }
         shard.start(self.now);
         Bench {
             shard,
             now: self.now,
-            log: self.log.clone(),
+            log,
             tasks: Vec::new(),
             answers: BTreeMap::new(),
             next_id: self.next_id,

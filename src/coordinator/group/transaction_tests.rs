@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::bench::*;
 use super::*;
+use crate::coordinator::compacted::Cleaning;
 use crate::coordinator::{Marker, Producer};
 use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicId};
 
@@ -240,7 +241,8 @@ enum Event {
     TxnCommit(i64, i32),
     End(i64, bool),
     Delete(i32),
-    Failover,
+    /// Of the log so much is compacted before, with or without its tombstones.
+    Failover(u8, bool),
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -249,7 +251,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         6 => (0..3i64, 0..3i32).prop_map(|(p, at)| Event::TxnCommit(p, at)),
         5 => (0..3i64, any::<bool>()).prop_map(|(p, commit)| Event::End(p, commit)),
         1 => (0..3i32).prop_map(Event::Delete),
-        1 => Just(Event::Failover),
+        1 => any::<(u8, bool)>().prop_map(|(share, tombstones)| Event::Failover(share, tombstones)),
     ];
     prop::collection::vec(event, 0..60)
 }
@@ -298,7 +300,11 @@ proptest! {
                 Event::TxnCommit(p, at) => bench.txn_commit(producer(p, 0), at, offset).unwrap(),
                 Event::End(p, commit) => bench.complete(producer(p, 0), commit, 1).unwrap(),
                 Event::Delete(at) => { let _ = bench.delete_offset(at); }
-                Event::Failover => bench = bench.failed_over(),
+                Event::Failover(share, tombstones) => {
+                    let next = bench.cleaned(Cleaning::new(share, tombstones));
+                    prop_assert_eq!(bench.memory(), next.memory());
+                    bench = next;
+                }
             }
             let expected = plain(&bench.log);
             let found: BTreeMap<i32, i64> =

@@ -14,6 +14,7 @@ use proptest::test_runner::TestRunner;
 
 use super::request::*;
 use super::*;
+use crate::coordinator::compacted::Cleaning;
 use crate::types::{ProducerId, TopicName, TopicPartition};
 
 const PARTITIONS: i32 = 3;
@@ -243,11 +244,24 @@ impl World {
             s.kept.iter().map(|(id, k)| (id.clone(), k.transaction.clone())).collect()
         };
         assert_eq!(remembered(&self.shard), remembered(&again), "a replay gives the same");
+        if let Event::Failover(share) = event {
+            let log = Cleaning::new(share, share.is_multiple_of(2)).clean::<TxnShard>(&self.log);
+            let cleaned = self.replayed_from(&log);
+            assert_eq!(
+                remembered(&again),
+                remembered(&cleaned),
+                "a replay of what compaction leaves gives the same"
+            );
+        }
     }
 
     fn replayed(&self) -> TxnShard {
+        self.replayed_from(&self.log)
+    }
+
+    fn replayed_from(&self, log: &[Entry<TxnRecord>]) -> TxnShard {
         let mut shard = TxnShard::new(Arc::new(TxnConfig::default()), LeaderEpoch(self.epoch));
-        self.log.iter().for_each(|entry| shard.replay(entry));
+        log.iter().for_each(|entry| shard.replay(entry));
         shard
     }
 
