@@ -74,6 +74,7 @@ async fn heartbeat(
         owned: request.topic_partitions.as_deref().map(owned),
         session_timeout: times.session_timeout,
         heartbeat_interval: times.heartbeat_interval,
+        assignment_interval: times.assignment_interval,
         shows: context.topic_filter(),
         fresh_id: uuid::Uuid::nil(),
         catalog: Arc::default(),

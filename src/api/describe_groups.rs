@@ -1,6 +1,6 @@
 //! DescribeGroups (15), versions 0–6: groups in full, with their members.
 //!
-//! Metadata and assignments are shown while a group is stable. A group that does not exist, or is of the consumer
+//! Metadata is shown while a group is stable, and what members were assigned last also while they join again. A group that does not exist, or is of the consumer
 //! protocol, is `Dead`, from version 6 with error 69.
 //!
 //! Errors: per group 14, 15, 16 · 30 · 69.

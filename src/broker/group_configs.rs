@@ -1,5 +1,5 @@
-//! Configs of consumer groups (KIP-848): how long members may stay silent, and how often they shall speak. What a group
-//! does not set is the broker's.
+//! Configs of consumer groups (KIP-848): how long members may stay silent, how often they shall speak, and how often the
+//! group is assigned anew (KIP-1263). What a group does not set is the broker's.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use crate::metadata::Command;
 
 const SESSION: &str = "consumer.session.timeout.ms";
 const HEARTBEAT: &str = "consumer.heartbeat.interval.ms";
+const ASSIGNMENT: &str = "consumer.assignment.interval.ms";
 
 /// A group's config, the broker's property that is its default, and those that bound it.
 struct Definition {
@@ -21,7 +22,14 @@ struct Definition {
     doc: &'static str,
 }
 
-const DEFINITIONS: [Definition; 2] = [
+const DEFINITIONS: [Definition; 3] = [
+    Definition {
+        name: ASSIGNMENT,
+        property: "group.consumer.assignment.interval.ms",
+        min: "group.consumer.min.assignment.interval.ms",
+        max: "group.consumer.max.assignment.interval.ms",
+        doc: "The least time between two assignments of the group.",
+    },
     Definition {
         name: HEARTBEAT,
         property: "group.consumer.heartbeat.interval.ms",
@@ -45,6 +53,8 @@ pub struct GroupTimes {
     pub session_timeout: Option<Duration>,
     /// `consumer.heartbeat.interval.ms`
     pub heartbeat_interval: Option<Duration>,
+    /// `consumer.assignment.interval.ms`
+    pub assignment_interval: Option<Duration>,
 }
 
 impl Broker {
@@ -59,7 +69,11 @@ impl Broker {
             let (min, max) = self.bounds(definition);
             u64::try_from(ms.clamp(min, max)).ok().map(Duration::from_millis)
         };
-        GroupTimes { session_timeout: read(SESSION), heartbeat_interval: read(HEARTBEAT) }
+        GroupTimes {
+            session_timeout: read(SESSION),
+            heartbeat_interval: read(HEARTBEAT),
+            assignment_interval: read(ASSIGNMENT),
+        }
     }
 
     /// Every config of a group.

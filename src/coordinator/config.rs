@@ -39,6 +39,11 @@ pub struct GroupConfig {
     pub consumer_session_bounds: (Duration, Duration),
     /// `group.consumer.min.heartbeat.interval.ms` and `group.consumer.max.heartbeat.interval.ms`: the same.
     pub consumer_heartbeat_bounds: (Duration, Duration),
+    /// `group.consumer.assignment.interval.ms`: the least time between two target assignments of a group (KIP-1263).
+    pub consumer_assignment_interval: Duration,
+    /// `group.consumer.min.assignment.interval.ms` and `group.consumer.max.assignment.interval.ms`: bounds of what a group
+    /// may have of its own.
+    pub consumer_assignment_bounds: (Duration, Duration),
     /// `group.consumer.max.size`: members of one group of the consumer protocol.
     pub consumer_max_size: usize,
     /// `group.consumer.assignors`: those that are offered; the first is taken when members have no wish.
@@ -86,6 +91,8 @@ impl Default for GroupConfig {
             consumer_heartbeat_interval: Duration::from_secs(5),
             consumer_session_bounds: (Duration::from_secs(45), Duration::from_secs(60)),
             consumer_heartbeat_bounds: (Duration::from_secs(5), Duration::from_secs(15)),
+            consumer_assignment_interval: Duration::from_secs(1),
+            consumer_assignment_bounds: (Duration::ZERO, Duration::from_secs(15)),
             consumer_max_size: i32::MAX as usize,
             assignors: Assignor::ALL.to_vec(),
             migration: Migration { upgrades: true, downgrades: true },
@@ -173,6 +180,15 @@ impl GroupConfig {
                 ms("group.consumer.min.heartbeat.interval.ms", 1, defaults.consumer_heartbeat_bounds.0)?,
                 ms("group.consumer.max.heartbeat.interval.ms", 1, defaults.consumer_heartbeat_bounds.1)?,
             ),
+            consumer_assignment_interval: ms(
+                "group.consumer.assignment.interval.ms",
+                0,
+                defaults.consumer_assignment_interval,
+            )?,
+            consumer_assignment_bounds: (
+                ms("group.consumer.min.assignment.interval.ms", 0, defaults.consumer_assignment_bounds.0)?,
+                ms("group.consumer.max.assignment.interval.ms", 0, defaults.consumer_assignment_bounds.1)?,
+            ),
             consumer_max_size: size("group.consumer.max.size", 1, defaults.consumer_max_size)?,
             assignors: assignors(properties)?,
             migration: migration(properties)?,
@@ -194,6 +210,12 @@ impl GroupConfig {
             config.consumer_heartbeat_interval,
             config.consumer_heartbeat_bounds,
             "between group.consumer.min.heartbeat.interval.ms and group.consumer.max.heartbeat.interval.ms",
+        )?;
+        within(
+            "group.consumer.assignment.interval.ms",
+            config.consumer_assignment_interval,
+            config.consumer_assignment_bounds,
+            "between group.consumer.min.assignment.interval.ms and group.consumer.max.assignment.interval.ms",
         )?;
         if config.min_session_timeout > config.max_session_timeout {
             return Err(InvalidGroupConfig {
@@ -262,6 +284,7 @@ mod tests {
             ("group.consumer.migration.policy", "sideways"),
             ("group.consumer.session.timeout.ms", "10"),
             ("group.consumer.heartbeat.interval.ms", "60000"),
+            ("group.consumer.assignment.interval.ms", "60000"),
         ] {
             assert_eq!(GroupConfig::from_properties(&properties(&[(key, bad)])).unwrap_err().key, key);
         }

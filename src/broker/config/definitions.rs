@@ -110,6 +110,13 @@ const OTHERS: &[Definition] = &[
         I64,
         "Kept for Kafka's tools, which set it together with the leaders' rate; it is the leaders that keep to theirs.",
     ),
+    number(
+        "group.consumer.assignment.interval.ms",
+        "1000",
+        0,
+        I32,
+        "The least time between two assignments of a group of the consumer protocol.",
+    ),
     list(
         "group.consumer.assignors",
         Some("uniform,range"),
@@ -121,6 +128,13 @@ const OTHERS: &[Definition] = &[
         1,
         I32,
         "How often members of the consumer protocol shall speak.",
+    ),
+    number(
+        "group.consumer.max.assignment.interval.ms",
+        "15000",
+        0,
+        I32,
+        "The largest assignment interval that a group may have.",
     ),
     number(
         "group.consumer.max.heartbeat.interval.ms",
@@ -148,6 +162,13 @@ const OTHERS: &[Definition] = &[
         "bidirectional",
         &["bidirectional", "upgrade", "downgrade", "disabled"],
         "Which way groups may change between the classic and the consumer protocol while they have members.",
+    ),
+    number(
+        "group.consumer.min.assignment.interval.ms",
+        "0",
+        0,
+        I32,
+        "The smallest assignment interval that a group may have.",
     ),
     number(
         "group.consumer.min.heartbeat.interval.ms",

@@ -117,7 +117,7 @@ impl Member {
             client_id: self.client_id.clone(),
             client_host: self.client_host.clone(),
             metadata: protocol.map(|p| self.metadata(p)).unwrap_or_default(),
-            assignment: protocol.map(|_| self.assignment.clone()).unwrap_or_default(),
+            assignment: self.assignment.clone(),
         }
     }
 

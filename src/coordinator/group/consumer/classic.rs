@@ -14,7 +14,7 @@ use super::super::state::Group;
 use super::super::{GroupError, Step};
 use super::heartbeat::partitions_of;
 use super::{Alarm, ConsumerMember, embedded, millis};
-use crate::coordinator::consumer_record::{ClassicProtocols, MemberState, Partitions};
+use crate::coordinator::consumer_record::{ClassicProtocols, MemberState};
 
 impl Group {
     pub(in super::super) fn join_consumer(
@@ -84,6 +84,7 @@ impl Group {
         consumer.set_alarm(&group, &member_id, Alarm::Sync, millis(request.rebalance_timeout_ms), step);
         self.forget_unused_patterns(step);
         self.refresh(bump, step)?;
+        self.keep_to_subscription(&member_id, step);
         self.reconcile(&member_id, Some(&subscription.owned), step)?;
         let member = self.shell().memory.members.get(&member_id).ok_or(GroupError::UnknownMember)?;
         let joined = Joined {
@@ -161,8 +162,9 @@ impl Group {
         let group = self.id.clone();
         let consumer = self.shell();
         let is_behind = is_behind && {
-            let memory = &consumer.memory;
-            memory.members[&request.member.member_id].current.epoch < memory.group.epoch
+            let current = &consumer.memory.members[&request.member.member_id].current;
+            current.epoch < consumer.memory.target.epoch
+                || consumer.is_target_due(step.config, step.now.wall_ms)
         };
         if is_behind {
             consumer.keep_alarm(&group, &request.member.member_id, Alarm::Join, rebalance, step);
@@ -182,7 +184,7 @@ impl Group {
         let session = member.session_timeout(step.config);
         let rebalance = member.rebalance_timeout();
         let group = self.id.clone();
-        let rejoins = self.has_a_step_for(member);
+        let rejoins = self.has_a_step_for(member, step);
         let consumer = self.shell();
         consumer.set_alarm(&group, &who.member_id, Alarm::Session, session, step);
         if rejoins {
@@ -193,11 +195,13 @@ impl Group {
     }
 
     /// Whether joining again would take the member further.
-    fn has_a_step_for(&self, member: &ConsumerMember) -> bool {
+    fn has_a_step_for(&self, member: &ConsumerMember, step: &Step<'_>) -> bool {
         let Some(consumer) = &self.consumer else { return false };
         let memory = &consumer.memory;
         let current = &member.current;
-        if current.epoch < memory.group.epoch || current.state == MemberState::Unrevoked {
+        let is_behind = current.epoch < memory.target.epoch;
+        let is_due = consumer.is_target_due(step.config, step.now.wall_ms);
+        if is_behind || is_due || current.state == MemberState::Unrevoked {
             return true;
         }
         current.state == MemberState::Unreleased && {
@@ -252,11 +256,7 @@ impl Group {
 pub(super) fn assignment_of(member: &ConsumerMember, step: &Step<'_>) -> Bytes {
     let first = member.metadata.classic.iter().flat_map(|c| &c.protocols).next();
     let version = first.and_then(|(_, metadata)| embedded::version(metadata)).unwrap_or(0);
-    let mut held = Partitions::new();
-    for (topic, partition) in member.current.held() {
-        held.entry(topic).or_default().insert(partition);
-    }
-    embedded::write_assignment(&held, version, step.topics)
+    embedded::write_assignment(&member.current.holds(), version, step.topics)
 }
 
 /// A session of at least a moment.

@@ -59,7 +59,8 @@ impl Group {
         for (id, member) in &members {
             self.write_part(ConsumerRecord::Target(id.clone(), Some(member.target.clone())), step);
         }
-        let target = TargetEpoch { epoch, timestamp_ms: step.now.wall_ms };
+        // No time: it was not made here, and the first one that is does not wait for its interval.
+        let target = TargetEpoch { epoch, timestamp_ms: 0 };
         self.write_part(ConsumerRecord::TargetEpoch(Some(target)), step);
         let group = self.id.clone();
         for (id, member) in members {

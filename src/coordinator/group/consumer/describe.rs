@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::super::request::{Answer, Reply, RequestId};
 use super::super::{GroupError, GroupShard, Output};
 use super::ConsumerGroup;
-use super::heartbeat::partitions_of;
 use crate::coordinator::config::GroupConfig;
 use crate::coordinator::consumer_record::Partitions;
 use crate::coordinator::record::GroupId;
@@ -59,7 +58,7 @@ pub struct ConsumerMemberDescription {
     pub topics: BTreeSet<String>,
     /// The regular expression of topics that it names.
     pub regex: Option<String>,
-    /// What it has.
+    /// What it has, with what it is still to give back.
     pub assignment: NamedPartitions,
     /// What it shall have.
     pub target: NamedPartitions,
@@ -102,7 +101,7 @@ impl ConsumerGroup {
             client_host: m.metadata.client_host.clone(),
             topics: m.metadata.topics.clone(),
             regex: m.metadata.regex.clone(),
-            assignment: named(&partitions_of(&m.current.assigned)),
+            assignment: named(&m.current.holds()),
             target: named(&m.target),
             is_classic: m.metadata.classic.is_some(),
         });

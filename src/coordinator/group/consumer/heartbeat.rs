@@ -13,7 +13,7 @@ use super::super::{GroupError, GroupShard, Output, Step};
 use super::{AWAY, Alarm, Assignor, ConsumerGroup, LEAVE, Memory, Pattern};
 use crate::coordinator::config::GroupConfig;
 use crate::coordinator::consumer_record::{
-    ConsumerMemberMetadata, ConsumerRecord, CurrentAssignment, Owned, Partitions,
+    ConsumerMemberMetadata, ConsumerRecord, CurrentAssignment, GroupEpoch, Owned, Partitions, TargetEpoch,
 };
 use crate::coordinator::record::{GroupId, Record};
 use crate::coordinator::topics::{TopicCatalog, TopicFilter};
@@ -49,6 +49,8 @@ pub struct ConsumerHeartbeat {
     pub session_timeout: Option<Duration>,
     /// `consumer.heartbeat.interval.ms` of the group, if it has its own.
     pub heartbeat_interval: Option<Duration>,
+    /// `consumer.assignment.interval.ms` of the group, if it has its own.
+    pub assignment_interval: Option<Duration>,
     /// The topics that it may be shown.
     pub shows: TopicFilter,
     /// Randomness for a member id; drawn by the runtime.
@@ -177,12 +179,14 @@ impl Group {
         let bump = self.update_member_metadata(&member_id, is_new, &request, step)?;
         let session = request.session_timeout.unwrap_or(step.config.consumer_session_timeout);
         let id = self.id.clone();
+        self.shell().assignment_interval = request.assignment_interval;
         self.shell().set_alarm(&id, &member_id, Alarm::Session, session, step);
         for alarm in [Alarm::Join, Alarm::Sync] {
             self.shell().stop_alarm(&id, &member_id, alarm, step.timers);
         }
         self.look_up_patterns(&request.shows, step);
         self.refresh(bump, step)?;
+        self.keep_to_subscription(&member_id, step);
         self.reconcile(&member_id, request.owned.as_ref(), step)?;
 
         let member = self.shell().memory.members.get(&member_id).ok_or(GroupError::UnknownMember)?;
@@ -293,13 +297,24 @@ impl Group {
         if !is_new && metadata == *old {
             return Ok(false);
         }
-        let other_subscription = metadata.topics != old.topics || metadata.regex != old.regex;
+        // A regular expression whose topics are not known yet counts once they are.
+        let is_known = metadata.regex.as_ref().is_none_or(|r| self.shell().memory.regexes.contains_key(r));
+        let other_regex = metadata.regex != old.regex && (old.regex.is_some() || is_known);
+        let other_subscription = metadata.topics != old.topics || other_regex;
         let record = ConsumerRecord::Member(member_id.to_owned(), Some(metadata));
         if record.size_bound() + self.id.len() > step.config.max_batch_bytes {
             return Err(GroupError::MetadataTooLarge);
         }
         self.write_part(record, step);
-        Ok(is_new || other_subscription)
+        if is_new && !other_subscription && self.shell().memory.group.epoch == 0 {
+            // The group begins with nothing to assign.
+            self.write_part(ConsumerRecord::Epoch(Some(GroupEpoch { epoch: 1, metadata_hash: 0 })), step);
+            self.write_part(
+                ConsumerRecord::TargetEpoch(Some(TargetEpoch { epoch: 1, timestamp_ms: 0 })),
+                step,
+            );
+        }
+        Ok(other_subscription)
     }
 
     fn consumer_leave(

@@ -6,8 +6,9 @@
 //!   and topics as they are  (an assignor's work)     (given back first, then given out)
 //! ```
 //!
-//! The group epoch goes up when anything changes that an assignment depends on; the next heartbeat makes a target for it;
-//! each member's own heartbeats take it there. Invariants:
+//! The group epoch goes up when anything changes that an assignment depends on; the next heartbeat makes a target for it,
+//! unless the last one is younger than the assignment interval (KIP-1263): many changes then make one target. Each member's
+//! own heartbeats take it there. Invariants:
 //!
 //! - a partition is given to a member only when nobody has it or still has to give it back;
 //! - a member's epoch never goes back, and never above the target's;
@@ -26,6 +27,8 @@ mod pattern;
 mod reconcile;
 mod refresh;
 
+#[cfg(test)]
+mod interval_tests;
 #[cfg(test)]
 mod random_tests;
 #[cfg(test)]
@@ -98,6 +101,8 @@ pub(super) struct ConsumerGroup {
     /// The version of the topics that the memory was last compared with; 0 for none.
     seen_topics: u64,
     patterns: pattern::Progress,
+    /// The group's own `consumer.assignment.interval.ms`, as the last heartbeat brought it.
+    assignment_interval: Option<Duration>,
 }
 
 impl ConsumerGroup {

@@ -2,13 +2,14 @@
 //! and the coordinator fails over.
 //!
 //! Checked after every event: no two members that the coordinator knows have a partition at the same time, epochs never go
-//! back, and (in `Group::check`) each partition has one holder. A replay of the log gives the same memory. In the end
+//! back, and (in `Group::check`) each partition has one holder. A replay of the log gives the same memory, also of what compaction leaves. In the end
 //! everybody lives well for a while: then all partitions are somebody's. With a defence switched off the same events
 //! must find a failure.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -18,6 +19,7 @@ use super::super::bench::*;
 use super::super::*;
 use super::tests::{beat, catalog, joining};
 use super::*;
+use crate::coordinator::compacted::Cleaning;
 use crate::coordinator::consumer_record::Partitions;
 use crate::coordinator::topics::TopicCatalog;
 use crate::types::TopicId;
@@ -44,11 +46,16 @@ enum Event {
     Forget(usize),
     Pass(u64),
     Live(u8),
-    Failover,
+    /// Of the log so much is compacted before, with or without its tombstones.
+    Failover(u8, bool),
     Grow,
+    /// A member of the consumer protocol subscribes to one topic less, or to all again.
+    Resubscribe(usize),
 }
 
-fn events() -> impl Strategy<Value = Vec<Event>> {
+/// The assignment interval in milliseconds, and what happens.
+fn events() -> impl Strategy<Value = (u64, Vec<Event>)> {
+    let interval = prop_oneof![Just(0), Just(1_000), 0..8_000u64];
     let member = 0..MEMBERS;
     let event = prop_oneof![
         24 => (member.clone(), prop::bool::weighted(0.15)).prop_map(|(m, lost)| Event::Speak(m, lost)),
@@ -59,10 +66,11 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         4 => (0..6_000u64).prop_map(Event::Pass),
         1 => (6_000..80_000u64).prop_map(Event::Pass),
         4 => (1..8u8).prop_map(Event::Live),
-        1 => Just(Event::Failover),
+        1 => any::<(u8, bool)>().prop_map(|(share, tombstones)| Event::Failover(share, tombstones)),
         1 => Just(Event::Grow),
+        2 => (1..CLASSIC).prop_map(Event::Resubscribe),
     ];
-    prop::collection::vec(event, 0..120)
+    (interval, prop::collection::vec(event, 0..120))
 }
 
 /// A member as it sees itself.
@@ -74,6 +82,8 @@ struct Member {
     owned: Partitions,
     /// What it was told to have, and has not followed yet.
     told: Option<Partitions>,
+    /// It is subscribed to the first topic alone, where others like it have all; the second member the other way round.
+    narrow: bool,
     /// It says what it has with the next heartbeat.
     has_news: bool,
     /// An answer was lost: the next heartbeat says everything, so that its answer does too.
@@ -92,9 +102,10 @@ struct World {
 }
 
 impl World {
-    fn new() -> World {
+    fn new(assignment_interval_ms: u64) -> World {
+        let consumer_assignment_interval = Duration::from_millis(assignment_interval_ms);
         World {
-            bench: Bench::new(config()),
+            bench: Bench::new(GroupConfig { consumer_assignment_interval, ..config() }),
             members: vec![Member::default(); MEMBERS],
             lives: 0,
             topics: catalog(1, &[("t", 4), ("u", 2)]),
@@ -120,10 +131,14 @@ impl World {
             Event::Forget(i) => self.members[i] = Member::default(),
             Event::Pass(ms) => self.bench.pass_ms(ms),
             Event::Live(seconds) => self.live(seconds)?,
-            Event::Failover => {
-                let next = self.bench.failed_over();
+            Event::Failover(share, tombstones) => {
+                let next = self.bench.cleaned(Cleaning::new(share, tombstones));
                 prop_assert_eq!(self.bench.memory(), next.memory());
                 self.bench = next;
+            }
+            Event::Resubscribe(i) => {
+                let member = &mut self.members[i];
+                (member.narrow, member.says_all) = (!member.narrow, member.epoch > 0);
             }
             Event::Grow => {
                 self.sizes = (self.sizes.0 + 1, self.sizes.1);
@@ -192,7 +207,8 @@ impl World {
     }
 
     fn subscription(&self, i: usize) -> BTreeSet<String> {
-        if i == 1 { ["t".to_owned()].into() } else { ["t".to_owned(), "u".to_owned()].into() }
+        let all = ["t".to_owned(), "u".to_owned()];
+        if self.members[i].narrow != (i == 1) { all[..1].iter().cloned().collect() } else { all.into() }
     }
 
     fn follow(&mut self, i: usize) {
@@ -346,8 +362,8 @@ fn instance(i: usize) -> Option<String> {
     (i == 0).then(|| "static".to_owned())
 }
 
-fn run(events: Vec<Event>) -> Result<(), TestCaseError> {
-    let mut world = World::new();
+fn run((assignment_interval_ms, events): (u64, Vec<Event>)) -> Result<(), TestCaseError> {
+    let mut world = World::new(assignment_interval_ms);
     for event in events {
         world.step(event)?;
     }
@@ -379,5 +395,5 @@ fn a_coordinator_that_gives_what_others_have_is_found_out() {
 
 #[test]
 fn a_static_member_that_left_after_a_failover_gets_its_share_when_it_is_back() {
-    run(vec![Event::Live(1), Event::Failover, Event::Leave(0)]).unwrap();
+    run((0, vec![Event::Live(1), Event::Failover(0, true), Event::Leave(0)])).unwrap();
 }

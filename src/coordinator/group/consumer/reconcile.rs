@@ -26,6 +26,15 @@ impl CurrentAssignment {
         all.flat_map(|(topic, partitions)| partitions.keys().map(move |p| (*topic, *p)))
     }
 
+    /// The same, by topic.
+    pub(super) fn holds(&self) -> Partitions {
+        let mut held = Partitions::new();
+        for (topic, partition) in self.held() {
+            held.entry(topic).or_default().insert(partition);
+        }
+        held
+    }
+
     /// Whether its own partitions are these.
     pub(in crate::coordinator::group) fn has(&self, partitions: &Partitions) -> bool {
         self.assigned.len() == partitions.len()
@@ -56,7 +65,7 @@ impl CurrentAssignment {
         is_free: impl Fn(TopicId, i32) -> bool,
     ) -> Result<CurrentAssignment, GroupError> {
         let epoch = match self.state {
-            MemberState::Stable if self.epoch == target_epoch => return Ok(self.clone()),
+            MemberState::Stable if self.epoch == target_epoch && self.has(target) => return Ok(self.clone()),
             MemberState::Stable | MemberState::Unreleased => self.epoch,
             MemberState::Unrevoked => {
                 if keeps(says, &self.revoking) {

@@ -8,7 +8,7 @@ use super::super::state::Group;
 use super::super::{GroupError, GroupShard, GroupTask, Output, Step};
 use super::assignors::{Assignor, Subscriber};
 use super::pattern::{REFRESH, ResolvePatterns, ResolvedPatterns};
-use super::{Alarm, Memory};
+use super::{Alarm, ConsumerGroup, Memory};
 use crate::coordinator::config::GroupConfig;
 use crate::coordinator::consumer_record::{
     ConsumerRecord, GroupEpoch, MemberState, Partitions, ResolvedRegex, TargetEpoch, partitions_bytes,
@@ -47,7 +47,8 @@ impl Group {
         self.write_part(ConsumerRecord::Epoch(Some(GroupEpoch { epoch, metadata_hash })), step);
     }
 
-    /// Bumps the epoch when asked to, or when the topics have changed; makes a target when the last one is old.
+    /// Bumps the epoch when asked to, or when the topics have changed; makes a target when the last one is for an older
+    /// epoch, and old enough.
     pub(super) fn refresh(&mut self, bump: bool, step: &mut Step<'_>) -> Result<(), GroupError> {
         let version = step.topics.version();
         let consumer = self.shell();
@@ -57,8 +58,11 @@ impl Group {
                 self.bump(step);
             }
         }
-        let memory = &self.shell().memory;
-        if memory.group.epoch > memory.target.epoch { self.make_target(step) } else { Ok(()) }
+        if self.shell().is_target_due(step.config, step.now.wall_ms) {
+            self.make_target(step)
+        } else {
+            Ok(())
+        }
     }
 
     fn make_target(&mut self, step: &mut Step<'_>) -> Result<(), GroupError> {
@@ -84,6 +88,28 @@ impl Group {
         Ok(())
     }
 
+    /// A member that is not subscribed to a topic any more gives it back at once, also while the next target is not due
+    /// (KIP-1263). A regular expression that is not looked up yet may stand for anything.
+    pub(super) fn keep_to_subscription(&mut self, member_id: &str, step: &mut Step<'_>) {
+        let memory = &self.shell().memory;
+        let Some(member) = memory.members.get(member_id) else { return };
+        let is_looked_up = member.metadata.regex.as_ref().is_none_or(|r| memory.regexes.contains_key(r));
+        if memory.group.epoch == memory.target.epoch || !is_looked_up {
+            return;
+        }
+        let topics: BTreeSet<TopicId> =
+            memory.topics_of(member).filter_map(|name| Some(step.topics.get(name)?.id)).collect();
+        let kept: Partitions = member
+            .target
+            .iter()
+            .filter(|(topic, _)| topics.contains(topic))
+            .map(|(topic, partitions)| (*topic, partitions.clone()))
+            .collect();
+        if kept != member.target {
+            self.write_part(ConsumerRecord::Target(member_id.to_owned(), Some(kept)), step);
+        }
+    }
+
     /// Takes a member a step towards its target. `says` is what it says it has.
     pub(super) fn reconcile(
         &mut self,
@@ -94,7 +120,7 @@ impl Group {
         let memory = &self.shell().memory;
         let target_epoch = memory.target.epoch;
         let member = memory.members.get(member_id).ok_or(GroupError::UnknownMember)?;
-        if member.current.is_settled(target_epoch) {
+        if member.current.is_settled(target_epoch) && member.current.has(&member.target) {
             return Ok(());
         }
         let held = memory.held();
@@ -185,6 +211,18 @@ impl Group {
         if used.iter().any(|p| !self.shell().memory.regexes.contains_key(p)) {
             self.look_up_patterns(&resolved.shows, step);
         }
+    }
+}
+
+impl ConsumerGroup {
+    /// Whether a target is to be made now: for a newer epoch, and not sooner after the last one than the interval says. A
+    /// clock that went back holds nothing up.
+    pub(super) fn is_target_due(&self, config: &GroupConfig, now_ms: i64) -> bool {
+        let (group, target) = (self.memory.group, self.memory.target);
+        let interval = self.assignment_interval.unwrap_or(config.consumer_assignment_interval);
+        let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+        let age_ms = now_ms.saturating_sub(target.timestamp_ms);
+        group.epoch > target.epoch && !(0..interval_ms).contains(&age_ms)
     }
 }
 

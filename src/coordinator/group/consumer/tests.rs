@@ -48,6 +48,7 @@ pub(super) fn beat(member: &str, epoch: i32) -> ConsumerHeartbeat {
         owned: None,
         session_timeout: None,
         heartbeat_interval: None,
+        assignment_interval: None,
         shows: TopicFilter::default(),
         fresh_id: uuid::Uuid::from_u128(77),
         catalog: catalog(1, &[("t", 4)]),
@@ -115,7 +116,7 @@ impl Bench {
         }
     }
 
-    fn live_is_replayed(&self) {
+    pub(super) fn live_is_replayed(&self) {
         assert_eq!(self.memory(), self.failed_over().memory());
     }
 }
@@ -155,6 +156,8 @@ fn a_partition_changes_hands_only_after_it_was_given_back() {
 
     let told = bench.beats(beat("a", 2)).unwrap();
     assert_eq!((told.epoch, told.assignment), (2, Some(parts("t", 0..2))), "it is told to give two back");
+    let shown = |bench: &mut Bench| bench.described().unwrap().members[0].assignment[0].2.len();
+    assert_eq!(shown(&mut bench), 4, "and has them still");
     let still = ConsumerHeartbeat { owned: Some(parts("t", 0..4)), ..beat("a", 2) };
     assert_eq!(bench.beats(still).unwrap().epoch, 2);
     assert_eq!(bench.beats(beat("b", 3)).unwrap().assignment, None);
@@ -162,6 +165,19 @@ fn a_partition_changes_hands_only_after_it_was_given_back() {
     let gave = ConsumerHeartbeat { owned: Some(parts("t", 0..2)), ..beat("a", 2) };
     assert_eq!(bench.beats(gave).unwrap().epoch, 3);
     assert_eq!(bench.beats(beat("b", 3)).unwrap().assignment, Some(parts("t", 2..4)));
+    assert_eq!(bench.described().unwrap().state, "Stable");
+    bench.live_is_replayed();
+}
+
+#[test]
+fn a_member_without_topics_changes_nothing() {
+    let mut bench = Bench::new(config());
+    let idle = |member: &str| ConsumerHeartbeat { topics: Some(BTreeSet::new()), ..joining(member) };
+    assert_eq!(bench.beats(idle("a")).unwrap().epoch, 1);
+    bench.live_is_replayed();
+    assert_eq!(bench.beats(joining("b")).unwrap().epoch, 2);
+    assert_eq!(bench.beats(idle("c")).unwrap().epoch, 2);
+    assert_eq!(bench.beats(beat("a", 1)).unwrap().epoch, 2);
     assert_eq!(bench.described().unwrap().state, "Stable");
     bench.live_is_replayed();
 }
@@ -250,36 +266,37 @@ fn a_regular_expression_stands_for_the_topics_that_match_now_and_later() {
         catalog: first.clone(),
         ..joining("a")
     };
-    assert_eq!(bench.beats(join).unwrap().assignment, Some(Partitions::new()));
+    let joined = bench.beats(join).unwrap();
+    assert_eq!((joined.epoch, joined.assignment), (1, Some(Partitions::new())), "nothing to assign yet");
     bench.look_up(&first);
     let with = |epoch, catalog: &Arc<TopicCatalog>| ConsumerHeartbeat {
         shows: seen.clone(),
         catalog: catalog.clone(),
         ..beat("a", epoch)
     };
-    let reply = bench.beats(with(2, &first)).unwrap();
-    assert_eq!((reply.epoch, reply.assignment), (3, Some(parts("t", 0..1))));
+    let reply = bench.beats(with(1, &first)).unwrap();
+    assert_eq!((reply.epoch, reply.assignment), (2, Some(parts("t", 0..1))));
     bench.live_is_replayed();
 
     let second = catalog(2, &[("t", 1), ("ts", 1), ("tu", 2), ("x", 1)]);
     bench.pass_ms(5_000);
-    bench.beats(with(3, &second)).unwrap();
+    bench.beats(with(2, &second)).unwrap();
     assert_eq!(bench.tasks.len(), 1);
-    bench.beats(with(3, &second)).unwrap();
+    bench.beats(with(2, &second)).unwrap();
     assert_eq!(bench.tasks.len(), 1, "it is being looked up");
     bench.look_up(&second);
     let both: Partitions = parts("t", 0..1).into_iter().chain(parts("tu", 0..2)).collect();
-    assert_eq!(bench.beats(with(3, &second)).unwrap().assignment, Some(both));
+    assert_eq!(bench.beats(with(2, &second)).unwrap().assignment, Some(both));
 
     let plain = ConsumerHeartbeat {
         regex: Some(String::new()),
         topics: Some(["x".to_owned()].into()),
-        ..with(4, &second)
+        ..with(3, &second)
     };
     bench.beats(plain).unwrap();
     assert_eq!(
         bench
-            .beats(ConsumerHeartbeat { owned: Some(Partitions::new()), ..with(4, &second) })
+            .beats(ConsumerHeartbeat { owned: Some(Partitions::new()), ..with(3, &second) })
             .unwrap()
             .assignment,
         Some(parts("x", 0..1))
@@ -380,7 +397,7 @@ fn what_no_group_takes() {
     assert_eq!(reply.unwrap().member_id, uuid::Uuid::from_u128(77).to_string());
 }
 
-fn classic(member: &str, owned: &[i32]) -> JoinGroup {
+pub(super) fn classic(member: &str, owned: &[i32]) -> JoinGroup {
     let metadata = embedded::write_subscription(&["t"], &[("t", owned)]);
     JoinGroup {
         member_id: member.to_owned(),
@@ -398,7 +415,7 @@ fn assigned(bytes: &Bytes) -> BTreeSet<i32> {
 }
 
 impl Bench {
-    fn syncs(
+    pub(super) fn syncs(
         &mut self,
         joined: &Joined,
         assignments: Vec<(String, Bytes)>,
@@ -418,7 +435,7 @@ impl Bench {
     }
 
     /// A classic group of one, who has all partitions.
-    fn one_classic(&mut self) -> Joined {
+    pub(super) fn one_classic(&mut self) -> Joined {
         let id = self.join(classic("", &[]));
         self.pass_ms(0);
         let joined = self.joined(id).unwrap();
