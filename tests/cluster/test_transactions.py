@@ -7,6 +7,7 @@ import re
 import signal
 import threading
 import time
+import unittest
 
 from case import ClusterCase, slow
 from clients import JAVA
@@ -54,6 +55,47 @@ def read(bootstrap, topic, isolation="read_committed", seconds=60):
 
 def flat(values):
     return [value for partition in values.values() for value in partition]
+
+
+class LiveReader(threading.Thread):
+    """Reads committed records of a topic all the time, whatever happens to the brokers; what it saw stays so."""
+
+    def __init__(self, bootstrap, topic, partitions):
+        super().__init__(daemon=True)
+        self.bootstrap, self.topic = bootstrap, topic
+        self.values, self.errors, self.stop = {p: [] for p in range(partitions)}, [], threading.Event()
+
+    def run(self):
+        from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "live", "log_level": 0, "isolation.level": "read_committed",
+                             "enable.auto.commit": False, "auto.offset.reset": "error", "socket.timeout.ms": 10000})
+        consumer.assign([TopicPartition(self.topic, p, 0) for p in self.values])
+        last = {p: -1 for p in self.values}
+        while not self.stop.is_set():
+            message = consumer.poll(0.5)
+            if message is None:
+                continue
+            if message.error():
+                if message.error().code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION, KafkaError.OFFSET_OUT_OF_RANGE):
+                    self.errors.append(str(message.error()))
+                continue
+            at = message.partition()
+            if message.offset() <= last[at]:
+                self.errors.append(f"offset {message.offset()} of partition {at} after {last[at]}")
+            last[at] = message.offset()
+            self.values[at].append(message.value().decode())
+        consumer.close()
+
+    def check(self, test, values):
+        """All that it saw is there in the end, in that order and with nothing in between."""
+        self.stop.set()
+        self.join(60)
+        test.assertEqual(self.errors, [], "a reader's offsets")
+        test.assertGreater(sum(map(len, self.values.values())), 0, "it has read something")
+        for at, seen in self.values.items():
+            wrong = next((i for i, pair in enumerate(zip(seen, values[at])) if pair[0] != pair[1]), min(len(seen), len(values[at])))
+            test.assertEqual(seen[wrong:], [], f"partition {at} was read otherwise before, at its record {wrong}: then {values[at][wrong:][:5]}")
 
 
 class JavaRun:
@@ -130,7 +172,7 @@ class Writer(threading.Thread):
 
 
 def check_transactions(test, values, outcomes):
-    """No aborted read, no torn transaction, no lost commit, no duplicate. `outcomes`: writer → number → outcome."""
+    """No aborted read, no torn transaction, no lost commit, no duplicate, each writer's order kept. `outcomes`: writer → number → outcome."""
     seen = collections.Counter(flat(values))
     test.assertEqual([v for v, count in seen.items() if count > 1], [], "duplicates")
     parts = collections.Counter(value.rsplit(":", 1)[0] for value in seen)
@@ -141,6 +183,39 @@ def check_transactions(test, values, outcomes):
             there = parts[f"{writer}:{number}"] == RECORDS
             if outcome != "unknown":
                 test.assertEqual(there, outcome == "committed", f"{writer}:{number} {outcome}, read: {there}")
+    for at, of_partition in values.items():
+        last = {}
+        for value in of_partition:
+            writer, number, part = value.split(":")
+            place = int(number), int(part)
+            test.assertLess(last.get(writer, (-1, 0)), place, f"order of {writer} in partition {at}")
+            last[writer] = place
+
+
+class TheCheck(unittest.TestCase):
+    """What the histories are judged by finds each thing that it looks for."""
+
+    def test_each_defect_of_a_history_is_found(self):
+        whole = lambda number: [f"w:{number}:{i}" for i in range(RECORDS)]
+        outcomes = {"w": {0: "committed", 1: "aborted", 2: "unknown", 3: "committed"}}
+        good = {0: whole(0) + whole(3), 1: []}
+        for fine in (good, {0: whole(0) + whole(2), 1: whole(3)}):
+            check_transactions(self, fine, outcomes)
+        for what, values in {
+            "an aborted read": {0: whole(0) + whole(1) + whole(3)}, "a torn transaction": {0: whole(0) + whole(3)[1:]},
+            "a torn one of unknown outcome": {0: whole(0) + whole(2)[:3] + whole(3)}, "a lost commit": {0: whole(0)},
+            "a duplicate": {0: whole(0) + whole(3), 1: whole(3)[:1]}, "another order": {0: whole(3) + whole(0)},
+        }.items():
+            with self.assertRaises(AssertionError, msg=what):
+                check_transactions(self, values, outcomes)
+        reader = LiveReader("", "t", 2)
+        reader.join = lambda seconds: None
+        reader.values = {0: whole(0), 1: []}
+        reader.check(self, good)
+        for seen in (whole(0)[1:], whole(0) + whole(1)[:1], whole(0) + whole(3) + whole(4)[:1]):
+            reader.values = {0: seen, 1: []}
+            with self.assertRaises(AssertionError, msg=seen):
+                reader.check(self, good)
 
 
 class Transactions(ClusterCase):
@@ -295,6 +370,9 @@ class Transactions(ClusterCase):
                          **{"from": "t"}, seconds=seconds + 25)
         rdkafka = Writer(dev.bootstrap, "t", 4, "rdkafka", seconds)
         rdkafka.start()
+        live = LiveReader(dev.bootstrap, "t", 4)
+        live.start()
+        self.addCleanup(live.stop.set)
         time.sleep(5)
         end, kills = time.monotonic() + seconds - 8, 0
         while time.monotonic() < end:
@@ -319,13 +397,15 @@ class Transactions(ClusterCase):
             self.assertGreater(sum(o == "committed" for o in decided.values()), 5, f"{writer}: {errors} {rdkafka.errors[-9:]}")
         wait_until("no transaction is open", lambda: "Ongoing" not in kafka_tool(TOOL, "--bootstrap-server", dev.bootstrap,
                                                                                  "list"), 60, 1)
-        values = read(dev.bootstrap, "t")
+        values = read(dev.bootstrap, "t", seconds=60 + seconds)
         check_transactions(self, values, outcomes)
-        copied, source = collections.Counter(flat(read(dev.bootstrap, "to"))), set(flat(values))
+        live.check(self, values)
+        copied, source = collections.Counter(flat(read(dev.bootstrap, "to", seconds=60 + seconds))), set(flat(values))
         self.assertEqual([v for v, count in copied.items() if count > 1], [], "copied twice")
         self.assertEqual(set(copied) - source, set(), "copied from nowhere")
         counts = {writer: collections.Counter(decided.values()) for writer, decided in outcomes.items()}
-        print(f"({kills} faults; {counts}; {len(copied)} of {len(source)} copied)", flush=True)
+        seen = sum(map(len, live.values.values()))
+        print(f"({kills} faults; {counts}; {len(copied)} of {len(source)} copied; {seen} read meanwhile)", flush=True)
         missing = source - set(copied)
         if missing:
             # What the copier had no time for is the end of each partition; anything else is lost.
