@@ -1,5 +1,6 @@
 """Bad input to the coordinators at a live broker: ids of any bytes and lengths, a commit of a hundred thousand offsets,
-floods of groups' members, members that answer late, twice or never, foreign producer ids."""
+floods of groups and of their members, patterns that other engines choke on, members that answer late, twice or never, foreign
+producer ids."""
 
 import struct
 import time
@@ -7,8 +8,9 @@ import time
 from case import ClusterCase
 from kafka_peer import Side
 from members import ILLEGAL_GENERATION, REBALANCE, UNKNOWN_MEMBER, ClassicMember
-from messages import ask
-from processes import wait_until
+from messages import MESSAGES, ask
+from processes import alive, wait_until
+from test_hostile_clients import memory_kb
 from wire import Closed, Connection
 
 IDS = ["", " ", ".", "..", "/", "a/../b", "\0", "a\0b", "%", "\n", "ä", "🦀" * 100, "x" * 249, "x" * 30_000]
@@ -113,6 +115,33 @@ class BadInput(ClusterCase):
         answer = self.side.ask("OffsetCommit", 9, {**first, "Topics": [{"Name": "t", "Partitions": nowhere}]})
         self.assertEqual({p["ErrorCode"] for p in answer["Topics"][0]["Partitions"]}, {3})
 
+    def test_patterns_that_other_engines_choke_on_are_answered_like_any_other(self):
+        # FAULTS 29. A name that is almost a match makes an engine that tries all ways go on for ever.
+        almost = "a" * 120
+        self.side.create(f"{almost}-", partitions=1)
+        self.side.create(almost, partitions=1)
+        self._find(0, "r")
+        beat = lambda group, pattern: {"GroupId": group, "MemberId": "m", "MemberEpoch": 0, "RebalanceTimeoutMs": 60_000,
+                                       "SubscribedTopicRegex": pattern, "TopicPartitions": []}
+        matching = {"(a+)+": [almost], "(a|aa)+": [almost], "(a|a?)+-": [f"{almost}-"], "(.*a){20}": [almost], "([a-z]+)*_": [],
+                    "(a*)*(a*)*(a*)*b": [], "(?i)(A+)+-": [f"{almost}-"]}
+        for number, pattern in enumerate(matching):
+            answer = self._answer("ConsumerGroupHeartbeat", 1, beat(f"r{number}", pattern))
+            self.assertEqual(answer["ErrorCode"], 0, pattern)
+        ids = {topic: id for topic, id in self.side.topics.items()}
+        for number, (pattern, topics) in enumerate(matching.items()):
+            def assigned():
+                whole = {**beat(f"r{number}", pattern), "MemberEpoch": 0}
+                told = self.side.ask("ConsumerGroupHeartbeat", 1, whole)["Assignment"]
+                return {t["TopicId"] for t in told["TopicPartitions"]} == {ids[topic] for topic in topics}
+
+            wait_until(f"{pattern} stands for {[t[-3:] for t in topics]}", assigned, 30, 0.1)
+        # Too large when unrolled, too deep, not linear, not a pattern.
+        for pattern in ("((a{1,200}){1,200}){1,200}", "(" * 5000 + ")" * 5000, "(?<=a)b", r"(a)\1", "[", "a{2,1}", "(?P<", "*"):
+            answer = self._answer("ConsumerGroupHeartbeat", 1, beat("bad", pattern))
+            self.assertEqual(answer["ErrorCode"], 128, pattern[:30])
+        self.assertEqual(self.side.ask("ConsumerGroupHeartbeat", 1, beat("long", "a" * 40_000))["ErrorCode"], 42)
+
     def test_members_that_answer_late_twice_or_never_hold_nobody_up_for_long(self):
         make = lambda: ClassicMember(self.broker.bootstrap, "late", 6, session_ms=6000, rebalance_ms=3000)
         never, late = make(), make()
@@ -143,3 +172,61 @@ class BadInput(ClusterCase):
         self.assertEqual(other.heartbeat(), 0)
         for member in (never, late, other):
             member.coordinator.close()
+
+
+class Floods(ClusterCase):
+    """FAULTS 27, for groups and their members."""
+
+    GROUPS = 100_000
+
+    def test_floods_of_groups_and_of_members_are_bounded_and_pass(self):
+        broker = self.dev(1, settings={"group.initial.rebalance.delay.ms": 0, "offsets.topic.num.partitions": 1})
+        side = Side("Esker", broker.bootstrap)
+        self.addCleanup(side.close)
+        join = {"GroupId": "g0000000", "SessionTimeoutMs": 6000, "RebalanceTimeoutMs": 6000, "MemberId": "", "ProtocolType": "consumer",
+                "Protocols": [{"Name": "range", "Metadata": b"x" * 50}]}
+
+        def coordinated():
+            side.ask("FindCoordinator", 4, {"KeyType": 0, "CoordinatorKeys": ["keeps"]})
+            return side.ask("JoinGroup", 9, {**join, "GroupId": "keeps"})["ErrorCode"] == 79
+
+        wait_until("groups have a coordinator", coordinated, 30, 0.2)
+        keeps = ClassicMember(broker.bootstrap, "keeps", 6, session_ms=60_000)
+        self.addCleanup(keeps.coordinator.close)
+        keeps.join()
+        # Ids that nobody comes back with are forgotten after a session, and their groups with them.
+        self.assertEqual(self._flood(broker.bootstrap, join, 2000), {79: 2000})
+        listed = lambda: {group["GroupId"] for group in side.ask("ListGroups", 5, {})["Groups"]} == {"keeps"}
+        wait_until("the groups that nobody was in are gone", listed, 60, 0.5)
+        before = memory_kb(broker.pid(1))
+        # Each asks for a member id in a group of its own, and never comes back.
+        join["SessionTimeoutMs"] = 1_800_000
+        codes = self._flood(broker.bootstrap, join, self.GROUPS + 5000)
+        self.assertEqual(set(codes), {79, 44})
+        self.assertGreaterEqual(codes[44], 5000, "no more than 100,000 groups of one partition are kept")
+        # In one group: a thousand ids, and no more.
+        codes = self._flood(broker.bootstrap, {**join, "GroupId": "keeps"}, 3000)
+        self.assertEqual(set(codes), {79, 81})
+        self.assertLessEqual(codes[79], 1000)
+        self.assertTrue(alive(broker.pid(1)))
+        self.assertLess(memory_kb(broker.pid(1)) - before, 400_000)
+        self.assertEqual(keeps.heartbeat(), 0, "who was there before is served")
+
+    def _flood(self, address, values, count):
+        """Sends so many joins, each to the next group, without waiting for the answers; code → how many got it."""
+        request, codes = MESSAGES["JoinGroupRequest"], {}
+        head = MESSAGES["RequestHeader"].encode({"RequestApiKey": request.key, "RequestApiVersion": 9, "CorrelationId": 1,
+                                                 "ClientId": "raw"}, 2)
+        body = head + request.encode(values, 9)
+        frame = struct.pack(">i", len(body)) + body
+        with Connection(address, 60) as connection:
+            in_flight = 0
+            for number in range(count):
+                connection.send(frame.replace(b"g0000000", f"g{number:07}".encode()))
+                in_flight += 1
+                while in_flight == 100 or number == count - 1 and in_flight:
+                    # Correlation 4 bytes, no tags, throttle 4 bytes, code.
+                    (code,) = struct.unpack_from(">h", connection.receive(), 9)
+                    codes[code] = codes.get(code, 0) + 1
+                    in_flight -= 1
+        return codes
