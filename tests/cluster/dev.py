@@ -26,10 +26,10 @@ def esker(*arguments, check=True, timeout=60, env=None):
 class Dev:
     """`esker dev` with its brokers."""
 
-    def __init__(self, processes, brokers=3, settings=None, tier=None, env=None, name="dev", wait=True):
+    def __init__(self, processes, brokers=3, settings=None, tier=None, env=None, name="dev", wait=True, port=None):
         self.processes, self.name = processes, name
         self.count = brokers
-        self.port = free_ports(brokers)[0]
+        self.port = port or free_ports(brokers)[0]
         self.data = processes.dir / f"{name}-data"
         self.settings = dict(settings or {})
         self.tier, self.env = tier, dict(os.environ, **(env or {}))
