@@ -142,6 +142,9 @@ impl Broker {
             disk_threads.clone(),
             cold_store.clone().map(|store| store as Arc<dyn TierReader>),
         );
+        if let Some(store) = &cold_store {
+            store.meet_peers(config.node_id, transport.clone(), &replicas);
+        }
         let coordinators = Coordinators::new(env.clone(), groups);
         let markers = Arc::new(Markers {
             env: env.clone(),
@@ -229,6 +232,10 @@ impl Broker {
             ));
         }
         self.create_first_user().await?;
+        if let Some(store) = &self.cold_store {
+            let foreign = |e| StartError::Tier(format!("tier.store.url: {e}"));
+            store.claim(self.stopping.clone()).await.map_err(foreign)?;
+        }
         self.metadata.activate().await.map_err(|e| refused(&e))
     }
 
@@ -343,9 +350,12 @@ impl Broker {
             match incoming.kind {
                 StreamKind::Raft | StreamKind::Control => self.metadata.serve(incoming),
                 StreamKind::Replication => self.replicas.serve(incoming),
-                StreamKind::TierPeer => {
-                    tracing::debug!(peer = %incoming.peer, "reads from a peer's cache are not served yet");
-                }
+                StreamKind::TierPeer => match &self.cold_store {
+                    Some(store) => store.serve(incoming),
+                    None => {
+                        tracing::debug!(peer = %incoming.peer, "a question about a chunk, and no tier.store.url")
+                    }
+                },
             }
         }
     }

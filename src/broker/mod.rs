@@ -52,7 +52,7 @@ pub use reassignments::ReassignError;
 pub use standing::{GroupStanding, Standing};
 pub use tier::{
     BackupError, CommittedBackup, GroupBackup, GroupsBackup, MetadataBackup, RESTORE_METADATA, ScrubCounts,
-    TierCounts, TopicBackup,
+    TierCounts, TopicBackup, remote_options,
 };
 pub use topics::{ConfigEntry, ConfigSource, NewTopic, TopicError};
 pub use transactions::{

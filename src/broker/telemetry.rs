@@ -217,7 +217,8 @@ impl Broker {
         for (outcome, count) in [
             ("memory", counts.chunks.memory_hits),
             ("disk", counts.chunks.disk_hits),
-            ("miss", counts.chunks.misses),
+            ("peer", counts.chunks.peer_hits),
+            ("miss", counts.chunks.misses.saturating_sub(counts.chunks.peer_hits)),
         ] {
             out.count(CACHE_LOOKUPS, &[outcome], count);
         }

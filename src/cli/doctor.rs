@@ -11,10 +11,11 @@ use bytes::Bytes;
 use comfy_table::{Table, presets};
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
-use tiering::store::{RemoteOptions, RemoteStore, SharedStore, StoreError, StoreLocation};
+use tiering::store::{RemoteStore, SharedStore, StoreError, StoreLocation};
 
 use super::Output;
 use crate::broker::config::BrokerConfig;
+use crate::broker::remote_options;
 use crate::env::{Env, OpenMode};
 
 const WANTED_FILES: u64 = 65_536;
@@ -192,12 +193,7 @@ fn file_system<'a>(mounts: &'a str, dir: &Path) -> Option<&'a str> {
 async fn store(env: &Env, config: &BrokerConfig) -> Vec<Finding> {
     let get = |key: &str| config.properties.get(key).map(str::to_owned);
     let Some(url) = get("tier.store.url") else { return Vec::new() };
-    let options = RemoteOptions {
-        endpoint: get("tier.store.endpoint"),
-        region: config.properties.explicit("tier.store.region").map(|setting| setting.value.clone()),
-        access_key_id: get("tier.store.access.key"),
-        secret_access_key: get("tier.store.secret.key"),
-    };
+    let options = remote_options(config);
     let opened = url
         .parse::<StoreLocation>()
         .map_err(|e| e.to_string())
@@ -272,7 +268,8 @@ mod tests {
         let env = Env::real();
         let folder = tempfile::tempdir().unwrap();
         let url = format!("file://{}", folder.path().display());
-        let store = RemoteStore::open(&url.parse().unwrap(), &RemoteOptions::default()).unwrap();
+        let store =
+            RemoteStore::open(&url.parse().unwrap(), &tiering::store::RemoteOptions::default()).unwrap();
         let findings = probe(&env, Arc::new(store)).await;
         assert!(findings.iter().all(|f| f.grade == Grade::Ok), "{findings:?}");
         assert_eq!(findings.len(), 6);

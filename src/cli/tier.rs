@@ -2,6 +2,7 @@
 //! up. No broker is asked; only a restore needs a new cluster to restore to.
 
 mod check;
+mod init;
 mod restore;
 mod restore_cluster;
 
@@ -9,25 +10,14 @@ use std::path::PathBuf;
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::types::{
-    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketLocationConstraint,
-    CreateBucketConfiguration, ExpirationStatus, LifecycleRule, LifecycleRuleFilter,
-};
+use anyhow::Result;
 use comfy_table::{Table, presets};
 use tiering::inspect::{self, PartitionOverview};
-use tiering::store::{MeteredStore, RemoteOptions, RemoteStore, SharedStore, StoreLocation};
+use tiering::store::{Encryption, MeteredStore, RemoteOptions, RemoteStore, SharedStore, StoreLocation};
 use tiering::verify::Depth;
 
 use super::client::ClusterArguments;
 use crate::env::Env;
-
-/// Amazon's home region, which a bucket's location must not name.
-const HOME_REGION: &str = "us-east-1";
-/// Parts of uploads that never ended are removed after so many days.
-const INCOMPLETE_UPLOAD_DAYS: i32 = 2;
 
 /// Arguments of `esker tier`.
 #[derive(clap::Args, Debug)]
@@ -122,11 +112,14 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
-    /// Creates the bucket if it is not there, and has the service remove parts of uploads that never ended.
+    /// Sets a bucket up: creates it, says whose it is, blocks public access, has the service remove parts of uploads that
+    /// never ended; versioning and encryption as asked for. May be run again. Refuses a bucket of another cluster.
     Init {
         /// `s3://bucket` or `s3://bucket/prefix`.
         #[arg(value_name = "URL")]
         store: String,
+        #[command(flatten)]
+        settings: init::Settings,
         #[command(flatten)]
         service: Service,
     },
@@ -173,6 +166,7 @@ impl Service {
             region: self.region,
             access_key_id: self.access_key,
             secret_access_key: self.secret_key,
+            encryption: Encryption::OfBucket,
         }
     }
 }
@@ -213,7 +207,7 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         }
         Command::Export { topic, out, place } => check::export(&env, &place.open()?, &topic, &out).await,
         Command::Ls { topic, store, service } => list(&store, topic.as_deref(), service).await,
-        Command::Init { store, service } => init(&store, service).await,
+        Command::Init { store, settings, service } => init::init(&store, &settings, service.options()).await,
     }
 }
 
@@ -304,63 +298,4 @@ fn segments(all: &[PartitionOverview]) -> Table {
         }
     }
     table
-}
-
-async fn init(url: &str, service: Service) -> Result<()> {
-    let StoreLocation::Bucket { bucket, .. } = url.parse()? else {
-        bail!("{url}: only a bucket is set up; a folder is created by the broker that uses it");
-    };
-    let environment = |given: Option<String>, name: &str| given.or_else(|| std::env::var(name).ok());
-    let id = environment(service.access_key, "AWS_ACCESS_KEY_ID").context("no access key: --access-key")?;
-    let secret =
-        environment(service.secret_key, "AWS_SECRET_ACCESS_KEY").context("no secret key: --secret-key")?;
-    let region = environment(service.region, "AWS_REGION").unwrap_or_else(|| HOME_REGION.to_owned());
-    let token = std::env::var("AWS_SESSION_TOKEN").ok();
-    let mut config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(region.clone()))
-        .credentials_provider(Credentials::new(id, secret, token, None, "esker"));
-    if let Some(endpoint) = environment(service.endpoint, "AWS_ENDPOINT_URL") {
-        config = config.endpoint_url(endpoint).force_path_style(true);
-    }
-    let client = aws_sdk_s3::Client::from_conf(config.build());
-    let place = (region != HOME_REGION).then(|| {
-        let location = BucketLocationConstraint::from(region.as_str());
-        CreateBucketConfiguration::builder().location_constraint(location).build()
-    });
-    match client.create_bucket().bucket(&bucket).set_create_bucket_configuration(place).send().await {
-        Ok(_) => println!("created bucket {bucket}"),
-        Err(error) => match error.as_service_error() {
-            Some(known) if known.is_bucket_already_owned_by_you() => println!("bucket {bucket} is there"),
-            _ => bail!("cannot create bucket {bucket}: {}", in_short(&error)),
-        },
-    }
-    let rule = LifecycleRule::builder()
-        .id("esker-incomplete-uploads")
-        .status(ExpirationStatus::Enabled)
-        .filter(LifecycleRuleFilter::builder().prefix("").build())
-        .abort_incomplete_multipart_upload(
-            AbortIncompleteMultipartUpload::builder().days_after_initiation(INCOMPLETE_UPLOAD_DAYS).build(),
-        )
-        .build()?;
-    let lifecycle = BucketLifecycleConfiguration::builder().rules(rule).build()?;
-    let put = client.put_bucket_lifecycle_configuration().bucket(&bucket).lifecycle_configuration(lifecycle);
-    match put.send().await {
-        Ok(_) => println!("parts of uploads that never end are removed after {INCOMPLETE_UPLOAD_DAYS} days"),
-        // Not every service has the rule; MinIO removes such parts by itself.
-        Err(error) => println!("the service takes no rule for incomplete uploads: {}", in_short(&error)),
-    }
-    Ok(())
-}
-
-/// The service's own words where it gave some, else the whole chain of causes.
-fn in_short<E>(error: &SdkError<E>) -> String
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    match (error.code(), error.message()) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(code), None) => code.to_owned(),
-        _ => DisplayErrorContext(error).to_string(),
-    }
 }

@@ -181,6 +181,12 @@ impl Coordinators {
         Ok(A::from_reply(reply).ok_or(CoordinatorError::NotAvailable)??)
     }
 
+    /// The partitions whose shards run here.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<i32> {
+        self.shards.partitions()
+    }
+
     /// The groups of all partitions that this broker leads.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! ```text
 //! magic "ESKRBKUP" · version u32 · CRC-32C of the body u32 · length of the body u64 · body     (big endian)
 //! ```
-//! The body is the writer's matter. A generation is created only if absent, so of two writers one goes after the other; a
+//! The body is the writer's matter; a large one names parts, which are objects of the same form beside the generations. A generation is created only if absent, so of two writers one goes after the other; a
 //! damaged one is passed over for the one before.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -50,6 +50,38 @@ pub async fn write(store: &dyn Store, folder: &str, body: &Bytes) -> Result<u64,
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Writes a part: an object that a generation is going to name.
+///
+/// # Errors
+/// What the store answers.
+pub async fn write_part(store: &dyn Store, key: &str, body: &Bytes) -> Result<(), StoreError> {
+    store.put(key, vec![encode(body)]).await
+}
+
+/// A part's body; `None` when it is damaged.
+///
+/// # Errors
+/// What the store answers.
+pub async fn read_part(store: &dyn Store, key: &str) -> Result<Option<Bytes>, StoreError> {
+    Ok(decode(&store.get(key).await?))
+}
+
+/// The generations that are kept and whole, newest first.
+///
+/// # Errors
+/// What the store answers.
+pub async fn kept(store: &dyn Store, folder: &str) -> Result<Vec<Bytes>, StoreError> {
+    let mut bodies = Vec::new();
+    for generation in generations(store, folder).await?.into_iter().rev() {
+        match store.get(&key(folder, generation)).await {
+            Ok(bytes) => bodies.extend(decode(&bytes)),
+            Err(StoreError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bodies)
 }
 
 /// The newest generation that is whole; `None` when there is none.

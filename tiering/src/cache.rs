@@ -69,8 +69,10 @@ pub struct CacheCounts {
     pub memory_hits: u64,
     /// Served from a chunk file.
     pub disk_hits: u64,
-    /// Fetched from the store.
+    /// Neither in memory nor in a file.
     pub misses: u64,
+    /// Of those, what another broker had; the rest came from the store.
+    pub peer_hits: u64,
     /// Chunk files removed for room.
     pub evictions: u64,
     /// Chunk files dropped for a wrong CRC, or that could not be read or written.
@@ -82,6 +84,7 @@ struct Counters {
     memory_hits: AtomicU64,
     disk_hits: AtomicU64,
     misses: AtomicU64,
+    peer_hits: AtomicU64,
     evictions: AtomicU64,
     bad_files: AtomicU64,
 }
@@ -163,6 +166,7 @@ impl ChunkCache {
             memory_hits: counters.memory_hits.load(Relaxed),
             disk_hits: counters.disk_hits.load(Relaxed),
             misses: counters.misses.load(Relaxed),
+            peer_hits: counters.peer_hits.load(Relaxed),
             evictions: counters.evictions.load(Relaxed),
             bad_files: counters.bad_files.load(Relaxed),
         }
@@ -197,6 +201,22 @@ impl ChunkCache {
         if !self.shared.memory.contains_key(&id) {
             drop(self.start(id, chunk, fetch));
         }
+    }
+
+    /// A chunk's bytes if they are here, checked; with `join` also those that are on their way. Asks nobody else.
+    pub async fn here(&self, id: ChunkId, chunk: &Chunk, join: bool) -> Option<Bytes> {
+        if let Some(bytes) = self.shared.memory.get(&id).await {
+            return Some(bytes);
+        }
+        let fill = lock(&self.shared.fills).get(&id).cloned();
+        match fill {
+            Some(fill) if join => fill.await.ok(),
+            _ => self.shared.read_file(id, chunk).await,
+        }
+    }
+
+    pub(crate) fn count_peer_hit(&self) {
+        self.shared.counters.peer_hits.fetch_add(1, Relaxed);
     }
 
     /// Runs what nobody waits for beside the fills.

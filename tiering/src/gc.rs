@@ -109,14 +109,19 @@ async fn sweep_segments(
             next_archive += 1;
         }
         for (name, bytes) in names {
-            let orphan = name.leader_epoch < head.writer.epoch || abandoned.contains(&name);
-            if orphan && !in_head.contains(&name) && !in_archives.contains(&name) {
+            let named = in_head.contains(&name) || in_archives.contains(&name);
+            if !named && is_orphan(&name, head.writer.epoch, abandoned) {
                 store.delete(&folder.segment(&name)).await?;
                 swept.segments.push(name);
                 swept.bytes += bytes;
             }
         }
     }
+}
+
+/// Whether an object that a leader's own generation does not name never will be named.
+pub(crate) fn is_orphan(name: &SegmentName, epoch: i32, abandoned: &[SegmentName]) -> bool {
+    name.leader_epoch < epoch || abandoned.contains(name)
 }
 
 async fn archive_rows(

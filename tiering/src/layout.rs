@@ -1,9 +1,11 @@
 //! The keys of everything in the bucket; nothing else makes or takes apart a key.
 //!
 //! ```text
+//! esker-cluster                                                      the one cluster that may write here (`owner`)
 //! <cluster id>/cluster/incarnation/<number, 20 digits>               one for each restore
 //! <cluster id>/cluster/metadata/<generation, 20 digits>              topics, configs, users, ACLs, quotas (`backup`)
-//! <cluster id>/cluster/groups/<broker>/<generation, 20 digits>       committed offsets of the groups that it coordinates
+//! <cluster id>/cluster/groups/<broker>/<generation, 20 digits>       which parts hold the groups that it coordinates
+//! <cluster id>/cluster/group-parts/<broker>/<SHA-256>                committed offsets of some groups
 //! <cluster id>/topics/<topic name>/<topic id>/<partition>/
 //!     segments/<base offset, 20 digits>-<leader epoch>-<uuid>.seg    the batches, then a footer
 //!     manifest/<generation, 20 digits>.parquet                       immutable, one row per segment
@@ -19,6 +21,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use uuid::Uuid;
+
+/// The key of the object that says whose store it is.
+pub const OWNER: &str = "esker-cluster";
 
 /// A name that may not become a part of a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,10 +80,25 @@ impl PartitionFolder {
         format!("{cluster_id}/cluster/groups/")
     }
 
+    /// The folder of a broker's parts of the backups of groups' offsets.
+    #[must_use]
+    pub fn group_parts_of(cluster_id: &str, broker: &str) -> String {
+        format!("{cluster_id}/cluster/group-parts/{broker}/")
+    }
+
     /// `<cluster id>/topics/<topic>/<topic id>/<partition>`.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// The topic's id and the partition's index.
+    #[must_use]
+    pub fn topic_partition(&self) -> (&str, i32) {
+        let mut parts = self.path.rsplit('/');
+        let partition = parts.next().and_then(|number| number.parse().ok());
+        // Made by `new` alone, from these parts.
+        (parts.next().unwrap_or_default(), partition.unwrap_or(-1))
     }
 
     /// The folder of segment objects.
@@ -321,6 +341,7 @@ mod tests {
             let (owner, parsed) = parse(&key).unwrap();
             assert_eq!(parsed, entry, "{key}");
             assert_eq!((owner.topic, owner.partition), ("orders.eu", 7));
+            assert_eq!(folder().topic_partition(), (owner.topic_id, owner.partition));
         }
         assert_eq!(parse("cluster/topics/t/i/0/segments/notes.txt"), None);
     }

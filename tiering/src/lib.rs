@@ -21,13 +21,17 @@ pub mod lineage;
 pub mod manifest;
 pub mod object;
 pub mod offload;
+pub mod owner;
 pub mod plan;
 pub mod publish;
 pub mod read;
+pub mod rebuild;
 pub mod repair;
 pub mod store;
 pub mod upload;
 pub mod verify;
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod testing;

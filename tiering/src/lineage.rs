@@ -6,7 +6,7 @@
 //! ```
 
 /// From this offset on, the batches carry this epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EpochStart {
     /// The leader's epoch.
     pub epoch: i32,

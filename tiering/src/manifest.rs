@@ -24,7 +24,7 @@ pub use archive::{Archive, RemovedArchive};
 pub use codec::BadManifest;
 
 /// Who wrote a generation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Writer {
     /// The leader's epoch: a higher one fences.
     pub epoch: i32,
@@ -33,7 +33,7 @@ pub struct Writer {
 }
 
 /// A published segment: a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Segment {
     /// Its object's name: base offset, the uploader's epoch, uuid.
     pub name: SegmentName,
@@ -79,7 +79,7 @@ impl Segment {
 }
 
 /// A segment that no reader may start on any more; its object goes after a grace period.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Removed {
     /// What it was.
     pub segment: Segment,
@@ -93,7 +93,7 @@ pub struct Removed {
 /// log start < the first row's end;   each row begins where the one before ends, the archives' first;
 /// tier end == the last row's end
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Manifest {
     /// Counts from 1; the highest is the truth.
     pub generation: u64,
@@ -233,6 +233,8 @@ pub struct Changes<'a> {
     pub log_start: i64,
     /// Removed segments and archives whose objects are gone.
     pub deleted: &'a [Uuid],
+    /// A damaged segment's name, and the row of the object that was written in its place.
+    pub replace: Option<&'a (SegmentName, Segment)>,
     /// The time, for the grace period.
     pub now_ms: i64,
 }
@@ -244,6 +246,7 @@ pub fn successor(head: Option<&Manifest>, writer: Writer, changes: &Changes<'_>)
     next.generation += 1;
     next.writer = writer;
     next.log_start = changes.log_start.max(head.map_or(i64::MIN, |head| head.log_start));
+    next.put_in_place(changes);
     next.drop_diverged(changes);
     next.live.extend_from_slice(changes.add);
     next.take_archive(changes);
@@ -262,6 +265,15 @@ impl Manifest {
     fn remove_archives(&mut self, archives: impl IntoIterator<Item = Archive>, since_ms: i64) {
         let removed = archives.into_iter().map(|archive| RemovedArchive { archive, since_ms });
         self.removed_archives.extend(removed);
+    }
+
+    /// Names a new object where a damaged one was named.
+    fn put_in_place(&mut self, changes: &Changes<'_>) {
+        let Some((old, new)) = changes.replace else { return };
+        if let Some(row) = self.live.iter_mut().find(|row| row.name == *old) {
+            let damaged = std::mem::replace(row, new.clone());
+            self.remove([damaged], changes.now_ms);
+        }
     }
 
     /// Unpublishes what is not on the chain, and what lies behind a cut.

@@ -13,8 +13,10 @@ use uuid::Uuid;
 use crate::gc;
 use crate::layout::{PartitionFolder, SegmentName};
 use crate::manifest::{Archive, BadManifest, Changes, Manifest, Segment, Writer, successor};
-use crate::plan::{self, Action, Local, LocalSegment, Policy, Tier, View};
+use crate::plan::{self, Action, Local, LocalSegment, Policy, Tier};
 use crate::publish::{Head, Knowledge, PublishError, Publisher};
+use crate::read::Reader;
+use crate::rebuild::{RebuildError, rebuild};
 use crate::store::{SharedStore, StoreError};
 use crate::upload::{self, Progress, SegmentSource, Transfer, UploadError, UploadOptions, UploadRequest};
 
@@ -190,6 +192,32 @@ impl Offloader {
         }
     }
 
+    /// A published object turned out to be damaged, and its records are not local any more: they go up again from whoever has
+    /// them. Only for a segment that the head names itself.
+    ///
+    /// # Errors
+    /// When a part of it is right nowhere, or the store fails.
+    pub async fn make_good(
+        &mut self,
+        reader: &Reader,
+        base: i64,
+        ambient: &dyn Ambient,
+    ) -> Result<bool, RebuildError> {
+        if self.attempt.is_some() || self.tier.replacement.is_some() {
+            return Ok(false);
+        }
+        let row =
+            self.tier.manifest().and_then(|head| head.live.iter().find(|row| row.base() == base)).cloned();
+        let Some(row) = row else { return Ok(false) };
+        let name = SegmentName { base, leader_epoch: self.epoch, uuid: ambient.uuid() };
+        self.tier.abandoned.push(name);
+        let upload = &self.options.upload;
+        let written = rebuild(reader, &*self.store, &self.folder, &row, name, upload).await?;
+        self.tier.abandoned.retain(|abandoned| *abandoned != name);
+        self.tier.replacement = Some((row.name, written));
+        Ok(true)
+    }
+
     /// Bytes uploaded so far.
     #[must_use]
     pub fn progress(&self) -> &Progress {
@@ -231,9 +259,7 @@ impl Offloader {
                 let writer = Writer { epoch: self.epoch, uuid: ambient.uuid() };
                 let cut = if policy.discard { Some(i64::MIN) } else { self.tier.lost };
                 if cut.is_some() {
-                    // They continue a tier end that is about to go back.
-                    let given_up = self.tier.pending.drain(..).map(|segment| segment.name);
-                    self.tier.abandoned.extend(given_up);
+                    self.tier.give_up_pending();
                 }
                 self.attempt = Some(self.next_generation(&local, writer, cut, now_ms));
                 self.settle(log, policy, ambient).await?;
@@ -287,19 +313,13 @@ impl Offloader {
                 // A former leader expired more before it was deposed.
                 log.advance_log_start(manifest.log_start).await?;
             }
-            // Local copies below the local start are gone already: there is nothing left to protect by a look. And what went
-            // to an archive was looked at before.
-            let agreeing = manifest.agreeing_archives(&local.chain);
-            let archived = manifest.archives[..agreeing].last().map(Archive::end);
-            let live = manifest.on_chain(&local.chain);
-            let gone = live.iter().take_while(|segment| segment.end <= local.local_start).last();
-            self.tier.checked_end = self.tier.checked_end.max(archived).max(gone.map(|segment| segment.end));
-            log.set_tier(self.tier.checked_end.unwrap_or(local.log_start), manifest.generation).await;
         }
         self.known_ms = Some(begun_ms);
         self.note_generation(head.generation(), ambient.mono_ms());
-        self.tier.head = Some(head);
-        self.keep_what_continues(local);
+        self.tier.found(head, local);
+        if let Some(manifest) = self.tier.manifest() {
+            log.set_tier(self.tier.checked_end.unwrap_or(local.log_start), manifest.generation).await;
+        }
         Ok(())
     }
 
@@ -317,25 +337,6 @@ impl Offloader {
         let old = self.history.iter().take_while(|(_, since)| now_ms - since >= policy.superseded_ms).count();
         self.history.drain(..old.saturating_sub(1));
         self.history.front().filter(|_| old > 0).map_or(0, |(generation, _)| *generation)
-    }
-
-    /// After a rebase: pending uploads count only if they still continue the tier.
-    fn keep_what_continues(&mut self, local: &Local) {
-        let view = View::new(self.tier.manifest(), &self.tier, &local.chain);
-        let mut next = view.continues_at(local.log_start, &[]);
-        let mut kept = Vec::new();
-        let pending = std::mem::take(&mut self.tier.pending);
-        for segment in pending {
-            if segment.base() == next {
-                next = segment.end;
-                kept.push(segment);
-            } else {
-                self.tier.abandoned.push(segment.name);
-            }
-        }
-        self.tier.pending = kept;
-        let archive = self.tier.archive.take().map(|archive| archive.name);
-        self.tier.abandoned_archives.extend(archive);
     }
 
     /// All rows of an archive's file.
@@ -432,6 +433,7 @@ impl Offloader {
             unpacked: self.tier.unpacked.as_ref().map(|(uuid, rows)| (*uuid, &rows[..])),
             log_start: local.log_start,
             deleted: &self.tier.deleted,
+            replace: self.tier.replacement.as_ref(),
             now_ms,
         };
         successor(self.tier.manifest(), writer, &changes)
@@ -455,22 +457,12 @@ impl Offloader {
                 // Before the request the number after this one was free.
                 self.known_ms = Some(begun_ms);
                 self.note_generation(attempt.generation, ambient.mono_ms());
-                if let Some(archive) = self.tier.archive.take()
-                    && attempt.archives.last() != Some(&archive)
-                {
-                    self.tier.abandoned_archives.push(archive.name);
-                }
                 if attempt.is_empty() {
                     // Whoever lags behind is not to begin at the end of what was given up.
                     log.set_tier(0, attempt.generation).await;
                 }
-                self.tier.pending.clear();
-                self.tier.deleted.clear();
-                self.tier.lost = None;
                 self.known_generation = attempt.generation;
-                let boundary = self.tier.head.as_ref().map_or(0, |head| head.boundary);
-                self.tier.checked_end = self.tier.checked_end.min(attempt.tier_end());
-                self.tier.head = Some(Head { manifest: Some(attempt), boundary });
+                self.tier.published(attempt);
                 Ok(())
             }
             Err(PublishError::Rebase { .. }) => {

@@ -104,7 +104,7 @@ impl Default for Policy {
 }
 
 /// What a leader knows of the tier, and what it has begun.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tier {
     /// The newest generation that was seen; `None` until it was looked for.
     pub head: Option<Head>,
@@ -124,6 +124,8 @@ pub struct Tier {
     pub abandoned_archives: Vec<ArchiveName>,
     /// Own uploads that will never be published.
     pub abandoned: Vec<SegmentName>,
+    /// A damaged live segment, and the verified object that is to stand in its place.
+    pub replacement: Option<(SegmentName, Segment)>,
     /// Objects of earlier leaders were swept under this epoch.
     pub swept: bool,
     /// Generations up to here are known to be superseded for long enough (`Policy::superseded_ms`).
@@ -135,6 +137,67 @@ impl Tier {
     #[must_use]
     pub fn manifest(&self) -> Option<&Manifest> {
         self.head.as_ref()?.manifest.as_ref()
+    }
+
+    /// Builds on a head that was found in the store, which no later leader wrote.
+    pub(crate) fn found(&mut self, head: Head, local: &Local) {
+        if let Some(manifest) = &head.manifest {
+            // Local copies below the local start are gone already: there is nothing left to protect by a look. And what went
+            // to an archive was looked at before.
+            let agreeing = manifest.agreeing_archives(&local.chain);
+            let archived = manifest.archives[..agreeing].last().map(Archive::end);
+            let live = manifest.on_chain(&local.chain);
+            let gone = live.iter().take_while(|segment| segment.end <= local.local_start).last();
+            self.checked_end = self.checked_end.max(archived).max(gone.map(|segment| segment.end));
+        }
+        self.head = Some(head);
+        self.keep_what_continues(local);
+    }
+
+    /// After a rebase: pending uploads count only if they still continue the tier.
+    fn keep_what_continues(&mut self, local: &Local) {
+        let view = View::new(self.manifest(), self, &local.chain);
+        let mut next = view.continues_at(local.log_start, &[]);
+        let mut kept = Vec::new();
+        let pending = std::mem::take(&mut self.pending);
+        for segment in pending {
+            if segment.base() == next {
+                next = segment.end;
+                kept.push(segment);
+            } else {
+                self.abandoned.push(segment.name);
+            }
+        }
+        self.pending = kept;
+        self.abandoned.extend(self.replacement.take().map(|(_, row)| row.name));
+        let archive = self.archive.take().map(|archive| archive.name);
+        self.abandoned_archives.extend(archive);
+    }
+
+    /// Pending uploads are given up: they continue a tier end that is about to go back.
+    pub(crate) fn give_up_pending(&mut self) {
+        let given_up = self.pending.drain(..).map(|segment| segment.name);
+        self.abandoned.extend(given_up);
+    }
+
+    /// The generation that this leader has published is the head now.
+    pub(crate) fn published(&mut self, generation: Manifest) {
+        if let Some(archive) = self.archive.take()
+            && generation.archives.last() != Some(&archive)
+        {
+            self.abandoned_archives.push(archive.name);
+        }
+        if let Some((_, row)) = self.replacement.take()
+            && !generation.live.contains(&row)
+        {
+            self.abandoned.push(row.name);
+        }
+        self.pending.clear();
+        self.deleted.clear();
+        self.lost = None;
+        let boundary = self.head.as_ref().map_or(0, |head| head.boundary);
+        self.checked_end = self.checked_end.min(generation.tier_end());
+        self.head = Some(Head { manifest: Some(generation), boundary });
     }
 }
 
@@ -246,7 +309,10 @@ pub fn next_action(local: &Local, tier: &Tier, policy: &Policy, now_ms: i64) -> 
         }
     }
     let live = &view.live[..];
-    let unpublished = !tier.pending.is_empty() || !tier.deleted.is_empty() || tier.archive.is_some();
+    let unpublished = !tier.pending.is_empty()
+        || !tier.deleted.is_empty()
+        || tier.archive.is_some()
+        || tier.replacement.is_some();
     if unpublished || view.is_outdated(local.log_start) {
         return Action::Publish;
     }

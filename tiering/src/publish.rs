@@ -14,14 +14,17 @@
 //! put-if-absent decides alone. Both ends count on a monotonic clock of their own; the other half is for clocks that
 //! do not run alike.
 
+pub(crate) mod protocol;
+
 use bytes::Bytes;
 
+use self::protocol::{Answer, Next, Publishing, Request};
 use crate::layout::{self, Entry, PartitionFolder};
 use crate::manifest::{BadManifest, Manifest};
 use crate::store::{Operation, SharedStore, StoreError};
 
 /// What a LIST showed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Head {
     /// The newest generation that counts; `None` for a partition without any.
     pub manifest: Option<Manifest>,
@@ -108,11 +111,14 @@ impl Knowledge<'_> {
 }
 
 /// What is listed behind a generation.
-#[derive(Default)]
-struct Newer {
-    highest: u64,
-    boundary: u64,
-    deleted: bool,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Newer {
+    /// The highest generation, 0 without one.
+    pub(crate) highest: u64,
+    /// Generations up to this one do not count.
+    pub(crate) boundary: u64,
+    /// The topic's tombstone is there.
+    pub(crate) deleted: bool,
 }
 
 impl Publisher {
@@ -201,14 +207,62 @@ impl Publisher {
         next: &Manifest,
         knowledge: Option<&Knowledge<'_>>,
     ) -> Result<(), PublishError> {
-        self.create(next).await?;
-        if !knowledge.is_some_and(Knowledge::is_fresh) {
-            return self.confirm(next).await;
+        let generation = next.generation;
+        let bad = |error| PublishError::Bad { generation, error };
+        next.check().map_err(bad)?;
+        let bytes = next.encode().map_err(bad)?;
+        let attempt = Publishing::new(generation, next.writer);
+        let mut request = Request::Create;
+        loop {
+            let answer = self.carry_out(request, generation, &bytes).await?;
+            let fresh = || knowledge.is_some_and(Knowledge::is_fresh);
+            let follows = match (request, answer) {
+                (Request::ReadNewer(number), Answer::WrittenBy(Some(writer))) => {
+                    attempt.after_newer(number, writer)
+                }
+                (_, answer) => attempt.after(answer, fresh()),
+            };
+            match follows {
+                Next::Ask(further) => request = further,
+                Next::Published => return Ok(()),
+                Next::Deleted => return Err(PublishError::Deleted),
+                Next::BelowBoundary => return Err(PublishError::Rebase { generation }),
+                Next::TakenBy { generation, epoch } => return Err(judge(next, generation, epoch)),
+                Next::Unknown => {
+                    let reason = "it was acknowledged, and is not there".to_owned();
+                    let (operation, key) = (Operation::PutIfAbsent, self.folder.manifest(generation));
+                    return Err(StoreError::Unavailable { operation, key, reason }.into());
+                }
+            }
         }
-        match self.store.head(&self.folder.tombstone()).await {
-            Ok(_) => Err(PublishError::Deleted),
-            Err(StoreError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
+    }
+
+    /// One request of the protocol.
+    async fn carry_out(
+        &self,
+        request: Request,
+        generation: u64,
+        bytes: &Bytes,
+    ) -> Result<Answer, PublishError> {
+        match request {
+            Request::Create => {
+                let key = self.folder.manifest(generation);
+                match self.store.put_if_absent(&key, vec![bytes.clone()]).await {
+                    Ok(()) | Err(StoreError::AlreadyExists { .. }) => Ok(Answer::Created),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            Request::ReadBack => match self.read(generation).await {
+                Err(PublishError::Store(StoreError::NotFound { .. })) => Ok(Answer::WrittenBy(None)),
+                stored => Ok(Answer::WrittenBy(Some(stored?.writer))),
+            },
+            Request::ReadNewer(newer) => Ok(Answer::WrittenBy(Some(self.read(newer).await?.writer))),
+            Request::LookForTombstone => match self.store.head(&self.folder.tombstone()).await {
+                Ok(_) => Ok(Answer::Tombstone(true)),
+                Err(StoreError::NotFound { .. }) => Ok(Answer::Tombstone(false)),
+                Err(error) => Err(error.into()),
+            },
+            Request::ListAfter => Ok(Answer::Listed(self.list_after(generation).await?)),
         }
     }
 
@@ -218,44 +272,6 @@ impl Publisher {
     /// `PublishError` says who was there.
     pub async fn publish(&self, next: &Manifest) -> Result<(), PublishError> {
         self.publish_knowing(next, None).await
-    }
-
-    /// Puts `next` if its number is free, and reads back whose it is.
-    async fn create(&self, next: &Manifest) -> Result<(), PublishError> {
-        let generation = next.generation;
-        let bad = |error| PublishError::Bad { generation, error };
-        next.check().map_err(bad)?;
-        let bytes = next.encode().map_err(bad)?;
-        let key = self.folder.manifest(generation);
-        match self.store.put_if_absent(&key, vec![bytes]).await {
-            Ok(()) | Err(StoreError::AlreadyExists { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        // Also after an acknowledgement: a store that loses what it has acknowledged may hold another's object here.
-        let stored = match self.read(generation).await {
-            Err(PublishError::Store(StoreError::NotFound { .. })) => {
-                let reason = "it was acknowledged, and is not there".to_owned();
-                return Err(StoreError::Unavailable { operation: Operation::PutIfAbsent, key, reason }.into());
-            }
-            stored => stored?,
-        };
-        if stored.writer == next.writer { Ok(()) } else { Err(judge(next, &stored)) }
-    }
-
-    /// Whether `next`, which is there, is the head.
-    async fn confirm(&self, next: &Manifest) -> Result<(), PublishError> {
-        let generation = next.generation;
-        let newer = self.list_after(generation).await?;
-        if newer.deleted {
-            return Err(PublishError::Deleted);
-        }
-        if newer.highest > generation {
-            return Err(judge(next, &self.read(newer.highest).await?));
-        }
-        if newer.boundary >= generation {
-            return Err(PublishError::Rebase { generation });
-        }
-        Ok(())
     }
 
     /// Raises the boundary to `to` and removes the generations after `from` up to it. `to` is below the head. May be repeated
@@ -279,12 +295,11 @@ impl Publisher {
 }
 
 /// Another writer's object stands where ours should, or after it.
-fn judge(ours: &Manifest, theirs: &Manifest) -> PublishError {
-    let generation = theirs.generation;
-    match theirs.writer.epoch.cmp(&ours.writer.epoch) {
-        std::cmp::Ordering::Greater => PublishError::Fenced { generation, epoch: theirs.writer.epoch },
+pub(crate) fn judge(ours: &Manifest, generation: u64, epoch: i32) -> PublishError {
+    match epoch.cmp(&ours.writer.epoch) {
+        std::cmp::Ordering::Greater => PublishError::Fenced { generation, epoch },
         std::cmp::Ordering::Less => PublishError::Rebase { generation },
-        std::cmp::Ordering::Equal => PublishError::Conflict { generation, epoch: theirs.writer.epoch },
+        std::cmp::Ordering::Equal => PublishError::Conflict { generation, epoch },
     }
 }
 

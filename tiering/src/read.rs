@@ -1,11 +1,13 @@
 //! Serves batches from the cold tier: manifest → footer → chunks → whole batches, each step checked by its CRC.
 //!
 //! Only segments on the leader's epoch chain are served. A copy that is missing or broken is an error that names
-//! the object and the range of offsets, and that a client may retry; nothing unchecked is ever returned.
+//! the object and the range of offsets, and that a client may retry; nothing unchecked is ever returned. A chunk is asked of
+//! the other brokers before the store, where there are any ([`ChunkPeers`]).
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -101,6 +103,29 @@ impl Default for ReadLimits {
     }
 }
 
+/// A chunk that somebody needs, with all that tells whether bytes are it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedChunk {
+    /// The partition.
+    pub folder: PartitionFolder,
+    /// Which chunk of which object.
+    pub id: ChunkId,
+    /// Where it lies, its length and its checksum.
+    pub chunk: Chunk,
+    /// The offset after its last record.
+    pub end: i64,
+}
+
+/// The other brokers, who may have a chunk, or fetch it at this moment. What they give is checked here; every call is bounded
+/// in time by the implementation, and `None` means that the store is asked.
+#[async_trait]
+pub trait ChunkPeers: Send + Sync + std::fmt::Debug + 'static {
+    /// Asks before the store: of several brokers that need a chunk at once, one gets `None`.
+    async fn find(&self, wanted: &WantedChunk) -> Option<Bytes>;
+    /// Asks when the store has lost the chunk: any copy will do.
+    async fn rescue(&self, wanted: &WantedChunk) -> Option<Bytes>;
+}
+
 /// Reads any partition of one store; clones share caches and budgets.
 #[derive(Clone, Debug)]
 pub struct Reader {
@@ -112,6 +137,7 @@ pub struct Reader {
     in_flight: Arc<Semaphore>,
     limits: ReadLimits,
     cursors: Arc<Mutex<Cursors>>,
+    peers: Arc<OnceLock<Arc<dyn ChunkPeers>>>,
 }
 
 impl Reader {
@@ -137,6 +163,14 @@ impl Reader {
             in_flight: Arc::new(Semaphore::new(limits.in_flight_bytes as usize)),
             limits,
             cursors: Arc::default(),
+            peers: Arc::default(),
+        }
+    }
+
+    /// From now on these are asked before the store; only the first call counts.
+    pub fn set_peers(&self, peers: Arc<dyn ChunkPeers>) {
+        if self.peers.set(peers).is_err() {
+            tracing::debug!("the reader has its peers already");
         }
     }
 
@@ -481,7 +515,7 @@ impl Reader {
         self.in_flight.clone().acquire_many_owned(permits).await.map_err(|_| ReadError::Stopped)
     }
 
-    async fn chunk(
+    pub(crate) async fn chunk(
         &self,
         folder: &PartitionFolder,
         segment: &Segment,
@@ -493,7 +527,7 @@ impl Reader {
         self.chunks.get(id, footer.chunks[number], fetch).await
     }
 
-    /// One ranged GET, checked; a wrong answer is asked for once more, since it may have been broken on the way.
+    /// From a peer, or by one ranged GET; checked.
     fn fetch(
         &self,
         folder: &PartitionFolder,
@@ -501,27 +535,71 @@ impl Reader {
         footer: &Footer,
         number: usize,
     ) -> impl Future<Output = Result<Bytes, ReadError>> + Send + 'static {
-        let chunk: Chunk = footer.chunks[number];
-        let key = folder.segment(&segment.name);
         let end = footer.chunks.get(number + 1).map_or(segment.end, |next| next.base);
-        let (reader, folder, segment) = (self.clone(), folder.clone(), segment.clone());
+        let wanted = WantedChunk {
+            folder: folder.clone(),
+            id: ChunkId { object: segment.name.uuid, number: number as u32 },
+            chunk: footer.chunks[number],
+            end,
+        };
+        let (reader, segment) = (self.clone(), segment.clone());
         async move {
-            let range = chunk.position..chunk.position + u64::from(chunk.bytes);
-            let mut attempt = 1;
-            loop {
-                let _permits = reader.permits(u64::from(chunk.bytes)).await?;
-                let got = reader.store.get_range(&key, range.clone()).await;
-                let bytes = got.map_err(|error| missing(&folder, &segment, error))?;
-                match object::check_chunk(&chunk, &bytes) {
-                    Ok(()) => return Ok(bytes),
-                    Err(error) if attempt == 2 => {
-                        let reason = error.to_string();
-                        return Err(ReadError::Corrupt { key, base: chunk.base, end, reason });
-                    }
-                    Err(error) => tracing::warn!(%key, %error, "a chunk came broken: asked once more"),
-                }
-                attempt += 1;
+            let peers = reader.peers.get().cloned();
+            if let Some(peers) = &peers
+                && let Some(bytes) = peers.find(&wanted).await
+                && reader.is_right(&wanted, &bytes)
+            {
+                return Ok(bytes);
             }
+            match reader.fetch_from_store(&wanted, &segment).await {
+                Err(lost @ (ReadError::Missing { .. } | ReadError::Corrupt { .. })) => {
+                    let Some(peers) = peers else { return Err(lost) };
+                    match peers.rescue(&wanted).await {
+                        Some(bytes) if reader.is_right(&wanted, &bytes) => {
+                            tracing::warn!(%lost, "a peer's copy serves instead");
+                            Ok(bytes)
+                        }
+                        _ => Err(lost),
+                    }
+                }
+                fetched => fetched,
+            }
+        }
+    }
+
+    /// Whether what a peer gave is the chunk.
+    fn is_right(&self, wanted: &WantedChunk, bytes: &[u8]) -> bool {
+        match object::check_chunk(&wanted.chunk, bytes) {
+            Ok(()) => {
+                self.chunks.count_peer_hit();
+                true
+            }
+            Err(error) => {
+                tracing::warn!(folder = %wanted.folder, %error, "a peer's copy is not the chunk");
+                false
+            }
+        }
+    }
+
+    /// One ranged GET; a wrong answer is asked for once more, since it may have been broken on the way.
+    async fn fetch_from_store(&self, wanted: &WantedChunk, segment: &Segment) -> Result<Bytes, ReadError> {
+        let chunk = wanted.chunk;
+        let key = wanted.folder.segment(&segment.name);
+        let range = chunk.position..chunk.position + u64::from(chunk.bytes);
+        let mut attempt = 1;
+        loop {
+            let _permits = self.permits(u64::from(chunk.bytes)).await?;
+            let got = self.store.get_range(&key, range.clone()).await;
+            let bytes = got.map_err(|error| missing(&wanted.folder, segment, error))?;
+            match object::check_chunk(&chunk, &bytes) {
+                Ok(()) => return Ok(bytes),
+                Err(error) if attempt == 2 => {
+                    let reason = error.to_string();
+                    return Err(ReadError::Corrupt { key, base: chunk.base, end: wanted.end, reason });
+                }
+                Err(error) => tracing::warn!(%key, %error, "a chunk came broken: asked once more"),
+            }
+            attempt += 1;
         }
     }
 

@@ -3,19 +3,22 @@
 //! ```text
 //! what an older generation and every footer say  →  the longest run of whole segments that follow each other  →  a new head
 //! ```
-//! Nothing is deleted: what the new head does not name stays for a look, and for the leader's sweep. Only for a partition
+//! Rows of archives count as the head's own do; an archive that can't be read is made anew from the footers, and one whose rows
+//! are all as they were stays. Nothing is deleted: what the new head does not name stays for a look, and for the leader's sweep. Only for a partition
 //! that no broker leads: the new head is written under an epoch of the caller's, which must be above all that is known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::layout::{self, Entry, PartitionFolder, SegmentName};
+use crate::layout::{self, ArchiveName, Entry, PartitionFolder, SegmentName};
 use crate::lineage::{self, EpochStart};
-use crate::manifest::{Manifest, Removed, Segment, Writer};
+use crate::manifest::{Archive, BadManifest, Manifest, Removed, Segment, Writer};
 use crate::object::{self, Footer};
 use crate::publish::{PublishError, Publisher};
 use crate::store::{SharedStore, Store, StoreError};
+use crate::verify;
 
 /// What a repair does, or would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub struct Repair {
     pub given_up: Vec<SegmentName>,
     /// Objects that were found and are named now.
     pub taken_up: Vec<SegmentName>,
+    /// Files of older rows that are to be written before the head that names them.
+    pub archives: Vec<(ArchiveName, Bytes)>,
 }
 
 /// Why nothing can be repaired.
@@ -40,14 +45,13 @@ pub enum RepairError {
     /// The topic was deleted.
     #[error("the topic was deleted: its objects are on their way out")]
     Deleted,
-    /// A partition with archives: their rows are whole, or their loss cannot be made good from the head's.
-    #[error("generation {generation} has archives: only its live rows could be repaired")]
-    Archives {
-        /// The generation.
-        generation: u64,
-    },
+    /// A file of older rows can't be made.
+    #[error("a file of older rows: {0}")]
+    Archive(BadManifest),
 }
 
+/// Rows in one file of older rows; at least as many stay in the head.
+const ARCHIVE_ROWS: usize = 1024;
 /// Bytes that are read from an object's end at first.
 const TAIL_BYTES: u64 = 64 << 10;
 
@@ -84,16 +88,29 @@ pub async fn plan(
             Err(error) => tracing::warn!(%folder, generation, %error, "a generation is passed over"),
         }
     }
-    if let Some(manifest) = known.as_ref().filter(|manifest| !manifest.archives.is_empty()) {
-        return Err(RepairError::Archives { generation: manifest.generation });
-    }
     let old = known.unwrap_or_default();
+    let mut files_are_whole = true;
+    let mut archived: Vec<(&Archive, Option<Vec<Segment>>)> = Vec::new();
+    for archive in &old.archives {
+        let rows = match verify::rows(&**store, folder, archive).await? {
+            Ok(rows) => Some(archive.counting(&rows).to_vec()),
+            Err(what) => {
+                tracing::warn!(%folder, archive = %archive.name, what, "a file of older rows is made anew");
+                files_are_whole = false;
+                None
+            }
+        };
+        archived.push((archive, rows));
+    }
+    let of_archives = archived.iter().filter_map(|(_, rows)| rows.as_ref()).flatten();
+    let named: Vec<Segment> = of_archives.chain(&old.live).cloned().collect();
     let found = footers(&**store, folder).await?;
-    let start = old.live.first().map_or(old.log_start, Segment::base);
-    let live = longest_run(&found, start, old.log_start, &old);
-    let names = |segments: &[Segment]| segments.iter().map(|segment| segment.name).collect::<Vec<_>>();
-    let (before, after) = (names(&old.live), names(&live));
-    if old.generation == highest && old.live == live {
+    let first = old.archives.first().map(|archive| archive.start);
+    let start = first.or_else(|| old.live.first().map(Segment::base)).unwrap_or(old.log_start);
+    let run = longest_run(&found, start, old.log_start, &named);
+    let before: HashSet<SegmentName> = named.iter().map(|segment| segment.name).collect();
+    let after: HashSet<SegmentName> = run.iter().map(|segment| segment.name).collect();
+    if old.generation == highest && files_are_whole && named == run {
         return Ok(None);
     }
     let highest_epoch = found.values().map(|(segment, _)| segment.name.leader_epoch);
@@ -102,17 +119,33 @@ pub async fn plan(
         generation: highest + 1,
         writer: Writer { epoch, uuid },
         log_start: old.log_start,
-        live,
         removed: old.removed.clone(),
+        removed_archives: old.removed_archives.clone(),
         ..Manifest::default()
     };
-    let gone = old.live.iter().filter(|segment| !after.contains(&segment.name)).cloned();
+    let mut rest = &run[..];
+    for (archive, rows) in &archived {
+        let Some(behind) = rows.as_ref().and_then(|rows| rest.strip_prefix(&rows[..])) else { break };
+        next.archives.push((*archive).clone());
+        rest = behind;
+    }
+    let mut archives = Vec::new();
+    while rest.len() >= 2 * ARCHIVE_ROWS {
+        let (rows, behind) = rest.split_at(ARCHIVE_ROWS);
+        let fresh = Uuid::from_u128(uuid.as_u128().wrapping_add(archives.len() as u128 + 1));
+        if let Some((archive, bytes)) = Archive::encode(epoch, fresh, rows).map_err(RepairError::Archive)? {
+            archives.push((archive.name, bytes));
+            next.archives.push(archive);
+        }
+        rest = behind;
+    }
+    next.live = rest.to_vec();
+    let gone = named.iter().filter(|segment| !after.contains(&segment.name)).cloned();
     next.removed.extend(gone.map(|segment| Removed { segment, since_ms: now_ms }));
-    Ok(Some(Repair {
-        given_up: before.iter().filter(|name| !after.contains(name)).copied().collect(),
-        taken_up: after.iter().filter(|name| !before.contains(name)).copied().collect(),
-        next,
-    }))
+    let names = |rows: &[Segment], without: &HashSet<SegmentName>| {
+        rows.iter().map(|row| row.name).filter(|name| !without.contains(name)).collect()
+    };
+    Ok(Some(Repair { given_up: names(&named, &after), taken_up: names(&run, &before), archives, next }))
 }
 
 /// Writes the new head.
@@ -124,6 +157,9 @@ pub async fn carry_out(
     folder: &PartitionFolder,
     repair: &Repair,
 ) -> Result<(), RepairError> {
+    for (name, bytes) in &repair.archives {
+        store.put(&folder.archive(name), vec![bytes.clone()]).await?;
+    }
     Publisher::new(store.clone(), folder.clone()).publish(&repair.next).await.map_err(RepairError::Publish)
 }
 
@@ -178,29 +214,32 @@ fn longest_run(
     found: &BTreeMap<SegmentName, (Segment, Vec<EpochStart>)>,
     start: i64,
     log_start: i64,
-    old: &Manifest,
+    named: &[Segment],
 ) -> Vec<Segment> {
+    let named: HashMap<SegmentName, &Segment> = named.iter().map(|row| (row.name, row)).collect();
+    // Names are in the order of their bases.
+    let beginning_at = |base: i64| {
+        let from = SegmentName { base, leader_epoch: i32::MIN, uuid: Uuid::nil() };
+        found.range(from..).map(|(_, found)| found).take_while(move |(segment, _)| segment.base() == base)
+    };
     let mut run: Vec<Segment> = Vec::new();
     let mut next = start;
-    let mut chain: Vec<EpochStart> = Vec::new();
+    let mut chain: &[EpochStart] = &[];
     loop {
         let follows = |segment: &Segment, theirs: &[EpochStart]| {
-            segment.base() == next
-                && segment.end > log_start
-                && (run.is_empty() || lineage::agreed_end(theirs, &chain, start, next) == next)
+            segment.end > log_start
+                && (run.is_empty() || lineage::agreed_end(theirs, chain, start, next) == next)
         };
-        let candidates = found.values().filter(|(segment, theirs)| follows(segment, theirs));
-        let rank = |segment: &Segment| {
-            let named = old.live.iter().find(|row| row.name == segment.name);
-            (named.is_some(), segment.name.leader_epoch, segment.end)
-        };
+        let candidates = beginning_at(next).filter(|(segment, theirs)| follows(segment, theirs));
+        let rank =
+            |segment: &Segment| (named.contains_key(&segment.name), segment.name.leader_epoch, segment.end);
         let Some((segment, theirs)) = candidates.max_by_key(|(segment, _)| rank(segment)) else { return run };
         // The old head may count only a part of it.
-        let cut = old.live.iter().find(|row| row.name == segment.name);
-        run.push(cut.cloned().unwrap_or_else(|| segment.clone()));
-        chain.clone_from(theirs);
+        let cut = named.get(&segment.name).copied();
+        run.push(cut.unwrap_or(segment).clone());
+        chain = theirs;
         next = run.last().map_or(next, |segment| segment.end);
-        if cut.is_some_and(|row| row.end < segment.end) && found.values().all(|(s, _)| s.base() != next) {
+        if cut.is_some_and(|row| row.end < segment.end) && beginning_at(next).next().is_none() {
             return run;
         }
     }
@@ -210,13 +249,11 @@ fn longest_run(
 mod tests {
     use std::sync::Arc;
 
-    use bytes::Bytes;
-
     use super::*;
     use crate::store::MemoryStore;
     use crate::testing::{MemorySegment, batches};
     use crate::upload::{Progress, UploadOptions, UploadRequest, upload};
-    use crate::verify::{self, Depth};
+    use crate::verify::Depth;
 
     fn folder() -> PartitionFolder {
         PartitionFolder::new("c", "t", "i", 0).unwrap()
@@ -300,6 +337,77 @@ mod tests {
         assert_eq!((repair.taken_up, repair.given_up), (vec![copy.name], vec![all[1].name]));
         assert_eq!((found.tier_end, found.damage), (300, vec![]));
         assert!(found.unnamed.is_empty());
+    }
+
+    /// Six segments: two archives of two rows each, and two live ones.
+    async fn tier_with_archives() -> (Arc<MemoryStore>, Vec<Segment>, Vec<Archive>) {
+        let store = Arc::new(MemoryStore::new());
+        let mut all = Vec::new();
+        for base in (0..600).step_by(100) {
+            all.push(put(&store, base, 1, base as u128 + 1).await);
+        }
+        let mut archives = Vec::new();
+        for (number, rows) in [&all[..2], &all[2..4]].into_iter().enumerate() {
+            let fresh = Uuid::from_u128(1000 + number as u128);
+            let (archive, bytes) = Archive::encode(3, fresh, rows).unwrap().unwrap();
+            store.put(&folder().archive(&archive.name), vec![bytes]).await.unwrap();
+            archives.push(archive);
+        }
+        let manifest = Manifest {
+            generation: 1,
+            writer: Writer { epoch: 3, uuid: Uuid::from_u128(1) },
+            archives: archives.clone(),
+            live: all[4..].to_vec(),
+            ..Manifest::default()
+        };
+        Publisher::new(store.clone(), folder()).publish(&manifest).await.unwrap();
+        (store, all, archives)
+    }
+
+    #[tokio::test]
+    async fn a_partition_with_archives_in_order_is_left_alone() {
+        assert_eq!(planned(&tier_with_archives().await.0).await, None);
+    }
+
+    #[tokio::test]
+    async fn an_archive_that_is_broken_or_gone_is_made_anew_and_the_others_stay() {
+        for (victim, stays) in [(1, 1), (0, 0)] {
+            let (store, all, archives) = tier_with_archives().await;
+            let key = folder().archive(&archives[victim].name);
+            match victim {
+                0 => store.delete(&key).await.unwrap(),
+                _ => store.put(&key, vec![Bytes::from_static(b"x")]).await.unwrap(),
+            }
+            let (repair, found) = repaired(&store).await;
+            assert_eq!(repair.next.archives, archives[..stays]);
+            assert_eq!(repair.next.live, all[2 * stays..]);
+            assert_eq!((repair.given_up.len(), found.tier_end, found.damage), (0, 600, vec![]));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_archived_object_that_is_lost_is_replaced_by_another_copy_or_ends_the_tier_before_it() {
+        let (store, all, archives) = tier_with_archives().await;
+        store.delete(&folder().segment(&all[3].name)).await.unwrap();
+        let repair = planned(&store).await.unwrap();
+        assert_eq!((repair.next.tier_end(), repair.given_up.len()), (Some(300), 3));
+        let copy = put(&store, 300, 2, 500).await;
+        let (repair, found) = repaired(&store).await;
+        assert_eq!((repair.taken_up, repair.given_up), (vec![copy.name], vec![all[3].name]));
+        assert_eq!(repair.next.archives, archives[..1], "whose rows are as they were");
+        assert_eq!((found.tier_end, found.damage), (600, vec![]));
+    }
+
+    #[tokio::test]
+    async fn very_many_rows_go_to_archives_again() {
+        let store = Arc::new(MemoryStore::new());
+        let many = 2 * ARCHIVE_ROWS + 5;
+        for number in 0..many as i64 {
+            put(&store, number * 100, 1, number as u128 + 1).await;
+        }
+        let (repair, found) = repaired(&store).await;
+        assert_eq!((repair.archives.len(), repair.next.live.len()), (1, ARCHIVE_ROWS + 5));
+        assert_eq!((found.segments, found.damage), (many as u64, vec![]));
     }
 
     #[tokio::test]

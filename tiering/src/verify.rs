@@ -117,7 +117,7 @@ pub async fn partition(
     Ok(findings)
 }
 
-async fn rows(
+pub(crate) async fn rows(
     store: &dyn Store,
     folder: &PartitionFolder,
     archive: &Archive,

@@ -278,7 +278,8 @@ pages.tier = async () => {
   const puts = sum(metrics, "esker_store_requests_total", { kind: "put" }) + sum(metrics, "esker_store_requests_total", { kind: "list" });
   const gets = sum(metrics, "esker_store_requests_total", { kind: "get" }) + sum(metrics, "esker_store_requests_total", { kind: "head" });
   const cost = puts * 5e-6 + gets * 4e-7;
-  const hits = sum(metrics, "esker_tier_cache_lookups_total", { outcome: "memory" }) + sum(metrics, "esker_tier_cache_lookups_total", { outcome: "disk" });
+  const hits = sum(metrics, "esker_tier_cache_lookups_total", { outcome: "memory" }) + sum(metrics, "esker_tier_cache_lookups_total", { outcome: "disk" })
+    + sum(metrics, "esker_tier_cache_lookups_total", { outcome: "peer" });
   const all = hits + sum(metrics, "esker_tier_cache_lookups_total", { outcome: "miss" });
   const charts = [
     new Chart("To the store", bytesPerSecond, rate("esker_store_bytes_total", { direction: "up" })),

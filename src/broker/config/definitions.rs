@@ -613,6 +613,17 @@ const OTHERS: &[Definition] = &[
     text("tier.store.url", None, "`file:///folder` or `s3://bucket/prefix`; without it nothing is tiered."),
     text("tier.store.endpoint", None, "Endpoint of an S3-compatible store, `http://host:port`."),
     text("tier.store.region", Some("us-east-1"), "Region of the store."),
+    one_of(
+        "tier.store.sse",
+        "bucket",
+        &["bucket", "AES256", "aws:kms"],
+        "How the store encrypts what is written: as the bucket says, with keys of its own, or with a key of its key management.",
+    ),
+    text(
+        "tier.store.sse.kms.key.id",
+        None,
+        "The key for `tier.store.sse=aws:kms`: id, alias or ARN; default: the account's own.",
+    ),
     text("tier.store.access.key", None, "Access key; default: the environment's AWS_ACCESS_KEY_ID."),
     Definition {
         name: "tier.store.secret.key",

@@ -227,6 +227,11 @@ impl BrokerConfig {
                     .to_owned(),
             ));
         }
+        if p.get("tier.store.sse.kms.key.id").is_some() && p.get("tier.store.sse") != Some("aws:kms") {
+            return Err(ConfigError::Contradiction(
+                "tier.store.sse.kms.key.id is for tier.store.sse=aws:kms".to_owned(),
+            ));
+        }
         for (local, total) in [
             ("log.local.retention.ms", "log.retention.ms"),
             ("log.local.retention.bytes", "log.retention.bytes"),

@@ -4,13 +4,15 @@
 //!
 //! ```text
 //! image ─────────────► <cluster>/cluster/metadata/<generation>            whoever leads the quorum
-//! groups that we coordinate ─► <cluster>/cluster/groups/<broker>/<generation>     every broker
+//! groups that we coordinate ─► <cluster>/cluster/groups/<broker>/<generation>     every broker, in parts (`groups`)
 //! ```
 //! A new cluster under an old one's id writes nothing before the old one's state is back (`esker tier restore-cluster`): its
 //! empty backups would push the full ones out.
 //! Written every `tier.backup.interval.ms`, and only when something has changed. What is committed after the last
 //! backup is lost with the cluster: its consumers read some records twice. Passwords are not in it; SCRAM's keys are, so
 //! the bucket must be as private as the brokers' disks.
+
+mod groups;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,17 +24,19 @@ use tiering::backup;
 use tiering::layout::PartitionFolder;
 use tiering::store::{Store, StoreError};
 
+use self::groups::{PartError, PartWriter};
 use super::store::ColdStore;
 use crate::broker::Broker;
+use crate::broker::TopicError;
 use crate::broker::config::BrokerConfig;
 use crate::broker::stop::StopSignal;
-use crate::broker::{OFFSETS_TOPIC, TopicError};
-use crate::coordinator::group::{FetchOffsets, ListGroups};
-use crate::coordinator::{CoordinatorError, Coordinators};
+use crate::coordinator::Coordinators;
 use crate::metadata::{
     AclBinding, Command, Image, QuotaChange, QuotaEntity, Quotas, ScramCredential, ScramMechanism,
 };
-use crate::types::{BrokerId, DirectoryId, TopicName};
+use crate::types::{BrokerId, DirectoryId};
+
+pub use groups::{CommittedBackup, GroupBackup, GroupsBackup};
 
 /// The broker config whose change brings a backup's users, ACLs, quotas and broker configs back: its value is the
 /// generation. It is never stored.
@@ -46,6 +50,9 @@ pub enum BackupError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A part that a backup names is damaged or gone.
+    #[error("{0}, which a backup names, is damaged or gone")]
+    Part(String),
     /// A whole object that says something else.
     #[error("generation {generation} of {folder} is no backup of this version: {error}")]
     Content {
@@ -94,37 +101,6 @@ pub struct MetadataBackup {
     pub next_producer_id: i64,
     /// The brokers' log directories: a cluster that shares none of them is another life, and writes no backup over this one.
     pub directories: BTreeSet<DirectoryId>,
-}
-
-/// One committed offset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommittedBackup {
-    /// The topic.
-    pub topic: String,
-    /// The partition.
-    pub partition: i32,
-    /// The next record that the group wants.
-    pub offset: i64,
-    /// The client's text.
-    pub metadata: String,
-}
-
-/// A group's offsets, and who was its coordinator then.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupBackup {
-    /// The group.
-    pub group: String,
-    /// The leader epoch of the group's partition of `__consumer_offsets`: of two brokers' backups the higher one counts.
-    pub epoch: i32,
-    /// What is committed.
-    pub offsets: Vec<CommittedBackup>,
-}
-
-/// The groups of one broker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupsBackup {
-    /// In the order of their names.
-    pub groups: Vec<GroupBackup>,
 }
 
 impl MetadataBackup {
@@ -206,69 +182,7 @@ impl MetadataBackup {
     }
 }
 
-impl GroupsBackup {
-    /// The groups of a cluster: of each the backup of whoever coordinated it last.
-    ///
-    /// # Errors
-    /// As [`MetadataBackup::newest`].
-    pub async fn newest(store: &dyn Store, cluster_id: &str) -> Result<Vec<GroupBackup>, BackupError> {
-        let folder = PartitionFolder::group_backups_of(cluster_id);
-        let mut all: BTreeMap<String, GroupBackup> = BTreeMap::new();
-        for broker in store.list_folders(&folder).await? {
-            let Some((_, found)) = read::<GroupsBackup>(store, format!("{folder}{broker}/")).await? else {
-                continue;
-            };
-            for group in found.groups {
-                let newer = all.get(&group.group).is_none_or(|known| known.epoch < group.epoch);
-                if newer {
-                    all.insert(group.group.clone(), group);
-                }
-            }
-        }
-        Ok(all.into_values().collect())
-    }
-
-    async fn of(coordinators: &Coordinators, image: &Image) -> Result<GroupsBackup, CoordinatorError> {
-        let topic = TopicName::new(OFFSETS_TOPIC).ok().and_then(|name| image.topics.get(&name));
-        let Some(topic) = topic else { return Ok(GroupsBackup { groups: Vec::new() }) };
-        let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
-        let mut groups = Vec::new();
-        for listed in coordinators.list(&ListGroups::default()).await? {
-            let partition = Coordinators::partition_for(&listed.group, partitions);
-            let question = FetchOffsets {
-                group: listed.group.clone(),
-                partitions: None,
-                member: (None, -1),
-                require_stable: false,
-            };
-            let fetched = match coordinators.ask(partition, question).await {
-                Ok(fetched) => fetched,
-                // It moved away in the meantime; its new coordinator writes it.
-                Err(CoordinatorError::NotCoordinator) => continue,
-                Err(error) => return Err(error),
-            };
-            let epoch = usize::try_from(partition).ok().and_then(|p| topic.partitions.get(p));
-            let offsets = fetched.into_iter().filter_map(|fetched| {
-                let committed = fetched.committed?;
-                Some(CommittedBackup {
-                    topic: fetched.topic.to_string(),
-                    partition: fetched.partition,
-                    offset: committed.offset.0,
-                    metadata: committed.metadata.to_string(),
-                })
-            });
-            groups.push(GroupBackup {
-                group: listed.group.to_string(),
-                epoch: epoch.map_or(-1, |partition| partition.leader_epoch.0),
-                offsets: offsets.collect(),
-            });
-        }
-        groups.sort_by(|a, b| a.group.cmp(&b.group));
-        Ok(GroupsBackup { groups })
-    }
-}
-
-async fn read<T: serde::de::DeserializeOwned>(
+pub(super) async fn read<T: serde::de::DeserializeOwned>(
     store: &dyn Store,
     folder: String,
 ) -> Result<Option<(u64, T)>, BackupError> {
@@ -312,11 +226,14 @@ impl ClusterBackup {
     async fn run(&self) {
         let mut ours = false;
         let mut metadata = None;
-        let mut groups = GroupsBackup { groups: Vec::new() };
+        let mut groups = None;
         loop {
             tokio::select! {
                 () = self.cold.env.clock.sleep(self.interval) => {}
                 () = self.stopping.stopped() => return,
+            }
+            if !self.cold.is_owned() {
+                continue;
             }
             let round = async {
                 if !ours {
@@ -371,21 +288,25 @@ impl ClusterBackup {
         Ok(())
     }
 
-    async fn write_groups(&self, last: &mut GroupsBackup) -> Result<(), StoreError> {
+    async fn write_groups(&self, last: &mut Option<GroupsBackup>) -> Result<(), BackupError> {
         let image = self.cold.metadata.image();
-        let now = match GroupsBackup::of(&self.coordinators, &image).await {
+        let (cluster_id, broker) = (&image.cluster_id, self.node_id.to_string());
+        let writer = PartWriter::new(&*self.cold.store, cluster_id, &broker, last.as_ref());
+        let now = match writer.write(&self.coordinators, &image).await {
             Ok(now) => now,
-            Err(error) => {
+            Err(PartError::Store(error)) => return Err(error.into()),
+            Err(PartError::Groups(error)) => {
                 tracing::debug!(%error, "the groups are not to be had yet");
                 return Ok(());
             }
         };
-        if *last == now {
+        if last.as_ref() == Some(&now) || (last.is_none() && now.parts.is_empty()) {
             return Ok(());
         }
-        let folder = format!("{}{}/", PartitionFolder::group_backups_of(&image.cluster_id), self.node_id);
+        let folder = format!("{}{broker}/", PartitionFolder::group_backups_of(cluster_id));
         self.write(&folder, &now).await?;
-        *last = now;
+        groups::remove_unnamed(&*self.cold.store, cluster_id, &broker).await?;
+        *last = Some(now);
         Ok(())
     }
 
@@ -414,6 +335,9 @@ impl Broker {
         let refused = |why: String| TopicError::InvalidConfig(format!("{RESTORE_METADATA}: {why}"));
         let store =
             self.cold_store.as_ref().ok_or_else(|| refused("this broker has no tier.store.url".into()))?;
+        if !store.is_owned() {
+            return Err(refused("the store is not known to be this cluster's yet".into()));
+        }
         let newest = MetadataBackup::newest(&*store.store, &self.image().cluster_id).await;
         let newest = newest.map_err(|error| TopicError::Unavailable(error.to_string()))?;
         let Some((number, found)) = newest else { return Err(refused("the store holds no backup".into())) };
@@ -448,14 +372,11 @@ mod tests {
     use super::*;
 
     const GOLDEN: &str = r#"{"version":7,"cluster_id":"c","topics":[{"name":"t","id":"AAAAAAAAAAAAAAAAAAAAAQ","partitions":3,"replication_factor":2,"configs":{"retention.ms":"1"}}],"broker_configs":[[null,{"a":"b"}],[1,{}]],"users":{"alice":{"SCRAM-SHA-512":{"salt":[1],"stored_key":[2],"server_key":[3],"iterations":4096}}},"acls":[],"quotas":[],"next_producer_id":5,"directories":["00000000-0000-0000-0000-000000000001"]}"#;
-    const GROUPS: &str = r#"{"groups":[{"group":"g","epoch":3,"offsets":[{"topic":"t","partition":1,"offset":9,"metadata":"m"}]}]}"#;
 
     #[test]
     fn the_words_of_a_backup_stay() {
         let metadata: MetadataBackup = serde_json::from_str(GOLDEN).unwrap();
         assert_eq!(serde_json::to_string(&metadata).unwrap(), GOLDEN);
-        let groups: GroupsBackup = serde_json::from_str(GROUPS).unwrap();
-        assert_eq!(serde_json::to_string(&groups).unwrap(), GROUPS);
     }
 
     #[test]
@@ -484,20 +405,5 @@ mod tests {
         let metadata: MetadataBackup = serde_json::from_str(GOLDEN).unwrap();
         assert!(metadata.same_life(&metadata));
         assert!(!metadata.same_life(&MetadataBackup { directories: BTreeSet::new(), ..metadata.clone() }));
-    }
-
-    #[tokio::test]
-    async fn of_two_brokers_that_had_a_group_the_later_coordinator_counts() {
-        let store = tiering::store::MemoryStore::new();
-        for (broker, epoch, offset) in [(1, 4, 40), (2, 7, 70), (3, 5, 50)] {
-            let offsets =
-                vec![CommittedBackup { topic: "t".into(), partition: 0, offset, metadata: String::new() }];
-            let groups = GroupsBackup { groups: vec![GroupBackup { group: "g".into(), epoch, offsets }] };
-            let body = Bytes::from(serde_json::to_vec(&groups).unwrap());
-            backup::write(&store, &format!("c/cluster/groups/{broker}/"), &body).await.unwrap();
-        }
-        let found = GroupsBackup::newest(&store, "c").await.unwrap();
-        assert_eq!(found.len(), 1);
-        assert_eq!((found[0].epoch, found[0].offsets[0].offset), (7, 70));
     }
 }

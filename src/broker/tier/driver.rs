@@ -126,10 +126,16 @@ impl TierDriver {
 
     async fn scan(self: &Arc<Self>, tasks: &mut Tasks) {
         self.cold.room.look(&self.cold.threads).await;
-        self.clean_up(&mut tasks.deletions);
+        let may_write = self.cold.is_owned();
+        if may_write {
+            self.clean_up(&mut tasks.deletions);
+        }
         let mut led = HashMap::new();
         for replica in self.replicas.replicas() {
             let positions = replica.positions();
+            if positions.leads() && !may_write {
+                continue;
+            }
             if positions.leads() {
                 let leadership = (replica.topic_id(), replica.partition().partition, positions.leader_epoch);
                 led.insert(leadership, replica);
@@ -308,6 +314,7 @@ impl TierDriver {
             if let Some(base) = self.cold.findings.take(folder) {
                 work.offloader.report_lost(base, &work.log).await;
             }
+            self.make_good(work, folder).await;
             let (begun, begun_ms) = (self.cold.env.clock.now(), self.cold.env.clock.wall_ms());
             let stepped = work.offloader.step(&work.log, &policy, &Seams(&self.cold.env)).await;
             self.trace(&work.log.replica, begun, begun_ms, &stepped);
@@ -322,6 +329,26 @@ impl TierDriver {
                 return Ok(());
             }
             tracing::debug!(%folder, ?action, "offloaded");
+        }
+    }
+
+    /// What the scrub found damaged and is not local goes up again from a cache, a replica, or what is right of the object.
+    async fn make_good(&self, work: &mut Work, folder: &PartitionFolder) {
+        if work.offloader.manifest().is_none() {
+            return;
+        }
+        let Some(base) = self.cold.findings.take_distant(folder) else { return };
+        let partition = work.log.replica.partition();
+        match work.offloader.make_good(&self.cold.reader, base, &Seams(&self.cold.env)).await {
+            Ok(true) => {
+                tracing::warn!(%partition, base, "a damaged object was written anew from other copies")
+            }
+            Ok(false) => {
+                tracing::warn!(%partition, base, "a damaged object is left for the next pass, or for `esker tier repair`")
+            }
+            Err(error) => {
+                tracing::error!(%partition, base, %error, "a damaged object is right nowhere else: it stays damaged")
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! driver ─► tiering::offload ─► store        one task per led partition, on the cold runtime
-//! fetch, list offsets ─► reads ─► tiering::read ─► chunk cache ─► store
+//! fetch, list offsets ─► reads ─► tiering::read ─► chunk cache ─► peer ─► store
 //! ```
 //! Nothing here runs on the hot runtime but the waiting; files are read and written on the disk threads.
 
@@ -10,7 +10,9 @@ mod backup;
 mod cache_dir;
 mod driver;
 mod leader_log;
+mod owner;
 mod pace;
+mod peer;
 mod reads;
 mod room;
 mod scrub;
@@ -24,7 +26,7 @@ pub use backup::{
 pub use driver::TierDriver;
 pub use reads::TierReads;
 pub use scrub::ScrubCounts;
-pub use store::{ColdStore, TierCounts};
+pub use store::{ColdStore, TierCounts, remote_options};
 pub use topic_rules::{Restored, check_topic};
 
 #[cfg(test)]

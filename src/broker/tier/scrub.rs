@@ -33,6 +33,8 @@ pub struct ScrubCounts {
 pub(super) struct Findings {
     /// The lowest base of a damaged segment of each partition.
     damaged: Mutex<HashMap<PartitionFolder, i64>>,
+    /// The base of a damaged segment that is not local, of each partition: the next pass finds others.
+    distant: Mutex<HashMap<PartitionFolder, i64>>,
     segments: AtomicU64,
     bytes: AtomicU64,
     failures: AtomicU64,
@@ -42,6 +44,11 @@ impl Findings {
     /// The base of a damaged segment that nobody has looked after yet.
     pub(super) fn take(&self, folder: &PartitionFolder) -> Option<i64> {
         self.damaged.lock().remove(folder)
+    }
+
+    /// The base of a damaged segment that is not local, and that nobody has looked after yet.
+    pub(super) fn take_distant(&self, folder: &PartitionFolder) -> Option<i64> {
+        self.distant.lock().remove(folder)
     }
 
     pub(super) fn counts(&self) -> ScrubCounts {
@@ -141,6 +148,8 @@ impl Scrub {
                         let mut damaged = findings.damaged.lock();
                         let lowest = damaged.entry(folder.clone()).or_insert(row.base());
                         *lowest = row.base().min(*lowest);
+                    } else {
+                        findings.distant.lock().insert(folder.clone(), row.base());
                     }
                 }
                 Err(_) => {}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -12,21 +12,24 @@ use tiering::object::ObjectOptions;
 use tiering::offload::OffloadOptions;
 use tiering::read::{ReadLimits, Reader};
 use tiering::store::{
-    AdaptiveStore, Concurrency, InvalidStoreUrl, MeteredStore, RemoteOptions, RemoteStore, RequestCounts,
-    Requests, RetryPolicy, RetryStore, SharedStore, Sleeper, StoreError, StoreLocation,
+    AdaptiveStore, Concurrency, Encryption, InvalidStoreUrl, MeteredStore, RemoteOptions, RemoteStore,
+    RequestCounts, Requests, RetryPolicy, RetryStore, SharedStore, Sleeper, StoreError, StoreLocation,
 };
 use tiering::upload::UploadOptions;
 use tokio::runtime::Handle;
 
 use super::cache_dir::CacheDir;
 use super::pace::{Pace, PacedStore};
+use super::peer::{OfBroker, Patience, TierPeers};
 use super::room::{FULL_POLICY, REJECT, Room};
 use super::scrub::{Findings, ScrubCounts};
 use super::topic_rules::{ENABLE, flag};
 use crate::broker::config::BrokerConfig;
 use crate::env::{BlockingPool, Clock, Env};
 use crate::metadata::Metadata;
-use crate::types::{TopicId, TopicPartition};
+use crate::replication::ReplicaManager;
+use crate::transport::{Incoming, SharedTransport};
+use crate::types::{BrokerId, TopicId, TopicPartition};
 
 /// Chunks that are held in memory, in front of the chunk files.
 const CHUNK_MEMORY_BYTES: u64 = 64 << 20;
@@ -69,6 +72,24 @@ pub struct TierCounts {
     pub dropped_records: u64,
 }
 
+/// How a broker with this configuration reaches its store.
+#[must_use]
+pub fn remote_options(config: &BrokerConfig) -> RemoteOptions {
+    let text = |key: &str| config.properties.get(key).map(str::to_owned);
+    RemoteOptions {
+        endpoint: text("tier.store.endpoint"),
+        // A default must not hide the environment's region.
+        region: config.properties.explicit("tier.store.region").map(|setting| setting.value.clone()),
+        access_key_id: text("tier.store.access.key"),
+        secret_access_key: text("tier.store.secret.key"),
+        encryption: match config.properties.get("tier.store.sse") {
+            Some("AES256") => Encryption::Aes256,
+            Some("aws:kms") => Encryption::Kms { key_id: text("tier.store.sse.kms.key.id") },
+            _ => Encryption::OfBucket,
+        },
+    }
+}
+
 struct OnClock(Arc<dyn Clock>);
 
 impl Sleeper for OnClock {
@@ -89,6 +110,10 @@ pub struct ColdStore {
     pub(super) offload: OffloadOptions,
     pub(super) findings: Findings,
     pub(super) room: Arc<Room>,
+    /// The other brokers' caches, once they can be asked.
+    peers: OnceLock<Arc<TierPeers>>,
+    /// Whether the store is known to be this cluster's.
+    pub(super) owned: tokio::sync::watch::Sender<bool>,
     requests: Arc<Requests>,
     default_enable: bool,
     full_policy: String,
@@ -109,13 +134,7 @@ impl ColdStore {
         let Some(url) = config.properties.get("tier.store.url") else { return Ok(None) };
         let location: StoreLocation = url.parse()?;
         let text = |key: &str| config.properties.get(key).map(str::to_owned);
-        let options = RemoteOptions {
-            endpoint: text("tier.store.endpoint"),
-            // A default must not hide the environment's region.
-            region: config.properties.explicit("tier.store.region").map(|setting| setting.value.clone()),
-            access_key_id: text("tier.store.access.key"),
-            secret_access_key: text("tier.store.secret.key"),
-        };
+        let options = remote_options(config);
         let metered = MeteredStore::new(Arc::new(RemoteStore::open(&location, &options)?));
         let requests = metered.requests();
         let sleeper = Arc::new(OnClock(env.clock.clone()));
@@ -158,10 +177,36 @@ impl ColdStore {
             offload: OffloadOptions { upload: UploadOptions { object, ..UploadOptions::default() } },
             findings: Findings::default(),
             room: Arc::new(Room::new(env.disk.clone(), config)),
+            peers: OnceLock::new(),
+            owned: tokio::sync::watch::Sender::new(false),
             requests,
             default_enable: config.is_on("tier.default.enable"),
             full_policy: text("tier.disk.full.default.policy").unwrap_or_else(|| REJECT.to_owned()),
         })))
+    }
+
+    /// From now on the other brokers are asked for a chunk before the store is.
+    pub fn meet_peers(&self, node_id: BrokerId, transport: SharedTransport, replicas: &Arc<ReplicaManager>) {
+        let neighbours = OfBroker {
+            metadata: self.metadata.clone(),
+            replicas: replicas.clone(),
+            threads: self.threads.clone(),
+        };
+        let chunks = self.reader.chunks().clone();
+        let patience = Patience::default();
+        let peers = TierPeers::new(&self.env, node_id, transport, Arc::new(neighbours), chunks, patience);
+        let peers = self.peers.get_or_init(|| peers);
+        self.reader.set_peers(peers.clone());
+    }
+
+    /// Answers a peer's questions about chunks, on the cold runtime, until its stream ends.
+    pub fn serve(&self, incoming: Incoming) {
+        match self.peers.get() {
+            Some(peers) => {
+                self.runtime.spawn(peers.clone().serve(incoming));
+            }
+            None => tracing::debug!(peer = %incoming.peer, "a question about a chunk came before the start"),
+        }
     }
 
     /// Requests and cache use so far.

@@ -157,7 +157,7 @@ fn segments(dir: &Path) -> Vec<std::path::PathBuf> {
     files(dir, Some("seg"))
 }
 
-/// The store's files, or those with this extension.
+/// The store's files, or those with this extension; not the mark that says whose store it is.
 fn files(dir: &Path, extension: Option<&str>) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![dir.join("store")];
@@ -166,7 +166,9 @@ fn files(dir: &Path, extension: Option<&str>) -> Vec<std::path::PathBuf> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if extension.is_none_or(|wanted| path.extension().is_some_and(|e| e == wanted)) {
+            } else if !path.ends_with(tiering::layout::OWNER)
+                && extension.is_none_or(|wanted| path.extension().is_some_and(|e| e == wanted))
+            {
                 found.push(path);
             }
         }

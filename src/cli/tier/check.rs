@@ -112,7 +112,7 @@ pub(super) async fn repair(
         println!(
             "{name}: generation {} with {} segments, offsets {}..{}",
             next.generation,
-            next.live.len(),
+            next.segments(),
             next.log_start,
             next.tier_end().unwrap_or(next.log_start)
         );

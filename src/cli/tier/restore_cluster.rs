@@ -127,20 +127,22 @@ pub(super) async fn restore_cluster(
     let mut committed = 0;
     let mut capped = 0;
     let ends = ends(env, client, &found).await?;
-    for group in &groups {
-        let (offsets, lower) = capped_offsets(&ends, group);
-        capped += lower;
-        committed += offsets.len();
-        if !offsets.is_empty() {
-            let commit = commit(env, client, &group.group, &offsets);
-            timeout(&*env.clock, PATIENCE, commit)
-                .await
-                .with_context(|| format!("group {} has no coordinator after {PATIENCE:?}", group.group))??;
+    for part in &groups.parts {
+        for group in part.read(&**store).await? {
+            let (offsets, lower) = capped_offsets(&ends, &group);
+            capped += lower;
+            committed += offsets.len();
+            if !offsets.is_empty() {
+                let commit = commit(env, client, &group.group, &offsets);
+                timeout(&*env.clock, PATIENCE, commit).await.with_context(|| {
+                    format!("group {} has no coordinator after {PATIENCE:?}", group.group)
+                })??;
+            }
         }
     }
     println!(
         "{committed} offsets of {} groups are back, {capped} of them lowered to their partition's end",
-        groups.len()
+        groups.groups()
     );
     import(client, generation, false).await?;
     println!(
@@ -189,7 +191,7 @@ async fn topics(store: &SharedStore, cluster_id: &str, backup: &MetadataBackup) 
     Ok(backup.topics.iter().map(|topic| Found { topic: topic.clone(), in_tier: in_tier(topic) }).collect())
 }
 
-fn show(cluster_id: &str, generation: u64, backup: &MetadataBackup, groups: &[GroupBackup], found: &[Found]) {
+fn show(cluster_id: &str, generation: u64, backup: &MetadataBackup, groups: &GroupsBackup, found: &[Found]) {
     let mut overview = table(&["topic", "partitions", "in the tier", "replicas", "tiered"]);
     for Found { topic, in_tier } in found {
         overview.add_row([
@@ -201,13 +203,13 @@ fn show(cluster_id: &str, generation: u64, backup: &MetadataBackup, groups: &[Gr
         ]);
     }
     println!("cluster {cluster_id}, backup {generation}\n{overview}");
-    let offsets: usize = groups.iter().map(|group| group.offsets.len()).sum();
     println!(
-        "{} users, {} ACLs, {} quotas, {} groups with {offsets} committed offsets",
+        "{} users, {} ACLs, {} quotas, {} groups with {} committed offsets",
         backup.users.len(),
         backup.acls.len(),
         backup.quotas.len(),
-        groups.len()
+        groups.groups(),
+        groups.offsets()
     );
 }
 
@@ -357,7 +359,7 @@ mod tests {
     fn no_offset_comes_back_above_its_partitions_end_or_for_a_topic_that_is_gone() {
         let ends = Ends::from([("t".to_owned(), BTreeMap::from([(0, 10), (1, 0)]))]);
         let offsets = vec![offset("t", 0, 7), offset("t", 1, 5), offset("t", 2, 1), offset("gone", 0, 1)];
-        let group = GroupBackup { group: "g".into(), epoch: 0, offsets };
+        let group = GroupBackup { group: "g".into(), offsets };
         assert_eq!(capped_offsets(&ends, &group), (vec![offset("t", 0, 7), offset("t", 1, 0)], 1));
     }
 

@@ -462,14 +462,14 @@ pub const STORE_BYTES: &Metric = &Metric {
     help: "Bytes to the store (`up`) and from it (`down`).",
 };
 
-/// Chunks of cold segments that were asked for: found in `memory`, on `disk`, or a `miss` that the store had to serve.
+/// Chunks of cold segments that were asked for: found in `memory`, on `disk`, with a `peer`, or a `miss` that the store had to serve.
 pub const CACHE_LOOKUPS: &Metric = &Metric {
     name: "esker_tier_cache_lookups_total",
     kind: MetricKind::Counter,
     unit: "{chunk}",
     labels: &["outcome"],
-    max_series: 3,
-    help: "Chunks of cold segments that were asked for: found in `memory`, on `disk`, or a `miss` that the store had to serve.",
+    max_series: 4,
+    help: "Chunks of cold segments that were asked for: found in `memory`, on `disk`, with a `peer`, or a `miss` that the store had to serve.",
 };
 
 /// Chunk files that were removed for room.

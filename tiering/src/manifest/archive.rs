@@ -10,7 +10,7 @@ use crate::layout::ArchiveName;
 use crate::lineage::{self, EpochStart};
 
 /// A file of rows: a row of the head.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Archive {
     /// Its object's name.
     pub name: ArchiveName,
@@ -31,7 +31,7 @@ pub struct Archive {
 }
 
 /// An archive that no reader may start on any more; its rows' objects and the file go after a grace period.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RemovedArchive {
     /// What it was. Only the objects of rows from its `start` on go with it.
     pub archive: Archive,

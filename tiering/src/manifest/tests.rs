@@ -37,7 +37,17 @@ fn manifest() -> Manifest {
 }
 
 fn changes<'a>(chain: &'a [EpochStart], add: &'a [Segment], log_start: i64) -> Changes<'a> {
-    Changes { add, chain, cut: None, archive: None, unpacked: None, log_start, deleted: &[], now_ms: 1_000 }
+    Changes {
+        add,
+        chain,
+        cut: None,
+        archive: None,
+        unpacked: None,
+        log_start,
+        deleted: &[],
+        replace: None,
+        now_ms: 1_000,
+    }
 }
 
 #[test]

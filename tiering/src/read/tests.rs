@@ -201,3 +201,45 @@ async fn manifests_are_cached_until_a_newer_one_is_announced() {
     assert_eq!(reader.manifest(&folder(), 2).await.unwrap().generation, 2);
     assert!(reader.manifest(&folder(), 3).await.is_err(), "a generation that is gone is an error");
 }
+
+/// Which chunks of which segments are in memory, once this many are.
+async fn in_memory(reader: &Reader, manifest: &Manifest, at_least: usize) -> Vec<(i64, u32)> {
+    for _ in 0..10_000 {
+        let mut there = Vec::new();
+        for segment in &manifest.live {
+            let Some(footer) = reader.footers.get(&segment.name.uuid).await else { continue };
+            for (number, chunk) in footer.chunks.iter().enumerate() {
+                let id = ChunkId { object: segment.name.uuid, number: number as u32 };
+                if reader.chunks.here(id, chunk, false).await.is_some() {
+                    there.push((segment.base(), id.number));
+                }
+            }
+        }
+        if there.len() >= at_least {
+            return there;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("{at_least} chunks are never in memory")
+}
+
+#[tokio::test]
+async fn a_sequential_reader_is_run_ahead_of_across_segments_and_another_is_not() {
+    let store = Arc::new(MemoryStore::new());
+    let (manifest, _) = tier(&*store).await;
+    let limits = CacheLimits { memory_bytes: 1 << 20, disk_bytes: 0 };
+    let chunks = ChunkCache::open(limits, None, Handle::current()).await.unwrap();
+    let chunk_bytes = 10 * BATCH as u64;
+    let ahead = ReadLimits { read_ahead_bytes: 4 * chunk_bytes, ..ReadLimits::default() };
+    let reader = Reader::new(store, chunks, ahead);
+    let read = async |offset| reader.read(&folder(), &manifest, &CHAIN, offset, BATCH).await.unwrap().next;
+    // Here and there: each brings its own chunk.
+    let next = read(600).await;
+    read(250).await;
+    assert_eq!(in_memory(&reader, &manifest, 2).await, [(0, 2), (0, 6)]);
+    // Where the first one ended: one batch is asked for, and four chunks more come, the last ones of the next segment.
+    assert_eq!(read(next).await, 620);
+    let expected: Vec<(i64, u32)> =
+        [2, 6, 7, 8, 9].map(|number| (0, number)).into_iter().chain([(1000, 0)]).collect();
+    assert_eq!(in_memory(&reader, &manifest, expected.len()).await, expected);
+}

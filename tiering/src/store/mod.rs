@@ -23,7 +23,7 @@ pub use adaptive::{AdaptiveStore, Concurrency};
 pub use fault::{Fault, FaultStore, Faults};
 pub use memory::MemoryStore;
 pub use metered::{MeteredStore, RequestCounts, Requests};
-pub use remote::{InvalidStoreUrl, RemoteOptions, RemoteStore, StoreLocation};
+pub use remote::{Encryption, InvalidStoreUrl, RemoteOptions, RemoteStore, StoreLocation};
 pub use retry::{RetryPolicy, RetryStore, Sleeper};
 
 /// A store that many share.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
-use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum, S3ConditionalPut};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, Checksum, S3ConditionalPut};
 use object_store::local::LocalFileSystem;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
@@ -77,6 +77,21 @@ impl std::fmt::Display for StoreLocation {
     }
 }
 
+/// How the service encrypts what is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Encryption {
+    /// As the bucket's own setting says.
+    #[default]
+    OfBucket,
+    /// With keys of the service (SSE-S3).
+    Aes256,
+    /// With a key of its key management (SSE-KMS); the account's default key without a name.
+    Kms {
+        /// The key's id, alias or ARN.
+        key_id: Option<String>,
+    },
+}
+
 /// How to reach an S3-compatible service. What is absent comes from the environment's `AWS_*` variables.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RemoteOptions {
@@ -88,6 +103,8 @@ pub struct RemoteOptions {
     pub access_key_id: Option<String>,
     /// The secret key.
     pub secret_access_key: Option<String>,
+    /// Asked for with every upload.
+    pub encryption: Encryption,
 }
 
 impl std::fmt::Debug for RemoteOptions {
@@ -95,6 +112,7 @@ impl std::fmt::Debug for RemoteOptions {
         f.debug_struct("RemoteOptions")
             .field("endpoint", &self.endpoint)
             .field("region", &self.region)
+            .field("encryption", &self.encryption)
             .finish_non_exhaustive()
     }
 }
@@ -162,6 +180,14 @@ impl RemoteStore {
         if let Some(secret) = &options.secret_access_key {
             builder = builder.with_secret_access_key(secret);
         }
+        for (key, value) in encryption_settings(&options.encryption) {
+            let key: AmazonS3ConfigKey = key.parse().map_err(|e: Error| StoreError::Refused {
+                operation: Operation::Put,
+                key: key.to_owned(),
+                reason: e.to_string(),
+            })?;
+            builder = builder.with_config(key, value);
+        }
         let s3 = Arc::new(builder.build().map_err(|e| StoreError::Refused {
             operation: Operation::List,
             key: bucket.to_owned(),
@@ -211,6 +237,21 @@ impl RemoteStore {
         let object_bytes = result.meta.size;
         let bytes = result.bytes().await.map_err(failed)?;
         Ok(Suffix { bytes, object_bytes })
+    }
+}
+
+/// The library's names of what is asked for.
+fn encryption_settings(encryption: &Encryption) -> Vec<(&'static str, String)> {
+    let mode = |name: &str| ("aws_server_side_encryption", name.to_owned());
+    match encryption {
+        Encryption::OfBucket => Vec::new(),
+        Encryption::Aes256 => vec![mode("AES256")],
+        Encryption::Kms { key_id } => {
+            // One data key for many objects, not a request to the key management for each.
+            let mut settings = vec![mode("aws:kms"), ("aws_sse_bucket_key_enabled", "true".to_owned())];
+            settings.extend(key_id.clone().map(|id| ("aws_sse_kms_key_id", id)));
+            settings
+        }
     }
 }
 

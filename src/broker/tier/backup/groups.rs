@@ -1,0 +1,390 @@
+//! Backups of committed offsets, in parts: however many groups a broker coordinates, one part of them is in memory at a time.
+//!
+//! ```text
+//! <cluster>/cluster/groups/<broker>/<generation>        {"parts":[…]}: for each partition of __consumer_offsets its parts
+//! <cluster>/cluster/group-parts/<broker>/<SHA-256>      a line of JSON for each group, by name
+//! ```
+//! A part is named by its content, so what has not changed since the last backup is not written again. Of several brokers'
+//! backups of a partition that of the higher leader epoch counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tiering::backup;
+use tiering::layout::PartitionFolder;
+use tiering::store::{Store, StoreError};
+
+use super::{BackupError, read};
+use crate::broker::OFFSETS_TOPIC;
+use crate::coordinator::group::{FetchOffsets, ListGroups};
+use crate::coordinator::{CoordinatorError, Coordinators};
+use crate::metadata::Image;
+use crate::types::TopicName;
+
+/// A part is closed once it is this long; a single group may be longer.
+const PART_BYTES: usize = 4 << 20;
+
+/// One committed offset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommittedBackup {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The next record that the group wants.
+    pub offset: i64,
+    /// The client's text.
+    pub metadata: String,
+}
+
+/// A group's offsets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupBackup {
+    /// The group.
+    pub group: String,
+    /// What is committed.
+    pub offsets: Vec<CommittedBackup>,
+}
+
+/// Some groups of one partition of `__consumer_offsets`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartBackup {
+    /// The partition.
+    pub partition: i32,
+    /// Its leader epoch: of two brokers' backups the higher one counts.
+    pub epoch: i32,
+    /// How many groups.
+    pub groups: u64,
+    /// How many committed offsets.
+    pub offsets: u64,
+    /// The object's key; none for a partition without groups.
+    pub object: Option<String>,
+}
+
+/// Where the groups of one broker are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupsBackup {
+    /// By partition, then by the names of the groups.
+    pub parts: Vec<PartBackup>,
+}
+
+impl GroupsBackup {
+    /// The parts of a cluster: of each partition those of whoever coordinated it last.
+    ///
+    /// # Errors
+    /// As for the metadata's backup.
+    pub async fn newest(store: &dyn Store, cluster_id: &str) -> Result<GroupsBackup, BackupError> {
+        let folder = PartitionFolder::group_backups_of(cluster_id);
+        let mut newest: BTreeMap<i32, Vec<PartBackup>> = BTreeMap::new();
+        for broker in store.list_folders(&folder).await? {
+            let Some((_, found)) = read::<GroupsBackup>(store, format!("{folder}{broker}/")).await? else {
+                continue;
+            };
+            let mut of_broker: BTreeMap<i32, Vec<PartBackup>> = BTreeMap::new();
+            for part in found.parts {
+                of_broker.entry(part.partition).or_default().push(part);
+            }
+            for (partition, parts) in of_broker {
+                let epoch = |parts: &[PartBackup]| parts.first().map(|part| part.epoch);
+                if newest.get(&partition).is_none_or(|known| epoch(known) < epoch(&parts)) {
+                    newest.insert(partition, parts);
+                }
+            }
+        }
+        Ok(GroupsBackup { parts: newest.into_values().flatten().collect() })
+    }
+
+    /// How many groups there are.
+    #[must_use]
+    pub fn groups(&self) -> u64 {
+        self.parts.iter().map(|part| part.groups).sum()
+    }
+
+    /// How many committed offsets there are.
+    #[must_use]
+    pub fn offsets(&self) -> u64 {
+        self.parts.iter().map(|part| part.offsets).sum()
+    }
+}
+
+impl PartBackup {
+    /// Its groups.
+    ///
+    /// # Errors
+    /// `Part` when it is damaged or gone, `Content`, `Store`.
+    pub async fn read(&self, store: &dyn Store) -> Result<Vec<GroupBackup>, BackupError> {
+        let Some(key) = &self.object else { return Ok(Vec::new()) };
+        let body = match backup::read_part(store, key).await {
+            Ok(Some(body)) => body,
+            Ok(None) | Err(StoreError::NotFound { .. }) => return Err(BackupError::Part(key.clone())),
+            Err(error) => return Err(error.into()),
+        };
+        let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let groups: Result<Vec<GroupBackup>, _> = lines.map(serde_json::from_slice).collect();
+        groups.map_err(|error| BackupError::Content { folder: key.clone(), generation: 0, error })
+    }
+}
+
+/// Why the groups are not written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PartError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The groups are not there (yet).
+    #[error(transparent)]
+    Groups(#[from] CoordinatorError),
+}
+
+/// Writes the parts that have changed.
+pub(super) struct PartWriter<'a> {
+    store: &'a dyn Store,
+    folder: String,
+    /// Objects that the last backup names.
+    there: BTreeSet<String>,
+    part_bytes: usize,
+    parts: Vec<PartBackup>,
+    lines: Vec<u8>,
+    groups: u64,
+    offsets: u64,
+}
+
+impl<'a> PartWriter<'a> {
+    pub(super) fn new(
+        store: &'a dyn Store,
+        cluster_id: &str,
+        broker: &str,
+        last: Option<&GroupsBackup>,
+    ) -> PartWriter<'a> {
+        let named = last.into_iter().flat_map(|last| &last.parts);
+        PartWriter {
+            store,
+            folder: PartitionFolder::group_parts_of(cluster_id, broker),
+            there: named.filter_map(|part| part.object.clone()).collect(),
+            part_bytes: PART_BYTES,
+            parts: Vec::new(),
+            lines: Vec::new(),
+            groups: 0,
+            offsets: 0,
+        }
+    }
+
+    /// All groups that this broker coordinates. One that is loading fails the backup: a hole would be a wrong answer.
+    pub(super) async fn write(
+        mut self,
+        coordinators: &Coordinators,
+        image: &Image,
+    ) -> Result<GroupsBackup, PartError> {
+        let topic = TopicName::new(OFFSETS_TOPIC).ok().and_then(|name| image.topics.get(&name));
+        let Some(topic) = topic else { return Ok(GroupsBackup::default()) };
+        let mut partitions = coordinators.partitions();
+        partitions.sort_unstable();
+        for partition in partitions {
+            let state = usize::try_from(partition).ok().and_then(|p| topic.partitions.get(p));
+            let epoch = state.map_or(-1, |state| state.leader_epoch.0);
+            let mut names: Vec<_> = match coordinators.ask(partition, ListGroups::default()).await {
+                Ok(listed) => listed.into_iter().map(|listed| listed.group).collect(),
+                // It moved away in the meantime; its new coordinator writes it.
+                Err(CoordinatorError::NotCoordinator) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            names.sort();
+            let before = self.parts.len();
+            for group in names {
+                let question = FetchOffsets {
+                    group: group.clone(),
+                    partitions: None,
+                    member: (None, -1),
+                    require_stable: false,
+                };
+                let fetched = match coordinators.ask(partition, question).await {
+                    Ok(fetched) => fetched,
+                    Err(CoordinatorError::NotCoordinator) => break,
+                    Err(error) => return Err(error.into()),
+                };
+                let offsets = fetched.into_iter().filter_map(|fetched| {
+                    let committed = fetched.committed?;
+                    Some(CommittedBackup {
+                        topic: fetched.topic.to_string(),
+                        partition: fetched.partition,
+                        offset: committed.offset.0,
+                        metadata: committed.metadata.to_string(),
+                    })
+                });
+                let group = GroupBackup { group: group.to_string(), offsets: offsets.collect() };
+                self.add(partition, epoch, &group).await?;
+            }
+            self.close(partition, epoch, self.parts.len() == before).await?;
+        }
+        Ok(GroupsBackup { parts: self.parts })
+    }
+
+    async fn add(&mut self, partition: i32, epoch: i32, group: &GroupBackup) -> Result<(), StoreError> {
+        match serde_json::to_writer(&mut self.lines, group) {
+            Ok(()) => self.lines.push(b'\n'),
+            Err(error) => {
+                tracing::error!(group = group.group, %error, "a group cannot be put into words");
+                return Ok(());
+            }
+        }
+        self.groups += 1;
+        self.offsets += group.offsets.len() as u64;
+        if self.lines.len() >= self.part_bytes { self.close(partition, epoch, false).await } else { Ok(()) }
+    }
+
+    /// Writes what has come together as a part; `empty`: also when that is nothing.
+    async fn close(&mut self, partition: i32, epoch: i32, empty: bool) -> Result<(), StoreError> {
+        let (groups, offsets) = (std::mem::take(&mut self.groups), std::mem::take(&mut self.offsets));
+        let body = Bytes::from(std::mem::take(&mut self.lines));
+        if body.is_empty() {
+            if empty {
+                self.parts.push(PartBackup { partition, epoch, groups, offsets, object: None });
+            }
+            return Ok(());
+        }
+        let name: String = digest(&SHA256, &body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = format!("{}{name}", self.folder);
+        if !self.there.contains(&key) {
+            backup::write_part(self.store, &key, &body).await?;
+        }
+        self.parts.push(PartBackup { partition, epoch, groups, offsets, object: Some(key) });
+        Ok(())
+    }
+}
+
+/// Removes a broker's parts that no generation names which is kept.
+pub(super) async fn remove_unnamed(
+    store: &dyn Store,
+    cluster_id: &str,
+    broker: &str,
+) -> Result<(), BackupError> {
+    let folder = format!("{}{broker}/", PartitionFolder::group_backups_of(cluster_id));
+    let mut named = BTreeSet::new();
+    for body in backup::kept(store, &folder).await? {
+        match serde_json::from_slice::<GroupsBackup>(&body) {
+            Ok(kept) => named.extend(kept.parts.into_iter().filter_map(|part| part.object)),
+            // Whoever wrote it may still want its parts.
+            Err(error) => return Err(BackupError::Content { folder, generation: 0, error }),
+        }
+    }
+    for object in store.list(&PartitionFolder::group_parts_of(cluster_id, broker), None).await? {
+        if !named.contains(&object.key) {
+            store.delete(&object.key).await?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tiering::store::{MemoryStore, MeteredStore};
+
+    use super::*;
+
+    const INDEX: &str = r#"{"parts":[{"partition":3,"epoch":7,"groups":1,"offsets":1,"object":"k"},{"partition":4,"epoch":7,"groups":0,"offsets":0,"object":null}]}"#;
+    const GROUP: &str = r#"{"group":"g","offsets":[{"topic":"t","partition":1,"offset":9,"metadata":"m"}]}"#;
+
+    fn group(name: &str, offset: i64) -> GroupBackup {
+        let metadata = String::new();
+        let offsets = vec![CommittedBackup { topic: "t".into(), partition: 0, offset, metadata }];
+        GroupBackup { group: name.to_owned(), offsets }
+    }
+
+    /// A backup of these groups of one partition, as a broker with such small parts writes it.
+    async fn write(
+        store: &dyn Store,
+        broker: &str,
+        epoch: i32,
+        part_bytes: usize,
+        groups: &[GroupBackup],
+    ) -> GroupsBackup {
+        let folder = format!("{}{broker}/", PartitionFolder::group_backups_of("c"));
+        let last = read::<GroupsBackup>(store, folder.clone()).await.unwrap().map(|(_, last)| last);
+        let mut writer = PartWriter { part_bytes, ..PartWriter::new(store, "c", broker, last.as_ref()) };
+        for group in groups {
+            writer.add(0, epoch, group).await.unwrap();
+            assert!(writer.lines.len() < part_bytes, "no more than a part is held");
+        }
+        writer.close(0, epoch, writer.parts.is_empty()).await.unwrap();
+        let now = GroupsBackup { parts: writer.parts };
+        let body = Bytes::from(serde_json::to_vec(&now).unwrap());
+        backup::write(store, &folder, &body).await.unwrap();
+        remove_unnamed(store, "c", broker).await.unwrap();
+        now
+    }
+
+    async fn all(store: &dyn Store) -> Vec<GroupBackup> {
+        let newest = GroupsBackup::newest(store, "c").await.unwrap();
+        let mut all = Vec::new();
+        for part in &newest.parts {
+            all.extend(part.read(store).await.unwrap());
+        }
+        assert_eq!(newest.groups(), all.len() as u64);
+        assert_eq!(newest.offsets(), all.iter().map(|group| group.offsets.len() as u64).sum::<u64>());
+        all
+    }
+
+    #[test]
+    fn the_words_of_a_backup_stay() {
+        let index: GroupsBackup = serde_json::from_str(INDEX).unwrap();
+        assert_eq!(serde_json::to_string(&index).unwrap(), INDEX);
+        let group: GroupBackup = serde_json::from_str(GROUP).unwrap();
+        assert_eq!(serde_json::to_string(&group).unwrap(), GROUP);
+    }
+
+    #[tokio::test]
+    async fn very_many_groups_go_in_parts_and_come_back() {
+        let store = MemoryStore::new();
+        let groups: Vec<GroupBackup> = (0..5000).map(|n| group(&format!("group-{n:05}"), n)).collect();
+        let written = write(&store, "1", 3, 10_000, &groups).await;
+        assert!(written.parts.len() > 30, "{} parts", written.parts.len());
+        assert_eq!(all(&store).await, groups);
+    }
+
+    #[tokio::test]
+    async fn what_has_not_changed_is_not_written_again_and_what_is_named_no_more_goes() {
+        let memory = MemoryStore::new();
+        let store = MeteredStore::new(std::sync::Arc::new(memory.clone()));
+        let requests = store.requests();
+        let mut groups: Vec<GroupBackup> = (0..1000).map(|n| group(&format!("group-{n:05}"), n)).collect();
+        let parts = write(&store, "1", 3, 10_000, &groups).await.parts.len() as u64;
+        let first = requests.counts().puts;
+        assert_eq!(first, parts + 1);
+        // Numbers of one length, so that the other parts stay as they are.
+        groups[500] = group("group-00500", 501);
+        write(&store, "1", 3, 10_000, &groups).await;
+        assert_eq!(requests.counts().puts, first + 2, "one part and the list of parts");
+        assert_eq!(all(&store).await, groups);
+        for offset in 510..520 {
+            groups[500] = group("group-00500", offset);
+            write(&store, "1", 3, 10_000, &groups).await;
+        }
+        let there = memory.list(&PartitionFolder::group_parts_of("c", "1"), None).await.unwrap().len() as u64;
+        assert_eq!(there, parts + 2, "of the changed part those of the generations that are kept");
+    }
+
+    #[tokio::test]
+    async fn of_two_brokers_that_had_a_partition_the_later_coordinator_counts() {
+        let store = MemoryStore::new();
+        for (broker, epoch, offset) in [("1", 4, 40), ("2", 7, 70), ("3", 5, 50)] {
+            write(&store, broker, epoch, 1000, &[group("g", offset)]).await;
+        }
+        assert_eq!(all(&store).await, [group("g", 70)]);
+        // A coordinator whose groups are all gone says so.
+        write(&store, "3", 8, 1000, &[]).await;
+        assert_eq!(all(&store).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_is_damaged_or_gone_is_an_error() {
+        let store = MemoryStore::new();
+        let written = write(&store, "1", 1, 1000, &[group("g", 1)]).await;
+        let key = written.parts[0].object.clone().unwrap();
+        store.put(&key, vec![Bytes::from_static(b"x")]).await.unwrap();
+        assert!(matches!(written.parts[0].read(&store).await, Err(BackupError::Part(found)) if found == key));
+        store.delete(&key).await.unwrap();
+        assert!(matches!(written.parts[0].read(&store).await, Err(BackupError::Part(_))));
+    }
+}

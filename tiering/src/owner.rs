@@ -1,0 +1,173 @@
+//! Whose store it is: one small object right under the prefix names the one cluster that may write there.
+//!
+//! ```text
+//! esker-cluster:   "esker cluster 1\n<cluster id>\n"
+//! ```
+//! Put-if-absent, never replaced: of two clusters that find a new bucket, one gets it. `esker tier init` writes it before
+//! there are brokers, else the first broker that starts does. A store from before there were markers is its cluster's
+//! when nobody else's folders lie in it.
+
+use bytes::Bytes;
+
+use crate::layout;
+use crate::store::{Store, StoreError};
+
+const HEAD: &str = "esker cluster 1\n";
+/// Folders beside ours that are looked into for another cluster's; a bucket with more is somebody's in any case.
+const FOLDERS: usize = 64;
+
+/// Why a store may not be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OwnerError {
+    /// The marker names another cluster.
+    #[error(
+        "it belongs to cluster {found}, and this is cluster {ours}: take another bucket or another prefix (what lies there is \
+         not touched)"
+    )]
+    Foreign {
+        /// The cluster it belongs to.
+        found: String,
+        /// The cluster that asked.
+        ours: String,
+    },
+    /// No marker, but the folders of other clusters.
+    #[error("it has no marker, and holds the data of {}: take another bucket or another prefix", .0.join(", "))]
+    Unmarked(Vec<String>),
+    /// The marker is not one.
+    #[error("its marker esker-cluster is damaged: {0:?}")]
+    Damaged(String),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl OwnerError {
+    /// Whether the store itself said no, so that asking again gives the same answer.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, OwnerError::Store(_))
+    }
+}
+
+/// The cluster that the store belongs to; `None` when no marker is there.
+///
+/// # Errors
+/// `Damaged`, `Store`.
+pub async fn owner(store: &dyn Store) -> Result<Option<String>, OwnerError> {
+    match store.get(layout::OWNER).await {
+        Ok(bytes) => decode(&bytes).map(Some),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the cluster may write here, or could claim it. Writes nothing.
+///
+/// # Errors
+/// `OwnerError`.
+pub async fn check(store: &dyn Store, cluster_id: &str) -> Result<bool, OwnerError> {
+    match owner(store).await? {
+        Some(found) if found == cluster_id => return Ok(true),
+        Some(found) => return Err(OwnerError::Foreign { found, ours: cluster_id.to_owned() }),
+        None => {}
+    }
+    let others = unmarked(store, Some(cluster_id)).await?;
+    if others.is_empty() { Ok(false) } else { Err(OwnerError::Unmarked(others)) }
+}
+
+/// Makes the store the cluster's, unless it is another one's.
+///
+/// # Errors
+/// `OwnerError`.
+pub async fn claim(store: &dyn Store, cluster_id: &str) -> Result<(), OwnerError> {
+    if check(store, cluster_id).await? {
+        return Ok(());
+    }
+    match store.put_if_absent(layout::OWNER, vec![encode(cluster_id)]).await {
+        Ok(()) => Ok(()),
+        // Another broker of ours was faster, or another cluster.
+        Err(StoreError::AlreadyExists { .. }) => check(store, cluster_id).await.map(|_| ()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Clusters other than `ours` whose folders lie here.
+///
+/// # Errors
+/// What the store answers.
+pub async fn unmarked(store: &dyn Store, ours: Option<&str>) -> Result<Vec<String>, StoreError> {
+    let mut found = Vec::new();
+    let folders = store.list_folders("").await?;
+    for folder in folders.into_iter().filter(|folder| Some(folder.as_str()) != ours).take(FOLDERS) {
+        let inside = store.list_folders(&format!("{folder}/")).await?;
+        if inside.iter().any(|name| name == "topics" || name == "cluster") {
+            found.push(folder);
+        }
+    }
+    Ok(found)
+}
+
+fn encode(cluster_id: &str) -> Bytes {
+    Bytes::from(format!("{HEAD}{cluster_id}\n"))
+}
+
+fn decode(bytes: &[u8]) -> Result<String, OwnerError> {
+    let text = String::from_utf8_lossy(bytes);
+    let id = text.strip_prefix(HEAD).and_then(|rest| rest.strip_suffix('\n'));
+    match id.filter(|id| !id.is_empty() && !id.contains(['\n', '/'])) {
+        Some(id) => Ok(id.to_owned()),
+        None => Err(OwnerError::Damaged(text.chars().take(100).collect())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MemoryStore;
+
+    #[test]
+    fn the_bytes_of_a_marker_stay() {
+        assert_eq!(encode("abc"), "esker cluster 1\nabc\n");
+        assert_eq!(decode(b"esker cluster 1\nabc\n"), Ok("abc".to_owned()));
+        for bad in ["", "esker cluster 1\nabc", "esker cluster 1\n\n", "esker cluster 2\nabc\n", "x"] {
+            assert!(matches!(decode(bad.as_bytes()), Err(OwnerError::Damaged(_))), "{bad:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_belongs_to_the_first_cluster_that_claims_it() {
+        let store = MemoryStore::new();
+        assert_eq!(owner(&store).await, Ok(None));
+        assert_eq!(check(&store, "a").await, Ok(false), "a look claims nothing");
+        claim(&store, "a").await.unwrap();
+        claim(&store, "a").await.unwrap();
+        assert_eq!(owner(&store).await, Ok(Some("a".to_owned())));
+        let refused = claim(&store, "b").await.unwrap_err();
+        assert_eq!(refused, OwnerError::Foreign { found: "a".into(), ours: "b".into() });
+        assert!(refused.is_refusal());
+    }
+
+    #[tokio::test]
+    async fn racing_clusters_do_not_both_get_a_store() {
+        let store = MemoryStore::new();
+        let (a, b) = tokio::join!(claim(&store, "a"), claim(&store, "b"));
+        assert_eq!(usize::from(a.is_ok()) + usize::from(b.is_ok()), 1);
+    }
+
+    #[tokio::test]
+    async fn a_store_from_before_there_were_markers_is_its_own_clusters_alone() {
+        let store = MemoryStore::new();
+        store.put("old/topics/t/i/0/manifest/1", vec![]).await.unwrap();
+        store.put("photos/2024/1.jpg", vec![]).await.unwrap();
+        assert_eq!(claim(&store, "new").await, Err(OwnerError::Unmarked(vec!["old".into()])));
+        claim(&store, "old").await.unwrap();
+        assert_eq!(owner(&store).await, Ok(Some("old".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_damaged_marker_is_nobodys() {
+        let store = MemoryStore::new();
+        store.put(layout::OWNER, vec![Bytes::from_static(b"x")]).await.unwrap();
+        assert!(matches!(claim(&store, "a").await, Err(OwnerError::Damaged(_))));
+    }
+}
