@@ -86,6 +86,9 @@ class ColdFaults(ClusterCase):
         dev = self.cluster()
         dev.topic_create("t", 1, configs=TIERED)
         produced = produce("python", dev.bootstrap, "t", RECORDS, "s")
+        # The control: without a tier all of it is copied, and the same measure shows it.
+        dev.topic_create("plain", 1)
+        produce("python", dev.bootstrap, "plain", RECORDS, "s")
         self.until_cold(dev)
         admin = Admin(dev.bootstrap)
         leader = admin.partition("t", 0)[0]
@@ -100,10 +103,13 @@ class ColdFaults(ClusterCase):
         self.proxy.clear()
         dev.restart(wiped)
         admin.wait_for_isr("t", 1, 3)
+        admin.wait_for_isr("plain", 1, 3)
         local = sum(f.stat().st_size for f in dev.data.glob(f"broker-{wiped}/data/t-0/*.log"))
         from_store = self.proxy.segment_bytes()
         self.assertGreaterEqual(dev.local_start("t", 0, wiped), 0.8 * RECORDS, "it begins at the tier's end")
         self.assertLess(local + from_store, 0.25 * size, f"{local} local, {from_store} from the store, of {size}")
+        plain = sum(f.stat().st_size for f in dev.data.glob(f"broker-{wiped}/data/plain-0/*.log"))
+        self.assertGreater(plain, 0.75 * size, f"{plain} copied of a topic without a tier, of about {size}")
         # And it can lead: what it does not have itself, it reads from the store.
         for broker in {1, 2, 3} - {wiped}:
             if broker == leader:
