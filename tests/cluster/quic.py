@@ -89,12 +89,12 @@ def initial(destination, source, token=b"", number=0):
 
 
 def read(datagram):
-    """(type of the first packet, who sent it, what follows), of a packet with a long header."""
+    """(type of the first packet, to whom, from whom, what follows), of a packet with a long header."""
     if not datagram[0] & 0x80:
-        return None, b"", b""
+        return None, b"", b"", b""
     at = 6 + datagram[5]
     source = datagram[at + 1:at + 1 + datagram[at]]
-    return (datagram[0] >> 4) & 3, source, datagram[at + 1 + len(source):]
+    return (datagram[0] >> 4) & 3, datagram[6:at], source, datagram[at + 1 + len(source):]
 
 
 class Flood:
@@ -109,10 +109,10 @@ class Flood:
         self.retries = []
 
     def begin(self, count=1):
-        """So many new handshakes; what comes back is counted."""
-        for _ in range(count):
-            self._send(initial(os.urandom(8), os.urandom(8)))
-            self.listen(0)
+        """So many new handshakes at once; what comes back is counted."""
+        for datagram in [initial(os.urandom(8), os.urandom(8)) for _ in range(count)]:
+            self._send(datagram)
+        self.listen(0)
 
     def _send(self, datagram):
         try:
@@ -121,26 +121,28 @@ class Flood:
             pass
 
     def listen(self, seconds):
-        """Reads what is there; returns the kinds of packets."""
-        kinds = []
+        """Reads what is there; returns the packets as (kind, to whom)."""
+        found = []
         self.socket.settimeout(seconds or 1e-9)
         while True:
             try:
                 datagram = self.socket.recv(65536)
             except (TimeoutError, BlockingIOError):
-                return kinds
+                return found
             except ConnectionRefusedError:
                 continue
             self.received += len(datagram)
-            kind, source, rest = read(datagram)
-            kinds.append(kind)
+            kind, destination, source, rest = read(datagram)
+            found.append((kind, destination))
             if kind == RETRY:
                 self.retries.append((source, rest[:-16]))
 
     def go_on(self):
-        """Shows the token of the last Retry, as an honest client does, and forgets it."""
+        """Shows the token of the last Retry, as an honest client does, and forgets it; returns what it calls itself."""
         source, token = self.retries.pop()
-        self._send(initial(source, os.urandom(8), token, number=1))
+        own = os.urandom(8)
+        self._send(initial(source, own, token, number=1))
+        return own
 
     def close(self):
         self.socket.close()

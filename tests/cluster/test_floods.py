@@ -102,9 +102,11 @@ class Floods(ClusterCase):
                     "TransactionTimeoutMs": 60_000, "ProducerId": -1, "ProducerEpoch": -1})["ErrorCode"] == 0
 
             wait_until("there are coordinators", ready, 60, 0.2)
-            ids = {ask(connection, "InitProducerId", 4, {"TransactionTimeoutMs": 60_000, "ProducerId": -1,
-                                                         "ProducerEpoch": -1})["ProducerId"] for _ in range(2000)}
-            self.assertEqual(len(ids), 2000)
+            ids = set()
+            while len(ids) < 2000:
+                made = ask(connection, "InitProducerId", 4, {"TransactionTimeoutMs": 60_000, "ProducerId": -1, "ProducerEpoch": -1})
+                self.assertIn(made["ErrorCode"], (0, 14, 15, 16))  # a coordinator may be busy, and says so
+                ids |= {made["ProducerId"]} if not made["ErrorCode"] else set()
             wanted = [{"Partition": i, "PartitionMaxBytes": 1} for i in range(20)]
             begin = {"MaxWaitMs": 0, "SessionEpoch": 0, "Topics": [{"Topic": "t", "Partitions": wanted}]}
             ids = [ask(connection, "Fetch", 12, begin)["SessionId"] for _ in range(1050)]
@@ -115,10 +117,10 @@ class Floods(ClusterCase):
             for number in range(700):
                 join = {"GroupId": f"classic-{number}", "SessionTimeoutMs": 6000, "RebalanceTimeoutMs": 6000,
                         "ProtocolType": "consumer", "Protocols": [{"Name": "range", "Metadata": bytes(1000)}]}
-                self.assertIn(ask(connection, "JoinGroup", 5, join)["ErrorCode"], (0, 14, 16, 79))
+                self.assertIn(ask(connection, "JoinGroup", 5, join)["ErrorCode"], (0, 14, 15, 16, 79))
                 beat = {"GroupId": f"modern-{number}", "MemberId": f"m-{number}", "MemberEpoch": 0, "RebalanceTimeoutMs": 1000,
                         "SubscribedTopicNames": ["t"], "TopicPartitions": []}
-                self.assertIn(ask(connection, "ConsumerGroupHeartbeat", 1, beat)["ErrorCode"], (0, 14, 16))
+                self.assertIn(ask(connection, "ConsumerGroupHeartbeat", 1, beat)["ErrorCode"], (0, 14, 15, 16))
             self.fine()
 
             def pending():
@@ -133,7 +135,7 @@ class Floods(ClusterCase):
         # 26: connections, faster than an address may make them.
         held = knock(self.plain, 800)
         wait_until("some are turned away", lambda: len(held) < 800 or any(is_gone(s) for s in held), 20, 0.2)
-        self.assertTrue(answers(self.plain), "another address is served meanwhile")
+        wait_until("another address is served meanwhile", lambda: answers(self.plain), 30, 0.2)
         for each in held:
             each.close()
         wait_until("the address may connect again", lambda: answers(self.plain, ELSEWHERE), 60, 0.3)
@@ -146,20 +148,20 @@ class Floods(ClusterCase):
                 return sum(is_gone(s) for s in silent) >= 10
 
             wait_until("an address has few half-open ones", full, 60, 0.5)
-            self.assertTrue(self.shakes_hands(), "another address is served meanwhile")
-            self.assertTrue(self.gets_in(), "another address is served meanwhile")
+            for served in (self.shakes_hands, self.gets_in):
+                wait_until("another address is served meanwhile", lambda: full() and served(), 60, 0.2)
             wait_until("none is left half-open for ever", lambda: all(is_gone(s) for s in silent), 30, 0.2)
             for each in silent:
                 each.close()
         self.fine()
 
     def test_idle_connections_are_closed_and_waiting_ones_are_not(self):
-        with Connection(self.plain, 60) as plain, Sasl(self.gate, timeout=60) as proven, self.over_tls() as sealed, \
+        self.cluster.topic_create("t")
+        with Sasl(self.gate, timeout=60) as proven, self.over_tls() as sealed, Connection(self.plain, 60) as plain, \
                 Connection(self.plain, 60) as waiting:
-            self.cluster.topic_create("t")
+            self.assertEqual(proven.plain("admin", "admin-secret")[0], 0)
             for each in (plain, sealed):
                 self.assertTrue(each.call(18, 0, b""))
-            self.assertEqual(proven.plain("admin", "admin-secret")[0], 0)
             # A long poll, longer than a connection may be idle.
             poll = {"MaxWaitMs": 9000, "MinBytes": 1, "SessionEpoch": -1,
                     "Topics": [{"Topic": "t", "Partitions": [{"Partition": 0, "PartitionMaxBytes": 1000}]}]}
@@ -192,7 +194,7 @@ class Peers(ClusterCase):
         def handshakes():
             while flooding.is_set():
                 for flood in floods.values():
-                    flood.begin(20)
+                    flood.begin(100)
 
         def connections():
             # Clients' ports, from elsewhere: faster than it may, and never more than a few hundred at a time.
@@ -208,14 +210,13 @@ class Peers(ClusterCase):
         try:
             # 30: an address that proves nothing gets a Retry, which costs nothing, and no more than it has sent.
             wait_until("all are under load", lambda: all(len(flood.retries) > 100 for flood in floods.values()), 60, 0.1)
-            with Connection(dev.brokers()[leader][1], 60) as connection:
-                for _ in range(100):
-                    wait_until("all three replicas have it", lambda: produced(connection, "t") == 0, 60, 0.1)
-                # A broker that starts has all its handshakes before it.
-                dev.kill(restarted)
-                dev.restart(restarted)
-                admin.wait_for_isr("t", 1, 3)
-                wait_until("all three replicas have it", lambda: produced(connection, "t") == 0, 60, 0.1)
+            for _ in range(30):
+                self.written(dev, admin)
+            # A broker that starts has all its handshakes before it.
+            dev.kill(restarted)
+            dev.restart(restarted)
+            admin.wait_for_isr("t", 1, 3)
+            self.written(dev, admin)
         finally:
             flooding.clear()
             for thread in threads:
@@ -230,7 +231,18 @@ class Peers(ClusterCase):
             wait_until("an address that has proved itself is answered", lambda: self.goes_on(flood), 30, 0.1)
             flood.close()
         self.assertNotIn("panicked", dev.broker_logs(100_000))
-        self.assertTrue(answers(dev.brokers()[leader][1]))
+        self.assertTrue(answers(dev.brokers()[restarted][1]))
+
+    def written(self, dev, admin):
+        """Waits until all replicas have one more batch, whoever leads them."""
+        def once():
+            try:
+                with Connection(dev.brokers()[admin.partition("t")[0]][1], 30) as connection:
+                    return produced(connection, "t") == 0
+            except (Closed, OSError, KeyError):  # nobody leads, or somebody else does by now
+                return False
+
+        wait_until("all replicas have it", once, 60, 0.1)
 
     def goes_on(self, flood):
         """Whether the token of a fresh Retry opens the handshake."""
@@ -238,8 +250,8 @@ class Peers(ClusterCase):
         flood.listen(0.2)
         if not flood.retries:
             return False
-        flood.go_on()
-        return INITIAL in flood.listen(1)
+        own = flood.go_on()
+        return (INITIAL, own) in flood.listen(1)
 
     def properties(self, dev, broker):
         lines = (dev.data / f"broker-{broker}/broker.properties").read_text().splitlines()
@@ -264,10 +276,9 @@ class Peers(ClusterCase):
             "a peer's handshake has failed") for id in {1, 2, 3} - {outside})
         wait_until("it is refused again and again", lambda: refusals() >= 3, 60, 0.2)
         self.assertIsNone(process.poll())
-        self.assertEqual(admin.partition("t")[2], sorted({1, 2, 3} - {outside}))
+        self.assertNotIn(outside, admin.partition("t")[2])
         self.assertNotIn("ready", self.processes.log("impostor", 10_000).splitlines())
-        with Connection(dev.brokers()[leader][1], 30) as connection:
-            wait_until("the others go on", lambda: produced(connection, "t") == 0, 30, 0.1)
+        self.written(dev, admin)
         self.processes.stop(process)
         # One of the cluster's own authority that names another node: it does not even start.
         names = ("peer.ssl.certificate.location", "peer.ssl.key.location")

@@ -242,8 +242,8 @@ class Hostile(SharedCase):
         with Connection(self.plain, 60) as connection:
             wait_until("the topics take records", lambda: self.write(connection, "t") == self.write(connection, "packed") == 0,
                        20, 0.2)
-            # 18: half a gigabyte of nothing in half a megabyte.
-            bomb = sealed(gzip.compress(bytes(512 << 20), 9), attributes=1)
+            # 18: a quarter of a gigabyte of nothing in a quarter of a megabyte.
+            bomb = sealed(gzip.compress(bytes(256 << 20), 9), attributes=1)
             self.assertIn(self.write(connection, "packed", bomb), (2, 10, 87))
             self.assertLess(memory_kb(self.pid) - self.before, 150_000)
             value = record_batch([(0, None, os.urandom(900_000))])

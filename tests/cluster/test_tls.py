@@ -297,15 +297,14 @@ class Tls(ClusterCase):
         plain = produce("python", self.plain, "t", 100, "a")
         for client, reader in readers.items():
             wait_until(f"{client} has begun", lambda: len(reader.records()) >= 100, 60, 0.2)
-        time.sleep(20)
-        sent = plain + produce("python", self.plain, "t", 100, "b")
-        for client, reader in readers.items():
-            verify(reader.wait(120), sent, client)
-        # Each would have been cut off twice. (On a slow machine one may be late once.)
-        self.assertLess(dev.broker_logs(100_000).count("the session has ended"), 3)
         with Sasl(self.sasl_ssl, self.own_ca) as quiet:
             error, lifetime = quiet.plain("admin", "admin-secret")
             self.assertEqual((error, lifetime), (0, 8000))
-            time.sleep(9)
-            self.assertFalse(quiet.metadata_works())
+            time.sleep(20)
+            sent = plain + produce("python", self.plain, "t", 100, "b")
+            for client, reader in readers.items():
+                verify(reader.wait(120), sent, client)
+            # Each would have been cut off twice. (On a slow machine one may be late once.)
+            self.assertLess(dev.broker_logs(100_000).count("the session has ended"), 3)
+            self.assertFalse(quiet.metadata_works(), "who does not renew it is cut off")
         wait_until("it is said why", lambda: "the session has ended" in dev.broker_logs(10_000), 10)

@@ -14,6 +14,7 @@
 
 mod archive;
 mod codec;
+mod thrift;
 
 use uuid::Uuid;
 

@@ -15,7 +15,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use uuid::Uuid;
 
-use super::{Archive, Manifest, Removed, RemovedArchive, Segment};
+use super::{Archive, Manifest, Removed, RemovedArchive, Segment, thrift};
 use crate::layout::{ArchiveName, SegmentName};
 use crate::lineage::EpochStart;
 
@@ -160,6 +160,10 @@ fn read_parquet(
     bytes: &Bytes,
     each: &mut impl FnMut(&RecordBatch) -> Result<(), BadManifest>,
 ) -> Result<Values, BadManifest> {
+    let footer = parquet_footer(bytes).ok_or(BadManifest::Seal)?;
+    if !thrift::is_bounded(&bytes[footer..bytes.len() - PARQUET_END_BYTES]) {
+        return Err(form("its footer announces more than it holds"));
+    }
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).map_err(form)?;
     let file = builder.metadata().file_metadata();
     let values = Values(file.key_value_metadata().cloned().unwrap_or_default());

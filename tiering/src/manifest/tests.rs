@@ -86,6 +86,30 @@ fn a_file_that_lies_under_a_right_seal_is_read_or_refused() {
     assert!(refused > 100, "{refused} of all lies were found, {given_up} of them by a panic");
 }
 
+/// The file with one more field in its footer, which the Parquet library does not know.
+fn with_field(bytes: &Bytes, field: &[u8]) -> Bytes {
+    let (body, end) = bytes.split_at(bytes.len() - 8);
+    let length = u32::from_le_bytes(*end.first_chunk().unwrap()) + u32::try_from(field.len()).unwrap();
+    // Before the byte that ends the struct.
+    let (fields, stop) = body.split_at(body.len() - 1);
+    super::codec::resealed(&[fields, field, stop, &length.to_le_bytes(), b"PAR1"].concat()).unwrap()
+}
+
+/// Found by fuzzing: the library skips an unknown list of booleans element by element, and takes no bytes for them.
+#[test]
+fn a_footer_that_announces_more_than_it_holds_is_refused_at_once() {
+    let good = manifest().encode().unwrap();
+    // Field 100, a list of three numbers: the control.
+    let read = Manifest::decode(&with_field(&good, &[0x09, 0xc8, 0x01, 0x35, 2, 4, 6])).unwrap();
+    assert_eq!(read, manifest());
+    let announced = [0xf1, 0xff, 0xff, 0xff, 0xff, 0x07]; // 2^31-1 booleans
+    let many = [&[0x09, 0xc8, 0x01, 0xf9, 0x64][..], &announced.repeat(100)].concat(); // and a hundred such lists
+    for field in [[&[0x09, 0xc8, 0x01][..], &announced].concat(), many] {
+        let refused = Manifest::decode(&with_field(&good, &field));
+        assert!(matches!(&refused, Err(BadManifest::Form(why)) if why.contains("announces")), "{refused:?}");
+    }
+}
+
 #[test]
 fn every_flipped_byte_and_every_cut_is_found() {
     let bytes = manifest().encode().unwrap();
