@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import stat
+import tarfile
 import urllib.error
 import urllib.request
 
@@ -95,12 +96,24 @@ class Secrets(ClusterCase):
             if f" {command[0]} " in commands:
                 done = esker(*command, check=False)
                 out.append(done.stdout + done.stderr)
+        if " debug-bundle" in commands:
+            out.append(self.bundle(dev, path))
         # A configuration that is refused does not show it either.
         broken = self.processes.dir / "broken.properties"
         broken.write_text(f"security.bootstrap.user={self.FIRST}\nssl.key.password={self.PASSPHRASE}\nnode.id=x\n")
         done = esker("server", "--config", broken, check=False)
         self.assertNotEqual(done.returncode, 0)
         return [*out, done.stdout, done.stderr]
+
+    def bundle(self, dev, config):
+        """All that `esker debug-bundle` packs, and what it says."""
+        archive = self.processes.dir / "bundle.tar.gz"
+        done = esker("debug-bundle", "--out", archive, "--config", config, "--log", dev.data / "broker-1/broker.log",
+                     "--admin", self.http.removeprefix("http://"), "--bootstrap-server", dev.bootstrap)
+        with tarfile.open(archive) as packed:
+            files = {member.name: packed.extractfile(member).read() for member in packed if member.isfile()}
+        self.assertTrue(any(b"esker_" in data for data in files.values()), "the control: the metrics are in it")
+        return "\n".join([done.stdout, done.stderr, *(f"{name}\n{data.decode(errors='replace')}" for name, data in files.items())])
 
     def on_disk(self, dev):
         """Passwords are kept salted only; what holds a secret is readable by its owner alone."""
