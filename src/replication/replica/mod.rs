@@ -21,7 +21,7 @@ use tokio::sync::watch;
 pub use append::{Acks, AppendError};
 pub(super) use follow::Inbound;
 pub(super) use lead::Next;
-pub use observe::{IsrSize, Traffic};
+pub use observe::{InSyncFollower, IsrSize, Traffic};
 
 use self::append::{AppendQueue, Waiter};
 use self::follow::{Following, Inbox};
@@ -110,17 +110,6 @@ pub enum ServedBy {
     Leader,
     /// A follower too, up to the high watermark that it knows (KIP-392).
     AnyReplica,
-}
-
-/// A follower in the ISR, as its leader sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InSyncFollower {
-    /// Who.
-    pub broker: BrokerId,
-    /// Its acknowledged log end.
-    pub end: Offset,
-    /// When it last had everything.
-    pub caught_up: MonoTime,
 }
 
 /// Why a read was refused.
@@ -512,15 +501,6 @@ impl Replica {
     pub fn end_of_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
         let state = self.state.lock();
         state.chain.end_for_reader(epoch, state.positions.log_end)
-    }
-
-    /// The followers in the ISR; none unless it leads.
-    #[must_use]
-    pub fn in_sync_followers(&self) -> Vec<InSyncFollower> {
-        let state = self.state.lock();
-        let Role::Leader(leader) = &state.role else { return Vec::new() };
-        let follower = |(broker, end, caught_up)| InSyncFollower { broker, end, caught_up };
-        leader.in_sync_followers().map(follower).collect()
     }
 
     fn log(&self) -> LogGuard<'_> {

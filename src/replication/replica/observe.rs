@@ -1,8 +1,9 @@
 //! What is told of a replica: its traffic by topic, and how its ISR stands.
 
 use super::{Replica, Role};
+use crate::env::MonoTime;
 use crate::env::metrics::{Counter, FETCHED_BYTES, Metrics, PRODUCED_BYTES, PRODUCED_RECORDS};
-use crate::types::TopicName;
+use crate::types::{BrokerId, Offset, TopicName};
 
 /// Counters of a topic; its partitions share them.
 #[derive(Clone, Debug)]
@@ -38,6 +39,17 @@ pub struct IsrSize {
     pub min_isr: usize,
 }
 
+/// A follower in the ISR, as its leader sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InSyncFollower {
+    /// Who.
+    pub broker: BrokerId,
+    /// Its acknowledged log end.
+    pub end: Offset,
+    /// When it last had everything.
+    pub caught_up: MonoTime,
+}
+
 impl Replica {
     /// The counters of its topic.
     #[must_use]
@@ -52,5 +64,14 @@ impl Replica {
             Role::Leader(leader) => Some(IsrSize { isr: leader.isr().len(), min_isr: leader.min_isr() }),
             _ => None,
         }
+    }
+
+    /// The followers in the ISR; none unless it leads.
+    #[must_use]
+    pub fn in_sync_followers(&self) -> Vec<InSyncFollower> {
+        let state = self.state.lock();
+        let Role::Leader(leader) = &state.role else { return Vec::new() };
+        let follower = |(broker, end, caught_up)| InSyncFollower { broker, end, caught_up };
+        leader.in_sync_followers().map(follower).collect()
     }
 }
