@@ -4,7 +4,7 @@
 //! again; the response header is never flexible. Errors: UNSUPPORTED_VERSION (35), INVALID_REQUEST (42) for a client
 //! software name or version outside of `[a-zA-Z0-9.-]`.
 
-use super::Context;
+use super::{Client, Context};
 use crate::broker::Broker;
 use crate::metadata::SUPPORTED_FEATURES;
 use crate::wire::messages::api_versions::{
@@ -12,20 +12,35 @@ use crate::wire::messages::api_versions::{
 };
 use crate::wire::{ApiKey, ErrorCode, StrBytes};
 
+/// What is kept of a client's words about its software.
+const MAX_SOFTWARE_CHARS: usize = 100;
+
 pub(super) async fn handle(
     context: &Context,
     version: i16,
     request: ApiVersionsRequest,
 ) -> ApiVersionsResponse {
-    answer(&context.broker, version, &request)
+    answer(&context.broker, &context.client, version, &request)
 }
 
 /// The same, also for a client that has not proved yet who it is.
-pub(super) fn answer(broker: &Broker, version: i16, request: &ApiVersionsRequest) -> ApiVersionsResponse {
+pub(super) fn answer(
+    broker: &Broker,
+    client: &Client,
+    version: i16,
+    request: &ApiVersionsRequest,
+) -> ApiVersionsResponse {
     let named =
         names_software(&request.client_software_name) && names_software(&request.client_software_version);
     if version >= 3 && !named {
         return ApiVersionsResponse { error_code: ErrorCode::INVALID_REQUEST, ..Default::default() };
+    }
+    if version >= 3 {
+        // It says so once; later words change nothing.
+        let kept = |text: &StrBytes| text.chars().take(MAX_SOFTWARE_CHARS).collect();
+        client
+            .software
+            .get_or_init(|| (kept(&request.client_software_name), kept(&request.client_software_version)));
     }
     let image = broker.image();
     // Older clients do not read a lowest version of 0 (KIP-1022).

@@ -18,6 +18,7 @@ fn changes_the_cluster(api: ApiKey) -> bool {
         | ApiKey::CreatePartitions
         | ApiKey::DeleteGroups
         | ApiKey::ElectLeaders
+        | ApiKey::AlterConfigs
         | ApiKey::IncrementalAlterConfigs
         | ApiKey::AlterPartitionReassignments
         | ApiKey::OffsetDelete
@@ -61,6 +62,10 @@ fn changes_the_cluster(api: ApiKey) -> bool {
         | ApiKey::DescribeTransactions
         | ApiKey::ListTransactions
         | ApiKey::ConsumerGroupHeartbeat
+        | ApiKey::GetTelemetrySubscriptions
+        | ApiKey::PushTelemetry
+        | ApiKey::ListConfigResources
+        | ApiKey::DescribeTopicPartitions
         | ApiKey::ConsumerGroupDescribe => false,
     }
 }

@@ -78,7 +78,7 @@ async fn create(
     if !validate_only {
         let partitions = match wanted.assignments.len() {
             0 => usize::try_from(wanted.num_partitions)
-                .unwrap_or_else(|_| context.broker.config().size("num.partitions")),
+                .unwrap_or_else(|_| context.broker.live().config.size("num.partitions")),
             by_hand => by_hand,
         };
         check_quota(context, partitions, version >= 6)?;

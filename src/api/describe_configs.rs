@@ -1,8 +1,8 @@
 //! DescribeConfigs (key 32), versions 1 to 4: every config of topics and of this broker, with its value, its source
 //! and what it would be otherwise (synonyms). Secrets are named without their value.
 //!
-//! Resources: topics (2), brokers (4) and groups (32). A broker is described by itself only: clients ask the broker that they ask
-//! about. The cluster-wide default (an empty name) has no entries, as nothing is set there.
+//! Resources: topics (2), brokers (4), subscriptions to clients' metrics (16) and groups (32). A broker is described by itself
+//! only: clients ask the broker that they ask about. The cluster-wide default (an empty name) has what is set there.
 //!
 //! Errors: TOPIC_AUTHORIZATION_FAILED (29), GROUP_AUTHORIZATION_FAILED (30), CLUSTER_AUTHORIZATION_FAILED (31), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), INVALID_REQUEST (42: another kind of resource,
 //! another broker).
@@ -11,7 +11,7 @@ use super::Context;
 use super::access::refusal_text;
 use super::errors::ApiError;
 use crate::broker::config::Kind;
-use crate::broker::{ConfigEntry, ConfigSource};
+use crate::broker::{ConfigEntry, ConfigSource, ConfigSynonym};
 use crate::metadata::{AclOperation, ResourceKind};
 use crate::types::TopicName;
 use crate::wire::messages::describe_configs::{
@@ -26,6 +26,10 @@ pub(super) const TOPIC: i8 = 2;
 pub(super) const GROUP: i8 = 32;
 /// Kafka's number of brokers as resources.
 pub(super) const BROKER: i8 = 4;
+/// Kafka's number of subscriptions to clients' metrics as resources.
+pub(super) const CLIENT_METRICS: i8 = 16;
+/// What resources there are.
+pub(super) const SERVED: &str = "there are topics (2), brokers (4), client metrics (16) and groups (32)";
 
 pub(super) async fn handle(
     context: &Context,
@@ -40,11 +44,11 @@ pub(super) async fn handle(
             ..Default::default()
         };
         match entries(context, resource) {
-            Ok((entries, read_only)) => DescribeConfigsResult {
+            Ok(entries) => DescribeConfigsResult {
                 configs: entries
                     .into_iter()
                     .filter(|entry| wants(resource, &entry.name))
-                    .map(|entry| show.entry(entry, read_only))
+                    .map(|entry| show.entry(entry))
                     .collect(),
                 ..result
             },
@@ -64,10 +68,7 @@ fn wants(resource: &DescribeConfigsResource, name: &str) -> bool {
     }
 }
 
-fn entries(
-    context: &Context,
-    resource: &DescribeConfigsResource,
-) -> Result<(Vec<ConfigEntry>, bool), ApiError> {
+fn entries(context: &Context, resource: &DescribeConfigsResource) -> Result<Vec<ConfigEntry>, ApiError> {
     match resource.resource_type {
         TOPIC => {
             check(context, AclOperation::DescribeConfigs, ResourceKind::Topic, &resource.resource_name)?;
@@ -76,7 +77,7 @@ fn entries(
             let topic = image.topics.get(&name).ok_or_else(|| {
                 ApiError::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic {name}"))
             })?;
-            Ok((context.broker.topic_config(topic), false))
+            Ok(context.broker.topic_config(topic))
         }
         GROUP => {
             let name = &resource.resource_name;
@@ -84,14 +85,28 @@ fn entries(
             if name.is_empty() {
                 return Err(ApiError::new(ErrorCode::INVALID_REQUEST, "Group name must not be empty."));
             }
-            Ok((context.broker.group_config(name), false))
+            Ok(context.broker.group_config(name))
+        }
+        CLIENT_METRICS => {
+            context.check_on_cluster(AclOperation::DescribeConfigs)?;
+            if resource.resource_name.is_empty() {
+                return Err(ApiError::new(
+                    ErrorCode::INVALID_REQUEST,
+                    "Client metrics subscription name must not be empty.",
+                ));
+            }
+            // One that does not exist has nothing, as with Kafka.
+            if !context.broker.image().client_metrics.contains_key(resource.resource_name.as_str()) {
+                return Ok(Vec::new());
+            }
+            Ok(context.broker.client_metrics_config(&resource.resource_name))
         }
         BROKER if !context.may_on_cluster(AclOperation::DescribeConfigs) => {
             Err(ApiError::new(ErrorCode::CLUSTER_AUTHORIZATION_FAILED, refusal_text(ResourceKind::Cluster)))
         }
-        BROKER if resource.resource_name.is_empty() => Ok((Vec::new(), true)),
+        BROKER if resource.resource_name.is_empty() => Ok(context.broker.broker_defaults_config()),
         BROKER if resource.resource_name == *context.broker.node_id().to_string() => {
-            Ok((context.broker.broker_config(), true))
+            Ok(context.broker.broker_config())
         }
         BROKER => Err(ApiError::new(
             ErrorCode::INVALID_REQUEST,
@@ -103,7 +118,7 @@ fn entries(
         )),
         other => Err(ApiError::new(
             ErrorCode::INVALID_REQUEST,
-            format!("resource type {other} is not served: there are topics (2), brokers (4) and groups (32)"),
+            format!("resource type {other} is not served: {SERVED}"),
         )),
     }
 }
@@ -118,18 +133,26 @@ pub(super) fn check(
     context.check(operation, kind, name).map_err(|code| ApiError::new(code, refusal_text(kind)))
 }
 
+fn synonym((name, value, source): ConfigSynonym) -> DescribeConfigsSynonym {
+    DescribeConfigsSynonym { name: name.into(), value: value.map(Into::into), source: source_of(source) }
+}
+
 struct Show {
     synonyms: bool,
     documentation: bool,
 }
 
 impl Show {
-    fn entry(&self, entry: ConfigEntry, read_only: bool) -> DescribeConfigsResourceResult {
+    fn entry(&self, entry: ConfigEntry) -> DescribeConfigsResourceResult {
         DescribeConfigsResourceResult {
-            synonyms: if self.synonyms { synonyms(&entry) } else { Vec::new() },
+            synonyms: if self.synonyms {
+                entry.synonyms.into_iter().map(synonym).collect()
+            } else {
+                Vec::new()
+            },
             name: entry.name.into(),
             value: entry.value.map(Into::into),
-            read_only,
+            read_only: entry.read_only,
             config_source: source_of(entry.source),
             is_sensitive: entry.sensitive,
             config_type: config_type(entry.kind),
@@ -138,31 +161,13 @@ impl Show {
     }
 }
 
-/// Where the value could come from, the strongest first.
-fn synonyms(entry: &ConfigEntry) -> Vec<DescribeConfigsSynonym> {
-    let synonym = |name: &str, value: Option<&str>, source| DescribeConfigsSynonym {
-        name: name.into(),
-        value: value.map(StrBytes::from),
-        source: source_of(source),
-    };
-    let mut all = Vec::new();
-    if matches!(entry.source, ConfigSource::Topic | ConfigSource::Group) {
-        all.push(synonym(&entry.name, entry.value.as_deref(), entry.source));
-    }
-    match &entry.synonym {
-        Some((name, value, source)) => all.push(synonym(name, value.as_deref(), *source)),
-        None if !matches!(entry.source, ConfigSource::Topic | ConfigSource::Group) => {
-            all.push(synonym(&entry.name, entry.value.as_deref(), entry.source));
-        }
-        None => {}
-    }
-    all
-}
-
 /// Kafka's numbers of the sources.
 pub(super) fn source_of(source: ConfigSource) -> i8 {
     match source {
         ConfigSource::Topic => 1,
+        ConfigSource::DynamicBroker => 2,
+        ConfigSource::DynamicDefault => 3,
+        ConfigSource::ClientMetrics => 7,
         ConfigSource::Group => 8,
         ConfigSource::StaticBroker => 4,
         ConfigSource::Default => 5,
@@ -187,18 +192,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_value_comes_before_what_it_hides() {
-        let entry = ConfigEntry {
-            name: "retention.ms".into(),
-            value: Some("5".into()),
-            source: ConfigSource::Topic,
-            kind: Kind::Number { min: -1, max: i64::MAX },
-            doc: "",
-            sensitive: false,
-            synonym: Some(("log.retention.ms", Some("7".into()), ConfigSource::Default)),
-        };
-        let names: Vec<_> = synonyms(&entry).into_iter().map(|s| (s.name.to_string(), s.source)).collect();
-        assert_eq!(names, [("retention.ms".to_owned(), 1), ("log.retention.ms".to_owned(), 5)]);
-        assert_eq!(config_type(entry.kind), 5);
+    fn types_have_kafkas_numbers() {
+        assert_eq!(config_type(Kind::Number { min: -1, max: i64::MAX }), 5);
+        assert_eq!(config_type(Kind::Number { min: -1, max: 7 }), 3);
     }
 }

@@ -1,4 +1,4 @@
-//! DescribeLogDirs (key 35), versions 1 to 4: this broker's log directories, with the local bytes of each replica
+//! DescribeLogDirs (key 35), versions 1 to 5: this broker's log directories, with the local bytes of each replica
 //! (KIP-113). What has moved down to the cold tier is on no disk, so it is not counted.
 //!
 //! Without a list of topics all are meant. There are no future replicas, and the size of the volume is not told (−1).
@@ -36,6 +36,8 @@ pub(super) async fn handle(
             wanted.get(partition.topic.as_str()).is_some_and(|some| some.contains(&partition.partition))
         })
     };
+    // All of a broker's directories are cordoned, or none (KIP-1066).
+    let cordoned = context.broker.live().config.properties.get("cordoned.log.dirs").is_some();
     let mut results = Vec::new();
     for dir in context.broker.log_dirs(is_wanted).await {
         let mut topics: Vec<DescribeLogDirsTopic> = Vec::new();
@@ -58,6 +60,7 @@ pub(super) async fn handle(
             error_code: if dir.is_offline { ErrorCode::KAFKA_STORAGE_ERROR } else { ErrorCode::NONE },
             log_dir: dir.path.display().to_string().into(),
             topics,
+            is_cordoned: cordoned,
             ..Default::default()
         });
     }

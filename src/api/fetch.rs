@@ -104,7 +104,7 @@ async fn fetched(
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
         min_bytes: size(request.min_bytes),
         max_bytes: size(request.max_bytes)
-            .min(context.broker.config().size("fetch.max.bytes"))
+            .min(context.broker.live().config.size("fetch.max.bytes"))
             .min(context.at_once(QuotaKey::ConsumerByteRate).unwrap_or(usize::MAX)),
         isolation,
         place: (version >= 11).then(|| ClientPlace {

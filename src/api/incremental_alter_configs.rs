@@ -1,23 +1,20 @@
-//! IncrementalAlterConfigs (key 44), versions 0 to 1: changes single configs of topics and groups, and the few of brokers that
-//! can change while they run (KIP-339).
+//! IncrementalAlterConfigs (key 44), versions 0 to 1: changes single configs of topics, groups, subscriptions to clients'
+//! metrics, and those of brokers that can change while they run (KIP-339, KIP-226).
 //!
-//! Operations: set (0), delete (1), append to a list (2), take from a list (3). All changes of a topic are made
-//! together or not at all. A broker without a name means all brokers; most properties come from the broker's file and
-//! cannot be changed this way.
+//! Operations: set (0), delete (1), append to a list (2), take from a list (3). All changes of a resource are made
+//! together or not at all. A broker without a name means all brokers.
 //!
 //! Errors: TOPIC_AUTHORIZATION_FAILED (29), GROUP_AUTHORIZATION_FAILED (30), CLUSTER_AUTHORIZATION_FAILED (31), INVALID_REQUEST (42: another kind of resource, something named twice, an unknown operation),
 //! INVALID_CONFIG (40), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), REQUEST_TIMED_OUT (7).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use super::Context;
-use super::describe_configs::{BROKER, GROUP, TOPIC, check};
+use super::config_resources::{Changes, Resource};
 use super::errors::ApiError;
 use super::topics::named_twice;
 use crate::broker::ConfigEntry;
 use crate::broker::config::Kind;
-use crate::metadata::{AclOperation, ResourceKind};
-use crate::types::{BrokerId, TopicName};
 use crate::wire::ErrorCode;
 use crate::wire::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterConfigsResourceResponse, AlterableConfig, IncrementalAlterConfigsRequest,
@@ -58,49 +55,12 @@ pub(super) async fn handle(
 
 async fn alter(
     context: &Context,
-    resource: &AlterConfigsResource,
+    wanted: &AlterConfigsResource,
     validate_only: bool,
 ) -> Result<(), ApiError> {
-    match resource.resource_type {
-        TOPIC => check(context, AclOperation::AlterConfigs, ResourceKind::Topic, &resource.resource_name)?,
-        GROUP => {
-            let name = resource.resource_name.as_str();
-            check(context, AclOperation::AlterConfigs, ResourceKind::Group, name)?;
-            let changes = changes(&context.broker.group_config(name), &resource.configs)?;
-            return Ok(context.broker.alter_group_config(name, changes, validate_only).await?);
-        }
-        BROKER => {
-            context.check_on_cluster(AclOperation::AlterConfigs)?;
-            let name = resource.resource_name.as_str();
-            let broker = match name.parse() {
-                _ if name.is_empty() => None,
-                Ok(id) => Some(BrokerId(id)),
-                Err(_) => {
-                    let text = format!("`{name}` is no broker id");
-                    return Err(ApiError::new(ErrorCode::INVALID_REQUEST, text));
-                }
-            };
-            let changes = changes(&[], &resource.configs)?;
-            return Ok(context.broker.alter_broker_config(broker, changes, validate_only).await?);
-        }
-        other => {
-            return Err(ApiError::new(
-                ErrorCode::INVALID_REQUEST,
-                format!(
-                    "resource type {other} is not served: topics (2), brokers (4) and groups (32) can be changed"
-                ),
-            ));
-        }
-    }
-    let name = TopicName::new(&resource.resource_name)?;
-    let image = context.broker.image();
-    let topic = image.topics.get(&name).ok_or_else(|| {
-        ApiError::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic {name}"))
-    })?;
-    let changes = changes(&context.broker.topic_config(topic), &resource.configs)?;
-    let what = format!("{name}: {}", changes.keys().cloned().collect::<Vec<_>>().join(", "));
-    let altered = context.broker.alter_topic_config(&name, changes, validate_only).await;
-    let altered = altered.map_err(ApiError::from);
+    let resource = Resource::of(context, wanted.resource_type, &wanted.resource_name)?;
+    let changes = changes(&resource.entries(context), &wanted.configs)?;
+    let (what, altered) = resource.alter(context, changes, validate_only).await;
     if !validate_only {
         context.changed("IncrementalAlterConfigs", &what, altered.as_ref().err());
     }
@@ -108,11 +68,8 @@ async fn alter(
 }
 
 /// The operations as values: `Some` sets, `None` returns to the default.
-fn changes(
-    current: &[ConfigEntry],
-    operations: &[AlterableConfig],
-) -> Result<BTreeMap<String, Option<String>>, ApiError> {
-    let mut changes = BTreeMap::new();
+fn changes(current: &[ConfigEntry], operations: &[AlterableConfig]) -> Result<Changes, ApiError> {
+    let mut changes = Changes::new();
     for operation in operations {
         let name = operation.name.as_str();
         let given = || {

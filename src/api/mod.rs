@@ -9,12 +9,14 @@ mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod add_raft_voter;
 mod alter_client_quotas;
+mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_user_scram_credentials;
 mod api_versions;
 #[cfg(test)]
 mod audit_tests;
 mod client_quotas;
+mod config_resources;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
 mod create_acls;
@@ -32,6 +34,7 @@ mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
+mod describe_topic_partitions;
 mod describe_transactions;
 mod describe_user_scram_credentials;
 mod elect_leaders;
@@ -40,12 +43,14 @@ mod errors;
 mod fetch;
 mod fetch_sessions;
 mod find_coordinator;
+mod get_telemetry_subscriptions;
 mod groups;
 mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
@@ -56,6 +61,7 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod push_telemetry;
 mod raft_voters;
 mod remove_raft_voter;
 mod sasl;
@@ -146,10 +152,15 @@ impl Api {
     #[must_use]
     pub fn new(broker: Arc<Broker>, authorizer: Option<Authorizer>, tokens: Option<TokenValidator>) -> Api {
         let slots = broker.config().size("max.incremental.fetch.session.cache.slots");
+        let quotas = Arc::new(QuotaManager::new(throttle::settings(broker.config())));
+        let told = quotas.clone();
+        tokio::spawn(broker.clone().follow_config(move |config| {
+            told.set_connections_per_address(throttle::settings(config).connections_per_address);
+        }));
         Api {
             sasl: SaslServer::new(broker.env().rng.clone(), tokens),
             audit: Arc::new(Audit::new(broker.env().clock.clone())),
-            quotas: Arc::new(QuotaManager::new(throttle::settings(broker.config()))),
+            quotas,
             broker,
             fetch_sessions: Arc::new(FetchSessions::new(slots)),
             authorizer: authorizer.map(Arc::new),
@@ -288,6 +299,11 @@ async fn dispatch(
         ApiKey::CreateAcls => handled_by!(create_acls),
         ApiKey::DeleteAcls => handled_by!(delete_acls),
         ApiKey::DescribeConfigs => handled_by!(describe_configs),
+        ApiKey::AlterConfigs => handled_by!(alter_configs),
+        ApiKey::GetTelemetrySubscriptions => handled_by!(get_telemetry_subscriptions),
+        ApiKey::PushTelemetry => handled_by!(push_telemetry),
+        ApiKey::ListConfigResources => handled_by!(list_config_resources),
+        ApiKey::DescribeTopicPartitions => handled_by!(describe_topic_partitions),
         ApiKey::DescribeLogDirs => handled_by!(describe_log_dirs),
         ApiKey::CreatePartitions => handled_by!(create_partitions),
         ApiKey::IncrementalAlterConfigs => handled_by!(incremental_alter_configs),

@@ -91,7 +91,8 @@ impl SaslGate {
         }
         match key {
             ApiKey::ApiVersions => {
-                let response = api_versions::answer(&self.broker, version, &read(body, version)?);
+                let response =
+                    api_versions::answer(&self.broker, &self.client, version, &read(body, version)?);
                 Ok((reply(&header, version, &response)?, None))
             }
             ApiKey::SaslHandshake => {

@@ -1,7 +1,7 @@
 //! What connections see of the API: a frame goes in, an answer comes out.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +23,8 @@ pub struct Client {
     pub address: SocketAddr,
     /// Who it has proved to be.
     pub principal: Principal,
+    /// What it says of its software, once it has asked for the versions of APIs.
+    pub software: Arc<OnceLock<(String, String)>>,
     /// Whether its answers may have stretches of files: the connection is not encrypted.
     pub takes_files: bool,
 }

@@ -51,12 +51,13 @@ struct Candidate {
 impl Broker {
     /// Compacts what is due until the broker stops.
     pub(super) async fn run_compaction(self: Arc<Self>) {
-        let Some(settings) = Settings::of(&self.config) else {
+        if Settings::of(&self.config).is_none() {
             tracing::warn!("log.cleaner.enable is false: compacted topics grow without bound");
             return;
-        };
+        }
         let mut failed = Failed::new();
         loop {
+            let Some(settings) = Settings::of(&self.live().config) else { return };
             let worked = tokio::select! {
                 worked = self.compact_one(settings, &mut failed) => worked,
                 () = self.stopping.stopped() => return,

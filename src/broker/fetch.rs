@@ -473,7 +473,7 @@ impl Broker {
         })?;
         let topic = self.replica_for(&wanted.partition, wanted.topic_id)?.topic_id();
         let read = tier.read(&wanted.partition, topic, offset, max_bytes);
-        match timeout(&*self.env.clock, self.config.millis("remote.fetch.max.wait.ms"), read).await {
+        match timeout(&*self.env.clock, self.live().config.millis("remote.fetch.max.wait.ms"), read).await {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(e)) => Err(FetchError::Tier(e.to_string())),
             // The fill goes on and the client's next fetch finds it in the cache.

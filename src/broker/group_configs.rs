@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::Broker;
 use super::config::Kind;
-use super::topics::{ConfigEntry, ConfigSource, TopicError};
+use super::config_entry::{ConfigEntry, ConfigSource};
+use super::topics::TopicError;
 use crate::metadata::Command;
 
 const SESSION: &str = "consumer.session.timeout.ms";
@@ -82,18 +83,11 @@ impl Broker {
         let image = self.image();
         let set = image.group_configs.get(group);
         let entry = |d: &Definition| {
-            let own = set.and_then(|configs| configs.get(d.name)).cloned();
-            let default = self.config.number(d.property).to_string();
+            let own = set.and_then(|configs| configs.get(d.name));
+            let own = own.map(|value| (Some(value.clone()), ConfigSource::Group));
             let (min, max) = self.bounds(d);
-            ConfigEntry {
-                name: d.name.to_owned(),
-                source: if own.is_some() { ConfigSource::Group } else { ConfigSource::Default },
-                value: Some(own.unwrap_or(default)),
-                kind: Kind::Number { min, max: max.min(i64::from(i32::MAX)) },
-                doc: d.doc,
-                sensitive: false,
-                synonym: None,
-            }
+            let kind = Kind::Number { min, max: max.min(i64::from(i32::MAX)) };
+            ConfigEntry::with_defaults(d.name, kind, d.doc, own, d.property, self.broker_values(d.property))
         };
         DEFINITIONS.iter().map(entry).collect()
     }

@@ -13,10 +13,12 @@ use parking_lot::Mutex;
 
 use super::Broker;
 use super::answers::AnswerBudget;
+use super::client_telemetry::ClientTelemetry;
 use super::cold::ColdTier;
 use super::config::{BrokerConfig, ConfigError, PeerTransport};
 use super::epoch_file;
 use super::groups::OFFSETS_TOPIC;
+use super::live::LiveConfig;
 use super::machine::machine_proof;
 use super::markers::{Markers, Writer};
 use super::peers::Peers;
@@ -31,11 +33,11 @@ use crate::coordinator::{Coordinators, GroupConfig};
 use crate::env::metrics::REQUEST_SECONDS;
 use crate::env::pem::{days_left_if_few, expiry_ms, load_certificates};
 use crate::env::{BlockingPool, Env, MonoTime, WatchedFiles};
-use crate::log::{LogConfig, LogDirs, LogError};
+use crate::log::{LogDirs, LogError};
 use crate::metadata::{
     BrokerRegistration, CommandError, Endpoint, LeaderBalance, Metadata, MetadataConfig, Proof, SubmitError,
 };
-use crate::replication::{ReplicaManager, ReplicationConfig, Settings, TierReader};
+use crate::replication::{LogDefaults, ReplicaManager, ReplicationConfig, Settings, TierReader};
 use crate::security::first_user;
 use crate::transport::{PeerTls, PeerTlsError, SharedTransport, StreamKind, quic, tcp};
 use crate::types::Incarnation;
@@ -117,8 +119,7 @@ impl Broker {
         config: BrokerConfig,
         endpoints: Vec<Endpoint>,
     ) -> Result<Arc<Broker>, StartError> {
-        let topic_defaults = LogConfig::from_properties(&LogConfig::default(), &config.topic_defaults())
-            .map_err(|e| StartError::Config(ConfigError::Contradiction(e.to_string())))?;
+        let live = Arc::new(LiveConfig::new(config.clone())?);
         let groups = GroupConfig::from_properties(&config.all_values())
             .map_err(|e| StartError::Config(ConfigError::Contradiction(e.to_string())))?;
         let dirs = open_dirs(&env, &config)?;
@@ -135,7 +136,7 @@ impl Broker {
                 .map_err(|e| StartError::Tier(e.to_string()))?;
         let replicas = ReplicaManager::start(
             &env,
-            replication_config(&config, &registration, &topic_defaults),
+            replication_config(&config, &registration, &live),
             dirs.clone(),
             Arc::new(MetadataQuorum(metadata.clone())),
             transport.clone(),
@@ -177,7 +178,9 @@ impl Broker {
             fetch_wait: env.metrics.histogram(REQUEST_SECONDS, &["Fetch", "wait"]),
             env,
             config,
-            topic_defaults,
+            live,
+            client_telemetry: ClientTelemetry::default(),
+            subscriptions: Mutex::default(),
             metadata,
             replicas,
             coordinators,
@@ -212,7 +215,9 @@ impl Broker {
                 broker.coordinators.clone(),
                 stopping.clone(),
             );
-            TierDriver::start(store.clone(), &broker.config, replicas, stopping);
+            TierDriver::start(store.clone(), &broker.config, broker.live.clone(), replicas, stopping);
+            let store = store.clone();
+            tokio::spawn(broker.clone().follow_config(move |config| store.set_rates(config)));
         }
         Ok(broker)
     }
@@ -452,14 +457,17 @@ fn registration(
 fn replication_config(
     config: &BrokerConfig,
     registration: &BrokerRegistration,
-    log_defaults: &LogConfig,
+    live: &Arc<LiveConfig>,
 ) -> ReplicationConfig {
     ReplicationConfig {
         settings: Settings {
             lag_max: config.millis("replica.lag.time.max.ms"),
             session_timeout: config.millis("replica.session.timeout.ms"),
         },
-        log_defaults: Arc::new(log_defaults.clone()),
+        log_defaults: LogDefaults::of({
+            let live = live.clone();
+            move |image| live.at(image).log_defaults.clone()
+        }),
         ..ReplicationConfig::new(config.node_id, registration.incarnation)
     }
 }

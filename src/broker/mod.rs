@@ -5,10 +5,14 @@
 //! `producer_ids`; `lifecycle` starts and stops the whole.
 
 mod answers;
+mod broker_configs;
+mod client_metrics;
+mod client_telemetry;
 mod cluster;
 mod cold;
 mod compaction;
 pub mod config;
+mod config_entry;
 mod delete_records;
 mod elections;
 mod epoch_file;
@@ -16,6 +20,7 @@ mod fetch;
 mod group_configs;
 mod groups;
 mod lifecycle;
+mod live;
 mod log_dirs;
 mod machine;
 mod markers;
@@ -36,8 +41,11 @@ mod transactions;
 use std::sync::Arc;
 
 pub use answers::{AnswerBudget, AnswerRoom};
+pub use client_metrics::{ClientIdentity, Subscription};
+pub use client_telemetry::TelemetryError;
 pub use cluster::UnregisterError;
 pub use cold::{ColdError, ColdTier};
+pub use config_entry::{ConfigEntry, ConfigSource, ConfigSynonym};
 pub use delete_records::DeleteRecordsError;
 pub use elections::{Elected, Election, ElectionError};
 pub use fetch::{ClientPlace, FetchError, FetchPartition, FetchRequest, Fetched};
@@ -54,7 +62,7 @@ pub use tier::{
     BackupError, CommittedBackup, GroupBackup, GroupsBackup, MetadataBackup, RESTORE_METADATA, ScrubCounts,
     TierCounts, TopicBackup, remote_options,
 };
-pub use topics::{ConfigEntry, ConfigSource, NewTopic, TopicError};
+pub use topics::{NewTopic, TopicError};
 pub use transactions::{
     EPOCH_PER_TRANSACTION, NotJoined, ProducerDescription, TRANSACTIONS_TOPIC, Transactional, TxnCommitError,
 };
@@ -70,7 +78,6 @@ use self::stop::StopSignal;
 use crate::coordinator::Coordinators;
 use crate::env::metrics::Histogram;
 use crate::env::{BlockingPool, Env};
-use crate::log::LogConfig;
 use crate::metadata::{Image, Metadata};
 use crate::replication::ReplicaManager;
 use crate::transport::SharedTransport;
@@ -80,7 +87,9 @@ use crate::types::BrokerId;
 pub struct Broker {
     env: Env,
     config: BrokerConfig,
-    topic_defaults: LogConfig,
+    live: Arc<live::LiveConfig>,
+    client_telemetry: client_telemetry::ClientTelemetry,
+    subscriptions: Mutex<client_metrics::Subscriptions>,
     metadata: Metadata,
     replicas: Arc<ReplicaManager>,
     coordinators: Coordinators,
@@ -106,7 +115,7 @@ impl Broker {
         &self.env
     }
 
-    /// The configuration that it was started with.
+    /// The configuration that it was started with; what can change at run time is in [`Broker::live`].
     #[must_use]
     pub fn config(&self) -> &BrokerConfig {
         &self.config

@@ -189,7 +189,7 @@ impl Broker {
     /// Asks the coordinator whether the producer's transaction may begin here, unless it is open here.
     async fn verify(&self, begin: &Begin<'_>, replica: &Arc<Replica>) -> Result<Verification, ProduceError> {
         let Begin { partition, producer, transactional } = begin;
-        if !transactional.adds && !self.config.is_on("transaction.partition.verification.enable") {
+        if !transactional.adds && !self.live().config.is_on("transaction.partition.verification.enable") {
             return Ok(Verification::Off);
         }
         let epoch = replica.positions().leader_epoch;

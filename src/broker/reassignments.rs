@@ -1,17 +1,10 @@
-//! Other replicas for partitions (KIP-455), and the throttle of the copying that comes with it (KIP-73).
+//! Other replicas for partitions (KIP-455).
 
 use std::collections::BTreeMap;
 
 use super::Broker;
-use super::config::{Kind, definition};
-use super::tier::RESTORE_METADATA;
-use super::topics::TopicError;
 use crate::metadata::{Command, CommandError, Partition, SubmitError};
 use crate::types::{BrokerId, TopicName, TopicPartition};
-
-/// Properties of brokers that are changed while they run, and where the value goes: into the metadata.
-pub const DYNAMIC_BROKER_CONFIGS: &[&str] =
-    &["cordoned.log.dirs", "follower.replication.throttled.rate", "leader.replication.throttled.rate"];
 
 /// Why replicas stay as they are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +50,15 @@ impl Broker {
         if let Some(target) = target.as_ref().filter(|t| !other_factor_allowed && t.len() != present) {
             return Err(ReassignError::OtherFactor { present, wanted: target.len() });
         }
+        let min_isr = topic.configs.get("min.insync.replicas").and_then(|value| value.parse::<usize>().ok());
+        if let (Some(min_isr), Some(target)) = (min_isr, &target)
+            && target.len() < min_isr
+        {
+            let (few, name) = (target.len(), &topic.name);
+            return Err(ReassignError::InvalidReplicas(format!(
+                "topic {name} has min.insync.replicas={min_isr}, {few} replicas could never be so many; lower it first"
+            )));
+        }
         let (topic, partition) = (topic.id, partition.partition);
         match self.metadata.submit(Command::Reassign { topic, partition, target }).await {
             Ok(_) => Ok(()),
@@ -90,44 +92,5 @@ impl Broker {
             }
         }
         found
-    }
-
-    /// Changes properties of a running broker, or with `None` of all: only those in [`DYNAMIC_BROKER_CONFIGS`].
-    ///
-    /// # Errors
-    /// `InvalidConfig` names the property and what is accepted.
-    pub async fn alter_broker_config(
-        &self,
-        broker: Option<BrokerId>,
-        mut changes: BTreeMap<String, Option<String>>,
-        validate_only: bool,
-    ) -> Result<(), TopicError> {
-        if let Some(Some(generation)) = changes.remove(RESTORE_METADATA) {
-            return self.restore_metadata(&generation, validate_only).await;
-        }
-        // What was never set at run time is at its default already: Kafka's tools clear throttles that we do not have.
-        changes.retain(|name, value| value.is_some() || DYNAMIC_BROKER_CONFIGS.contains(&name.as_str()));
-        for (name, value) in &changes {
-            if !DYNAMIC_BROKER_CONFIGS.contains(&name.as_str()) {
-                return Err(TopicError::InvalidConfig(format!(
-                    "{name} is set in the broker's configuration file; changed at run time are {}",
-                    DYNAMIC_BROKER_CONFIGS.join(", ")
-                )));
-            }
-            let kind = definition(name).map_or(Kind::Text, |d| d.kind);
-            if let Some(value) = value.as_ref().filter(|value| !kind.fits(value)) {
-                return Err(TopicError::InvalidConfig(format!(
-                    "{name} is `{value}`; accepted is {}",
-                    kind.accepts()
-                )));
-            }
-        }
-        if let Some(broker) = broker.filter(|broker| !self.image().brokers.contains_key(broker)) {
-            return Err(TopicError::InvalidConfig(format!("broker {broker} is not registered")));
-        }
-        if !validate_only && !changes.is_empty() {
-            self.metadata.submit(Command::AlterBrokerConfig { broker, changes }).await?;
-        }
-        Ok(())
     }
 }

@@ -3,20 +3,32 @@
 //! Tiered partitions are looked after by the tier driver, since there the manifest goes first (TIERING invariant 6).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Broker;
 use crate::log::{LogError, Removal};
 use crate::replication::Replica;
 
+/// Between two looks at how long the interval is.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
 impl Broker {
     /// Looks after every partition once an interval until the broker stops.
     pub(super) async fn run_retention(self: Arc<Self>) {
-        let interval = self.config.millis("log.retention.check.interval.ms");
+        let interval = || self.live().config.millis("log.retention.check.interval.ms");
+        let mut last = self.env.clock.now();
         loop {
+            // A shorter interval counts soon, though a longer one is being waited for.
+            let pause = interval().min(LONGEST_PAUSE);
             tokio::select! {
-                () = self.env.clock.sleep(interval) => {}
+                () = self.env.clock.sleep(pause) => {}
                 () = self.stopping.stopped() => return,
             }
+            let now = self.env.clock.now();
+            if now.since(last) < interval() {
+                continue;
+            }
+            last = now;
             self.check_retention().await;
         }
     }

@@ -80,6 +80,7 @@ impl Broker {
         self.tell_peers(out);
         self.tell_tier(out);
         self.tell_groups(out);
+        self.client_telemetry.tell(out);
         tell_process(&*self.env.disk, out);
         let (limit, used) = self.answers.use_of();
         out.level(BUDGET_LIMIT, &["fetches"], limit as f64);

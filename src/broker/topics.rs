@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Broker;
-use super::config::{DEFINITIONS, Kind, definition};
+use super::config::{DEFINITIONS, Kind};
+use super::config_entry::{ConfigEntry, ConfigSource};
 use super::tier::{Restored, check_topic};
 use crate::log::LogConfig;
 use crate::metadata::{Command, CommandError, CreateTopic, Image, SubmitError, Topic, assign_replicas};
@@ -16,6 +17,20 @@ use crate::types::{BrokerId, LeaderEpoch, TopicId, TopicName};
 
 /// The longest that the creation of a topic waits for its partitions to be open.
 const OPENING: Duration = Duration::from_secs(1);
+
+/// Configs that only topics have (KIP-73).
+const THROTTLED: [(&str, &str); 2] = [
+    (
+        "follower.replication.throttled.replicas",
+        "Kept for Kafka's tools, which set it together with the leaders'; it is the leaders that keep to theirs.",
+    ),
+    (
+        "leader.replication.throttled.replicas",
+        "Replicas, as `partition:broker` or `*`, to which leaders send no faster than leader.replication.throttled.rate.",
+    ),
+];
+
+const MIN_ISR: &str = "min.insync.replicas";
 
 /// FAULTS 28: a count above this is refused before anything is computed.
 const MAX_PARTITIONS_PER_REQUEST: i32 = 10_000;
@@ -81,45 +96,13 @@ impl From<SubmitError> for TopicError {
     }
 }
 
-/// Where a config's value comes from, as `DescribeConfigs` tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConfigSource {
-    /// Set on the topic.
-    Topic,
-    /// Set for the group.
-    Group,
-    /// Set in the broker's own configuration.
-    StaticBroker,
-    /// Nobody set it.
-    Default,
-}
-
-/// One config with its value.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConfigEntry {
-    /// Its name.
-    pub name: String,
-    /// Its value; `None` for secrets and where there is none.
-    pub value: Option<String>,
-    /// Who set it.
-    pub source: ConfigSource,
-    /// Its type.
-    pub kind: Kind,
-    /// What it means.
-    pub doc: &'static str,
-    /// Never shown.
-    pub sensitive: bool,
-    /// The broker property that is its default, with its value (topic configs only).
-    pub synonym: Option<(&'static str, Option<String>, ConfigSource)>,
-}
-
 impl Broker {
     /// The log configuration of a topic: its own configs over the broker's defaults.
     ///
     /// # Errors
     /// `InvalidConfig` names the config and what is accepted.
     pub fn log_config(&self, configs: &BTreeMap<String, String>) -> Result<LogConfig, TopicError> {
-        LogConfig::from_properties(&self.topic_defaults, configs)
+        LogConfig::from_properties(&self.live().log_defaults, configs)
             .map_err(|e| TopicError::InvalidConfig(e.to_string()))
     }
 
@@ -135,6 +118,10 @@ impl Broker {
         self.check_configs(None, &new.configs)?;
         let assignment = self.assignment(&image, &new)?;
         let restored = Restored::of(&new.configs).map_err(TopicError::InvalidConfig)?;
+        if restored.is_none() {
+            let replicas = assignment.iter().map(Vec::len).min().unwrap_or(0);
+            check_min_isr(new.configs.get(MIN_ISR), replicas)?;
+        }
         let command = CreateTopic {
             name: new.name.clone(),
             id: restored.map_or_else(|| TopicId(self.env.rng.uuid()), |restored| restored.id),
@@ -332,6 +319,12 @@ impl Broker {
             };
         }
         self.check_configs(Some(&topic.configs), &configs)?;
+        if let Some(changed) = changes.get(MIN_ISR) {
+            check_min_isr(
+                changed.as_ref(),
+                topic.partitions.iter().map(|p| p.replicas.len()).min().unwrap_or(0),
+            )?;
+        }
         if !validate_only {
             self.metadata.submit(Command::AlterTopicConfig { id: topic.id, changes }).await?;
         }
@@ -345,68 +338,27 @@ impl Broker {
             .iter()
             .filter_map(|d| {
                 let name = d.topic_config?;
-                let broker = self.broker_value(d.name);
-                let (value, source) = match topic.configs.get(name) {
-                    Some(value) => (Some(value.clone()), ConfigSource::Topic),
-                    None => broker.clone(),
-                };
-                Some(ConfigEntry {
-                    name: name.to_owned(),
-                    value,
-                    source,
-                    kind: d.kind,
-                    doc: d.doc,
-                    sensitive: false,
-                    synonym: Some((d.name, broker.0, broker.1)),
-                })
+                let own = topic.configs.get(name).map(|value| (Some(value.clone()), ConfigSource::Topic));
+                let defaults = self.broker_values(d.name);
+                Some(ConfigEntry::with_defaults(name, d.kind, d.doc, own, d.name, defaults))
             })
             .collect();
+        for (name, doc) in THROTTLED {
+            let mut values = Vec::new();
+            values.extend(topic.configs.get(name).map(|own| (Some(own.clone()), ConfigSource::Topic)));
+            values.push((Some(String::new()), ConfigSource::Default));
+            entries.push(ConfigEntry::new(name, Kind::List, doc, values));
+        }
         // Harmless configs that other tools set are kept and shown.
         for (name, value) in &topic.configs {
             if !entries.iter().any(|e| e.name == *name) {
-                entries.push(ConfigEntry {
-                    name: name.clone(),
-                    value: Some(value.clone()),
-                    source: ConfigSource::Topic,
-                    kind: Kind::Text,
-                    doc: "Kept as it was set; Esker does not use it.",
-                    sensitive: false,
-                    synonym: None,
-                });
+                let doc = "Kept as it was set; Esker does not use it.";
+                let values = vec![(Some(value.clone()), ConfigSource::Topic)];
+                entries.push(ConfigEntry::new(name, Kind::Text, doc, values));
             }
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         entries
-    }
-
-    /// Every property of this broker with its value and source, sorted by name; secrets without their value.
-    #[must_use]
-    pub fn broker_config(&self) -> Vec<ConfigEntry> {
-        let mut entries: Vec<ConfigEntry> = DEFINITIONS
-            .iter()
-            .map(|d| {
-                let sensitive = d.kind == Kind::Secret;
-                let (value, source) = self.broker_value(d.name);
-                ConfigEntry {
-                    name: d.name.to_owned(),
-                    value: value.filter(|_| !sensitive),
-                    source,
-                    kind: d.kind,
-                    doc: d.doc,
-                    sensitive,
-                    synonym: None,
-                }
-            })
-            .collect();
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        entries
-    }
-
-    fn broker_value(&self, name: &str) -> (Option<String>, ConfigSource) {
-        match self.config.properties.explicit(name) {
-            Some(setting) => (Some(setting.value.clone()), ConfigSource::StaticBroker),
-            None => (definition(name).and_then(|d| d.default).map(str::to_owned), ConfigSource::Default),
-        }
     }
 
     fn check_configs(
@@ -434,7 +386,7 @@ impl Broker {
         }
         let partitions = new
             .partitions
-            .unwrap_or_else(|| i32::try_from(self.config.number("num.partitions")).unwrap_or(1));
+            .unwrap_or_else(|| i32::try_from(self.live().config.number("num.partitions")).unwrap_or(1));
         if !(1..=MAX_PARTITIONS_PER_REQUEST).contains(&partitions) {
             return Err(TopicError::InvalidPartitions(format!(
                 "the number of partitions must be from 1 to {MAX_PARTITIONS_PER_REQUEST}, not {partitions}"
@@ -442,7 +394,7 @@ impl Broker {
         }
         let factor = new
             .replication_factor
-            .map_or_else(|| self.config.number("default.replication.factor"), i64::from);
+            .map_or_else(|| self.live().config.number("default.replication.factor"), i64::from);
         let factor = usize::try_from(factor).ok().filter(|f| *f > 0).ok_or_else(|| {
             TopicError::InvalidReplicationFactor(format!(
                 "the replication factor must be at least 1, not {factor}"
@@ -460,6 +412,16 @@ impl Broker {
         let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         assign_replicas(image, count(partitions), count(factor), self.env.rng.next_u64())
             .map_err(|e| TopicError::InvalidReplicationFactor(e.to_string()))
+    }
+}
+
+/// Refuses a topic's own `min.insync.replicas` above its number of replicas: the promise could never be kept.
+fn check_min_isr(min_isr: Option<&String>, replicas: usize) -> Result<(), TopicError> {
+    match min_isr.and_then(|value| value.parse::<usize>().ok()) {
+        Some(min_isr) if min_isr > replicas => Err(TopicError::InvalidConfig(format!(
+            "min.insync.replicas is {min_isr}; the topic has {replicas} replicas, so many can never be in sync"
+        ))),
+        _ => Ok(()),
     }
 }
 

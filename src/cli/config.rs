@@ -1,4 +1,5 @@
-//! `esker config`: is a configuration one that a broker would start with, and what is in force.
+//! `esker config`: is a configuration one that a broker would start with, and what is in force, in a file or in a running
+//! cluster.
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +8,8 @@ use comfy_table::{Table, presets};
 use serde_json::json;
 
 use super::Output;
+use super::client::{Client, ClusterArguments};
+use super::cluster_configs::{self, Resource};
 use crate::broker::config::{BrokerConfig, DEFINITIONS, Kind};
 use crate::env::Env;
 
@@ -24,6 +27,42 @@ enum Command {
         /// The configuration: TOML, or Kafka's key=value lines if it ends in `.properties`.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+    },
+    /// Shows the configs of a topic, broker, group or subscription of a running cluster, and who set them.
+    Get {
+        #[command(flatten)]
+        resource: Resource,
+        /// Also what nobody set.
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        cluster: ClusterArguments,
+    },
+    /// Sets configs of a running cluster, all that are named or none.
+    Set {
+        #[command(flatten)]
+        resource: Resource,
+        /// What to set.
+        #[arg(value_name = "KEY=VALUE", required = true, value_parser = super::key_value)]
+        configs: Vec<(String, String)>,
+        /// Only says whether it would be accepted.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        cluster: ClusterArguments,
+    },
+    /// Returns configs of a running cluster to what holds without them.
+    Unset {
+        #[command(flatten)]
+        resource: Resource,
+        /// Their names.
+        #[arg(value_name = "KEY", required = true)]
+        configs: Vec<String>,
+        /// Only says whether it would be accepted.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        cluster: ClusterArguments,
     },
     /// Prints every property with its default, what is accepted and what it means, as a page of Markdown.
     Reference,
@@ -44,11 +83,23 @@ enum Command {
 ///
 /// # Errors
 /// A configuration that is refused, with the property, what is accepted, and the line.
-pub fn run(env: &Env, arguments: Arguments) -> Result<()> {
+pub async fn run(env: &Env, arguments: Arguments) -> Result<()> {
     match arguments.command {
         Command::Check { config } => {
             load(env, &config)?;
             println!("{}: a broker would start with it", config.display());
+        }
+        Command::Get { resource, all, cluster } => {
+            let rows = cluster_configs::rows(&mut Client::new(env, &cluster)?, &resource, all).await?;
+            rows.print(cluster.output);
+        }
+        Command::Set { resource, configs, dry_run, cluster } => {
+            let changes: Vec<_> = configs.into_iter().map(|(name, value)| (name, Some(value))).collect();
+            cluster_configs::alter(env, &cluster, &resource, &changes, dry_run).await?;
+        }
+        Command::Unset { resource, configs, dry_run, cluster } => {
+            let changes: Vec<_> = configs.into_iter().map(|name| (name, None)).collect();
+            cluster_configs::alter(env, &cluster, &resource, &changes, dry_run).await?;
         }
         Command::Reference => print!("{}", reference()),
         Command::Show { config, all, output } => {
@@ -118,7 +169,7 @@ fn show(config: &BrokerConfig, all: bool, output: Output) -> Result<()> {
 }
 
 /// Name, value and source of each property.
-fn rows(config: &BrokerConfig, all: bool) -> Vec<[String; 3]> {
+pub(super) fn rows(config: &BrokerConfig, all: bool) -> Vec<[String; 3]> {
     let mut rows = Vec::new();
     for definition in DEFINITIONS {
         let Some(value) = config.properties.get(definition.name) else { continue };

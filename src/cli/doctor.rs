@@ -37,7 +37,7 @@ pub struct Arguments {
 /// How good it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Grade {
+pub enum Grade {
     Ok,
     Warn,
     Bad,
@@ -45,7 +45,7 @@ enum Grade {
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Finding {
+pub struct Finding {
     what: String,
     grade: Grade,
     found: String,
@@ -101,7 +101,8 @@ fn kernel_text(env: &Env, path: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn machine(env: &Env) -> Vec<Finding> {
+/// What there is to say of the machine itself.
+pub fn machine(env: &Env) -> Vec<Finding> {
     let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     let mut findings = vec![finding(
         "open files",

@@ -31,12 +31,7 @@ pub struct Arguments {
 /// When nobody answers in ten seconds, or the answer is not 200.
 pub async fn run(env: &Env, arguments: &Arguments) -> Result<()> {
     let Arguments { path, address } = arguments;
-    let asked = timeout(&*env.clock, PATIENCE, ask(env, address, path)).await;
-    let answer = match asked {
-        Ok(answer) => answer.with_context(|| format!("{address} does not answer"))?,
-        Err(_) => bail!("{address} has not answered in {PATIENCE:?}"),
-    };
-    let (status, body) = parse(&answer).with_context(|| format!("{address} does not speak HTTP"))?;
+    let (status, body) = get(env, address, path, ANSWER_BYTES).await?;
     if status != 200 {
         bail!("{address}{path} says {status}: {body}");
     }
@@ -44,14 +39,28 @@ pub async fn run(env: &Env, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-async fn ask(env: &Env, address: &str, path: &str) -> Result<String> {
+/// Status and body of what an admin listener answers, by plain HTTP.
+///
+/// # Errors
+/// When it does not answer in ten seconds, or not in HTTP.
+pub async fn get(env: &Env, address: &str, path: &str, most_bytes: u64) -> Result<(u16, String)> {
+    let asked = timeout(&*env.clock, PATIENCE, ask(env, address, path, most_bytes)).await;
+    let answer = match asked {
+        Ok(answer) => answer.with_context(|| format!("{address} does not answer"))?,
+        Err(_) => bail!("{address} has not answered in {PATIENCE:?}"),
+    };
+    let (status, body) = parse(&answer).with_context(|| format!("{address} does not speak HTTP"))?;
+    Ok((status, body.to_owned()))
+}
+
+async fn ask(env: &Env, address: &str, path: &str, most_bytes: u64) -> Result<String> {
     let resolved = env.net.resolve(address.to_owned()).await?;
     let first = resolved.first().copied().context("the name has no address")?;
     let mut stream = env.net.connect(first).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES).read_to_end(&mut answer).await?;
+    stream.take(most_bytes).read_to_end(&mut answer).await?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 

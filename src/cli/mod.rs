@@ -1,19 +1,28 @@
 //! The `esker` command: each subcommand in a file of its own.
 
+mod acl;
 mod audit_log;
+mod bench;
 mod certs;
 mod client;
 mod cluster;
+mod cluster_configs;
 mod config;
+mod consume;
+mod debug_bundle;
 mod demo;
 mod dev;
 mod doctor;
+mod group;
 mod health;
 mod otlp_log;
 mod pages;
+mod produce;
 mod reassign;
+mod report;
 mod server;
 mod tier;
+mod times;
 mod topic;
 mod user;
 
@@ -22,6 +31,8 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 
+use self::client::Unreachable;
+use self::report::Output;
 use crate::env::Env;
 
 /// A Kafka-compatible broker with two tiers: hot segments on local disks, replicated over QUIC; cold ones in an
@@ -51,12 +62,24 @@ enum Command {
     Reassign(reassign::Arguments),
     /// Creates, lists, describes and deletes topics.
     Topic(topic::Arguments),
+    /// Lists and describes consumer groups, moves their offsets, deletes them.
+    Group(group::Arguments),
+    /// Lists, adds and removes access control entries.
+    Acl(acl::Arguments),
+    /// Writes records from standard input to a topic.
+    Produce(produce::Arguments),
+    /// Reads records of a topic, from whichever tier they are in.
+    Consume(consume::Arguments),
+    /// Measures what a cluster takes and gives from here.
+    Bench(bench::Arguments),
     /// Lists, checks, repairs, exports and restores what is in the cold tier's bucket, and sets a bucket up.
     Tier(tier::Arguments),
     /// Adds and removes SASL users.
     User(user::Arguments),
-    /// Checks a broker's configuration, and shows what is in force.
+    /// Checks a broker's configuration file; shows and changes configs of a running cluster.
     Config(config::Arguments),
+    /// Collects what is needed to look into a problem, without secrets, in one archive.
+    DebugBundle(debug_bundle::Arguments),
     /// Looks whether this machine, its disks and the store are fit for a broker, and says how to mend what is not.
     Doctor(doctor::Arguments),
     /// Prints what a shell needs to complete our command line.
@@ -65,9 +88,27 @@ enum Command {
     Man(pages::Man),
 }
 
+/// The exit code when no broker could be reached; 1: refused or failed, 2: wrong usage.
+const UNREACHABLE: u8 = 3;
+/// The exit code of a process that a broken pipe has ended, as the shell counts it (128 + SIGPIPE).
+const BROKEN_PIPE: i32 = 141;
+
+/// Whoever reads our output may have seen enough (`| head`): then we end quietly, as other commands do.
+fn end_quietly_on_a_broken_pipe() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload_as_str().unwrap_or_default();
+        if said.starts_with("failed printing to stdout") && said.contains("Broken pipe") {
+            std::process::exit(BROKEN_PIPE);
+        }
+        usual(panic);
+    }));
+}
+
 /// Runs the command line and returns the process's exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    end_quietly_on_a_broken_pipe();
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -83,7 +124,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<Unreachable>() { ExitCode::from(UNREACHABLE) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -99,25 +140,18 @@ async fn run(env: Env, command: Command) -> anyhow::Result<()> {
         Command::Reassign(arguments) => reassign::run(env, arguments).await,
         Command::Topic(arguments) => topic::run(env, arguments).await,
         Command::Tier(arguments) => tier::run(env, arguments).await,
+        Command::Group(arguments) => group::run(env, arguments).await,
+        Command::Acl(arguments) => acl::run(env, arguments).await,
+        Command::Produce(arguments) => produce::run(env, arguments).await,
+        Command::Consume(arguments) => consume::run(env, arguments).await,
+        Command::Bench(arguments) => bench::run(env, arguments).await,
         Command::User(arguments) => user::run(env, arguments).await,
-        Command::Config(arguments) => config::run(&env, arguments),
+        Command::Config(arguments) => config::run(&env, arguments).await,
+        Command::DebugBundle(arguments) => debug_bundle::run(env, arguments).await,
         Command::Doctor(arguments) => doctor::run(env, arguments).await,
-        Command::Completions(arguments) => {
-            pages::completions(Arguments::command(), &arguments);
-            Ok(())
-        }
+        Command::Completions(arguments) => pages::completions(Arguments::command(), &arguments),
         Command::Man(arguments) => pages::man(&env, Arguments::command(), &arguments),
     }
-}
-
-/// How a subcommand prints what it found.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Output {
-    /// For people.
-    #[default]
-    Table,
-    /// For programs.
-    Json,
 }
 
 /// `KEY=VALUE`, as `--set` and `--config` take it.

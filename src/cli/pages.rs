@@ -24,8 +24,14 @@ pub struct Man {
 }
 
 /// Prints the completions of a shell.
-pub fn completions(mut command: Command, arguments: &Completions) {
-    clap_complete::generate(arguments.shell, &mut command, "esker", &mut std::io::stdout());
+///
+/// # Errors
+/// When standard output cannot be written to.
+pub fn completions(mut command: Command, arguments: &Completions) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut command, "esker", &mut script);
+    print!("{}", String::from_utf8(script).context("the script is not UTF-8")?);
+    Ok(())
 }
 
 /// Writes the manual pages.

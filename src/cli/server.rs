@@ -31,7 +31,7 @@ use crate::security::Authorizer;
 use crate::security::audit::TARGET;
 use crate::security::oauth::{JwksSettings, Keys, TokenRules, TokenValidator};
 use crate::security::tls::{ClientAuth, ListenerTls, ListenerTlsConfig, Passphrase};
-use crate::server::{self, ListenerSpec, ServerLimits};
+use crate::server::{self, Caps, ListenerSpec, ServerLimits};
 
 /// Begins the line that tells the address of an admin listener.
 pub const ADMIN: &str = "admin";
@@ -105,7 +105,10 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         tokio::spawn(async move { keys.watch(every).await });
     }
     let server = bound.serve(Arc::new(Api::new(broker.clone(), authorizer, tokens)));
+    let caps = server.caps();
+    tokio::spawn(broker.clone().follow_config(move |config| caps.set(Caps::of(config))));
     if let Some(exporter) = exporter {
+        broker.keep_client_metrics();
         tokio::spawn(exporter.run(broker.clone()));
     }
     admin.broker_started(broker.clone());

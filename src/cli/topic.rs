@@ -2,8 +2,10 @@
 
 use anyhow::{Context as _, Result};
 use comfy_table::{Table, presets};
+use serde_json::Value;
 
 use super::client::{Client, ClusterArguments, check};
+use super::report::{Output, Rows, done, print_json};
 use crate::env::Env;
 use crate::wire::StrBytes;
 use crate::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
@@ -83,13 +85,15 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         Command::Create { name, partitions, replication_factor, configs, cluster } => {
             let topic = NewTopic { name: &name, partitions, replication_factor, configs: &configs };
             create(&mut Client::new(&env, &cluster)?, &topic).await?;
-            println!("created {name}");
+            done(cluster.output, "created", &name);
         }
-        Command::List { cluster } => list(&mut Client::new(&env, &cluster)?).await?,
-        Command::Describe { name, cluster } => describe(&mut Client::new(&env, &cluster)?, &name).await?,
+        Command::List { cluster } => list(&mut Client::new(&env, &cluster)?).await?.print(cluster.output),
+        Command::Describe { name, cluster } => {
+            describe(&mut Client::new(&env, &cluster)?, &name, cluster.output).await?;
+        }
         Command::Delete { name, cluster } => {
             delete(&mut Client::new(&env, &cluster)?, &name).await?;
-            println!("deleted {name}");
+            done(cluster.output, "deleted", &name);
         }
     }
     Ok(())
@@ -119,7 +123,11 @@ pub async fn create(client: &mut Client, topic: &NewTopic<'_>) -> Result<()> {
         .with_context(|| format!("cannot create {}", topic.name))
 }
 
-async fn delete(client: &mut Client, name: &str) -> Result<()> {
+/// Deletes a topic.
+///
+/// # Errors
+/// What the broker answers.
+pub async fn delete(client: &mut Client, name: &str) -> Result<()> {
     let request = DeleteTopicsRequest {
         topics: vec![DeleteTopicState { name: Some(StrBytes::from(name)), ..DeleteTopicState::default() }],
         topic_names: Vec::new(),
@@ -130,44 +138,77 @@ async fn delete(client: &mut Client, name: &str) -> Result<()> {
     check(result.error_code, result.error_message.as_ref()).with_context(|| format!("cannot delete {name}"))
 }
 
-async fn list(client: &mut Client) -> Result<()> {
-    let mut table = table(["topic", "partitions", "replicas", "under-replicated", "without leader"]);
+/// All topics.
+///
+/// # Errors
+/// What the broker answers.
+pub async fn list(client: &mut Client) -> Result<Rows> {
+    let mut rows = Rows::new(["topic", "partitions", "replicas", "under-replicated", "without leader"]);
     let mut topics = client.metadata(None).await?.topics;
     topics.sort_by(|a, b| a.name.cmp(&b.name));
     for topic in &topics {
         let count = |of: fn(&crate::wire::messages::metadata::MetadataResponsePartition) -> bool| {
-            topic.partitions.iter().filter(|p| of(p)).count().to_string()
+            topic.partitions.iter().filter(|p| of(p)).count().into()
         };
-        table.add_row([
-            topic.name.as_deref().unwrap_or_default().to_owned(),
-            topic.partitions.len().to_string(),
-            topic.partitions.first().map_or(0, |p| p.replica_nodes.len()).to_string(),
+        rows.add([
+            topic.name.as_deref().unwrap_or_default().into(),
+            topic.partitions.len().into(),
+            topic.partitions.first().map_or(0, |p| p.replica_nodes.len()).into(),
             count(|p| p.isr_nodes.len() < p.replica_nodes.len()),
             count(|p| p.leader_id < 0),
         ]);
     }
-    println!("{table}");
-    Ok(())
+    Ok(rows)
 }
 
-async fn describe(client: &mut Client, name: &str) -> Result<()> {
+/// All partitions of all topics.
+///
+/// # Errors
+/// What the broker answers.
+pub async fn partitions(client: &mut Client) -> Result<Rows> {
+    let mut rows = Rows::new(["topic", "partition", "leader", "epoch", "replicas", "in sync"]);
+    for topic in client.metadata(None).await?.topics {
+        for p in topic.partitions {
+            rows.add([
+                topic.name.as_deref().into(),
+                p.partition_index.into(),
+                p.leader_id.into(),
+                p.leader_epoch.into(),
+                p.replica_nodes.into(),
+                p.isr_nodes.into(),
+            ]);
+        }
+    }
+    Ok(rows)
+}
+
+async fn describe(client: &mut Client, name: &str, output: Output) -> Result<()> {
     let mut topic = client.topic(name).await?;
-    println!("topic {name}  id {}", topic.topic_id);
-    let mut table = table(["partition", "leader", "epoch", "replicas", "in sync"]);
-    let ids = |nodes: &[i32]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let mut rows = Rows::new(["partition", "leader", "epoch", "replicas", "in sync"]);
     topic.partitions.sort_by_key(|p| p.partition_index);
     for p in &topic.partitions {
-        table.add_row([
-            p.partition_index.to_string(),
-            if p.leader_id < 0 { "none".to_owned() } else { p.leader_id.to_string() },
-            p.leader_epoch.to_string(),
-            ids(&p.replica_nodes),
-            ids(&p.isr_nodes),
+        rows.add([
+            p.partition_index.into(),
+            if p.leader_id < 0 { Value::Null } else { p.leader_id.into() },
+            p.leader_epoch.into(),
+            p.replica_nodes.clone().into(),
+            p.isr_nodes.clone().into(),
         ]);
     }
-    println!("{table}");
-    for (key, value) in configs(client, name).await? {
-        println!("{key}={value}");
+    let configs = configs(client, name).await?;
+    match output {
+        Output::Json => print_json(&serde_json::json!({
+            "topic": name,
+            "id": topic.topic_id.to_string(),
+            "partitions": rows.to_json(),
+            "configs": configs.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+        })),
+        Output::Table => {
+            println!("topic {name}  id {}\n{}", topic.topic_id, rows.to_table());
+            for (key, value) in configs {
+                println!("{key}={value}");
+            }
+        }
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 
 use super::client::{Client, ClusterArguments, check};
+use super::report::done;
 use crate::env::Env;
 use crate::metadata::ScramMechanism;
 use crate::security::scram;
@@ -85,7 +86,7 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
             let mut client = Client::new(&env, &cluster)?;
             alter(&mut client, &AlterUserScramCredentialsRequest { deletions: Vec::new(), upsertions })
                 .await?;
-            println!("added {name}");
+            done(cluster.output, "added", &name);
         }
         Command::Delete { name, cluster } => {
             let mut client = Client::new(&env, &cluster)?;
@@ -109,7 +110,7 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
             if let (0, Some(error)) = (gone, last) {
                 return Err(error);
             }
-            println!("deleted {name}");
+            done(cluster.output, "deleted", &name);
         }
     }
     Ok(())

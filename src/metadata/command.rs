@@ -258,6 +258,13 @@ pub enum Command {
         /// The changes.
         changes: BTreeMap<String, Option<String>>,
     },
+    /// Changes a subscription to metrics of clients: `Some` sets, `None` removes. One without configs is gone.
+    AlterClientMetrics {
+        /// The subscription.
+        name: String,
+        /// The changes.
+        changes: BTreeMap<String, Option<String>>,
+    },
     /// Finalizes features at these levels, all of them or none; level 0 takes one away (KIP-584).
     UpdateFeatures {
         /// The levels.

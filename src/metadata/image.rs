@@ -50,6 +50,9 @@ pub struct Image {
     /// Configs of consumer groups.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub group_configs: BTreeMap<String, BTreeMap<String, String>>,
+    /// Subscriptions to metrics of clients (KIP-714), by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub client_metrics: BTreeMap<String, BTreeMap<String, String>>,
     /// Deleted topics that may still have objects in the cold tier.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cold_topics: BTreeMap<TopicId, ColdTopic>,

@@ -37,7 +37,37 @@ pub struct ReplicationConfig {
     /// `replica.high.watermark.checkpoint.interval.ms`.
     pub checkpoint_interval: Duration,
     /// The broker's defaults for what a topic doesn't set.
-    pub log_defaults: Arc<LogConfig>,
+    pub log_defaults: LogDefaults,
+}
+
+/// The broker's defaults for what topics don't set, which may change with the image.
+#[derive(Clone)]
+pub struct LogDefaults(Arc<DefaultsAt>);
+
+type DefaultsAt = dyn Fn(&Image) -> Arc<LogConfig> + Send + Sync;
+
+impl LogDefaults {
+    /// As a function of the image.
+    pub fn of(defaults: impl Fn(&Image) -> Arc<LogConfig> + Send + Sync + 'static) -> LogDefaults {
+        LogDefaults(Arc::new(defaults))
+    }
+
+    pub(super) fn at(&self, image: &Image) -> Arc<LogConfig> {
+        (self.0)(image)
+    }
+}
+
+impl Default for LogDefaults {
+    fn default() -> LogDefaults {
+        let always = Arc::new(LogConfig::default());
+        LogDefaults::of(move |_| always.clone())
+    }
+}
+
+impl std::fmt::Debug for LogDefaults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogDefaults").finish_non_exhaustive()
+    }
 }
 
 impl ReplicationConfig {
@@ -52,7 +82,7 @@ impl ReplicationConfig {
             window_budget_bytes: 256 << 20,
             tail_budget_bytes: 64 << 20,
             checkpoint_interval: Duration::from_secs(5),
-            log_defaults: Arc::new(LogConfig::default()),
+            log_defaults: LogDefaults::default(),
         }
     }
 }

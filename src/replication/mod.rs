@@ -18,7 +18,7 @@ mod replica;
 mod tail;
 mod throttle;
 
-pub use context::{Quorum, RESTORED, ReplicationConfig, TierReader, TierState, TierUnavailable};
+pub use context::{LogDefaults, Quorum, RESTORED, ReplicationConfig, TierReader, TierState, TierUnavailable};
 pub use isr::TierPosition;
 pub use isr::leader::{NotEnoughReplicas, ProposalReply, Settings};
 pub use manager::ReplicaManager;

@@ -347,16 +347,16 @@ impl ReplicaManager {
     }
 
     fn log_config(&self, image: &Image, topic: &Topic) -> Arc<LogConfig> {
-        let defaults = &self.context.config.log_defaults;
+        let defaults = self.context.config.log_defaults.at(image);
         if topic.configs.is_empty() {
-            return defaults.clone();
+            return defaults;
         }
-        match LogConfig::from_properties(defaults, &topic.configs) {
+        match LogConfig::from_properties(&defaults, &topic.configs) {
             Ok(config) => Arc::new(config),
             Err(e) => {
                 // Checked when it was set; what an older version let through must not stop the partition.
                 tracing::warn!(topic = %topic.name, version = image.version, "a topic config is ignored: {e}");
-                defaults.clone()
+                defaults
             }
         }
     }

@@ -42,7 +42,9 @@
 //! | DescribeTransactions | transactional id, topics | describe, describe; unlisted | 53, – |
 //! | ListTransactions | transactional ids | describe; unlisted | – |
 //! | DescribeConfigs | topic; group; cluster | describe configs | 29, 30, 31 |
-//! | IncrementalAlterConfigs | topic; group; cluster | alter configs | 29, 30, 31 |
+//! | ListConfigResources | cluster; topics | describe configs; describe, unlisted | 31, – |
+//! | DescribeTopicPartitions | topics | describe; unlisted where all are asked for | 29 |
+//! | AlterConfigs, IncrementalAlterConfigs | topic; group; cluster | alter configs | 29, 30, 31 |
 //! | UpdateFeatures | cluster | alter | 31 |
 //! | DescribeAcls, DescribeUserScramCredentials | cluster | describe | 31 |
 //! | CreateAcls, DeleteAcls, AlterUserScramCredentials | cluster | alter | 31 |
@@ -53,6 +55,7 @@
 //! | ListPartitionReassignments, DescribeLogDirs, DescribeQuorum | cluster | describe | 31 |
 //! | DescribeCluster, and authorized operations of Metadata | cluster | describe, for the operations | – |
 //! | ApiVersions, SaslHandshake, SaslAuthenticate | – | – | – |
+//! | GetTelemetrySubscriptions, PushTelemetry | – | – | – |
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;

@@ -15,6 +15,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -48,6 +49,8 @@ pub struct QuotaSettings {
 /// The quotas of a broker.
 pub struct QuotaManager {
     settings: QuotaSettings,
+    /// `connection.creation.rate.per.ip` as it is now: the bits of an `f64`.
+    per_address: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -105,7 +108,17 @@ impl QuotaManager {
     /// Of one broker.
     #[must_use]
     pub fn new(settings: QuotaSettings) -> QuotaManager {
-        QuotaManager { settings, state: Mutex::default() }
+        let per_address = AtomicU64::new(settings.connections_per_address.to_bits());
+        QuotaManager { settings, per_address, state: Mutex::default() }
+    }
+
+    /// Another `connection.creation.rate.per.ip`.
+    pub fn set_connections_per_address(&self, per_second: f64) {
+        self.per_address.store(per_second.to_bits(), Relaxed);
+    }
+
+    fn per_address(&self) -> f64 {
+        f64::from_bits(self.per_address.load(Relaxed))
     }
 
     /// Takes an amount, and tells how long the client must be silent; zero where no quota holds.
@@ -153,11 +166,11 @@ impl QuotaManager {
             rate_of(image.quotas.get(&entity)?, QuotaKey::ConnectionCreationRate)
         };
         let rate = if image.quotas.is_empty() {
-            self.settings.connections_per_address
+            self.per_address()
         } else {
             set(EntityName::Named(from.to_string()))
                 .or_else(|| set(EntityName::Default))
-                .unwrap_or(self.settings.connections_per_address)
+                .unwrap_or_else(|| self.per_address())
         };
         let mut state = self.state.lock();
         let owner = Owner::Address(from);

@@ -5,14 +5,16 @@ use crate::security::Authorizer;
 use crate::types::TopicName;
 use crate::wire::messages::{
     add_offsets_to_txn, add_partitions_to_txn as add_partitions, add_raft_voter,
-    alter_client_quotas as alter_quotas, alter_partition_reassignments as alter_reassignments,
-    alter_user_scram_credentials as alter_scram, consumer_group_describe as consumer_describe,
-    consumer_group_heartbeat as consumer_beat, create_acls, create_partitions, create_topics, delete_acls,
-    delete_groups, delete_records, delete_topics, describe_acls, describe_client_quotas as describe_quotas,
-    describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers,
-    describe_quorum, describe_transactions, describe_user_scram_credentials as describe_scram, elect_leaders,
-    end_txn, fetch, find_coordinator, heartbeat, incremental_alter_configs as alter_configs,
-    init_producer_id, join_group, leave_group, list_groups, list_offsets,
+    alter_client_quotas as alter_quotas, alter_configs as replace_configs,
+    alter_partition_reassignments as alter_reassignments, alter_user_scram_credentials as alter_scram,
+    consumer_group_describe as consumer_describe, consumer_group_heartbeat as consumer_beat, create_acls,
+    create_partitions, create_topics, delete_acls, delete_groups, delete_records, delete_topics,
+    describe_acls, describe_client_quotas as describe_quotas, describe_cluster, describe_configs,
+    describe_groups, describe_log_dirs, describe_producers, describe_quorum,
+    describe_topic_partitions as describe_partitions, describe_transactions,
+    describe_user_scram_credentials as describe_scram, elect_leaders, end_txn, fetch, find_coordinator,
+    heartbeat, incremental_alter_configs as alter_configs, init_producer_id, join_group, leave_group,
+    list_config_resources as list_configs, list_groups, list_offsets,
     list_partition_reassignments as list_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
     offset_for_leader_epoch as epochs, remove_raft_voter, sync_group, txn_offset_commit as txn_offsets,
     unregister_broker, update_features, write_txn_markers as markers,
@@ -24,13 +26,15 @@ const GROUP: ErrorCode = ErrorCode::GROUP_AUTHORIZATION_FAILED;
 const CLUSTER: ErrorCode = ErrorCode::CLUSTER_AUTHORIZATION_FAILED;
 
 /// APIs that nobody is refused: what they tell is filtered, or they come before everything else.
-const OPEN: [ApiKey; 6] = [
+const OPEN: [ApiKey; 8] = [
     ApiKey::ApiVersions,
     ApiKey::SaslHandshake,
     ApiKey::SaslAuthenticate,
     ApiKey::ListGroups,
     ApiKey::ListTransactions,
     ApiKey::DescribeCluster,
+    ApiKey::GetTelemetrySubscriptions,
+    ApiKey::PushTelemetry,
 ];
 
 fn name() -> StrBytes {
@@ -161,6 +165,27 @@ async fn who_may_nothing_is_refused_by_every_api() {
             alter_configs::IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() }
         );
     }
+    for (kind, code) in [(2, TOPIC), (4, CLUSTER), (16, CLUSTER), (32, GROUP)] {
+        let resource = replace_configs::AlterConfigsResource {
+            resource_type: kind,
+            resource_name: "1".into(),
+            ..Default::default()
+        };
+        refused!(
+            AlterConfigs,
+            2,
+            code,
+            replace_configs::AlterConfigsRequest { resources: vec![resource], ..Default::default() }
+        );
+    }
+    refused!(ListConfigResources, 1, CLUSTER, list_configs::ListConfigResourcesRequest::default());
+    let topic = describe_partitions::TopicRequest { name: name() };
+    refused!(
+        DescribeTopicPartitions,
+        0,
+        TOPIC,
+        describe_partitions::DescribeTopicPartitionsRequest { topics: vec![topic], ..Default::default() }
+    );
     refused!(ElectLeaders, 2, CLUSTER, elect_leaders::ElectLeadersRequest::default());
     refused!(
         AlterPartitionReassignments,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -14,7 +15,7 @@ use tokio::task::JoinSet;
 use super::connection::{self, Ended, Reader, Shared, Writer};
 use super::frame::FrameError;
 use super::pace::Pace;
-use super::{ListenerSpec, ServerLimits};
+use super::{Caps, ListenerSpec, ServerLimits};
 use crate::api::{Client, Service};
 use crate::env::{Env, timeout};
 use crate::security::Principal;
@@ -39,8 +40,7 @@ pub(super) async fn bind(env: &Env, spec: &ListenerSpec) -> io::Result<TcpListen
 
 /// How many connections there are, and from where.
 pub(super) struct Census {
-    most: usize,
-    most_per_ip: usize,
+    caps: ArcSwap<Caps>,
     next_id: AtomicU64,
     counts: Mutex<(usize, HashMap<IpAddr, usize>)>,
     /// Of all listeners.
@@ -56,10 +56,9 @@ pub(super) struct Place {
 }
 
 impl Census {
-    pub fn new(limits: &ServerLimits) -> Census {
+    pub fn new(limits: &ServerLimits, caps: Caps) -> Census {
         Census {
-            most: limits.max_connections,
-            most_per_ip: limits.max_connections_per_ip,
+            caps: ArcSwap::from_pointee(caps),
             next_id: AtomicU64::new(1),
             counts: Mutex::default(),
             pace: Mutex::new(Pace::new(limits.connections_per_second)),
@@ -68,11 +67,17 @@ impl Census {
         }
     }
 
+    pub fn set_caps(&self, caps: Caps) {
+        self.pace.lock().set_rate(caps.per_second);
+        self.caps.store(Arc::new(caps));
+    }
+
     fn enter(self: &Arc<Self>, from: IpAddr) -> Option<Place> {
+        let caps = self.caps.load();
         let mut counts = self.counts.lock();
         let (all, by_ip) = &mut *counts;
         let here = by_ip.get(&from).copied().unwrap_or(0);
-        if *all >= self.most || here >= self.most_per_ip {
+        if *all >= caps.most || here >= caps.most_per_ip {
             return None;
         }
         *all += 1;
@@ -153,12 +158,15 @@ pub(super) async fn accept<S: Service>(
         };
         // Above the rate the others wait in the system's queue.
         let now = shared.clock.now();
+        let own = census.caps.load().listeners.get(&spec.name).copied();
+        let (most, per_second) = own.unwrap_or((spec.max_connections, spec.connections_per_second));
+        pace.set_rate(per_second);
         let wait = pace.take(now).max(census.pace.lock().take(now));
         if wait > Duration::ZERO {
             shared.clock.sleep(wait).await;
         }
         while connections.try_join_next().is_some() {}
-        if connections.len() >= spec.max_connections {
+        if connections.len() >= most {
             shared.stats.turned_away.fetch_add(1, Ordering::Relaxed);
             continue;
         }
@@ -183,6 +191,7 @@ pub(super) async fn accept<S: Service>(
             listener: name.clone(),
             address,
             principal: Principal::anonymous(),
+            software: Arc::default(),
             takes_files: spec.tls.is_none(),
         };
         let (shared, spec) = (shared.clone(), spec.clone());

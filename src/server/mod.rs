@@ -18,6 +18,7 @@ mod quota_tests;
 mod tests;
 mod times;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -116,6 +117,56 @@ impl Default for ServerLimits {
     }
 }
 
+/// What of the limits can change while the listeners serve: how many connections there may be, and how fast they come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caps {
+    /// `max.connections`.
+    pub most: usize,
+    /// `max.connections.per.ip`.
+    pub most_per_ip: usize,
+    /// `max.connection.creation.rate`.
+    pub per_second: u32,
+    /// The same two of each listener, by its name.
+    pub listeners: BTreeMap<String, (usize, u32)>,
+}
+
+impl Caps {
+    /// As a broker's properties set them.
+    #[must_use]
+    pub fn of(config: &BrokerConfig) -> Caps {
+        let limits = ServerLimits::of(config);
+        let of_listener = |name: &str| {
+            let rate = config.listener_number(name, "max.connection.creation.rate");
+            (config.listener_number(name, "max.connections"), u32::try_from(rate).unwrap_or(u32::MAX))
+        };
+        let listeners = config.listeners.iter().map(|l| (l.name.clone(), of_listener(&l.name)));
+        Caps { listeners: listeners.collect(), ..Caps::new(&limits, &[]) }
+    }
+
+    fn new(limits: &ServerLimits, specs: &[(ListenerSpec, TcpListener)]) -> Caps {
+        let of = |(spec, _): &(ListenerSpec, TcpListener)| {
+            (spec.name.clone(), (spec.max_connections, spec.connections_per_second))
+        };
+        Caps {
+            most: limits.max_connections,
+            most_per_ip: limits.max_connections_per_ip,
+            per_second: limits.connections_per_second,
+            listeners: specs.iter().map(of).collect(),
+        }
+    }
+}
+
+/// Changes the caps of listeners that serve.
+#[derive(Clone)]
+pub struct CapsHandle(Arc<listener::Census>);
+
+impl CapsHandle {
+    /// From the next connection on; those that are open stay.
+    pub fn set(&self, caps: Caps) {
+        self.0.set_caps(caps);
+    }
+}
+
 /// Counters of the listeners, since start.
 #[derive(Debug, Default)]
 pub struct Stats {
@@ -182,12 +233,14 @@ impl Bound {
             stop: stopping,
         });
         tell_metrics(&self.env, &shared);
-        let census = Arc::new(listener::Census::new(&self.limits));
+        let caps = Caps::new(&self.limits, &self.listeners);
+        let census = Arc::new(listener::Census::new(&self.limits, caps));
+        let caps = CapsHandle(census.clone());
         let mut accepting = JoinSet::new();
         for (spec, listener) in self.listeners {
             accepting.spawn(listener::accept(shared.clone(), census.clone(), spec, listener));
         }
-        Server { env: self.env, stop, stats, accepting }
+        Server { env: self.env, stop, stats, caps, accepting }
     }
 }
 
@@ -221,6 +274,7 @@ pub struct Server {
     env: Env,
     stop: watch::Sender<bool>,
     stats: Arc<Stats>,
+    caps: CapsHandle,
     accepting: JoinSet<()>,
 }
 
@@ -229,6 +283,12 @@ impl Server {
     #[must_use]
     pub fn stats(&self) -> &Arc<Stats> {
         &self.stats
+    }
+
+    /// What changes the caps while it serves.
+    #[must_use]
+    pub fn caps(&self) -> CapsHandle {
+        self.caps.clone()
     }
 
     /// Stops to accept and to read; answers in flight go out, then all connections end, at the latest after `grace`.

@@ -22,6 +22,11 @@ impl Pace {
         Pace { each, burst: Duration::from_secs(BURST_SECONDS), due: MonoTime(0) }
     }
 
+    /// Another rate from the next one on.
+    pub fn set_rate(&mut self, per_second: u32) {
+        self.each = Duration::from_secs(1) / per_second.max(1);
+    }
+
     /// Counts one, and says how long it must wait.
     pub fn take(&mut self, now: MonoTime) -> Duration {
         let earliest =

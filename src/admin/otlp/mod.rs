@@ -78,6 +78,15 @@ impl Exporter {
         let (span_count, line_count) = (spans.len(), lines.len());
         let metrics = self.origin.metrics(cluster, &families, now_ms).encode_to_vec();
         let sent = self.collector.post("/v1/metrics", metrics).await;
+        for pushed in broker.client_metrics_waiting() {
+            if let Err(error) = self.collector.post("/v1/metrics", pushed.into()).await {
+                tracing::debug!(%error, "the collector does not take what a client has pushed");
+                broker.client_metrics_lost();
+                if !matches!(error, CollectorError::Refused(_)) {
+                    break;
+                }
+            }
+        }
         let spans = match spans.is_empty() {
             true => Ok(()),
             false => {

@@ -632,6 +632,13 @@ const OTHERS: &[Definition] = &[
         topic_config: None,
         doc: "Secret key; default: the environment's AWS_SECRET_ACCESS_KEY.",
     },
+    number(
+        "telemetry.max.bytes",
+        "1048576",
+        1,
+        16_777_216,
+        "The most bytes of metrics that a client may push at once, compressed and uncompressed.",
+    ),
     text(
         "telemetry.otlp.endpoint",
         None,

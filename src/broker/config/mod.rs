@@ -3,6 +3,7 @@
 mod admin;
 mod definition;
 mod definitions;
+mod dynamic;
 mod properties;
 mod security_definitions;
 
@@ -14,6 +15,7 @@ pub use admin::AdminListener;
 use definition::of_listener;
 pub use definition::{Definition, Kind, definition};
 pub use definitions::DEFINITIONS;
+pub use dynamic::{InForce, Overrides, Update, update_of};
 pub use properties::{ConfigError, Properties, Setting};
 
 use crate::security::oauth::JwksLocation;

@@ -144,8 +144,8 @@ impl Properties {
     ) -> Result<(), ConfigError> {
         for (name, value) in variables {
             let Some(rest) = name.strip_prefix("ESKER_") else { continue };
-            if rest == "LOG" {
-                continue; // the log filter, not a property
+            if matches!(rest, "LOG" | "PROFILE") {
+                continue; // the log filter, and the command line's profile
             }
             let wanted = rest.to_ascii_lowercase().replace('_', ".");
             self.set(&wanted, &value, &format!("environment {name}"))?;

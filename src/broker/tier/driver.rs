@@ -23,7 +23,8 @@ use super::room::{DROP_OLDEST, FULL_POLICY};
 use super::scrub::Scrub;
 use super::store::ColdStore;
 use super::topic_rules::{COPY_DISABLE, DELETE_ON_DISABLE, ENABLE, MAX_LAG_MS, flag};
-use crate::broker::config::BrokerConfig;
+use crate::broker::config::{BrokerConfig, InForce};
+use crate::broker::live::LiveConfig;
 use crate::broker::stop::StopSignal;
 use crate::env::{Env, MonoTime};
 use crate::log::{LogConfig, LogError};
@@ -50,6 +51,7 @@ pub struct TierDriver {
     stopping: StopSignal,
     node_id: BrokerId,
     settings: Settings,
+    live: Arc<LiveConfig>,
     at_once: Semaphore,
 }
 
@@ -58,9 +60,7 @@ pub struct TierDriver {
 struct Settings {
     interval: Duration,
     grace_ms: i64,
-    copy_disable: bool,
     delete_on_disable: bool,
-    max_lag_ms: i64,
 }
 
 /// The tasks that run, or have ended and are not to be started again.
@@ -93,21 +93,20 @@ impl TierDriver {
     pub fn start(
         cold: Arc<ColdStore>,
         config: &BrokerConfig,
+        live: Arc<LiveConfig>,
         replicas: Arc<ReplicaManager>,
         stopping: StopSignal,
     ) {
         let settings = Settings {
             interval: config.millis("remote.log.manager.task.interval.ms"),
             grace_ms: config.number("tier.delete.grace.ms"),
-            copy_disable: config.is_on("tier.copy.disable"),
             delete_on_disable: config.is_on("tier.delete.on.disable"),
-            max_lag_ms: config.number("tier.max.lag.default.ms"),
         };
         let runtime = cold.runtime.clone();
         let at_once = Semaphore::new(PARTITIONS_AT_ONCE);
         let node_id = config.node_id;
         Scrub::start(&cold, config, replicas.clone(), stopping.clone());
-        let driver = Arc::new(TierDriver { cold, replicas, stopping, node_id, settings, at_once });
+        let driver = Arc::new(TierDriver { cold, replicas, stopping, node_id, settings, live, at_once });
         runtime.spawn(driver.run());
     }
 
@@ -396,6 +395,11 @@ impl TierDriver {
         topic.map(|topic| topic.configs.clone()).unwrap_or_default()
     }
 
+    /// What can be set at run time.
+    fn in_force(&self) -> Arc<InForce> {
+        self.live.at(&self.cold.metadata.image())
+    }
+
     fn policy(&self, config: &LogConfig, topic: &BTreeMap<String, String>) -> Policy {
         let discard = self.discards(config, topic);
         if discard {
@@ -403,7 +407,8 @@ impl TierDriver {
             return Policy { copy: false, discard, grace_ms: self.settings.grace_ms, ..Policy::default() };
         }
         Policy {
-            copy: !flag(topic, COPY_DISABLE).unwrap_or(self.settings.copy_disable),
+            copy: !flag(topic, COPY_DISABLE)
+                .unwrap_or_else(|| self.in_force().config.is_on("tier.copy.disable")),
             retention_ms: config.cleanup.delete.then(|| config.retention_ms()).flatten(),
             retention_bytes: config.cleanup.delete.then(|| config.retention_bytes()).flatten(),
             local_retention_ms: config.local_retention_ms(),
@@ -419,7 +424,8 @@ impl TierDriver {
     /// Closes the open segment when it is due, or holds records for longer than `tier.max.lag.ms`.
     async fn roll(&self, work: &mut Work, topic: &BTreeMap<String, String>) -> Result<(), OffloadError> {
         let max_lag_ms = topic.get(MAX_LAG_MS).and_then(|value| value.trim().parse().ok());
-        let max_lag_ms: i64 = max_lag_ms.unwrap_or(self.settings.max_lag_ms);
+        let max_lag_ms: i64 =
+            max_lag_ms.unwrap_or_else(|| self.in_force().config.number("tier.max.lag.default.ms"));
         let (now, now_ms) = (self.cold.env.clock.now(), self.cold.env.clock.wall_ms());
         let (replica, known) = (work.log.replica.clone(), work.open);
         let look = move || -> Result<Option<(Offset, MonoTime)>, LogError> {

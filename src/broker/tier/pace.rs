@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use crate::env::{Clock, MonoTime};
 #[derive(Clone)]
 pub(super) struct Pace {
     clock: Arc<dyn Clock>,
-    bytes_per_second: u64,
+    bytes_per_second: Arc<AtomicU64>,
     free_at: Arc<Mutex<MonoTime>>,
 }
 
@@ -29,12 +30,21 @@ impl std::fmt::Debug for Pace {
 impl Pace {
     /// A rate; at least one byte per second.
     pub(super) fn new(clock: Arc<dyn Clock>, bytes_per_second: u64) -> Pace {
-        Pace { clock, bytes_per_second: bytes_per_second.max(1), free_at: Arc::default() }
+        let bytes_per_second = Arc::new(AtomicU64::new(bytes_per_second.max(1)));
+        Pace { clock, bytes_per_second, free_at: Arc::default() }
+    }
+
+    /// Another rate from now on; what was granted by the old one is forgotten.
+    pub(super) fn set_rate(&self, bytes_per_second: u64) {
+        let rate = bytes_per_second.max(1);
+        if self.bytes_per_second.swap(rate, Relaxed) != rate {
+            *self.free_at.lock() = self.clock.now();
+        }
     }
 
     /// Waits for the turn of so many bytes.
     pub(super) async fn turn(&self, bytes: u64) {
-        let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(self.bytes_per_second);
+        let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(self.bytes_per_second.load(Relaxed));
         let takes = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         let now = self.clock.now();
         let start = {
@@ -156,6 +166,16 @@ mod tests {
         assert!(third.as_mut().now_or_never().is_none());
         clock.advance(Duration::from_millis(250));
         assert!(third.as_mut().now_or_never().is_some());
+    }
+
+    #[test]
+    fn another_rate_counts_from_now_on() {
+        let clock = Arc::new(ManualClock::new(0));
+        let pace = Pace::new(clock.clone(), 1);
+        assert!(pace.turn(1_000_000).now_or_never().is_some());
+        assert!(pace.turn(1).now_or_never().is_none(), "the control");
+        pace.set_rate(1_000_000_000);
+        assert!(pace.turn(1).now_or_never().is_some());
     }
 
     #[test]

@@ -89,6 +89,9 @@ pub fn remote_options(config: &BrokerConfig) -> RemoteOptions {
         },
     }
 }
+/// The rates of uploads and downloads.
+const RATES: [&str; 2] =
+    ["remote.log.manager.copy.max.bytes.per.second", "remote.log.manager.fetch.max.bytes.per.second"];
 
 struct OnClock(Arc<dyn Clock>);
 
@@ -114,6 +117,8 @@ pub struct ColdStore {
     peers: OnceLock<Arc<TierPeers>>,
     /// Whether the store is known to be this cluster's.
     pub(super) owned: tokio::sync::watch::Sender<bool>,
+    /// Upload and download.
+    paces: [Pace; 2],
     requests: Arc<Requests>,
     default_enable: bool,
     full_policy: String,
@@ -140,12 +145,9 @@ impl ColdStore {
         let sleeper = Arc::new(OnClock(env.clock.clone()));
         let adaptive = AdaptiveStore::new(Arc::new(metered), READS_AT_ONCE, WRITES_AT_ONCE);
         let retrying = RetryStore::new(Arc::new(adaptive), RetryPolicy::default(), sleeper);
-        let pace = |key: &str| Pace::new(env.clock.clone(), config.number(key).cast_unsigned());
-        let store: SharedStore = Arc::new(PacedStore {
-            inner: Arc::new(retrying),
-            up: pace("remote.log.manager.copy.max.bytes.per.second"),
-            down: pace("remote.log.manager.fetch.max.bytes.per.second"),
-        });
+        let paces = RATES.map(|key| Pace::new(env.clock.clone(), config.number(key).cast_unsigned()));
+        let [up, down] = paces.clone();
+        let store: SharedStore = Arc::new(PacedStore { inner: Arc::new(retrying), up, down });
         let dir = text("tier.cache.dir").map_or_else(|| config.log_dirs[0].join(CACHE_DIR), PathBuf::from);
         let limits = CacheLimits {
             memory_bytes: CHUNK_MEMORY_BYTES,
@@ -179,6 +181,7 @@ impl ColdStore {
             room: Arc::new(Room::new(env.disk.clone(), config)),
             peers: OnceLock::new(),
             owned: tokio::sync::watch::Sender::new(false),
+            paces,
             requests,
             default_enable: config.is_on("tier.default.enable"),
             full_policy: text("tier.disk.full.default.policy").unwrap_or_else(|| REJECT.to_owned()),
@@ -206,6 +209,13 @@ impl ColdStore {
                 self.runtime.spawn(peers.clone().serve(incoming));
             }
             None => tracing::debug!(peer = %incoming.peer, "a question about a chunk came before the start"),
+        }
+    }
+
+    /// Takes up rates that were set at run time.
+    pub fn set_rates(&self, config: &BrokerConfig) {
+        for (key, pace) in RATES.iter().zip(&self.paces) {
+            pace.set_rate(config.number(key).cast_unsigned());
         }
     }
 

@@ -4,6 +4,8 @@
 //! One request at a time per connection; retries are the caller's.
 
 mod connection;
+mod groups;
+mod profile;
 pub mod records;
 mod security;
 
@@ -15,27 +17,86 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use self::connection::Connection;
 use self::security::Security;
+use super::report::Output;
 use crate::env::{Env, timeout};
 use crate::wire::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic,
 };
 use crate::wire::{ErrorCode, Request, StrBytes};
 
+const DEFAULT_BOOTSTRAP: &str = "127.0.0.1:9092";
 /// How long a connection may take to be made, TLS and SASL included.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a broker may take to answer.
 const CALL_PATIENCE: Duration = Duration::from_secs(40);
 
-/// Which cluster to talk to, for subcommands.
-#[derive(clap::Args, Debug, Clone)]
+/// Which cluster to talk to and how, for subcommands. Flags hold over `--command-config`, that over the profile.
+#[derive(clap::Args, Debug, Clone, Default)]
 pub struct ClusterArguments {
-    /// `host:port` of a broker; several separated by commas.
-    #[arg(long, visible_alias = "bootstrap", default_value = "127.0.0.1:9092")]
-    bootstrap_server: String,
+    /// `host:port` of a broker; several separated by commas [default: the profile's, or 127.0.0.1:9092].
+    #[arg(long, visible_alias = "bootstrap", value_name = "HOST:PORT,…")]
+    bootstrap_server: Option<String>,
     /// Properties file with the client's security settings, in Kafka's names.
     #[arg(long, value_name = "FILE")]
     command_config: Option<PathBuf>,
+    /// A profile of ~/.config/esker/profiles.toml [default: the one that `default` names there].
+    #[arg(long, env = "ESKER_PROFILE", value_name = "NAME")]
+    profile: Option<String>,
+    /// PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
+    #[arg(long, value_name = "PROTOCOL", help_heading = "Security")]
+    security_protocol: Option<String>,
+    /// PEM file of the CAs that brokers' certificates are signed by.
+    #[arg(long, value_name = "FILE", help_heading = "Security")]
+    tls_ca: Option<String>,
+    /// PEM file with our own certificate and key.
+    #[arg(long, value_name = "FILE", help_heading = "Security")]
+    tls_identity: Option<String>,
+    /// PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
+    #[arg(long, value_name = "MECHANISM", help_heading = "Security")]
+    sasl_mechanism: Option<String>,
+    /// Who we are.
+    #[arg(long, value_name = "NAME", help_heading = "Security")]
+    sasl_username: Option<String>,
+    /// File whose first line is our password.
+    #[arg(long, value_name = "FILE", help_heading = "Security")]
+    sasl_password_file: Option<PathBuf>,
+    /// How to print what is found.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
 }
+
+impl ClusterArguments {
+    /// All settings in Kafka's names.
+    fn settings(&self, env: &Env) -> Result<BTreeMap<String, String>> {
+        let mut settings = profile::load(env, self.profile.as_deref())?;
+        if let Some(file) = &self.command_config {
+            settings.extend(security::read(env, file)?);
+        }
+        for (key, flag) in [
+            ("bootstrap.servers", &self.bootstrap_server),
+            ("security.protocol", &self.security_protocol),
+            ("ssl.truststore.location", &self.tls_ca),
+            ("ssl.keystore.location", &self.tls_identity),
+            ("sasl.mechanism", &self.sasl_mechanism),
+            ("sasl.username", &self.sasl_username),
+        ] {
+            settings.extend(flag.clone().map(|value| (key.to_owned(), value)));
+        }
+        if let Some(file) = &self.sasl_password_file {
+            let bytes = env.disk.read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let text =
+                String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8", file.display()))?;
+            let first = text.lines().next().unwrap_or_default().to_owned();
+            settings.insert("sasl.password".to_owned(), first);
+        }
+        Ok(settings)
+    }
+}
+
+/// No broker could be reached: it may be worth another try, or another address.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect to {0}")]
+pub struct Unreachable(String);
 
 /// A client of one cluster.
 pub struct Client {
@@ -52,7 +113,9 @@ impl Client {
     /// # Errors
     /// When the security settings cannot be read or contradict each other.
     pub fn new(env: &Env, arguments: &ClusterArguments) -> Result<Client> {
-        Client::with(env, &arguments.bootstrap_server, arguments.command_config.as_deref())
+        let settings = arguments.settings(env)?;
+        let bootstrap = settings.get("bootstrap.servers").map_or(DEFAULT_BOOTSTRAP, String::as_str);
+        Ok(Client::to(env, bootstrap, Security::from_settings(env, &settings)?))
     }
 
     /// The same, without a command line.
@@ -60,13 +123,17 @@ impl Client {
     /// # Errors
     /// As [`Client::new`].
     pub fn with(env: &Env, bootstrap: &str, config: Option<&Path>) -> Result<Client> {
-        Ok(Client {
+        Ok(Client::to(env, bootstrap, Security::load(env, config)?))
+    }
+
+    fn to(env: &Env, bootstrap: &str, security: Security) -> Client {
+        Client {
             env: env.clone(),
             bootstrap: bootstrap.split(',').map(|s| s.trim().to_owned()).collect(),
-            security: Security::load(env, config)?,
+            security,
             addresses: BTreeMap::new(),
             connections: BTreeMap::new(),
-        })
+        }
     }
 
     /// Asks whichever bootstrap server answers first in their order.
@@ -138,7 +205,7 @@ impl Client {
                     .await
                     .map_err(anyhow::Error::from)
                     .and_then(|outcome| outcome)
-                    .with_context(|| format!("cannot connect to {address}"))?
+                    .map_err(|cause| cause.context(Unreachable(address.to_owned())))?
             }
         };
         let response = timeout(env.clock.as_ref(), CALL_PATIENCE, connection.call(request))

@@ -12,6 +12,8 @@ use crate::wire::messages::produce::{PartitionProduceData, ProduceRequest, Topic
 
 /// Asks ListOffsets for the first offset that is on the leader's disk (KIP-405).
 pub const EARLIEST_LOCAL: i64 = -4;
+/// Asks ListOffsets for the first offset of the log, in whichever tier.
+pub const EARLIEST: i64 = -2;
 /// Asks ListOffsets for the end of the log.
 pub const LATEST: i64 = -1;
 

@@ -60,12 +60,14 @@ impl Security {
     /// Names the key that is missing or wrong.
     pub fn load(env: &Env, file: Option<&Path>) -> Result<Security> {
         let Some(file) = file else { return Ok(Security { tls: None, sasl: None }) };
-        let text = env.disk.read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let settings = parse(&String::from_utf8(text)?);
-        Security::from_settings(env, &settings).with_context(|| file.display().to_string())
+        Security::from_settings(env, &read(env, file)?).with_context(|| file.display().to_string())
     }
 
-    fn from_settings(env: &Env, settings: &BTreeMap<String, String>) -> Result<Security> {
+    /// From settings by Kafka's names; what is about other things is passed over.
+    ///
+    /// # Errors
+    /// Names the key that is missing or wrong.
+    pub fn from_settings(env: &Env, settings: &BTreeMap<String, String>) -> Result<Security> {
         let get = |key: &str| settings.get(key).map(String::as_str);
         let protocol = get("security.protocol").unwrap_or("PLAINTEXT");
         let (encrypted, authenticated) = match protocol {
@@ -119,6 +121,15 @@ impl Security {
             from_broker = Some(response.auth_bytes);
         }
     }
+}
+
+/// A properties file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(env: &Env, file: &Path) -> Result<BTreeMap<String, String>> {
+    let text = env.disk.read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(parse(&String::from_utf8(text).with_context(|| format!("{} is not UTF-8", file.display()))?))
 }
 
 fn parse(text: &str) -> BTreeMap<String, String> {

@@ -2,7 +2,7 @@
 //!
 //! `plan` decides; this asks the cluster where things are, tells it where they should be, and waits until they are there.
 
-mod plan;
+pub mod plan;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use self::plan::{Placed, plan};
 use super::client::{Client, ClusterArguments, check};
-use super::topic::table;
+use super::report::{Output, Rows, say};
 use crate::env::{Env, timeout};
 use crate::wire::StrBytes;
 use crate::wire::messages::alter_partition_reassignments::{
@@ -55,25 +55,28 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     let placed = placed(&metadata)?;
     let moves = plan(&placed, &set).context("nothing was changed")?;
     if moves.is_empty() {
-        println!("nothing to move: {} partitions on {} brokers", placed.len(), set.len());
+        let text = format!("nothing to move: {} partitions on {} brokers", placed.len(), set.len());
+        say(arguments.cluster.output, &text);
         return Ok(());
     }
     let before: BTreeMap<(&str, i32), &[i32]> =
         placed.iter().map(|p| ((p.topic.as_str(), p.partition), &p.replicas[..])).collect();
-    let ids = |ids: &[i32]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    let mut overview = table(["topic", "partition", "replicas", "moves to"]);
+    let mut overview = Rows::new(["topic", "partition", "replicas", "moves to"]);
     for partition in &moves {
         let was = before.get(&(partition.topic.as_str(), partition.partition)).copied().unwrap_or_default();
-        overview.add_row([
-            partition.topic.clone(),
-            partition.partition.to_string(),
-            ids(was),
-            ids(&partition.replicas),
+        overview.add([
+            partition.topic.as_str().into(),
+            partition.partition.into(),
+            was.into(),
+            partition.replicas.clone().into(),
         ]);
     }
-    println!("{overview}");
+    let output = arguments.cluster.output;
+    overview.print(output);
     if arguments.dry_run {
-        println!("a dry run: nothing was changed");
+        if output == Output::Table {
+            println!("a dry run: nothing was changed");
+        }
         return Ok(());
     }
     let patience = Duration::from_secs(arguments.patience);
@@ -81,7 +84,7 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         for some in moves.chunks(AT_ONCE) {
             reassign(&mut client, some).await?;
             until_there(&env, &mut client, some).await?;
-            println!("{} partitions have moved", some.len());
+            say(output, &format!("{} partitions have moved", some.len()));
         }
         Ok(())
     };
@@ -107,7 +110,11 @@ fn chosen(metadata: &MetadataResponse, arguments: &Arguments) -> Result<BTreeMap
     Ok(running.into_iter().filter(|(id, _)| wanted.contains(id)).collect())
 }
 
-fn placed(metadata: &MetadataResponse) -> Result<Vec<Placed>> {
+/// All partitions of the cluster with their replicas.
+///
+/// # Errors
+/// A topic that the broker does not describe.
+pub fn placed(metadata: &MetadataResponse) -> Result<Vec<Placed>> {
     let mut placed = Vec::new();
     for topic in &metadata.topics {
         let name = topic.name.as_deref().unwrap_or_default();

@@ -1,10 +1,14 @@
-//! Where replicas should be: spread over a set of brokers, as evenly as it goes, with as few moves as it takes. Pure.
+//! Where replicas should be, with as few moves as it takes. Pure.
+//!
+//! [`plan`] spreads them over a set of brokers, as evenly as it goes:
 //!
 //! 1. What stands on a broker of the set stays.
 //! 2. What stands elsewhere moves to the broker with the fewest replicas, in a rack that the partition is not in yet where
 //!    there is one.
 //! 3. While one broker has two replicas more than another, one moves over, unless that would put two replicas of a partition
 //!    into one rack that were in two.
+//!
+//! [`empty`] takes one broker's replicas away as step 2 does, and leaves everything else where it is.
 //!
 //! A replica keeps its place in the order, so the preferred leader changes only with its broker.
 
@@ -41,43 +45,76 @@ pub struct TooFew {
 /// `TooFew` for a partition with more replicas than there are brokers.
 pub fn plan(placed: &[Placed], brokers: &BTreeMap<i32, Option<String>>) -> Result<Vec<Placed>, TooFew> {
     let mut now = placed.to_vec();
-    let mut load: BTreeMap<i32, usize> = brokers.keys().map(|id| (*id, 0)).collect();
-    for partition in &now {
-        if partition.replicas.len() > brokers.len() {
-            return Err(TooFew {
-                topic: partition.topic.clone(),
-                partition: partition.partition,
-                replicas: partition.replicas.len(),
-                brokers: brokers.len(),
-            });
-        }
-        for replica in &partition.replicas {
-            load.entry(*replica).and_modify(|count| *count += 1);
-        }
-    }
-    for partition in &mut now {
-        for at in 0..partition.replicas.len() {
-            if brokers.contains_key(&partition.replicas[at]) {
-                continue;
-            }
-            let kept: Vec<i32> =
-                partition.replicas.iter().copied().filter(|id| brokers.contains_key(id)).collect();
-            let racks: BTreeSet<&Option<String>> = kept.iter().map(|id| &brokers[id]).collect();
-            let free = brokers.iter().filter(|(id, _)| !kept.contains(id));
-            let best =
-                free.min_by_key(|(id, rack)| (rack.is_some() && racks.contains(rack), load[*id], **id));
-            if let Some((id, _)) = best {
-                partition.replicas[at] = *id;
-                load.entry(*id).and_modify(|count| *count += 1);
-            }
-        }
-    }
+    let mut load = load_of(&now, brokers);
+    move_away(&mut now, &mut load, brokers, |id| !brokers.contains_key(&id))?;
     while let Some((index, at, to)) = next_move(&now, &load, brokers) {
         let from = std::mem::replace(&mut now[index].replicas[at], to);
         load.entry(from).and_modify(|count| *count -= 1);
         load.entry(to).and_modify(|count| *count += 1);
     }
-    Ok(now.into_iter().zip(placed).filter(|(new, old)| new != *old).map(|(new, _)| new).collect())
+    Ok(changed(now, placed))
+}
+
+/// What changes so that `leaving` holds nothing: it is replaced by one of `brokers`, in each partition that it holds.
+///
+/// # Errors
+/// `TooFew` for a partition that stands on all of them already.
+pub fn empty(
+    leaving: i32,
+    placed: &[Placed],
+    brokers: &BTreeMap<i32, Option<String>>,
+) -> Result<Vec<Placed>, TooFew> {
+    let mut now = placed.to_vec();
+    let others: BTreeMap<_, _> =
+        brokers.iter().filter(|(id, _)| **id != leaving).map(|(id, rack)| (*id, rack.clone())).collect();
+    let mut load = load_of(&now, &others);
+    move_away(&mut now, &mut load, &others, |id| id == leaving)?;
+    Ok(changed(now, placed))
+}
+
+fn changed(now: Vec<Placed>, placed: &[Placed]) -> Vec<Placed> {
+    now.into_iter().zip(placed).filter(|(new, old)| new != *old).map(|(new, _)| new).collect()
+}
+
+/// How many replicas each of the brokers has.
+fn load_of(placed: &[Placed], brokers: &BTreeMap<i32, Option<String>>) -> BTreeMap<i32, usize> {
+    let mut load: BTreeMap<i32, usize> = brokers.keys().map(|id| (*id, 0)).collect();
+    for replica in placed.iter().flat_map(|partition| &partition.replicas) {
+        load.entry(*replica).and_modify(|count| *count += 1);
+    }
+    load
+}
+
+/// Moves the replicas of brokers that leave to those of `brokers` that have the fewest, in free racks where there are some.
+fn move_away(
+    now: &mut [Placed],
+    load: &mut BTreeMap<i32, usize>,
+    brokers: &BTreeMap<i32, Option<String>>,
+    leaves: impl Fn(i32) -> bool,
+) -> Result<(), TooFew> {
+    for partition in now {
+        for at in 0..partition.replicas.len() {
+            if !leaves(partition.replicas[at]) {
+                continue;
+            }
+            let kept: Vec<i32> = partition.replicas.iter().copied().filter(|id| !leaves(*id)).collect();
+            let racks: BTreeSet<&Option<String>> = kept.iter().filter_map(|id| brokers.get(id)).collect();
+            let free = brokers.iter().filter(|(id, _)| !kept.contains(id));
+            let best =
+                free.min_by_key(|(id, rack)| (rack.is_some() && racks.contains(rack), load[*id], **id));
+            let Some((id, _)) = best else {
+                return Err(TooFew {
+                    topic: partition.topic.clone(),
+                    partition: partition.partition,
+                    replicas: partition.replicas.len(),
+                    brokers: brokers.len(),
+                });
+            };
+            partition.replicas[at] = *id;
+            load.entry(*id).and_modify(|count| *count += 1);
+        }
+    }
+    Ok(())
 }
 
 /// A move that makes the load more even: from the fullest broker that has one, to the emptiest that can take it.
@@ -146,6 +183,22 @@ mod tests {
     }
 
     #[test]
+    fn a_broker_is_emptied_and_what_is_uneven_stays_so() {
+        let before = placed(&[&[1, 2], &[1, 4], &[1, 2], &[9, 4]]);
+        let changed = empty(4, &before, &brokers(&[(1, ""), (2, ""), (3, ""), (4, "")])).unwrap();
+        assert_eq!(changed.iter().map(|p| &p.replicas[..]).collect::<Vec<_>>(), [[1, 3], [9, 3]]);
+        let refused = empty(2, &placed(&[&[1, 2, 3]]), &brokers(&[(1, ""), (2, ""), (3, "")])).unwrap_err();
+        assert_eq!(refused.to_string(), "t-0 has 3 replicas, and 2 brokers are left for them");
+    }
+
+    #[test]
+    fn the_free_rack_comes_before_the_emptier_broker() {
+        let set = brokers(&[(1, "a"), (2, "b"), (3, "b"), (4, "c")]);
+        let changed = empty(1, &placed(&[&[1, 2], &[4, 3], &[4, 2]]), &set).unwrap();
+        assert_eq!(changed, placed(&[&[4, 2]]), "3 holds fewer than 4 and shares the rack of 2");
+    }
+
+    #[test]
     fn replicas_stay_in_different_racks() {
         let before = placed(&[&[1, 2, 3], &[1, 2, 3]]);
         let set = brokers(&[(1, "a"), (2, "b"), (4, "c"), (5, "a")]);
@@ -192,6 +245,20 @@ mod tests {
                 prop_assert!(new.replicas.iter().all(|id| set.contains_key(id)));
                 let different: BTreeSet<_> = new.replicas.iter().collect();
                 prop_assert_eq!(different.len(), new.replicas.len());
+            }
+            // Whoever is emptied alone is the only one that changes, and only where it was.
+            if let Some(leaving) = set.keys().next().copied() {
+                let held = before.iter().filter(|p| p.replicas.contains(&leaving));
+                if let Ok(moves) = empty(leaving, &before, &set) {
+                    prop_assert_eq!(moves.len(), held.count());
+                    for new in &moves {
+                        let old = &before[usize::try_from(new.partition).unwrap()].replicas;
+                        let other: Vec<_> = old.iter().zip(&new.replicas).filter(|(a, b)| a != b).collect();
+                        prop_assert_eq!(other.len(), 1);
+                        prop_assert_eq!(*other[0].0, leaving);
+                        prop_assert!(!old.contains(other[0].1));
+                    }
+                }
             }
             // A second plan on top of it has nothing to do.
             prop_assert_eq!(plan(&after, &set).unwrap(), Vec::new());

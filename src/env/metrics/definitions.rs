@@ -12,6 +12,36 @@ pub const BUILD_INFO: &Metric = &Metric {
     help: "Always 1; the label names the version that runs.",
 };
 
+/// Clients whose pushes of metrics (KIP-714) are known to this broker.
+pub const CLIENT_TELEMETRY_INSTANCES: &Metric = &Metric {
+    name: "esker_client_telemetry_instances",
+    kind: MetricKind::Gauge,
+    unit: "{client}",
+    labels: &[],
+    max_series: 1,
+    help: "Clients whose pushes of metrics (KIP-714) are known to this broker.",
+};
+
+/// Pushes of clients' metrics: `taken` for the collector, `dropped` (no collector, or too much waits for it), `refused`; of those that were taken `lost`, when the collector did not have them.
+pub const CLIENT_TELEMETRY_PUSHES: &Metric = &Metric {
+    name: "esker_client_telemetry_pushes_total",
+    kind: MetricKind::Counter,
+    unit: "{push}",
+    labels: &["outcome"],
+    max_series: 4,
+    help: "Pushes of clients' metrics: `taken` for the collector, `dropped` (no collector, or too much waits for it), `refused`; of those that were taken `lost`, when the collector did not have them.",
+};
+
+/// Bytes of clients' metrics that were pushed, uncompressed.
+pub const CLIENT_TELEMETRY_BYTES: &Metric = &Metric {
+    name: "esker_client_telemetry_bytes_total",
+    kind: MetricKind::Counter,
+    unit: "By",
+    labels: &[],
+    max_series: 1,
+    help: "Bytes of clients' metrics that were pushed, uncompressed.",
+};
+
 /// Time since the broker began to serve.
 pub const UPTIME: &Metric = &Metric {
     name: "esker_uptime_seconds",
@@ -653,4 +683,7 @@ pub const METRICS: &[&Metric] = &[
     GROUP_LAG_RECORDS,
     GROUP_LAG_SECONDS,
     TELEMETRY_DROPPED,
+    CLIENT_TELEMETRY_INSTANCES,
+    CLIENT_TELEMETRY_PUSHES,
+    CLIENT_TELEMETRY_BYTES,
 ];

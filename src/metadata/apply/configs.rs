@@ -15,6 +15,9 @@ const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 const UNCLEAN_ELECTIONS: &str = "unclean.leader.election.enable";
 const FLUSH_MESSAGES: &str = "flush.messages";
 
+/// Every client that asks for its subscription is matched against each of them.
+const MAX_CLIENT_METRICS: usize = 256;
+
 type Configs = BTreeMap<String, String>;
 type Changes = BTreeMap<String, Option<String>>;
 
@@ -64,6 +67,24 @@ fn merge(configs: &mut Configs, changes: &Changes) {
             None => configs.remove(key),
         };
     }
+}
+
+/// Changes one of the resources of a kind, of which there are at most `most`. One without configs is gone.
+fn alter_named(
+    resources: &mut BTreeMap<String, Configs>,
+    name: &str,
+    changes: &Changes,
+    most: usize,
+) -> Result<CommandReply, CommandError> {
+    if resources.len() >= most && !resources.contains_key(name) {
+        return Err(CommandError::Invalid(format!("there are {most} already; delete one first")));
+    }
+    let configs = resources.entry(name.to_owned()).or_default();
+    merge(configs, changes);
+    if configs.is_empty() {
+        resources.remove(name);
+    }
+    Ok(CommandReply::Done)
 }
 
 impl Image {
@@ -119,12 +140,18 @@ impl Image {
         if group.is_empty() {
             return Err(CommandError::Invalid("a group's name is not empty".to_owned()));
         }
-        let configs = self.group_configs.entry(group.to_owned()).or_default();
-        merge(configs, changes);
-        if configs.is_empty() {
-            self.group_configs.remove(group);
+        alter_named(&mut self.group_configs, group, changes, usize::MAX)
+    }
+
+    pub(super) fn alter_client_metrics(
+        &mut self,
+        name: &str,
+        changes: &Changes,
+    ) -> Result<CommandReply, CommandError> {
+        if name.is_empty() {
+            return Err(CommandError::Invalid("a subscription's name is not empty".to_owned()));
         }
-        Ok(CommandReply::Done)
+        alter_named(&mut self.client_metrics, name, changes, MAX_CLIENT_METRICS)
     }
 
     /// The command that changes a partition's min ISR empties its ELR: the members were eligible under the old one.

@@ -77,6 +77,7 @@ impl Image {
             Command::AlterTopicConfig { id, changes } => self.alter_topic_config(*id, changes),
             Command::AlterBrokerConfig { broker, changes } => self.alter_broker_config(*broker, changes),
             Command::AlterGroupConfig { group, changes } => self.alter_group_config(group, changes),
+            Command::AlterClientMetrics { name, changes } => self.alter_client_metrics(name, changes),
             Command::UpdateFeatures { levels } => self.update_features(levels),
             Command::UpsertUser { user, mechanism, credential } => {
                 self.upsert_user(user, *mechanism, credential)

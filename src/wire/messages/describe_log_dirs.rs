@@ -5,7 +5,7 @@
 use crate::wire::codec::{Codec, DecodeError, Decoder, EncodeError, Encoder, Message, Request, StrBytes};
 use crate::wire::{ApiKey, ErrorCode};
 
-/// `DescribeLogDirsRequest`, API key 35, versions 1 to 4, flexible from 2.
+/// `DescribeLogDirsRequest`, API key 35, versions 1 to 5, flexible from 2.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DescribeLogDirsRequest {
     /// `Topics`.
@@ -40,7 +40,7 @@ impl Codec for DescribeLogDirsRequest {
 
 impl Message for DescribeLogDirsRequest {
     const NAME: &'static str = "DescribeLogDirsRequest";
-    const VERSIONS: (i16, i16) = (1, 4);
+    const VERSIONS: (i16, i16) = (1, 5);
 }
 
 impl Request for DescribeLogDirsRequest {
@@ -102,7 +102,7 @@ impl crate::wire::samples::Sample for DescribableLogDirTopic {
     }
 }
 
-/// `DescribeLogDirsResponse`, API key 35, versions 1 to 4, flexible from 2.
+/// `DescribeLogDirsResponse`, API key 35, versions 1 to 5, flexible from 2.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DescribeLogDirsResponse {
     /// `ThrottleTimeMs`.
@@ -147,7 +147,7 @@ impl Codec for DescribeLogDirsResponse {
 
 impl Message for DescribeLogDirsResponse {
     const NAME: &'static str = "DescribeLogDirsResponse";
-    const VERSIONS: (i16, i16) = (1, 4);
+    const VERSIONS: (i16, i16) = (1, 5);
 }
 
 #[cfg(test)]
@@ -174,6 +174,8 @@ pub struct DescribeLogDirsResult {
     pub total_bytes: i64,
     /// `UsableBytes`, from version 4; -1 when absent.
     pub usable_bytes: i64,
+    /// `IsCordoned`, from version 5.
+    pub is_cordoned: bool,
 }
 
 impl Default for DescribeLogDirsResult {
@@ -184,6 +186,7 @@ impl Default for DescribeLogDirsResult {
             topics: Vec::new(),
             total_bytes: -1,
             usable_bytes: -1,
+            is_cordoned: false,
         }
     }
 }
@@ -201,6 +204,7 @@ impl Codec for DescribeLogDirsResult {
             })?,
             total_bytes: if version >= 4 { d.i64()? } else { -1 },
             usable_bytes: if version >= 4 { d.i64()? } else { -1 },
+            is_cordoned: if version >= 5 { d.bool()? } else { false },
         };
         if flexible {
             d.no_tags()?;
@@ -219,6 +223,9 @@ impl Codec for DescribeLogDirsResult {
         if version >= 4 {
             e.i64(self.usable_bytes);
         }
+        if version >= 5 {
+            e.bool(self.is_cordoned);
+        }
         if flexible {
             e.no_tags();
         }
@@ -235,6 +242,7 @@ impl crate::wire::samples::Sample for DescribeLogDirsResult {
             topics: g.array(|g| DescribeLogDirsTopic::sample(g, version)),
             total_bytes: if version >= 4 { g.i64() } else { -1 },
             usable_bytes: if version >= 4 { g.i64() } else { -1 },
+            is_cordoned: if version >= 5 { g.bool() } else { false },
         }
     }
 }

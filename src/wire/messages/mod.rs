@@ -6,6 +6,7 @@ pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;
 pub mod add_raft_voter;
 pub mod alter_client_quotas;
+pub mod alter_configs;
 pub mod alter_partition_reassignments;
 pub mod alter_user_scram_credentials;
 pub mod api_versions;
@@ -30,18 +31,21 @@ pub mod describe_groups;
 pub mod describe_log_dirs;
 pub mod describe_producers;
 pub mod describe_quorum;
+pub mod describe_topic_partitions;
 pub mod describe_transactions;
 pub mod describe_user_scram_credentials;
 pub mod elect_leaders;
 pub mod end_txn;
 pub mod fetch;
 pub mod find_coordinator;
+pub mod get_telemetry_subscriptions;
 pub mod header;
 pub mod heartbeat;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
 pub mod join_group;
 pub mod leave_group;
+pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
 pub mod list_partition_reassignments;
@@ -52,6 +56,7 @@ pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod push_telemetry;
 pub mod remove_raft_voter;
 pub mod sasl_authenticate;
 pub mod sasl_handshake;
@@ -124,7 +129,9 @@ pub enum ApiKey {
     DeleteAcls = 31,
     /// Versions 1 to 4.
     DescribeConfigs = 32,
-    /// Versions 1 to 4.
+    /// Versions 0 to 2.
+    AlterConfigs = 33,
+    /// Versions 1 to 5.
     DescribeLogDirs = 35,
     /// Versions 0 to 2.
     SaslAuthenticate = 36,
@@ -168,6 +175,14 @@ pub enum ApiKey {
     ConsumerGroupHeartbeat = 68,
     /// Versions 0 to 1.
     ConsumerGroupDescribe = 69,
+    /// Versions 0 to 0.
+    GetTelemetrySubscriptions = 71,
+    /// Versions 0 to 0.
+    PushTelemetry = 72,
+    /// Versions 0 to 1.
+    ListConfigResources = 74,
+    /// Versions 0 to 0.
+    DescribeTopicPartitions = 75,
     /// Versions 0 to 1.
     AddRaftVoter = 80,
     /// Versions 0 to 0.
@@ -176,7 +191,7 @@ pub enum ApiKey {
 
 impl ApiKey {
     /// All of them, ascending.
-    pub const ALL: [ApiKey; 53] = [
+    pub const ALL: [ApiKey; 58] = [
         ApiKey::Produce,
         ApiKey::Fetch,
         ApiKey::ListOffsets,
@@ -206,6 +221,7 @@ impl ApiKey {
         ApiKey::CreateAcls,
         ApiKey::DeleteAcls,
         ApiKey::DescribeConfigs,
+        ApiKey::AlterConfigs,
         ApiKey::DescribeLogDirs,
         ApiKey::SaslAuthenticate,
         ApiKey::CreatePartitions,
@@ -228,6 +244,10 @@ impl ApiKey {
         ApiKey::ListTransactions,
         ApiKey::ConsumerGroupHeartbeat,
         ApiKey::ConsumerGroupDescribe,
+        ApiKey::GetTelemetrySubscriptions,
+        ApiKey::PushTelemetry,
+        ApiKey::ListConfigResources,
+        ApiKey::DescribeTopicPartitions,
         ApiKey::AddRaftVoter,
         ApiKey::RemoveRaftVoter,
     ];
@@ -265,6 +285,7 @@ impl ApiKey {
             30 => ApiKey::CreateAcls,
             31 => ApiKey::DeleteAcls,
             32 => ApiKey::DescribeConfigs,
+            33 => ApiKey::AlterConfigs,
             35 => ApiKey::DescribeLogDirs,
             36 => ApiKey::SaslAuthenticate,
             37 => ApiKey::CreatePartitions,
@@ -287,6 +308,10 @@ impl ApiKey {
             66 => ApiKey::ListTransactions,
             68 => ApiKey::ConsumerGroupHeartbeat,
             69 => ApiKey::ConsumerGroupDescribe,
+            71 => ApiKey::GetTelemetrySubscriptions,
+            72 => ApiKey::PushTelemetry,
+            74 => ApiKey::ListConfigResources,
+            75 => ApiKey::DescribeTopicPartitions,
             80 => ApiKey::AddRaftVoter,
             81 => ApiKey::RemoveRaftVoter,
             _ => return None,
@@ -326,7 +351,8 @@ impl ApiKey {
             ApiKey::CreateAcls => (1, 3),
             ApiKey::DeleteAcls => (1, 3),
             ApiKey::DescribeConfigs => (1, 4),
-            ApiKey::DescribeLogDirs => (1, 4),
+            ApiKey::AlterConfigs => (0, 2),
+            ApiKey::DescribeLogDirs => (1, 5),
             ApiKey::SaslAuthenticate => (0, 2),
             ApiKey::CreatePartitions => (0, 3),
             ApiKey::DeleteGroups => (0, 2),
@@ -348,6 +374,10 @@ impl ApiKey {
             ApiKey::ListTransactions => (0, 2),
             ApiKey::ConsumerGroupHeartbeat => (0, 1),
             ApiKey::ConsumerGroupDescribe => (0, 1),
+            ApiKey::GetTelemetrySubscriptions => (0, 0),
+            ApiKey::PushTelemetry => (0, 0),
+            ApiKey::ListConfigResources => (0, 1),
+            ApiKey::DescribeTopicPartitions => (0, 0),
             ApiKey::AddRaftVoter => (0, 1),
             ApiKey::RemoveRaftVoter => (0, 0),
         }
@@ -386,6 +416,7 @@ impl ApiKey {
             ApiKey::CreateAcls => Some(2),
             ApiKey::DeleteAcls => Some(2),
             ApiKey::DescribeConfigs => Some(4),
+            ApiKey::AlterConfigs => Some(2),
             ApiKey::DescribeLogDirs => Some(2),
             ApiKey::SaslAuthenticate => Some(2),
             ApiKey::CreatePartitions => Some(2),
@@ -408,6 +439,10 @@ impl ApiKey {
             ApiKey::ListTransactions => Some(0),
             ApiKey::ConsumerGroupHeartbeat => Some(0),
             ApiKey::ConsumerGroupDescribe => Some(0),
+            ApiKey::GetTelemetrySubscriptions => Some(0),
+            ApiKey::PushTelemetry => Some(0),
+            ApiKey::ListConfigResources => Some(0),
+            ApiKey::DescribeTopicPartitions => Some(0),
             ApiKey::AddRaftVoter => Some(0),
             ApiKey::RemoveRaftVoter => Some(0),
         }
@@ -448,6 +483,7 @@ DescribeAcls, describe_acls, DescribeAclsRequest, DescribeAclsResponse;
 CreateAcls, create_acls, CreateAclsRequest, CreateAclsResponse;
 DeleteAcls, delete_acls, DeleteAclsRequest, DeleteAclsResponse;
 DescribeConfigs, describe_configs, DescribeConfigsRequest, DescribeConfigsResponse;
+AlterConfigs, alter_configs, AlterConfigsRequest, AlterConfigsResponse;
 DescribeLogDirs, describe_log_dirs, DescribeLogDirsRequest, DescribeLogDirsResponse;
 SaslAuthenticate, sasl_authenticate, SaslAuthenticateRequest, SaslAuthenticateResponse;
 CreatePartitions, create_partitions, CreatePartitionsRequest, CreatePartitionsResponse;
@@ -470,6 +506,10 @@ DescribeTransactions, describe_transactions, DescribeTransactionsRequest, Descri
 ListTransactions, list_transactions, ListTransactionsRequest, ListTransactionsResponse;
 ConsumerGroupHeartbeat, consumer_group_heartbeat, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse;
 ConsumerGroupDescribe, consumer_group_describe, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse;
+GetTelemetrySubscriptions, get_telemetry_subscriptions, GetTelemetrySubscriptionsRequest, GetTelemetrySubscriptionsResponse;
+PushTelemetry, push_telemetry, PushTelemetryRequest, PushTelemetryResponse;
+ListConfigResources, list_config_resources, ListConfigResourcesRequest, ListConfigResourcesResponse;
+DescribeTopicPartitions, describe_topic_partitions, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse;
 AddRaftVoter, add_raft_voter, AddRaftVoterRequest, AddRaftVoterResponse;
 RemoveRaftVoter, remove_raft_voter, RemoveRaftVoterRequest, RemoveRaftVoterResponse;
 }

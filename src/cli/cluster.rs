@@ -1,15 +1,15 @@
 //! `esker cluster`: the brokers and the metadata quorum, and how brokers come and go.
 
-mod plan;
-
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
 
-use self::plan::{Candidate, Placed, Plan};
 use super::client::{Client, ClusterArguments, check};
-use super::topic::table;
+use super::reassign::placed;
+use super::reassign::plan::{Placed, empty};
+use super::report::{Output, Rows, print_json, say};
 use crate::env::Env;
 use crate::wire::messages::add_raft_voter::AddRaftVoterRequest;
 use crate::wire::messages::alter_partition_reassignments::{
@@ -22,7 +22,6 @@ use crate::wire::messages::describe_quorum::{
 use crate::wire::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
-use crate::wire::messages::metadata::MetadataResponse;
 use crate::wire::messages::remove_raft_voter::RemoveRaftVoterRequest;
 use crate::wire::messages::unregister_broker::UnregisterBrokerRequest;
 use crate::wire::{ErrorCode, StrBytes};
@@ -117,11 +116,30 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     let mut client = Client::new(&env, arguments.command.cluster())?;
     let client = &mut client;
     match arguments.command {
-        Command::Describe { .. } => describe(client).await,
-        Command::Drain { id, throttle, dry_run, .. } => drain(&env, client, id, throttle, dry_run).await,
-        Command::Undrain { id, .. } => undrain(client, id).await,
-        Command::Remove { id, .. } => remove(client, id).await,
-        Command::AddVoter { id, .. } => {
+        Command::Describe { cluster } => {
+            let (head, rows) = describe(client).await?;
+            match cluster.output {
+                Output::Json => {
+                    let mut told = head;
+                    told["brokers"] = rows.to_json();
+                    print_json(&told);
+                }
+                Output::Table => println!(
+                    "cluster {}  metadata leader {}  term {}\n{}",
+                    head["cluster"].as_str().unwrap_or_default(),
+                    head["metadata_leader"],
+                    head["term"],
+                    rows.to_table()
+                ),
+            }
+            Ok(())
+        }
+        Command::Drain { id, throttle, dry_run, cluster } => {
+            drain(&env, client, id, Draining { throttle, dry_run, output: cluster.output }).await
+        }
+        Command::Undrain { id, cluster } => undrain(client, id, cluster.output).await,
+        Command::Remove { id, cluster } => remove(client, id, cluster.output).await,
+        Command::AddVoter { id, cluster } => {
             let cluster_id = Some(brokers(client).await?.cluster_id);
             let request = AddRaftVoterRequest {
                 cluster_id,
@@ -132,12 +150,16 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
             let response = client.ask_any(&request).await?;
             check(response.error_code, response.error_message.as_ref())
                 .with_context(|| format!("broker {id} does not become a voter"))?;
-            println!("broker {id} is a voter; name it in controller.quorum.voters of new brokers");
+            say(
+                cluster.output,
+                &format!("broker {id} is a voter; name it in controller.quorum.voters of new brokers"),
+            );
             Ok(())
         }
-        Command::RemoveVoter { id, .. } => {
+        Command::RemoveVoter { id, cluster } => {
             remove_voter(client, id).await.with_context(|| format!("broker {id} keeps its vote"))?;
-            println!("broker {id} is no voter any more; take it out of controller.quorum.voters");
+            let text = format!("broker {id} is no voter any more; take it out of controller.quorum.voters");
+            say(cluster.output, &text);
             Ok(())
         }
     }
@@ -167,15 +189,18 @@ async fn quorum(client: &mut Client) -> Result<PartitionDataResult> {
     Ok(partition)
 }
 
-async fn describe(client: &mut Client) -> Result<()> {
+/// The cluster and its quorum, and a row for each broker.
+///
+/// # Errors
+/// What the brokers answer.
+pub async fn describe(client: &mut Client) -> Result<(Value, Rows)> {
     let cluster = brokers(client).await?;
     let quorum = quorum(client).await?;
     let metadata = client.metadata(None).await?;
-    println!(
-        "cluster {}  metadata leader {}  term {}",
-        cluster.cluster_id, quorum.leader_id, quorum.leader_epoch
-    );
-    let mut table = table([
+    let head = json!({
+        "cluster": cluster.cluster_id.as_str(), "metadata_leader": quorum.leader_id, "term": quorum.leader_epoch,
+    });
+    let mut rows = Rows::new([
         "broker",
         "address",
         "rack",
@@ -197,65 +222,53 @@ async fn describe(client: &mut Client) -> Result<()> {
         };
         let behind = member
             .filter(|m| m.log_end_offset >= 0)
-            .map(|m| quorum.high_watermark.saturating_sub(m.log_end_offset).max(0).to_string());
-        table.add_row([
-            id.to_string(),
-            format!("{}:{}", broker.host, broker.port),
-            broker.rack.as_deref().unwrap_or("-").to_owned(),
-            if broker.is_fenced { "fenced" } else { "alive" }.to_owned(),
-            partitions().filter(|p| p.leader_id == id).count().to_string(),
-            partitions().filter(|p| p.replica_nodes.contains(&id)).count().to_string(),
-            part.to_owned(),
-            behind.unwrap_or_else(|| "unknown".to_owned()),
+            .map(|m| quorum.high_watermark.saturating_sub(m.log_end_offset).max(0));
+        rows.add([
+            id.into(),
+            format!("{}:{}", broker.host, broker.port).into(),
+            broker.rack.as_deref().into(),
+            (if broker.is_fenced { "fenced" } else { "alive" }).into(),
+            partitions().filter(|p| p.leader_id == id).count().into(),
+            partitions().filter(|p| p.replica_nodes.contains(&id)).count().into(),
+            part.into(),
+            behind.map_or_else(|| "unknown".into(), Value::from),
         ]);
     }
-    println!("{table}");
-    Ok(())
+    Ok((head, rows))
 }
 
-fn placed(metadata: &MetadataResponse) -> Vec<Placed> {
-    let of_topic = |topic: &crate::wire::messages::metadata::MetadataResponseTopic| {
-        let name = topic.name.as_deref().unwrap_or_default().to_owned();
-        let partitions = topic.partitions.iter().map(move |p| Placed {
-            topic: name.clone(),
-            partition: p.partition_index,
-            replicas: p.replica_nodes.clone(),
-        });
-        partitions.collect::<Vec<_>>()
-    };
-    metadata.topics.iter().flat_map(of_topic).collect()
+/// How to drain.
+struct Draining {
+    throttle: Option<u64>,
+    dry_run: bool,
+    output: Output,
 }
 
-async fn drain(env: &Env, client: &mut Client, id: i32, throttle: Option<u64>, dry_run: bool) -> Result<()> {
+async fn drain(env: &Env, client: &mut Client, id: i32, how: Draining) -> Result<()> {
+    let Draining { throttle, dry_run, output } = how;
     let cluster = brokers(client).await?;
     let known: Vec<i32> = cluster.brokers.iter().map(|b| b.broker_id).collect();
     if !known.contains(&id) {
         bail!("there is no broker {id}; the cluster has {known:?}");
     }
     let metadata = client.metadata(None).await?;
-    let candidates: Vec<Candidate> = cluster
+    let alive: BTreeMap<i32, Option<String>> = cluster
         .brokers
         .iter()
         .filter(|b| !b.is_fenced)
-        .map(|b| Candidate { id: b.broker_id, rack: b.rack.as_deref().map(str::to_owned) })
+        .map(|b| (b.broker_id, b.rack.as_deref().map(str::to_owned)))
         .collect();
-    let Plan { moves, stuck } = plan::drain(id, &candidates, &placed(&metadata));
-    if let Some(first) = stuck.first() {
-        bail!(
-            "{} partitions have a replica on every broker that is alive, the first is {}-{}; nothing was changed: add a \
-             broker, or give these topics fewer replicas",
-            stuck.len(),
-            first.topic,
-            first.partition
-        );
-    }
+    let moves = empty(id, &placed(&metadata)?, &alive)
+        .context("nothing was changed: add a broker, or give such topics fewer replicas")?;
     if dry_run {
-        let mut table = table(["topic", "partition", "replicas then"]);
+        let mut rows = Rows::new(["topic", "partition", "replicas then"]);
         for moved in &moves {
-            let ids: Vec<_> = moved.replicas.iter().map(ToString::to_string).collect();
-            table.add_row([moved.topic.clone(), moved.partition.to_string(), ids.join(" ")]);
+            rows.add([moved.topic.as_str().into(), moved.partition.into(), moved.replicas.clone().into()]);
         }
-        println!("{table}\n{} partitions would move away from broker {id}", moves.len());
+        rows.print(output);
+        if output == Output::Table {
+            println!("{} partitions would move away from broker {id}", moves.len());
+        }
         return Ok(());
     }
     configure(client, id, &[(CORDON, Some("*".to_owned()))])
@@ -270,25 +283,31 @@ async fn drain(env: &Env, client: &mut Client, id: i32, throttle: Option<u64>, d
     for some in moves.chunks(BATCH) {
         reassign(client, some.iter().map(|m| (m, Some(m.replicas.clone())))).await?;
     }
-    let outcome = wait_until_empty(env, client, id, moves.len()).await;
+    let outcome = wait_until_empty(env, client, id, moves.len(), output).await;
     if throttle.is_some() {
         for broker in &known {
             configure(client, *broker, &THROTTLES.map(|key| (key, None))).await?;
         }
     }
     outcome?;
-    println!("broker {id} holds nothing any more; stop it, then: esker cluster remove {id}");
+    say(output, &format!("broker {id} holds nothing any more; stop it, then: esker cluster remove {id}"));
     Ok(())
 }
 
 /// Says how far it has come, whenever that changes.
-async fn wait_until_empty(env: &Env, client: &mut Client, id: i32, moves: usize) -> Result<()> {
+async fn wait_until_empty(
+    env: &Env,
+    client: &mut Client,
+    id: i32,
+    moves: usize,
+    output: Output,
+) -> Result<()> {
     let mut before = None;
     loop {
         let metadata = client.metadata(None).await?;
-        let left = placed(&metadata).iter().filter(|p| p.replicas.contains(&id)).count();
+        let left = placed(&metadata)?.iter().filter(|p| p.replicas.contains(&id)).count();
         if before != Some(left) {
-            println!("{} of {moves} partitions have moved", moves.saturating_sub(left));
+            say(output, &format!("{} of {moves} partitions have moved", moves.saturating_sub(left)));
             before = Some(left);
         }
         if left == 0 {
@@ -298,15 +317,15 @@ async fn wait_until_empty(env: &Env, client: &mut Client, id: i32, moves: usize)
     }
 }
 
-async fn undrain(client: &mut Client, id: i32) -> Result<()> {
+async fn undrain(client: &mut Client, id: i32, output: Output) -> Result<()> {
     configure(client, id, &[(CORDON, None)]).await?;
     let metadata = client.metadata(None).await?;
-    let held: Vec<Placed> = placed(&metadata).into_iter().filter(|p| p.replicas.contains(&id)).collect();
+    let held: Vec<Placed> = placed(&metadata)?.into_iter().filter(|p| p.replicas.contains(&id)).collect();
     let mut cancelled = 0;
     for some in held.chunks(BATCH) {
         cancelled += reassign(client, some.iter().map(|m| (m, None))).await?;
     }
-    println!("broker {id} takes replicas again; {cancelled} moves were cancelled");
+    say(output, &format!("broker {id} takes replicas again; {cancelled} moves were cancelled"));
     Ok(())
 }
 
@@ -371,7 +390,7 @@ async fn remove_voter(client: &mut Client, id: i32) -> Result<()> {
     check(response.error_code, response.error_message.as_ref())
 }
 
-async fn remove(client: &mut Client, id: i32) -> Result<()> {
+async fn remove(client: &mut Client, id: i32, output: Output) -> Result<()> {
     let cluster = brokers(client).await?;
     let Some(broker) = cluster.brokers.iter().find(|b| b.broker_id == id) else {
         bail!("there is no broker {id} in the cluster");
@@ -379,7 +398,7 @@ async fn remove(client: &mut Client, id: i32) -> Result<()> {
     if !broker.is_fenced {
         bail!("broker {id} is alive: stop it first");
     }
-    let held = placed(&client.metadata(None).await?).iter().filter(|p| p.replicas.contains(&id)).count();
+    let held = placed(&client.metadata(None).await?)?.iter().filter(|p| p.replicas.contains(&id)).count();
     if held > 0 {
         bail!("broker {id} is a replica of {held} partitions: first esker cluster drain {id}");
     }
@@ -389,6 +408,6 @@ async fn remove(client: &mut Client, id: i32) -> Result<()> {
     }
     let response = client.ask_any(&UnregisterBrokerRequest { broker_id: id }).await?;
     check(response.error_code, response.error_message.as_ref())?;
-    println!("broker {id} is out of the cluster");
+    say(output, &format!("broker {id} is out of the cluster"));
     Ok(())
 }

@@ -1,0 +1,250 @@
+"""Configs at run time, metrics of clients, and admin calls that make no sense: the reason in the reply, nothing changed."""
+
+import http.server
+import struct
+import subprocess
+import threading
+import uuid
+import zlib
+
+from confluent_kafka import Producer
+
+from case import ClusterCase
+from dev import esker
+from messages import ask
+from processes import ESKER, wait_until
+from test_operate import Collector, samples
+from wire import Connection
+
+TOPIC, BROKER, CLIENT_METRICS, GROUP = 2, 4, 16, 32
+SET, DELETE, APPEND, SUBTRACT = range(4)
+TIERED = {"remote.storage.enable": "true", "segment.bytes": "1048576"}
+
+
+class Configs(ClusterCase):
+    def ask(self, api, version, values, broker=1):
+        with Connection(self.dev_.brokers()[broker][1], 30) as connection:
+            return ask(connection, api, version, values)
+
+    def change(self, kind, name, operations, validate_only=False, broker=1):
+        """Incremental changes, `(name, operation, value)`; returns (code, text)."""
+        configs = [{"Name": n, "ConfigOperation": o, "Value": v} for n, o, v in operations]
+        answer = self.ask("IncrementalAlterConfigs", 1, {
+            "Resources": [{"ResourceType": kind, "ResourceName": name, "Configs": configs}], "ValidateOnly": validate_only}, broker)
+        return answer["Responses"][0]["ErrorCode"], answer["Responses"][0]["ErrorMessage"] or ""
+
+    def replace(self, kind, name, configs, validate_only=False):
+        answer = self.ask("AlterConfigs", 2, {"Resources": [{
+            "ResourceType": kind, "ResourceName": name,
+            "Configs": [{"Name": n, "Value": v} for n, v in configs.items()]}], "ValidateOnly": validate_only})
+        return answer["Responses"][0]["ErrorCode"], answer["Responses"][0]["ErrorMessage"] or ""
+
+    def described(self, kind, name, broker=1):
+        """name → (value, source, read only)"""
+        answer = self.ask("DescribeConfigs", 4, {"Resources": [{"ResourceType": kind, "ResourceName": name,
+                                                                "ConfigurationKeys": None}],
+                                                 "IncludeSynonyms": True, "IncludeDocumentation": True}, broker)
+        result = answer["Results"][0]
+        self.assertEqual(result["ErrorCode"], 0, result["ErrorMessage"])
+        for config in result["Configs"]:
+            self.assertTrue(config["Documentation"], config["Name"])
+        return {c["Name"]: (c["Value"], c["ConfigSource"], c["ReadOnly"]) for c in result["Configs"]}
+
+    def picture(self):
+        """All that admin calls could change."""
+        kinds = self.ask("ListConfigResources", 1, {"ResourceTypes": []})["ConfigResources"]
+        configs = {(r["ResourceType"], r["ResourceName"]): self.described(r["ResourceType"], r["ResourceName"])
+                   for r in kinds if r["ResourceType"] != 8 and not (r["ResourceType"] == BROKER and r["ResourceName"] != "1")}
+        configs["all brokers"] = self.described(BROKER, "")
+        topics = self.ask("DescribeTopicPartitions", 0, {"Topics": [], "ResponsePartitionLimit": 2000, "Cursor": None})["Topics"]
+        shape = {t["Name"]: [(p["ReplicaNodes"], p["LeaderId"]) for p in t["Partitions"]] for t in topics}
+        return configs, shape
+
+    def test_configs_change_at_run_time_and_survive_a_restart(self):
+        dev = self.dev_ = self.dev(3, settings={"num.partitions": "2", "log.retention.check.interval.ms": "500"})
+        dev.topic_create("t", partitions=1)
+        self.assertEqual(self.described(BROKER, "1")["num.partitions"], ("2", 4, False))
+        self.assertEqual(self.change(BROKER, "", [("num.partitions", SET, "5"), ("log.retention.ms", SET, "7000000")]), (0, ""))
+        wait_until("all brokers know", lambda: all(
+            self.described(BROKER, str(i), i)["num.partitions"] == ("5", 3, False) for i in (1, 2, 3)))
+        self.assertEqual(self.change(BROKER, "1", [("log.retention.ms", SET, "6000000")]), (0, ""))
+        wait_until("broker 1 has its own", lambda: self.described(TOPIC, "t", 1)["retention.ms"] == ("6000000", 2, False))
+        wait_until("the others have what all have", lambda: self.described(TOPIC, "t", 2)["retention.ms"] == ("7000000", 3, False))
+        # It takes effect: a new topic has as many partitions, and records above a new size are refused.
+        esker("topic", "create", "five", "--bootstrap-server", dev.bootstrap)
+        self.assertEqual(len(self.picture()[1]["five"]), 5)
+        self.assertEqual(self.change(BROKER, "", [("message.max.bytes", SET, "2000")]), (0, ""))
+
+        def too_large():
+            done = subprocess.run([ESKER, "produce", "t", "--bootstrap-server", dev.bootstrap], input="x" * 5000 + "\n",
+                                  capture_output=True, text=True, timeout=60)
+            return done.returncode == 1 and "MESSAGE_TOO_LARGE" in done.stderr
+
+        wait_until("the new size holds", too_large, 20)
+        self.assertEqual(dev.stop(), 0)
+        dev.start()
+
+        def back():
+            try:
+                return self.described(BROKER, "1", 1)["num.partitions"] == ("5", 3, False)
+            except Exception:
+                return False
+
+        wait_until("what was set is there after a restart of all", back, 90, 0.5)
+        self.assertEqual(self.described(BROKER, "1", 1)["log.retention.ms"][0], "6000000")
+        wait_until("it can be taken back", lambda: self.change(BROKER, "", [("num.partitions", DELETE, None)])[0] == 0, 60, 0.5)
+        wait_until("the file's holds again", lambda: self.described(BROKER, "1")["num.partitions"] == ("2", 4, False), 30)
+
+    def test_lists_grow_and_shrink_and_a_replacement_leaves_only_what_it_names(self):
+        dev = self.dev_ = self.dev(1)
+        dev.topic_create("t", configs={"retention.ms": "5000000"})
+        self.assertEqual(self.change(TOPIC, "t", [("cleanup.policy", APPEND, "compact")]), (0, ""))
+        self.assertEqual(self.described(TOPIC, "t")["cleanup.policy"][:2], ("delete,compact", 1))
+        self.assertEqual(self.change(TOPIC, "t", [("cleanup.policy", SUBTRACT, "delete")]), (0, ""))
+        self.assertEqual(self.described(TOPIC, "t")["cleanup.policy"][:2], ("compact", 1))
+        # Only looked at: nothing changes.
+        self.assertEqual(self.change(TOPIC, "t", [("segment.bytes", SET, "2000000")], validate_only=True), (0, ""))
+        self.assertEqual(self.replace(TOPIC, "t", {"segment.bytes": "2000000"}, validate_only=True), (0, ""))
+        self.assertEqual(self.described(TOPIC, "t")["segment.bytes"][1], 5)
+        self.assertEqual(self.replace(TOPIC, "t", {"segment.bytes": "2000000"}), (0, ""))
+        found = self.described(TOPIC, "t")
+        self.assertEqual([found[name][1] for name in ("segment.bytes", "retention.ms", "cleanup.policy")], [1, 5, 5])
+        self.assertEqual(self.replace(BROKER, "1", {"log.roll.ms": "70000"}), (0, ""))
+        self.assertEqual(self.described(BROKER, "1")["log.roll.ms"], ("70000", 2, False))
+        self.assertEqual(self.replace(BROKER, "1", {}), (0, ""))
+        self.assertEqual(self.described(BROKER, "1")["log.roll.ms"][1], 5)
+
+    def test_calls_that_make_no_sense_say_why_and_change_nothing(self):
+        dev = self.dev_ = self.dev(3)
+        dev.topic_create("two", partitions=2, replicas=2, configs={"min.insync.replicas": "2"})
+        dev.topic_create("tiered", partitions=1, configs=TIERED)
+        self.assertEqual(self.change(CLIENT_METRICS, "m", [("metrics", SET, "*"), ("interval.ms", SET, "60000")]), (0, ""))
+        self.assertEqual(self.change(GROUP, "g", [("consumer.session.timeout.ms", SET, "50000")]), (0, ""))
+        before = self.picture()
+        for kind, name, operations, code, word in [
+            (TOPIC, "two", [("retention.ms", SET, "1000"), ("segment.bytes", SET, "-3")], 40, "segment.bytes"),
+            (TOPIC, "tiered", [("retention.ms", SET, "1000"), ("local.retention.ms", SET, "2000")], 40, "local.retention.ms"),
+            (TOPIC, "two", [("min.insync.replicas", SET, "3")], 40, "2 replicas"),
+            (TOPIC, "two", [("cleanup.policy", SET, "shred")], 40, "cleanup.policy"),
+            (TOPIC, "two", [("retention.ms", APPEND, "5")], 40, "not a list"),
+            (TOPIC, "two", [("retention.ms", SET, None)], 40, "no value"),
+            (TOPIC, "two", [("retention.ms", 9, "5")], 42, "no operation 9"),
+            (TOPIC, "two", [("retention.ms", SET, "5"), ("retention.ms", DELETE, None)], 42, "twice"),
+            (TOPIC, "tiered", [("remote.storage.enable", SET, "false")], 40, "remote"),
+            (TOPIC, "tiered", [("cleanup.policy", SET, "compact")], 40, "compact"),
+            (TOPIC, "absent", [("retention.ms", SET, "5")], 3, "no topic absent"),
+            (TOPIC, "../x", [("retention.ms", SET, "5")], 17, ""),
+            (BROKER, "1", [("node.id", SET, "5")], 40, "configuration file"),
+            (BROKER, "1", [("no.such.property", SET, "5")], 40, "no property"),
+            (BROKER, "1", [("min.insync.replicas", SET, "2")], 40, "whole cluster"),
+            (BROKER, "1", [("log.retention.ms", SET, "soon")], 40, "whole number"),
+            (BROKER, "", [("log.retention.ms", SET, "1000"), ("log.local.retention.ms", SET, "2000")], 40, "above log.retention.ms"),
+            (BROKER, "9", [("log.retention.ms", SET, "1000")], 40, "not registered"),
+            (BROKER, "one", [("log.retention.ms", SET, "1000")], 42, "no broker id"),
+            (GROUP, "g", [("consumer.session.timeout.ms", SET, "1")], 40, "from 45000"),
+            (GROUP, "g", [("retention.ms", SET, "1")], 40, "no config"),
+            (GROUP, "", [("consumer.session.timeout.ms", SET, "50000")], 40, "not empty"),
+            (CLIENT_METRICS, "m", [("interval.ms", SET, "1")], 40, "from 100"),
+            (CLIENT_METRICS, "m", [("match", SET, "client_id=(")], 40, "match"),
+            (CLIENT_METRICS, "m", [("match", SET, "user=x")], 40, "client_software_name"),
+            (CLIENT_METRICS, "", [("metrics", SET, "*")], 40, "name"),
+            (99, "x", [("metrics", SET, "*")], 42, "99"),
+        ]:
+            with self.subTest(kind=kind, name=name, operations=operations):
+                found, text = self.change(kind, name, operations)
+                self.assertEqual(found, code, text)
+                self.assertIn(word, text)
+        for kind, name, configs, code in [(TOPIC, "two", {"segment.bytes": None}, 40), (TOPIC, "absent", {}, 3),
+                                          (BROKER, "1", {"listeners": "x"}, 40), (CLIENT_METRICS, "m", {"interval.ms": "2"}, 40)]:
+            self.assertEqual(self.replace(kind, name, configs)[0], code, (kind, name, configs))
+
+        def topic(**values):
+            made = self.ask("CreateTopics", 7, {"Topics": [{"Name": "new", "NumPartitions": 1, "ReplicationFactor": 1, **values}],
+                                                "TimeoutMs": 5000})["Topics"][0]
+            return made["ErrorCode"], made["ErrorMessage"] or ""
+
+        for values, code, word in [
+            ({"ReplicationFactor": 9}, 38, ""), ({"NumPartitions": 0}, 37, ""), ({"Name": "two"}, 36, "exists"),
+            ({"Name": "a/b"}, 17, ""), ({"Configs": [{"Name": "min.insync.replicas", "Value": "2"}]}, 40, "1 replicas"),
+            ({"Configs": [{"Name": "retention.ms", "Value": "x"}]}, 40, "retention.ms"),
+            ({"NumPartitions": -1, "ReplicationFactor": -1, "Assignments": [{"PartitionIndex": 0, "BrokerIds": [1, 1]}]}, 39, "twice"),
+        ]:
+            found, text = topic(**values)
+            self.assertEqual(found, code, (values, text))
+            self.assertIn(word, text)
+        grown = self.ask("CreatePartitions", 3, {"Topics": [{"Name": "two", "Count": 1}], "TimeoutMs": 5000})["Results"][0]
+        self.assertEqual(grown["ErrorCode"], 37)
+        moved = self.ask("AlterPartitionReassignments", 1, {"TimeoutMs": 5000, "Topics": [
+            {"Name": "two", "Partitions": [{"PartitionIndex": 0, "Replicas": [1]}, {"PartitionIndex": 1, "Replicas": [1, 9]}]},
+            {"Name": "absent", "Partitions": [{"PartitionIndex": 0, "Replicas": [1]}]}]})["Responses"]
+        codes = [p["ErrorCode"] for t in moved for p in t["Partitions"]]
+        self.assertEqual(codes, [39, 39, 3], moved)
+        quotas = self.ask("AlterClientQuotas", 1, {"Entries": [{"Entity": [{"EntityType": "user", "EntityName": "a"}],
+                                                                "Ops": [{"Key": "no_such_rate", "Value": 1.0}]}]})["Entries"]
+        self.assertNotEqual(quotas[0]["ErrorCode"], 0)
+        deleted = self.ask("DeleteTopics", 6, {"Topics": [{"Name": "absent"}], "TimeoutMs": 5000})["Responses"]
+        self.assertEqual(deleted[0]["ErrorCode"], 3)
+        self.assertEqual(self.picture(), before)
+
+
+class ClientMetrics(ClusterCase):
+    """KIP-714: what clients push goes on to the collector."""
+
+    def test_a_client_pushes_what_it_is_asked_for_and_the_collector_gets_it(self):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+        server.posted = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        dev = self.dev(1, settings={"telemetry.otlp.endpoint": f"http://127.0.0.1:{server.server_port}",
+                                    "telemetry.otlp.interval.ms": "200"})
+        dev.topic_create("t")
+        esker("config", "set", "--client-metrics", "all", "metrics=*", "interval.ms=500", "match=client_id=pusher.*",
+              "--bootstrap-server", dev.bootstrap)
+        producer = Producer({"bootstrap.servers": dev.bootstrap, "client.id": "pusher-1"})
+        producer.produce("t", b"v")
+        producer.flush(30)
+        wait_until("the client's metrics are with the collector, with its name", lambda: producer.poll(0.05) or any(
+            b"org.apache.kafka." in body and b"client_instance_id" in body and b"pusher-1" in body for _, _, body in server.posted), 60)
+        told = samples(dev.consoles()[1])
+        self.assertGreater(told["esker_client_telemetry_pushes_total", 'outcome="taken"'], 0)
+
+    def test_pushes_that_nobody_asked_for_are_refused(self):
+        dev = self.dev(1)
+        me = uuid.uuid4()
+        with Connection(dev.bootstrap, 30) as connection:
+            given = ask(connection, "GetTelemetrySubscriptions", 0, {"ClientInstanceId": uuid.UUID(int=0)})
+            self.assertEqual((given["ErrorCode"], given["RequestedMetrics"]), (0, []))
+            self.assertNotEqual(given["ClientInstanceId"].int, 0)
+            esker("config", "set", "--client-metrics", "all", "metrics=*", "interval.ms=3600000", "--bootstrap-server", dev.bootstrap)
+            asked = wait_until("the subscription is there", lambda: next(
+                (a for a in [ask(connection, "GetTelemetrySubscriptions", 0, {"ClientInstanceId": uuid.uuid4()})]
+                 if a["RequestedMetrics"] == ["*"]), None))
+            self.assertEqual(asked["AcceptedCompressionTypes"], [4, 3, 1, 2])
+            mine = ask(connection, "GetTelemetrySubscriptions", 0, {"ClientInstanceId": me})
+            again = ask(connection, "GetTelemetrySubscriptions", 0, {"ClientInstanceId": me})
+            self.assertEqual((mine["ErrorCode"], again["ErrorCode"]), (0, 89))
+
+            def push(instance=me, subscription=mine["SubscriptionId"], terminating=False, codec=0, metrics=b""):
+                return ask(connection, "PushTelemetry", 0, {
+                    "ClientInstanceId": instance, "SubscriptionId": subscription, "Terminating": terminating,
+                    "CompressionType": codec, "Metrics": metrics})["ErrorCode"]
+
+            self.assertEqual(push(instance=uuid.UUID(int=0)), 42)
+            self.assertEqual(push(subscription=1), 117)
+            self.assertEqual(push(codec=9), 76)
+            self.assertEqual(push(), 89, "it has pushed, an hour has not gone by")
+            # The last push may come early; what is in it is looked at.
+            self.assertEqual(push(terminating=True, metrics=b"\xff\xff"), 87)
+            self.assertEqual(push(), 42, "nothing comes after the last one")
+
+            def fresh():
+                instance = uuid.uuid4()
+                told = ask(connection, "GetTelemetrySubscriptions", 0, {"ClientInstanceId": instance})
+                return {"instance": instance, "subscription": told["SubscriptionId"]}
+
+            self.assertEqual(push(**fresh(), metrics=b"x" * (1048576 + 1)), 118)
+            bomb = zlib.compressobj(9, zlib.DEFLATED, 31)
+            self.assertEqual(push(**fresh(), codec=1, metrics=bomb.compress(bytes(64 << 20)) + bomb.flush()), 118)
+            self.assertEqual(push(**fresh(), codec=1, metrics=b"no gzip"), 87)
+            self.assertEqual(push(**fresh(), metrics=struct.pack(">BB", 0x0A, 0)), 0, "an empty resource is OTLP")
