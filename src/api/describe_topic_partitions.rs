@@ -53,7 +53,11 @@ pub(super) async fn handle(
             Err(_) if all => continue,
             Err(code) => {
                 // Its name may be no topic's: it is told back as it came.
-                response.topics.push(failed(Some(name), code));
+                let mut topic = failed(Some(name.clone()), code);
+                if code != ErrorCode::TOPIC_AUTHORIZATION_FAILED {
+                    topic.topic_authorized_operations = context.operations(ResourceKind::Topic, &name);
+                }
+                response.topics.push(topic);
                 continue;
             }
         };

@@ -159,7 +159,13 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     let errors = bundle.errors.len();
     let packed = bundle.pack()?;
     let out = &arguments.out;
-    env.disk.write_atomically(out, &packed).with_context(|| format!("cannot write {}", out.display()))?;
+    // It tells much of a cluster: nobody else on this machine may read it.
+    env.disk.write_secret(out, &packed).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            anyhow::anyhow!("{} is there already: name another file", out.display())
+        }
+        _ => anyhow::anyhow!("cannot write {}: {error}", out.display()),
+    })?;
     if errors > 0 {
         eprintln!("{errors} things could not be collected; errors.txt says why");
     }

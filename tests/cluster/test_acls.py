@@ -171,7 +171,7 @@ def calls(side):
             {"ResourceType": TOPIC, "ResourceName": name, "Configs": [{"Name": "retention.ms", "Value": "1000"}]}
             for name in ("t", "gone")]}),
         "config resources": ("ListConfigResources", 1, {"ResourceTypes": [TOPIC]}, refused),
-        "describe partitions": ("DescribeTopicPartitions", 0, {"Topics": topics}, without_operations),
+        "describe partitions": ("DescribeTopicPartitions", 0, {"Topics": topics}, essence),
         "telemetry": ("GetTelemetrySubscriptions", 0, {}, refused),
         "push": ("PushTelemetry", 0, {}, refused),
     }
@@ -179,13 +179,6 @@ def calls(side):
 
 # What is asked before anybody is anybody.
 BEFORE_ALL = {"ApiVersions", "SaslHandshake", "SaslAuthenticate"}
-
-
-def without_operations(answer):
-    """Codes and names. What the caller may do with a topic is not told here by Esker."""
-    for topic in answer["Topics"]:
-        topic.pop("TopicAuthorizedOperations")
-    return essence(answer)
 
 
 def refused(answer):

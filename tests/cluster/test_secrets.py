@@ -96,8 +96,7 @@ class Secrets(ClusterCase):
             if f" {command[0]} " in commands:
                 done = esker(*command, check=False)
                 out.append(done.stdout + done.stderr)
-        if " debug-bundle" in commands:
-            out.append(self.bundle(dev, path))
+        out.append(self.bundle(dev, path))
         # A configuration that is refused does not show it either.
         broken = self.processes.dir / "broken.properties"
         broken.write_text(f"security.bootstrap.user={self.FIRST}\nssl.key.password={self.PASSPHRASE}\nnode.id=x\n")
@@ -110,6 +109,7 @@ class Secrets(ClusterCase):
         archive = self.processes.dir / "bundle.tar.gz"
         done = esker("debug-bundle", "--out", archive, "--config", config, "--log", dev.data / "broker-1/broker.log",
                      "--admin", self.http.removeprefix("http://"), "--bootstrap-server", dev.bootstrap)
+        self.assertEqual(stat.S_IMODE(archive.stat().st_mode) & 0o077, 0, "the debug bundle")
         with tarfile.open(archive) as packed:
             files = {member.name: packed.extractfile(member).read() for member in packed if member.isfile()}
         self.assertTrue(any(b"esker_" in data for data in files.values()), "the control: the metrics are in it")
