@@ -170,6 +170,17 @@ fn read_parquet(
     if values.get("esker.format")? != FORMAT {
         return Err(form(format!("format {} is newer than {FORMAT}", values.get("esker.format")?)));
     }
+    // Columns may claim the same bytes; honest ones do not, and so the look at all of them is no longer than the file.
+    let mut unclaimed = bytes.len();
+    for column in builder.metadata().row_groups().iter().flat_map(|group| group.columns()) {
+        let (start, len) = column.byte_range();
+        let (start, len) = (usize::try_from(start).map_err(form)?, usize::try_from(len).map_err(form)?);
+        unclaimed = unclaimed.checked_sub(len).ok_or_else(|| form("its columns claim more than it holds"))?;
+        let pages = start.checked_add(len).and_then(|end| bytes.get(start..end));
+        if !pages.is_some_and(thrift::pages_are_bounded) {
+            return Err(form("a page's header announces more than it holds"));
+        }
+    }
     for batch in builder.build().map_err(form)? {
         each(&batch.map_err(form)?)?;
     }

@@ -1,7 +1,7 @@
-//! A look at a Parquet footer before the Parquet library reads it (Thrift's compact protocol).
+//! A look at a Parquet footer and at page headers before the Parquet library reads them (Thrift's compact protocol).
 //!
 //! The library skips what it does not know, and an unknown list of booleans takes no bytes there: a few of them that announce
-//! 2³¹ elements each keep it busy for hours. So a footer is read here first, without a meaning: everything that it announces must
+//! 2³¹ elements each keep it busy for hours. So they are read here first, without a meaning: everything that they announce must
 //! be there, each element takes a byte at least, and collections of booleans, which Parquet's metadata does not have, are refused.
 
 const BOOLEAN_TRUE: u8 = 1;
@@ -26,6 +26,20 @@ pub(super) fn is_bounded(footer: &[u8]) -> bool {
     let mut walk = Walk { rest: footer };
     walk.value(STRUCT, MAX_DEPTH).is_some() && walk.rest.is_empty()
 }
+
+/// Whether a column's bytes are pages, all of them, and the work of reading their headers is bounded by their number.
+pub(super) fn pages_are_bounded(mut column: &[u8]) -> bool {
+    while !column.is_empty() {
+        let mut walk = Walk { rest: column };
+        let page = walk.page_bytes().and_then(|bytes| walk.rest.get(bytes..));
+        let Some(next) = page else { return false };
+        column = next;
+    }
+    true
+}
+
+/// `PageHeader.compressed_page_size`.
+const COMPRESSED_PAGE_SIZE: u64 = 3;
 
 struct Walk<'a> {
     rest: &'a [u8],
@@ -75,6 +89,27 @@ impl Walk<'_> {
         }
     }
 
+    /// Steps over a page's header; what follows it as its page.
+    fn page_bytes(&mut self) -> Option<usize> {
+        let (mut id, mut bytes) = (0, None);
+        loop {
+            let head = self.byte()?;
+            let kind = head & 15;
+            if kind == 0 {
+                return bytes;
+            }
+            id = match head >> 4 {
+                0 => unsigned(self.varint()?)?,
+                more => id + u64::from(more),
+            };
+            if id == COMPRESSED_PAGE_SIZE && kind == I32 {
+                bytes = Some(usize::try_from(unsigned(self.varint()?)?).ok()?);
+            } else {
+                self.value(kind, MAX_DEPTH)?;
+            }
+        }
+    }
+
     /// Each takes a byte at least, so there are no more than bytes.
     fn elements(&mut self, size: u64, kinds: &[u8], depth: usize) -> Option<()> {
         let size = usize::try_from(size).ok().filter(|size| *size <= self.rest.len())?;
@@ -113,6 +148,11 @@ impl Walk<'_> {
     }
 }
 
+/// Undoes the zigzag of a number that must not be below zero.
+fn unsigned(number: u64) -> Option<u64> {
+    (number & 1 == 0).then_some(number >> 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,5 +181,25 @@ mod tests {
         let mut lists = vec![0x19, 0xf9, 0x20];
         lists.extend([0x19; 32]);
         assert!(!is_bounded(&lists), "lists in lists");
+    }
+
+    #[test]
+    fn a_column_is_pages_and_nothing_else() {
+        // A type, two sizes, and a struct with a number; then three bytes.
+        let page = [0x15, 0x00, 0x15, 0x08, 0x15, 0x06, 0x2c, 0x15, 0x02, 0x00, 0x00, 1, 2, 3];
+        assert!(pages_are_bounded(&[]));
+        assert!(pages_are_bounded(&page));
+        assert!(pages_are_bounded(&[page, page].concat()));
+        for cut in 1..page.len() {
+            assert!(!pages_are_bounded(&page[..cut]), "{cut} bytes of it");
+        }
+        let with_field = |field: &[u8]| [&page[..10], field, &page[10..]].concat();
+        assert!(pages_are_bounded(&with_field(&[0x15, 0x02])), "one that is not known");
+        assert!(
+            !pages_are_bounded(&with_field(&[0x19, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07])),
+            "2³¹-1 booleans"
+        );
+        assert!(!pages_are_bounded(&[0x15, 0x00, 0x00]), "no size");
+        assert!(!pages_are_bounded(&[0x35, 0x05, 0x00]), "a size below zero");
     }
 }
