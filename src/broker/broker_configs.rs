@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::Broker;
 use super::config::{ConfigError, DEFINITIONS, InForce, Kind, Overrides, Update, definition, update_of};
 use super::config_entry::{ConfigEntry, ConfigSource};
-use super::tier::RESTORE_METADATA;
+use super::tier::{RESTORE_METADATA, check_topic};
 use super::topics::TopicError;
+use crate::log::LogConfig;
 use crate::metadata::Command;
 use crate::types::BrokerId;
 
@@ -102,7 +103,7 @@ impl Broker {
                 here: image.broker_configs.get(&Some(self.node_id())).cloned().unwrap_or_default(),
             },
         };
-        InForce::new(&self.config, &overrides).map_err(|error| {
+        let next = InForce::new(&self.config, &overrides).map_err(|error| {
             TopicError::InvalidConfig(match error {
                 ConfigError::Invalid { key, value, accepted, .. } => {
                     format!("{key} is `{value}`; accepted is {accepted}")
@@ -110,8 +111,28 @@ impl Broker {
                 other => other.to_string(),
             })
         })?;
+        self.check_topics_under(&next)?;
         if !validate_only && !changes.is_empty() {
             self.metadata.submit(Command::AlterBrokerConfig { broker, changes }).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Broker {
+    /// What a topic would be refused must not come to it by a default either.
+    fn check_topics_under(&self, next: &InForce) -> Result<(), TopicError> {
+        let deletes = next.config.is_on("tier.delete.on.disable");
+        for topic in self.image().topics.values() {
+            // One that has contradicted itself before is not made worse.
+            let Ok(before) = self.log_config(&topic.configs) else { continue };
+            let refused =
+                |why: String| TopicError::InvalidConfig(format!("topic {} forbids it: {why}", topic.name));
+            let after = LogConfig::from_properties(&next.log_defaults, &topic.configs)
+                .map_err(|error| refused(error.to_string()))?;
+            if after != before {
+                check_topic(Some(&before), &after, &topic.configs, deletes).map_err(refused)?;
+            }
         }
         Ok(())
     }

@@ -134,6 +134,19 @@ impl LogConfig {
         Ok(config)
     }
 
+    /// The same where something contradicts: what is understood holds all the same, as records that a topic wants to keep must
+    /// not go by a default. Of two compaction lags that contradict each other the longer one holds.
+    #[must_use]
+    pub fn as_far_as_understood(defaults: &LogConfig, topic: &BTreeMap<String, String>) -> LogConfig {
+        let mut config = defaults.clone();
+        for (key, value) in topic {
+            // The caller has told why the whole was refused.
+            let _ = config.set(key, value);
+        }
+        config.max_compaction_lag_ms = config.max_compaction_lag_ms.max(config.min_compaction_lag_ms);
+        config
+    }
+
     /// What one config alone does not show.
     fn agree(&self, topic: &BTreeMap<String, String>) -> Result<(), ConfigError> {
         let refused = |key: &str, accepted: &str| {
@@ -309,4 +322,28 @@ fn millionths(ratio: &str) -> Option<u32> {
 
 fn limit(value: i64) -> Option<i64> {
     (value >= 0).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_that_contradicts_a_topic_takes_nothing_from_it() {
+        let topic: BTreeMap<String, String> = [
+            ("cleanup.policy", "compact"),
+            ("max.compaction.lag.ms", "1000"),
+            ("retention.ms", "-1"),
+            ("segment.bytes", "many"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+        let defaults = LogConfig { min_compaction_lag_ms: 2000, ..LogConfig::default() };
+        assert!(LogConfig::from_properties(&defaults, &topic).is_err());
+        let held = LogConfig::as_far_as_understood(&defaults, &topic);
+        assert!(held.cleanup.compact && !held.cleanup.delete);
+        assert_eq!(held.retention_ms(), None);
+        assert_eq!((held.min_compaction_lag_ms, held.max_compaction_lag_ms), (2000, 2000));
+        assert_eq!(held.segment_bytes, defaults.segment_bytes);
+    }
 }

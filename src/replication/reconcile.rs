@@ -354,9 +354,10 @@ impl ReplicaManager {
         match LogConfig::from_properties(&defaults, &topic.configs) {
             Ok(config) => Arc::new(config),
             Err(e) => {
-                // Checked when it was set; what an older version let through must not stop the partition.
+                // Checked when it was set; what an older version let through, or a default that came later, must not stop the
+                // partition, and takes nothing else from it.
                 tracing::warn!(topic = %topic.name, version = image.version, "a topic config is ignored: {e}");
-                defaults
+                Arc::new(LogConfig::as_far_as_understood(&defaults, &topic.configs))
             }
         }
     }

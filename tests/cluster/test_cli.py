@@ -31,7 +31,7 @@ class CommandLine(ClusterCase):
         lines = "".join(f"mine{i}=value{i}\n" for i in range(300))
         made = self.json_("produce", "t", "--key-separator", "=", "--compression", "zstd", "--header", "h=1", *at, input=lines)
         self.assertEqual(made, {"topic": "t", "records": 300})
-        # The same keys where Kafka's own clients put them: a consumer cannot tell who wrote.
+        # Another client's records among them (where keys go: `cli/produce.rs`).
         produced = produce("java", dev.bootstrap, "t", 300, "s")
         self.assertEqual(produced.count, 300)
         read = self.run_("consume", "t", "--keys", *at)

@@ -162,7 +162,7 @@ class Floods(ClusterCase):
             return side.ask("JoinGroup", 9, {**join, "GroupId": "keeps"})["ErrorCode"] == 79
 
         wait_until("groups have a coordinator", coordinated, 30, 0.2)
-        keeps = ClassicMember(broker.bootstrap, "keeps", 6, session_ms=60_000)
+        keeps = ClassicMember(broker.bootstrap, "keeps", 6, session_ms=1_800_000)
         self.addCleanup(keeps.coordinator.close)
         keeps.join()
         # Ids that nobody comes back with are forgotten after a session, and their groups with them.

@@ -139,7 +139,7 @@ class KafkasTools(ClusterCase):
         self.both(PRODUCER, "--topic", "t", "--reader-property", "parse.key=true", "--reader-property", "key.separator=:", input=lines,
                   exit=0)
         self.both(PRODUCER, "--topic", "t", "--compression-codec", "zstd", input="a\nb\n", exit=0)
-        read = ["--topic", "t", "--from-beginning", "--timeout-ms", 15000, "--max-messages", 22,
+        read = ["--topic", "t", "--from-beginning", "--timeout-ms", 60000, "--max-messages", 22,
                 "--formatter-property", "print.key=true", "--formatter-property", "print.partition=true",
                 "--formatter-property", "print.offset=true"]
         # Records without keys go to a partition that the producer draws.
@@ -193,7 +193,7 @@ class KafkasTools(ClusterCase):
         self.both(CLIENT_METRICS, "--list", exit=0)
 
     def groups(self):
-        read = ["--topic", "t", "--group", "g", "--from-beginning", "--timeout-ms", 15000, "--max-messages", 21]
+        read = ["--topic", "t", "--group", "g", "--from-beginning", "--timeout-ms", 60000, "--max-messages", 21]
         self.both(CONSUMER, *read, exit=0, see=no_text)
         self.both(GROUPS, "--list", exit=0, see=sorted_lines)
         self.both(GROUPS, "--list", "--state", exit=0, see=sorted_lines)

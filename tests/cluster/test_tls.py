@@ -304,7 +304,7 @@ class Tls(ClusterCase):
             sent = plain + produce("python", self.plain, "t", 100, "b")
             for client, reader in readers.items():
                 verify(reader.wait(120), sent, client)
-            # Each would have been cut off twice. (On a slow machine one may be late once.)
-            self.assertLess(dev.broker_logs(100_000).count("the session has ended"), 3)
+            # Each would have been cut off twice or more. (On a slow machine one may be late once.)
+            self.assertLess(dev.broker_logs(100_000).count("the session has ended"), 2 * len(readers))
             self.assertFalse(quiet.metadata_works(), "who does not renew it is cut off")
         wait_until("it is said why", lambda: "the session has ended" in dev.broker_logs(10_000), 10)

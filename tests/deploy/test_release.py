@@ -1,5 +1,5 @@
 """What a release consists of, made from the binary that the other tests use: deploy/release/package. The release build
-itself, its repetition and `cargo install` take too long here (deploy/README.md has their last results): their scripts run with
+itself, its repetition and `cargo install` take too long here (deploy/README.md says what has never run as a whole): their scripts run with
 a Cargo that has built already."""
 
 import hashlib

@@ -235,7 +235,11 @@ impl ChunkCache {
         }
         let shared = self.shared.clone();
         let task = self.shared.runtime.spawn(async move {
-            let bytes = shared.fill(id, chunk, fetch).await;
+            let bytes = match shared.memory.get(&id).await {
+                // Another fill has ended since the reader looked: one GET per chunk is enough.
+                Some(bytes) => Ok(bytes),
+                None => shared.fill(id, chunk, fetch).await,
+            };
             if let Ok(bytes) = &bytes {
                 shared.memory.insert(id, bytes.clone()).await;
             }

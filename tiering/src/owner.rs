@@ -1,8 +1,10 @@
 //! Whose store it is: one small object right under the prefix names the one cluster that may write there.
 //!
 //! ```text
-//! esker-cluster:   "esker cluster 1\n<cluster id>\n"
+//! esker-cluster:   "esker cluster 1\n<cluster id>\n<CRC-32C of all before it, 8 hexadecimal digits>\n"
 //! ```
+//! The checksum keeps a byte that flips on its way from naming another cluster.
+//!
 //! Put-if-absent, never replaced: of two clusters that find a new bucket, one gets it. `esker tier init` writes it before
 //! there are brokers, else the first broker that starts does. A store from before there were markers is its cluster's
 //! when nobody else's folders lie in it.
@@ -13,6 +15,8 @@ use crate::layout;
 use crate::store::{Store, StoreError};
 
 const HEAD: &str = "esker cluster 1\n";
+/// A marker that is not one is read so often: what came may be damaged, and not what is there.
+const TRIES: usize = 4;
 /// Folders beside ours that are looked into for another cluster's; a bucket with more is somebody's in any case.
 const FOLDERS: usize = 64;
 
@@ -54,10 +58,17 @@ impl OwnerError {
 /// # Errors
 /// `Damaged`, `Store`.
 pub async fn owner(store: &dyn Store) -> Result<Option<String>, OwnerError> {
-    match store.get(layout::OWNER).await {
-        Ok(bytes) => decode(&bytes).map(Some),
-        Err(StoreError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match store.get(layout::OWNER).await {
+            Ok(bytes) => match decode(&bytes) {
+                Err(error) if tries < TRIES => tracing::warn!(%error, "the store's marker is read again"),
+                decoded => return decoded.map(Some),
+            },
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 
@@ -108,13 +119,17 @@ pub async fn unmarked(store: &dyn Store, ours: Option<&str>) -> Result<Vec<Strin
 }
 
 fn encode(cluster_id: &str) -> Bytes {
-    Bytes::from(format!("{HEAD}{cluster_id}\n"))
+    let text = format!("{HEAD}{cluster_id}\n");
+    let crc = crc32c::crc32c(text.as_bytes());
+    Bytes::from(format!("{text}{crc:08x}\n"))
 }
 
 fn decode(bytes: &[u8]) -> Result<String, OwnerError> {
     let text = String::from_utf8_lossy(bytes);
-    let id = text.strip_prefix(HEAD).and_then(|rest| rest.strip_suffix('\n'));
-    match id.filter(|id| !id.is_empty() && !id.contains(['\n', '/'])) {
+    let lines = text.strip_prefix(HEAD).and_then(|rest| rest.strip_suffix('\n'));
+    let id = lines.and_then(|lines| lines.split_once('\n')).map(|(id, _)| id);
+    // Written again it must be the same, checksum and all.
+    match id.filter(|id| !id.is_empty() && !id.contains('/') && encode(id) == bytes) {
         Some(id) => Ok(id.to_owned()),
         None => Err(OwnerError::Damaged(text.chars().take(100).collect())),
     }
@@ -127,10 +142,17 @@ mod tests {
 
     #[test]
     fn the_bytes_of_a_marker_stay() {
-        assert_eq!(encode("abc"), "esker cluster 1\nabc\n");
-        assert_eq!(decode(b"esker cluster 1\nabc\n"), Ok("abc".to_owned()));
-        for bad in ["", "esker cluster 1\nabc", "esker cluster 1\n\n", "esker cluster 2\nabc\n", "x"] {
+        const GOLDEN: &str = "esker cluster 1\nabc\nace61ba0\n";
+        assert_eq!(encode("abc"), GOLDEN);
+        assert_eq!(decode(GOLDEN.as_bytes()), Ok("abc".to_owned()));
+        for bad in ["", "esker cluster 1\nabc\n", "esker cluster 1\n\n", "esker cluster 2\nabc\n", "x"] {
             assert!(matches!(decode(bad.as_bytes()), Err(OwnerError::Damaged(_))), "{bad:?}");
+        }
+        let mut flipped = GOLDEN.as_bytes().to_vec();
+        for bit in 0..flipped.len() * 8 {
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode(&flipped).is_err(), "bit {bit} of it");
+            flipped[bit / 8] ^= 1 << (bit % 8);
         }
     }
 

@@ -198,7 +198,12 @@ impl TierPeers {
                 let located = self.locate(&request, peer, stale);
                 // What is here at once needs no second question.
                 match located {
-                    Located::Ask(holder) if holder == self.node_id => self.give(&request).await,
+                    // The asker waits for longer when it asks to read.
+                    Located::Ask(holder) if holder == self.node_id => match self.give_quickly(&request).await
+                    {
+                        Some(bytes) => Answer::Bytes(bytes),
+                        None => Answer::Ask(holder),
+                    },
                     Located::Ask(holder) => Answer::Ask(holder),
                     Located::Fetch => match self.give_quickly(&request).await {
                         Some(bytes) => Answer::Bytes(bytes),

@@ -186,29 +186,33 @@ impl Group {
         progress.asked_at = None;
         progress.resolved = Some((resolved.version, step.now.mono));
         let used = self.shell().memory.patterns();
-        let mut changed = false;
+        let (mut changed, mut too_large) = (false, BTreeSet::new());
         for (pattern, topics) in resolved.topics.into_iter().filter(|(pattern, _)| used.contains(pattern)) {
             let known = self.shell().memory.regexes.get(&pattern);
             if known.is_some_and(|known| known.topics == topics) {
                 continue;
             }
-            changed |= known.is_some() || !topics.is_empty();
+            let is_news = known.is_some() || !topics.is_empty();
             let value = ResolvedRegex {
                 topics,
                 version: i64::try_from(resolved.version).unwrap_or(i64::MAX),
                 timestamp_ms: step.now.wall_ms,
             };
-            let record = ConsumerRecord::Regex(pattern, Some(value));
+            let record = ConsumerRecord::Regex(pattern.clone(), Some(value));
             if record.size_bound() + self.id.len() > step.config.max_batch_bytes {
                 tracing::warn!(group = %self.id, "a regular expression stands for too many topics to be written down");
+                // What was known of it stays, and it is looked up again when the topics change, not at once.
+                too_large.insert(pattern);
                 continue;
             }
+            changed |= is_news;
             self.write_part(record, step);
         }
         if changed {
             self.bump(step);
         }
-        if used.iter().any(|p| !self.shell().memory.regexes.contains_key(p)) {
+        let memory = &self.shell().memory;
+        if used.iter().any(|p| !memory.regexes.contains_key(p) && !too_large.contains(p)) {
             self.look_up_patterns(&resolved.shows, step);
         }
     }

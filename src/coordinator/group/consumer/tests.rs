@@ -255,6 +255,21 @@ fn topics_that_grow_or_go_are_noticed_by_the_next_heartbeat() {
 }
 
 #[test]
+fn an_expression_that_stands_for_too_many_topics_is_not_looked_up_again_at_once() {
+    let mut bench = Bench::new(GroupConfig { max_batch_bytes: 2_000, ..config() });
+    let names: Vec<String> = (0..200).map(|i| format!("t-{i:014}")).collect();
+    let all = catalog(1, &names.iter().map(|name| (name.as_str(), 1)).collect::<Vec<_>>());
+    let regex = Some(".*".to_owned());
+    let joined =
+        bench.beats(ConsumerHeartbeat { topics: None, regex, catalog: all.clone(), ..joining("a") }).unwrap();
+    assert_eq!(bench.tasks.len(), 1);
+    bench.look_up(&all);
+    assert!(bench.tasks.is_empty());
+    let reply = bench.beats(ConsumerHeartbeat { catalog: all.clone(), ..beat("a", joined.epoch) }).unwrap();
+    assert_eq!(reply.epoch, joined.epoch, "nothing has changed");
+}
+
+#[test]
 fn a_regular_expression_stands_for_the_topics_that_match_now_and_later() {
     let mut bench = Bench::new(config());
     let seen = TopicFilter::new(|t| t.as_str() != "ts");
