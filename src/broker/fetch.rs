@@ -1,5 +1,5 @@
 //! A fetch's way out: from memory or disk below the high watermark, from the cold tier below the local log start, and
-//! a long poll that ends when enough bytes are there (KIP-74 for the caps, COMPATIBILITY trap 4).
+//! a long poll that ends when enough bytes are there (KIP-74 for the caps).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What proves that the machine never stopped while the broker was away (REPLICATION, "Unclean return"): the boot id
+//! What proves that the machine never stopped while the broker was away: the boot id
 //! of the kernel and the mount that holds each log directory.
 
 use std::io;

@@ -132,7 +132,7 @@ impl Broker {
         })
     }
 
-    /// The largest epoch at or below `epoch` and its end offset (trap 7: never below what was consumed, and a missing
+    /// The largest epoch at or below `epoch` and its end offset (never below what was consumed, and a missing
     /// epoch is answered by the next lower one); −1 and −1 when the log knows no such epoch yet.
     ///
     /// # Errors

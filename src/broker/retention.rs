@@ -1,6 +1,6 @@
 //! The retention driver: rolls segments that are due and removes what time and size have expired.
 //!
-//! Tiered partitions are looked after by the tier driver, since there the manifest goes first (TIERING invariant 6).
+//! Tiered partitions are looked after by the tier driver, since there the manifest goes before the object.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -32,7 +32,7 @@ const THROTTLED: [(&str, &str); 2] = [
 
 const MIN_ISR: &str = "min.insync.replicas";
 
-/// FAULTS 28: a count above this is refused before anything is computed.
+/// A count above this is refused before anything is computed (tests/README.md, hostile input 28).
 const MAX_PARTITIONS_PER_REQUEST: i32 = 10_000;
 
 /// A topic that somebody wants.

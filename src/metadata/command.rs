@@ -12,7 +12,7 @@ use crate::types::{
     TopicId, TopicName,
 };
 
-/// What a broker can prove about its last stop when it registers (REPLICATION, "Unclean return").
+/// What a broker can prove about its last stop when it registers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Proof {
     /// The clean-shutdown marker was there and names this broker epoch: everything was flushed.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::env::MonoTime;
 
-/// The broker's right to acknowledge as a leader (REPLICATION, "Leader" rule 6). Cheap to clone; all clones are one.
+/// The broker's right to acknowledge as a leader. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
 pub struct Lease {
     /// On the clock of `env`; 0 when there is none.

@@ -93,7 +93,7 @@ pub trait Quorum: Send + Sync + 'static {
     fn images(&self) -> watch::Receiver<Arc<Image>>;
     /// Proposes a command. `Refused` only when it is certain that this try changed nothing and never will.
     fn submit(&self, command: Command) -> BoxFuture<'static, ProposalReply>;
-    /// Whether this broker's lease holds: without it nothing is acknowledged (REPLICATION, "Leader" 6).
+    /// Whether this broker's lease holds: without it nothing is acknowledged.
     fn lease_holds(&self, now: MonoTime) -> bool;
 }
 
@@ -113,7 +113,7 @@ pub struct TierState {
 #[error("the state of the tier cannot be read: {0}")]
 pub struct TierUnavailable(pub String);
 
-/// The tier, for a follower that begins at its end (TIERING, invariant 7). Implemented by the tier driver.
+/// The tier, for a follower that begins at its end (tests/README.md, the tier's invariant 7). Implemented by the tier driver.
 pub trait TierReader: Send + Sync + 'static {
     /// Epoch chain and producer snapshot at the end of this generation, or of a newer one.
     fn fetch_tier_state(

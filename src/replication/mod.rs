@@ -1,4 +1,4 @@
-//! Replication: each partition's log, copied from its leader to its followers by the ISR protocol (REPLICATION.md).
+//! Replication: each partition's log, copied from its leader to its followers by the ISR protocol.
 //!
 //! ```text
 //! image ─► reconcile ─► Replica ── lead / follow ── isr (pure) ── frames ── lanes ── transport

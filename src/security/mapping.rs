@@ -5,7 +5,7 @@
 //! `DEFAULT` is the name as it is. `/` within a pattern or replacement is written `\/`. A name that no rule takes is
 //! nobody's: its connection is refused.
 //!
-//! The patterns run on an engine whose time is linear in the name (FAULTS 29), so they have no look-around and no
+//! The patterns run on an engine whose time is linear in the name (tests/README.md, hostile input 29), so they have no look-around and no
 //! references back.
 
 use std::str::FromStr;

@@ -1,5 +1,5 @@
 //! One connection: requests are read in order, answered side by side, and the answers leave in the order of the
-//! requests (COMPATIBILITY 16).
+//! requests.
 //!
 //! Bounds: requests in flight, one fetch at a time (its answer may be large), the process's byte budget, a deadline
 //! for each frame in and for each step of an answer out. What is above a bound waits; nothing grows.
@@ -28,7 +28,7 @@ use crate::wire::{ApiKey, Chunk};
 
 /// Requests of one connection that may be in flight.
 const IN_FLIGHT: usize = 64;
-/// A client that has not proved who it is sends no larger frame (FAULTS 2).
+/// A client that has not proved who it is sends no larger frame (tests/README.md, hostile input 2).
 const UNAUTHENTICATED_FRAME_BYTES: usize = 512 << 10;
 /// After the client's last byte, answers in flight may still go out for so long.
 const DRAIN: Duration = Duration::from_secs(5);

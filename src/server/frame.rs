@@ -1,7 +1,7 @@
 //! Request frames: a length of four bytes, then so many bytes.
 //!
 //! The length is only a claim. Memory and budget grow as bytes come, and a frame that has begun must be whole by its
-//! deadline (FAULTS 1 and 3).
+//! deadline (tests/README.md, hostile input 1 and 3).
 
 use std::io;
 use std::sync::Arc;

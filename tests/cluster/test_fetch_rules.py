@@ -1,4 +1,4 @@
-"""The rules of Fetch, ListOffsets and OffsetForLeaderEpoch (COMPATIBILITY, traps 4, 7, 10; KIP-74, 101, 227, 320, 516,
+"""The rules of Fetch, ListOffsets and OffsetForLeaderEpoch (KIP-74, 101, 227, 320, 516,
 595, 951): the same raw calls to Esker and to Apache Kafka 4.3.1, the answers compared field by field.
 
 Where the two differ on purpose the difference stands in a list `KNOWN_…` with its reason, and the test fails when it

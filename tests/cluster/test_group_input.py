@@ -81,7 +81,7 @@ class BadInput(ClusterCase):
         for id, producer in producers.items():
             again = init(id)
             self.assertEqual((again["ErrorCode"], again["ProducerId"], again["ProducerEpoch"]), (0, producer, 1), id[:9])
-        # Somebody else's producer id (FAULTS 21).
+        # Somebody else's producer id (tests/README.md, hostile input 21).
         join = {"V3AndBelowTransactionalId": IDS[1], "V3AndBelowProducerId": producers[IDS[2]], "V3AndBelowProducerEpoch": 1,
                 "V3AndBelowTopics": [{"Name": "t", "Partitions": [0]}]}
         answer = self.side.ask("AddPartitionsToTxn", 3, join)
@@ -146,7 +146,7 @@ class BadInput(ClusterCase):
 
 
 class Floods(ClusterCase):
-    """FAULTS 27, for groups and their members."""
+    """Floods (tests/README.md, hostile input 27) of groups and their members."""
 
     GROUPS = 100_000
 

@@ -1,4 +1,4 @@
-"""Hostile bytes at a live broker (FAULTS, "Hostile input" 1–8, 15, 19, 22–24, 28, 29): it closes or answers the defined
+"""Hostile bytes at a live broker (tests/README.md, hostile input 1–8, 15, 19, 22–24, 28, 29): it closes or answers the defined
 error, and goes on serving others within bounded memory."""
 
 import os

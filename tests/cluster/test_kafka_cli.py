@@ -345,7 +345,7 @@ def shared_features(text):
     return sorted(re.sub(r"Epoch: \d+", "", row) for row in rows if row.startswith("Feature") and not any(a in row for a in apart))
 
 
-#: APIs of Kafka that are not served (see COMPATIBILITY: share and streams groups, delegation tokens, moves between directories).
+#: APIs of Kafka that are not served (share and streams groups, delegation tokens, moves between directories).
 APIS_APART = {"CreateDelegationToken", "RenewDelegationToken", "ExpireDelegationToken", "DescribeDelegationToken",
               "AlterReplicaLogDirs", "StreamsGroupHeartbeat", "StreamsGroupDescribe", "ShareGroupHeartbeat", "ShareGroupDescribe",
               "ShareFetch", "ShareAcknowledge", "InitializeShareGroupState", "ReadShareGroupState", "WriteShareGroupState",

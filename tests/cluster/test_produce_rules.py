@@ -1,4 +1,4 @@
-"""What a batch must be (FAULTS, hostile input 15 to 20; COMPATIBILITY, traps 3, 11, 15): the same batches to Esker and to
+"""What a batch must be (tests/README.md, hostile input 15 to 20): the same batches to Esker and to
 Apache Kafka 4.3.1, the codes compared. What was refused must leave nothing behind.
 
 Both walk the records of an uncompressed batch. Esker does not decompress what comes compressed, except where a rule is about

@@ -23,7 +23,7 @@ const ALL: [Definition; OTHERS.len() + SECURITY.len()] = {
     all
 };
 
-/// All that are not about security, sorted by name.
+/// All that are not about security.
 const OTHERS: &[Definition] = &[
     list(
         "admin.listeners",

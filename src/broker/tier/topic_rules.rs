@@ -1,4 +1,5 @@
-//! Which topic configs the cold tier refuses, before they are applied (TIERING, invariants 8, 11 and 13; KIP-405, KIP-950).
+//! Which topic configs the cold tier refuses, before they are applied (tests/README.md, the tier's invariants 8, 11
+//! and 13; KIP-405, KIP-950).
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Registration, fencing, unfencing, controlled shutdown, directories.
 //!
 //! A broker that registers is fenced until it has caught up; so it leads nothing, and whatever it led has a new leader
-//! epoch. What it keeps of its place in the ELR depends on what it can prove (REPLICATION, "Unclean return").
+//! epoch. What it keeps of its place in the ELR depends on what it can prove.
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 //! its ISR is not empty; the ELR is empty when |ISR| ≥ min ISR; a change of leader has raised the leader epoch and any
 //! change the partition epoch.
 //!
-//! The order of an election (REPLICATION, "Elect"): assigned order among the ISR; else among the ELR; else, with both
+//! The order of an election: assigned order among the ISR; else among the ELR; else, with both
 //! empty, the last known leader. Electing anybody else takes an `ElectUnclean` with what the candidates' logs hold.
 
 use super::{Rules, reassignments};

@@ -208,7 +208,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// "min ISR" of REPLICATION: min(`min.insync.replicas`, number of replicas).
+    /// What counts as min ISR: min(`min.insync.replicas`, number of replicas).
     fn min_isr(&self, partition: &Partition) -> usize {
         self.min_insync_replicas.min(partition.replicas.len())
     }

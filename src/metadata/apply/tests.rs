@@ -1,4 +1,4 @@
-//! The quorum's rules, one sentence each (REPLICATION, "Metadata quorum's rules" and "Known traps").
+//! The quorum's rules, one sentence each.
 
 use std::collections::BTreeMap;
 

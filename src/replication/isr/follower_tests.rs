@@ -1,4 +1,4 @@
-//! The follower's rules and REPLICATION's traps, one sentence each.
+//! The follower's rules and the known traps (tests/README.md), one sentence each.
 
 use super::*;
 

@@ -1,8 +1,7 @@
 //! The leader of one partition: who has what, what is committed, whom to propose for the ISR.
 //!
 //! Invariants: the high watermark is the smallest acknowledged end over the *maximal* ISR (committed ∪ proposed to
-//! be added), moves only while the committed ISR has at least min ISR members, and never goes back (REPLICATION,
-//! "Leader" 1; KIP-497). A proposal whose outcome is open counts until the image shows a newer partition epoch.
+//! be added), moves only while the committed ISR has at least min ISR members, and never goes back (KIP-497). A proposal whose outcome is open counts until the image shows a newer partition epoch.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

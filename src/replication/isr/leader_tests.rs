@@ -1,4 +1,4 @@
-//! The leader's rules and REPLICATION's traps, one sentence each.
+//! The leader's rules and the known traps (tests/README.md), one sentence each.
 
 use super::*;
 use crate::log::EpochEntry;

@@ -1,7 +1,7 @@
 //! The ISR protocol as pure state machines: `(state, event, now) → actions`, no clock, no I/O, no task.
 //!
 //! `leader` counts acknowledgements and owns the high watermark; `follower` decides what a session's answers and
-//! frames do to a log. REPLICATION.md is the contract; the same code runs in production and under random events.
+//! frames do to a log. The same code runs in production and under random events.
 
 pub mod follower;
 pub mod leader;

@@ -115,7 +115,7 @@ impl Replica {
             outcome = &mut receiver => outcome.unwrap_or(Err(AppendError::NotLeader)),
             () = self.context.clock.sleep_until(deadline) => Err(AppendError::TimedOut),
         };
-        // A zombie may have written under an epoch that is over: it must not say so (REPLICATION, "Leader" 6).
+        // A zombie may have written under an epoch that is over: it must not say so.
         if outcome.is_ok() && !self.context.lease_holds() {
             return Err(AppendError::NotLeader);
         }

@@ -658,8 +658,7 @@ impl Replica {
         state.retry = false;
     }
 
-    /// After an unclean start: makes durable what the system still holds. A failure costs the place in the ISR
-    /// (REPLICATION, "Unclean return").
+    /// After an unclean start: makes durable what the system still holds. A failure costs the place in the ISR.
     pub(super) fn flush_after_start(self: &Arc<Self>) {
         self.flush_now();
     }

@@ -1,4 +1,4 @@
-//! Batches that lie (FAULTS, hostile input 16 and 18), as tables: in every codec, sizes, counts and checksums that are not
+//! Batches that lie (tests/README.md, hostile input 16 and 18), as tables: in every codec, sizes, counts and checksums that are not
 //! true. Nothing panics, nothing takes memory by what is only announced, and the reason is the right one.
 
 use bytes::{BufMut as _, Bytes, BytesMut};

@@ -1,5 +1,5 @@
-//! Leaders, zombies, crashes and store faults in random order, at the grain of single store requests: TIERING's
-//! invariants 1–6 hold after every step. Positive controls switch a defence off and must be caught.
+//! Leaders, zombies, crashes and store faults in random order, at the grain of single store requests: the
+//! invariants 1–6 of tests/README.md hold after every step. Positive controls switch a defence off and must be caught.
 
 mod cost;
 mod world;

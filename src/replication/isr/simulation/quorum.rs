@@ -1,5 +1,4 @@
-//! The metadata quorum of the simulation: elections from ISR and ELR, fencing, registrations, proposals
-//! (REPLICATION, "Metadata quorum's rules").
+//! The metadata quorum of the simulation: elections from ISR and ELR, fencing, registrations, proposals.
 
 use std::collections::{BTreeMap, BTreeSet};
 
