@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 
+import test_failover
 from case import ClusterCase, slow
 from clients import consume, produce
 from dev import Admin, esker
@@ -45,6 +46,38 @@ class Changes(ClusterCase):
         admin.wait_for_isr("four", 1, 4)
         kafka_tool(f"{TOOLS}.LeaderElectionCommand", *at, "--election-type", "preferred", "--topic", "t", "--partition", 0)
         self.assertEqual(admin.partition("t")[0], 4)
+
+    @slow
+    def test_brokers_die_while_a_partition_moves_and_nothing_is_lost(self):
+        """The leader dies in the middle of a throttled move, then the broker that is being added; both come back, and the move ends."""
+        dev = self.dev(4)
+        admin = Admin(dev.bootstrap)
+        at = ["--bootstrap-server", dev.bootstrap]
+        kafka_tool(f"{TOOLS}.TopicCommand", *at, "--create", "--topic", "t", "--replica-assignment", "1:2:3")
+        writer = test_failover.Writer(dev.bootstrap, "t", width=4000)
+        writer.start()
+        self.addCleanup(writer.finish)
+        wait_until("the writer writes", lambda: len(writer.acked) > 600)
+        # So slow that it cannot be done before anybody dies.
+        self.reassign(dev, at, [4, 2, 3], "--throttle", 20_000)
+        wait_until("broker 4 is being added", lambda: 4 in admin.partition("t")[1], 30)
+        leader = admin.partition("t")[0]
+        dev.kill(leader)
+        wait_until("another leads", lambda: admin.partition("t")[0] not in (leader, -1), 30)
+        dev.restart(leader)
+        dev.kill(4)
+        self.assertEqual(admin.partition("t")[1], [1, 2, 3, 4], "the move is still under way")
+        done = len(writer.acked)
+        wait_until("the writer goes on", lambda: len(writer.acked) > done + 100, 60)
+        dev.restart(4)
+        self.reassign(dev, at, [4, 2, 3], "--additional", "--throttle", 50_000_000)
+        wait_until("the replicas are 2, 3 and 4", lambda: admin.partition("t")[1:] == ([2, 3, 4], [2, 3, 4]), 90)
+        self.assertIn("is completed", self.reassign(dev, at, [4, 2, 3], command="--verify"))
+        done = len(writer.acked)
+        wait_until("the writer goes on", lambda: len(writer.acked) > done + 100, 60)
+        writer.finish()
+        self.assertEqual(writer.failed, [])
+        test_failover.Failover.check_all_there(self, dev.bootstrap, writer)
 
     def reassign(self, dev, at, replicas, *more, command="--execute"):
         plan = dev.data / "plan.json"
