@@ -1,5 +1,5 @@
 //! DescribeAcls (key 29), versions 1 to 3: the access control entries that a filter finds, by resource (KIP-140,
-//! KIP-290).
+//! KIP-290). One empty list of tags too many, as kafka-go sends it, is let pass; other bytes behind the request are not.
 //!
 //! Errors: CLUSTER_AUTHORIZATION_FAILED (31), SECURITY_DISABLED (54: there is no authorizer), INVALID_REQUEST (42: a
 //! number that stands for nothing).
@@ -11,6 +11,19 @@ use crate::metadata::AclOperation;
 use crate::wire::messages::describe_acls::{
     AclDescription, DescribeAclsRequest, DescribeAclsResource, DescribeAclsResponse,
 };
+use crate::wire::{DecodeError, Decoder, Message as _};
+
+/// What kafka-go writes after a flexible request: its tagged fields, of which there are none, a second time.
+const NO_TAGS_AGAIN: &[u8] = &[0];
+
+/// Reads the body of a request, with what kafka-go leaves over.
+pub(super) fn read(mut body: Decoder, version: i16) -> Result<DescribeAclsRequest, DecodeError> {
+    let request = DescribeAclsRequest::read(&mut body, version)?;
+    if version < 2 || body.rest() != NO_TAGS_AGAIN {
+        body.finish()?;
+    }
+    Ok(request)
+}
 
 pub(super) async fn handle(
     context: &Context,

@@ -295,7 +295,10 @@ async fn dispatch(
         ApiKey::ConsumerGroupHeartbeat => handled_by!(consumer_group_heartbeat),
         ApiKey::ConsumerGroupDescribe => handled_by!(consumer_group_describe),
         ApiKey::OffsetForLeaderEpoch => handled_by!(offset_for_leader_epoch),
-        ApiKey::DescribeAcls => handled_by!(describe_acls),
+        ApiKey::DescribeAcls => {
+            let request = describe_acls::read(body, version)?;
+            answered!(describe_acls::handle(context, version, request))
+        }
         ApiKey::CreateAcls => handled_by!(create_acls),
         ApiKey::DeleteAcls => handled_by!(delete_acls),
         ApiKey::DescribeConfigs => handled_by!(describe_configs),

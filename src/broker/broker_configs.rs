@@ -56,13 +56,22 @@ impl Broker {
         };
         let file = self.config.properties.explicit(name);
         let default = definition(name).and_then(|d| d.default).map(str::to_owned);
+        let live = self.live();
+        let of_broker = dynamic(Some(self.node_id()), ConfigSource::DynamicBroker);
+        let of_all = dynamic(None, ConfigSource::DynamicDefault);
+        // What this broker leaves out stands behind what is in force.
+        let (of_broker, no_broker) =
+            if live.ignores(name, true) { (None, of_broker) } else { (of_broker, None) };
+        let (of_all, no_all) = if live.ignores(name, false) { (None, of_all) } else { (of_all, None) };
         let mut values = Vec::new();
-        values.extend(dynamic(Some(self.node_id()), ConfigSource::DynamicBroker));
-        values.extend(dynamic(None, ConfigSource::DynamicDefault));
+        values.extend(of_broker);
+        values.extend(of_all);
         values.extend(file.map(|setting| (Some(setting.value.clone()), ConfigSource::StaticBroker)));
         if default.is_some() || values.is_empty() {
             values.push((default, ConfigSource::Default));
         }
+        values.extend(no_broker);
+        values.extend(no_all);
         values
     }
 
@@ -103,14 +112,22 @@ impl Broker {
                 here: image.broker_configs.get(&Some(self.node_id())).cloned().unwrap_or_default(),
             },
         };
-        let next = InForce::new(&self.config, &overrides).map_err(|error| {
+        let invalid = |error: &ConfigError| {
             TopicError::InvalidConfig(match error {
                 ConfigError::Invalid { key, value, accepted, .. } => {
                     format!("{key} is `{value}`; accepted is {accepted}")
                 }
                 other => other.to_string(),
             })
-        })?;
+        };
+        let next = InForce::as_far_as_possible(&self.config, &overrides).map_err(|error| invalid(&error))?;
+        // What this broker leaves out already is no reason against another change.
+        let before = self.live();
+        let refused =
+            next.ignored.iter().find(|i| changes.contains_key(&i.name) || !before.ignores(&i.name, i.here));
+        if let Some(refused) = refused {
+            return Err(invalid(&refused.why));
+        }
         self.check_topics_under(&next)?;
         if !validate_only && !changes.is_empty() {
             self.metadata.submit(Command::AlterBrokerConfig { broker, changes }).await?;

@@ -47,7 +47,7 @@ const DEFINITIONS: [Definition; 3] = [
     },
 ];
 
-/// The times that a group has set for itself.
+/// The times that hold for a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupTimes {
     /// `consumer.session.timeout.ms`
@@ -59,16 +59,17 @@ pub struct GroupTimes {
 }
 
 impl Broker {
-    /// The times that a group has set for itself, within the broker's bounds.
+    /// The times of a group: its own, within the broker's bounds, or else what is in force on this broker.
     #[must_use]
     pub fn group_times(&self, group: &str) -> GroupTimes {
-        let image = self.image();
-        let Some(configs) = image.group_configs.get(group) else { return GroupTimes::default() };
+        let (image, live) = (self.image(), self.live());
+        let configs = image.group_configs.get(group);
         let read = |name: &str| {
             let definition = DEFINITIONS.iter().find(|d| d.name == name)?;
-            let ms = configs.get(name)?.parse::<i64>().ok()?;
-            let (min, max) = self.bounds(definition);
-            u64::try_from(ms.clamp(min, max)).ok().map(Duration::from_millis)
+            let own = configs.and_then(|configs| configs.get(name)?.parse::<i64>().ok());
+            let ms = own.unwrap_or_else(|| live.config.number(definition.property));
+            let (min, max) = (live.config.number(definition.min), live.config.number(definition.max));
+            u64::try_from(ms.clamp(min, max.max(min))).ok().map(Duration::from_millis)
         };
         GroupTimes {
             session_timeout: read(SESSION),
@@ -123,6 +124,7 @@ impl Broker {
     }
 
     fn bounds(&self, definition: &Definition) -> (i64, i64) {
-        (self.config.number(definition.min), self.config.number(definition.max))
+        let live = self.live();
+        (live.config.number(definition.min), live.config.number(definition.max))
     }
 }

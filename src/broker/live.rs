@@ -1,7 +1,7 @@
 //! The configuration that is in force now: the file's, with what was set at run time over it.
 //!
-//! It is looked up with the image, and made anew when what was set has changed. What cannot be in force on this broker
-//! (it contradicts the broker's own file) is told in the log, and what was in force before stays.
+//! It is looked up with the image, and made anew when what was set has changed. A value that cannot be in force on this broker
+//! (it contradicts the broker's own file) is left out and told in the log; all others hold.
 
 use std::sync::Arc;
 
@@ -41,13 +41,17 @@ impl LiveConfig {
             return now.1.clone();
         }
         let overrides = overrides(image, &self.file);
-        let next = match InForce::new(&self.file, &overrides) {
+        let next = match InForce::as_far_as_possible(&self.file, &overrides) {
             Ok(next) => Arc::new(next),
             Err(error) => {
                 tracing::error!(%error, "what was set at run time can't be in force on this broker");
                 now.1.clone()
             }
         };
+        for ignored in next.ignored.iter().filter(|ignored| !now.1.ignored.contains(ignored)) {
+            let (name, why) = (&ignored.name, &ignored.why);
+            tracing::error!(name, %why, "a value that was set at run time can't be in force on this broker and is left out");
+        }
         self.now.store(Arc::new((overrides, next.clone())));
         next
     }
@@ -108,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_this_brokers_file_leaves_in_force_what_was() {
+    fn what_contradicts_this_brokers_file_is_left_out() {
         let live = live("log.retention.ms=1000\nnum.partitions=2");
         let found = live.at(&image(None, "log.local.retention.ms", "5000"));
         assert_eq!(found.config.number("log.local.retention.ms"), -2);

@@ -7,9 +7,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use comfy_table::{Table, presets};
+use serde_json::json;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
+use super::report::{Output, Rows, print_json};
 use crate::env::Env;
 use crate::env::pem::{EXPIRY_WARNING_DAYS, expiry_ms, load_certificates};
 use crate::transport::certs::Authority;
@@ -24,6 +25,9 @@ pub struct Arguments {
     /// Is content when the files are there already; for what runs more than once.
     #[arg(long, global = true)]
     keep: bool,
+    /// How to print what was made or found.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    output: Output,
     #[command(subcommand)]
     command: Command,
 }
@@ -84,7 +88,7 @@ enum Command {
 pub fn run(env: &Env, arguments: &Arguments) -> Result<()> {
     let disk = env.disk.as_ref();
     let (dir, stem) = match &arguments.command {
-        Command::Show { dir, days } => return show(env, dir, *days),
+        Command::Show { dir, days } => return show(env, dir, *days, arguments.output),
         Command::Ca { dir, .. } => (dir, "ca".to_owned()),
         Command::Node { dir, id, .. } => (dir, format!("node-{id}")),
         Command::Client { dir, name, .. } => (dir, format!("client-{name}")),
@@ -92,7 +96,10 @@ pub fn run(env: &Env, arguments: &Arguments) -> Result<()> {
     let files = ["crt", "key"].map(|ending| dir.join(format!("{stem}.{ending}")));
     let there = files.iter().try_fold(true, |all, file| disk.exists(file).map(|there| all && there))?;
     if arguments.keep && there {
-        println!("{} is there already", files[0].display());
+        match arguments.output {
+            Output::Json => tell_made(&[]),
+            Output::Table => println!("{} is there already", files[0].display()),
+        }
         return Ok(());
     }
     match &arguments.command {
@@ -111,17 +118,22 @@ pub fn run(env: &Env, arguments: &Arguments) -> Result<()> {
             authority.issue_client(env, name)?.write(disk, dir, &stem)?;
         }
     }
-    for file in &files {
-        println!("{}", file.display());
+    match arguments.output {
+        Output::Json => tell_made(&files),
+        Output::Table => files.iter().for_each(|file| println!("{}", file.display())),
     }
     Ok(())
 }
 
-fn show(env: &Env, dir: &Path, soon: i64) -> Result<()> {
+fn tell_made(files: &[PathBuf]) {
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    print_json(&json!({ "made": names }));
+}
+
+fn show(env: &Env, dir: &Path, soon: i64, output: Output) -> Result<()> {
     let disk = env.disk.as_ref();
     let files = disk.read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["file", "names", "expires", "days left"]);
+    let mut rows = Rows::new(["file", "names", "expires", "days left"]);
     let (mut told, mut few) = (0, Vec::new());
     for name in files.into_iter().map(|file| file.name).filter(|name| name.ends_with(".crt")) {
         let file = dir.join(&name);
@@ -130,7 +142,8 @@ fn show(env: &Env, dir: &Path, soon: i64) -> Result<()> {
         let days = expiry.saturating_sub(env.clock.wall_ms()).div_euclid(24 * 60 * 60 * 1000);
         let (_, first) = X509Certificate::from_der(&chain[0])
             .with_context(|| format!("{} is no X.509 certificate", file.display()))?;
-        table.add_row([&name, &names(&first), &first.validity().not_after.to_string(), &days.to_string()]);
+        let expires = first.validity().not_after.to_string();
+        rows.add([name.as_str().into(), names(&first).into(), expires.into(), days.into()]);
         told += 1;
         if days < soon {
             few.push(name);
@@ -139,7 +152,7 @@ fn show(env: &Env, dir: &Path, soon: i64) -> Result<()> {
     if told == 0 {
         bail!("{} has no certificates", dir.display());
     }
-    println!("{table}");
+    rows.print(output);
     if !few.is_empty() {
         bail!("expires in less than {soon} days: {}", few.join(", "));
     }
@@ -147,7 +160,7 @@ fn show(env: &Env, dir: &Path, soon: i64) -> Result<()> {
 }
 
 /// Whom a certificate names: its common name, and what else clients may call it.
-fn names(certificate: &X509Certificate<'_>) -> String {
+fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
     let mut all: Vec<String> = common.map(str::to_owned).collect();
     if let Ok(Some(others)) = certificate.subject_alternative_name() {
@@ -159,7 +172,7 @@ fn names(certificate: &X509Certificate<'_>) -> String {
     }
     let mut seen = std::collections::BTreeSet::new();
     all.retain(|name| seen.insert(name.clone()));
-    all.join(" ")
+    all
 }
 
 fn address(bytes: &[u8]) -> Option<String> {

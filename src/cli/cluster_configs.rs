@@ -1,6 +1,8 @@
 //! `esker config get`, `set` and `unset`: configs of a running cluster's topics, brokers, groups and subscriptions to clients'
 //! metrics.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
@@ -19,6 +21,13 @@ const CLIENT_METRICS: i8 = 16;
 const GROUP: i8 = 32;
 const SET: i8 = 0;
 const DELETE: i8 = 1;
+
+/// Where a broker's value comes from, in Kafka's numbers.
+const DYNAMIC_BROKER: i8 = 2;
+const DYNAMIC_DEFAULT: i8 = 3;
+
+/// Values by name.
+type Set = BTreeMap<String, String>;
 
 /// Whose configs.
 #[derive(clap::Args, Debug)]
@@ -111,6 +120,31 @@ pub async fn of_broker(client: &mut Client, id: i32) -> Result<Rows> {
     let resource =
         Resource { topic: None, broker: Some(id), all_brokers: false, group: None, client_metrics: None };
     rows(client, &resource, true).await
+}
+
+/// What was set at run time: for all brokers, and for one of them.
+///
+/// # Errors
+/// What the broker answers.
+pub async fn set_at_run_time(client: &mut Client, broker: i32) -> Result<(Set, Set)> {
+    let request = DescribeConfigsRequest {
+        resources: vec![DescribeConfigsResource {
+            resource_type: BROKER,
+            resource_name: StrBytes::from(broker.to_string().as_str()),
+            configuration_keys: None,
+        }],
+        include_synonyms: true,
+        ..DescribeConfigsRequest::default()
+    };
+    let response = client.ask_broker(broker, &request).await?;
+    let result = response.results.into_iter().next().context("the broker left itself out")?;
+    check(result.error_code, result.error_message.as_ref())?;
+    let values = |source: i8| {
+        let synonyms = result.configs.iter().flat_map(|config| &config.synonyms);
+        let set = synonyms.filter(|synonym| synonym.source == source);
+        set.filter_map(|s| Some((s.name.to_string(), s.value.as_ref()?.to_string()))).collect()
+    };
+    Ok((values(DYNAMIC_DEFAULT), values(DYNAMIC_BROKER)))
 }
 
 /// Sets configs, or with no value returns them to their defaults: all of them or none.

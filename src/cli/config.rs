@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use comfy_table::{Table, presets};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Output;
 use super::client::{Client, ClusterArguments};
 use super::cluster_configs::{self, Resource};
-use crate::broker::config::{BrokerConfig, DEFINITIONS, Kind};
+use super::report::print_json;
+use crate::broker::config::{BrokerConfig, DEFINITIONS, Definition, Kind};
 use crate::env::Env;
 
 /// Arguments of `esker config`.
@@ -27,6 +28,8 @@ enum Command {
         /// The configuration: TOML, or Kafka's key=value lines if it ends in `.properties`.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
     },
     /// Shows the configs of a topic, broker, group or subscription of a running cluster, and who set them.
     Get {
@@ -65,7 +68,11 @@ enum Command {
         cluster: ClusterArguments,
     },
     /// Prints every property with its default, what is accepted and what it means, as a page of Markdown.
-    Reference,
+    Reference {
+        /// As a list, for programs.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
     /// Shows the value of every property that has one, and who set it. Secrets are hidden.
     Show {
         /// The configuration; without one, the defaults with the environment over them.
@@ -85,9 +92,13 @@ enum Command {
 /// A configuration that is refused, with the property, what is accepted, and the line.
 pub async fn run(env: &Env, arguments: Arguments) -> Result<()> {
     match arguments.command {
-        Command::Check { config } => {
+        Command::Check { config, output } => {
             load(env, &config)?;
-            println!("{}: a broker would start with it", config.display());
+            let file = config.display().to_string();
+            match output {
+                Output::Table => println!("{file}: a broker would start with it"),
+                Output::Json => print_json(&json!({ "config": file, "accepted": true })),
+            }
         }
         Command::Get { resource, all, cluster } => {
             let rows = cluster_configs::rows(&mut Client::new(env, &cluster)?, &resource, all).await?;
@@ -101,7 +112,8 @@ pub async fn run(env: &Env, arguments: Arguments) -> Result<()> {
             let changes: Vec<_> = configs.into_iter().map(|name| (name, None)).collect();
             cluster_configs::alter(env, &cluster, &resource, &changes, dry_run).await?;
         }
-        Command::Reference => print!("{}", reference()),
+        Command::Reference { output: Output::Table } => print!("{}", reference()),
+        Command::Reference { output: Output::Json } => print_json(&reference_list()),
         Command::Show { config, all, output } => {
             let config = match config {
                 Some(file) => load(env, &file)?,
@@ -140,6 +152,23 @@ fn reference() -> String {
         out.push_str(&format!("| {} |\n", cells.join(" | ")));
     }
     out
+}
+
+/// The same for programs, sorted by name.
+fn reference_list() -> Value {
+    let mut sorted: Vec<_> = DEFINITIONS.iter().collect();
+    sorted.sort_by_key(|definition| definition.name);
+    let property = |d: &&Definition| {
+        let default = d.default.filter(|_| d.kind != Kind::Secret);
+        json!({
+            "name": d.name,
+            "default": default,
+            "accepted": d.kind.accepts(),
+            "topic_config": d.topic_config,
+            "meaning": d.doc,
+        })
+    };
+    sorted.iter().map(property).collect()
 }
 
 /// Reads a broker's configuration, with the environment over it.

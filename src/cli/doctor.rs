@@ -14,7 +14,9 @@ use serde::Serialize;
 use tiering::store::{RemoteStore, SharedStore, StoreError, StoreLocation};
 
 use super::Output;
-use crate::broker::config::BrokerConfig;
+use super::client::{Client, ClusterArguments};
+use super::cluster_configs;
+use crate::broker::config::{BrokerConfig, Ignored, InForce, Overrides};
 use crate::broker::remote_options;
 use crate::env::{Env, OpenMode};
 
@@ -30,8 +32,11 @@ pub struct Arguments {
     /// The broker's configuration: names the disks and the store. Without it only the machine is looked at.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    /// Asks the running cluster what was set at run time, and holds it against the configuration.
+    #[arg(long, requires = "config")]
+    live: bool,
+    #[command(flatten)]
+    cluster: ClusterArguments,
 }
 
 /// How good it is.
@@ -71,8 +76,11 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
             findings.extend(disk(&env, dir));
         }
         findings.extend(store(&env, config).await);
+        if arguments.live {
+            findings.extend(set_at_run_time(&env, config, &arguments.cluster).await?);
+        }
     }
-    if arguments.output == Output::Json {
+    if arguments.cluster.output == Output::Json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
     } else {
         let mut table = Table::new();
@@ -203,6 +211,39 @@ async fn store(env: &Env, config: &BrokerConfig) -> Vec<Finding> {
         Ok(store) => probe(env, Arc::new(store)).await,
         Err(error) => vec![finding("store", false, Grade::Bad, error, "tier.store.* in the configuration")],
     }
+}
+
+/// Whether what was set at run time, for this broker or for all, can be in force on a broker with this configuration.
+async fn set_at_run_time(
+    env: &Env,
+    config: &BrokerConfig,
+    cluster: &ClusterArguments,
+) -> Result<Vec<Finding>> {
+    let mut client = Client::new(env, cluster)?;
+    let (everywhere, here) = cluster_configs::set_at_run_time(&mut client, config.node_id.0).await?;
+    let count = everywhere.len() + here.len();
+    let in_force = InForce::as_far_as_possible(config, &Overrides { everywhere, here })?;
+    let contradiction = |ignored: &Ignored| {
+        let whose =
+            if ignored.here { format!("--broker {}", config.node_id) } else { "--all-brokers".to_owned() };
+        let mend = format!(
+            "change this broker's file, or `esker config unset {whose} {}`: until then the broker leaves the value out",
+            ignored.name
+        );
+        finding(
+            &format!("set at run time: {}", ignored.name),
+            false,
+            Grade::Warn,
+            ignored.why.to_string(),
+            &mend,
+        )
+    };
+    let mut findings: Vec<Finding> = in_force.ignored.iter().map(contradiction).collect();
+    if findings.is_empty() {
+        let found = format!("{count} values, none contradicts the configuration");
+        findings.push(finding("set at run time", true, Grade::Ok, found, ""));
+    }
+    Ok(findings)
 }
 
 /// What the tier asks of a store, tried on objects of our own.

@@ -5,8 +5,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::report::{Output, print_json};
 use crate::env::{Env, timeout};
 
 /// How long the whole question may take.
@@ -23,19 +25,27 @@ pub struct Arguments {
     /// The admin listener.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9644")]
     address: String,
+    /// How to print the answer.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
 }
 
-/// Asks, and prints the answer.
+/// Asks, and prints the answer: in JSON also one that is not 200.
 ///
 /// # Errors
 /// When nobody answers in ten seconds, or the answer is not 200.
 pub async fn run(env: &Env, arguments: &Arguments) -> Result<()> {
-    let Arguments { path, address } = arguments;
+    let Arguments { path, address, output } = arguments;
     let (status, body) = get(env, address, path, ANSWER_BYTES).await?;
+    if *output == Output::Json {
+        print_json(&json!({ "address": address, "path": path, "status": status, "answer": body }));
+    }
     if status != 200 {
         bail!("{address}{path} says {status}: {body}");
     }
-    println!("{body}");
+    if *output == Output::Table {
+        println!("{body}");
+    }
     Ok(())
 }
 
@@ -89,7 +99,7 @@ mod tests {
         let env = Env::real();
         let listener = env.net.listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let arguments = Arguments { path: "/readyz".into(), address: address.clone() };
+        let arguments = Arguments { path: "/readyz".into(), address: address.clone(), output: Output::Table };
         let broker = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             // Read whole: closing over unread bytes would reset the connection.

@@ -11,12 +11,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
-use comfy_table::{Table, presets};
+use serde_json::{Value, json};
 use tiering::inspect::{self, PartitionOverview};
 use tiering::store::{Encryption, MeteredStore, RemoteOptions, RemoteStore, SharedStore, StoreLocation};
 use tiering::verify::Depth;
 
 use super::client::ClusterArguments;
+use super::report::{Output, Rows, print_json};
 use crate::env::Env;
 
 /// Arguments of `esker tier`.
@@ -37,6 +38,9 @@ enum Command {
         store: String,
         #[command(flatten)]
         service: Service,
+        /// How to print what is found.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
     },
     /// Checks what is there against what the manifests say, from the bucket alone. Fails when something is damaged.
     Verify {
@@ -50,6 +54,9 @@ enum Command {
         deep: bool,
         #[command(flatten)]
         place: Place,
+        /// How to print what is found.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
     },
     /// Writes new manifests where they are broken or name what is not there. Only while no broker leads the topic.
     Repair {
@@ -63,6 +70,9 @@ enum Command {
         cut: bool,
         #[command(flatten)]
         place: Place,
+        /// How to print what was done.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
     },
     /// Brings a topic back into a new cluster that has the old one's `cluster.id`.
     Restore {
@@ -111,6 +121,9 @@ enum Command {
         out: PathBuf,
         #[command(flatten)]
         place: Place,
+        /// How to print what was written.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
     },
     /// Sets a bucket up: creates it, says whose it is, blocks public access, has the service remove parts of uploads that
     /// never ended; versioning and encryption as asked for. May be run again. Refuses a bucket of another cluster.
@@ -122,6 +135,9 @@ enum Command {
         settings: init::Settings,
         #[command(flatten)]
         service: Service,
+        /// How to print what was set.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
     },
 }
 
@@ -177,16 +193,16 @@ impl Service {
 /// What the store answers.
 pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     match arguments.command {
-        Command::Verify { topic, quick, deep, place } => {
+        Command::Verify { topic, quick, deep, place, output } => {
             let depth = match (quick, deep) {
                 (true, _) => Depth::Lengths,
                 (_, true) => Depth::Bytes,
                 _ => Depth::Footers,
             };
-            check::verify(&place.open()?, topic.as_deref(), depth).await
+            check::verify(&place.open()?, topic.as_deref(), depth, output).await
         }
-        Command::Repair { topic, dry_run, cut, place } => {
-            check::repair(&env, &place.open()?, &topic, dry_run, cut).await
+        Command::Repair { topic, dry_run, cut, place, output } => {
+            check::repair(&env, &place.open()?, &topic, check::How { dry_run, cut, output }).await
         }
         Command::Restore { topic, topic_id, dry_run, replication_factor, configs, place, cluster } => {
             let topic_id = topic_id.as_deref();
@@ -198,46 +214,69 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
                 configs: &configs,
                 dry_run,
             };
-            restore::restore(&env, &place.open()?, &cluster, order).await
+            let told = restore::restore(&env, &place.open()?, &cluster, order).await?;
+            tell(cluster.output, &told);
+            Ok(())
         }
         Command::RestoreCluster { cluster_id, dry_run, replication_factor, place, cluster } => {
             let cluster_id = cluster_id.as_deref();
             let order = restore_cluster::Order { cluster_id, replication_factor, dry_run };
-            restore_cluster::restore_cluster(&env, &place.open()?, &cluster, order).await
+            let told = restore_cluster::restore_cluster(&env, &place.open()?, &cluster, order).await?;
+            tell(cluster.output, &told);
+            Ok(())
         }
-        Command::Export { topic, out, place } => check::export(&env, &place.open()?, &topic, &out).await,
-        Command::Ls { topic, store, service } => list(&store, topic.as_deref(), service).await,
-        Command::Init { store, settings, service } => init::init(&store, &settings, service.options()).await,
+        Command::Export { topic, out, place, output } => {
+            check::export(&env, &place.open()?, &topic, &out, output).await
+        }
+        Command::Ls { topic, store, service, output } => {
+            list(&store, topic.as_deref(), service, output).await
+        }
+        Command::Init { store, settings, service, output } => {
+            init::init(&store, &settings, service.options(), output).await
+        }
     }
 }
 
-async fn list(url: &str, topic: Option<&str>, service: Service) -> Result<()> {
+/// What was done, for programs; people were told on the way.
+fn tell(output: Output, told: &Value) {
+    if output == Output::Json {
+        print_json(told);
+    }
+}
+
+async fn list(url: &str, topic: Option<&str>, service: Service, output: Output) -> Result<()> {
     let location: StoreLocation = url.parse()?;
     let metered = MeteredStore::new(Arc::new(RemoteStore::open(&location, &service.options())?));
     let requests = metered.requests();
     let store: SharedStore = Arc::new(metered);
     let all = inspect::overview(&store, topic, topic.is_some()).await?;
+    let counts = requests.counts();
+    if output == Output::Json {
+        let mut told = json!({
+            "store": location.to_string(),
+            "partitions": partitions(&all).to_json(),
+            "requests": { "list": counts.lists, "get": counts.gets },
+        });
+        if topic.is_some() {
+            told["segments"] = segments(&all).to_json();
+        }
+        print_json(&told);
+        return Ok(());
+    }
     if all.is_empty() {
         println!("{location}: nothing in the tier");
         return Ok(());
     }
-    println!("{}", partitions(&all));
+    println!("{}", partitions(&all).to_table());
     if topic.is_some() {
-        println!("{}", segments(&all));
+        println!("{}", segments(&all).to_table());
     }
-    let counts = requests.counts();
     println!("{location}: told by {} LIST and {} GET requests", counts.lists, counts.gets);
     Ok(())
 }
 
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header);
-    table
-}
-
-fn partitions(all: &[PartitionOverview]) -> Table {
-    let mut table = table(&[
+fn partitions(all: &[PartitionOverview]) -> Rows {
+    let mut rows = Rows::new([
         "topic",
         "partition",
         "generation",
@@ -251,34 +290,41 @@ fn partitions(all: &[PartitionOverview]) -> Table {
         "topic id",
     ]);
     for partition in all {
-        let mut row = vec![partition.id.topic.clone(), partition.id.partition.to_string()];
-        match &partition.head {
-            Ok(Some(head)) => row.extend([
-                head.generation.to_string(),
-                head.writer.epoch.to_string(),
-                head.log_start.to_string(),
-                head.tier_end().map_or("-".to_owned(), |end| end.to_string()),
-                head.live.len().to_string(),
-                head.live_bytes().to_string(),
-            ]),
-            Ok(None) => row.extend(["-"; 6].map(str::to_owned)),
+        let [generation, epoch, log_start, tier_end, segments, bytes] = match &partition.head {
+            Ok(Some(head)) => [
+                head.generation.into(),
+                head.writer.epoch.into(),
+                head.log_start.into(),
+                head.tier_end().into(),
+                head.live.len().into(),
+                head.live_bytes().into(),
+            ],
+            Ok(None) => [const { Value::Null }; 6],
             Err(error) => {
-                row.push(error.to_string());
-                row.extend(["?"; 5].map(str::to_owned));
+                let unknown = || Value::from("?");
+                [error.to_string().into(), unknown(), unknown(), unknown(), unknown(), unknown()]
             }
-        }
-        // Only the listing of one topic looks at the objects.
-        let count = |count: Option<usize>| count.map_or("-".to_owned(), |count| count.to_string());
-        row.push(count(partition.damaged().map(|damaged| damaged.len())));
-        row.push(count(partition.unnamed().map(|unnamed| unnamed.len())));
-        row.push(partition.id.topic_id.clone());
-        table.add_row(row);
+        };
+        rows.add([
+            partition.id.topic.as_str().into(),
+            partition.id.partition.into(),
+            generation,
+            epoch,
+            log_start,
+            tier_end,
+            segments,
+            bytes,
+            // Only the listing of one topic looks at the objects.
+            partition.damaged().map(|damaged| damaged.len()).into(),
+            partition.unnamed().map(|unnamed| unnamed.len()).into(),
+            partition.id.topic_id.as_str().into(),
+        ]);
     }
-    table
+    rows
 }
 
-fn segments(all: &[PartitionOverview]) -> Table {
-    let mut table = table(&["partition", "base", "end", "largest timestamp", "bytes", "state", "object"]);
+fn segments(all: &[PartitionOverview]) -> Rows {
+    let mut rows = Rows::new(["partition", "base", "end", "largest timestamp", "bytes", "state", "object"]);
     for partition in all {
         let Ok(Some(head)) = &partition.head else { continue };
         let live = head.live.iter().map(|segment| (segment, "live"));
@@ -286,16 +332,17 @@ fn segments(all: &[PartitionOverview]) -> Table {
         for (segment, state) in removed.chain(live) {
             let there = partition.objects.as_ref().and_then(|objects| objects.get(&segment.name))
                 == Some(&segment.object_bytes());
-            table.add_row([
-                partition.id.partition.to_string(),
-                segment.base().to_string(),
-                segment.end.to_string(),
-                segment.max_timestamp.to_string(),
-                segment.object_bytes().to_string(),
-                if there { state.to_owned() } else { format!("{state}, object damaged or gone") },
-                segment.name.to_string(),
+            let state = if there { state.to_owned() } else { format!("{state}, object damaged or gone") };
+            rows.add([
+                partition.id.partition.into(),
+                segment.base().into(),
+                segment.end.into(),
+                segment.max_timestamp.into(),
+                segment.object_bytes().into(),
+                state.into(),
+                segment.name.to_string().into(),
             ]);
         }
     }
-    table
+    rows
 }

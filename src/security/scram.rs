@@ -22,7 +22,8 @@ pub const MIN_ITERATIONS: u32 = 4096;
 /// Kafka's upper bound: above it a login would be an attack on the broker.
 pub const MAX_ITERATIONS: u32 = 16_384;
 const SALT_BYTES: usize = 24;
-const MAX_SALT_BYTES: usize = 256;
+const MAX_SALT_BYTES: usize = 1024;
+const MAX_SALTED_BYTES: usize = 1024;
 const NONCE_BYTES: usize = 24;
 const MAX_CLIENT_NONCE: usize = 256;
 const MAX_USER_BYTES: usize = 256;
@@ -36,14 +37,10 @@ pub enum CredentialError {
     /// Empty, or absurdly long.
     #[error("a salt of {0} bytes: 1 to {MAX_SALT_BYTES} are accepted")]
     Salt(usize),
-    /// Not the length of the mechanism's hash.
-    #[error("a salted password of {got} bytes: {wanted} are accepted")]
-    SaltedPassword {
-        /// What came.
-        got: usize,
-        /// The length of the hash.
-        wanted: usize,
-    },
+    /// Empty, or absurdly long. Another length than that of the mechanism's hash is taken, as by Kafka, though nobody can log in
+    /// with it.
+    #[error("a salted password of {0} bytes: 1 to {MAX_SALTED_BYTES} are accepted")]
+    SaltedPassword(usize),
     /// Nobody could log in with it.
     #[error("the password is empty")]
     EmptyPassword,
@@ -80,8 +77,8 @@ pub fn credential_from_salted(
 ) -> Result<ScramCredential, CredentialError> {
     check_bounds(salt, iterations)?;
     let hash = Hash::of(mechanism);
-    if salted_password.len() != hash.len() {
-        return Err(CredentialError::SaltedPassword { got: salted_password.len(), wanted: hash.len() });
+    if !(1..=MAX_SALTED_BYTES).contains(&salted_password.len()) {
+        return Err(CredentialError::SaltedPassword(salted_password.len()));
     }
     let client_key = hash.hmac(salted_password, &[b"Client Key"]);
     Ok(ScramCredential {

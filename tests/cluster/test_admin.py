@@ -1,15 +1,18 @@
 """Configs at run time, metrics of clients, and admin calls that make no sense: the reason in the reply, nothing changed."""
 
 import http.server
+import json
 import struct
 import subprocess
 import threading
+import time
 import uuid
 import zlib
 
 from confluent_kafka import Producer
 
-from case import ClusterCase
+from case import ClusterCase, answers
+from clients import produce
 from dev import esker
 from messages import ask
 from processes import ESKER, wait_until
@@ -95,6 +98,93 @@ class Configs(ClusterCase):
         self.assertEqual(self.described(BROKER, "1", 1)["log.retention.ms"][0], "6000000")
         wait_until("it can be taken back", lambda: self.change(BROKER, "", [("num.partitions", DELETE, None)])[0] == 0, 60, 0.5)
         wait_until("the file's holds again", lambda: self.described(BROKER, "1")["num.partitions"] == ("2", 4, False), 30)
+
+    def test_caps_of_connections_hold_from_when_they_are_set(self):
+        dev = self.dev_ = self.dev(1)
+        at = dev.brokers()[1][1]
+        held = [Connection(at, 30) for _ in range(4)]
+        self.addCleanup(lambda: [each.socket.close() for each in held])
+        self.assertTrue(all(each.call(18, 0, b"") for each in held))
+        told = lambda asked: ask(held[0], "IncrementalAlterConfigs", 1, {"Resources": [{
+            "ResourceType": BROKER, "ResourceName": "", "Configs": [{"Name": n, "ConfigOperation": o, "Value": v} for n, o, v in asked]}]}
+        )["Responses"][0]["ErrorCode"]
+        for cap in ("max.connections", "max.connections.per.ip"):
+            self.assertEqual(told([(cap, SET, "4")]), 0)
+            wait_until(f"{cap}: no room for a fifth", lambda: not answers(at), 30, 0.1)
+            self.assertTrue(all(each.call(18, 0, b"") for each in held), "those that are there stay")
+            self.assertEqual(told([(cap, DELETE, None)]), 0)
+            wait_until(f"{cap}: room again", lambda: answers(at), 30, 0.1)
+
+    def test_a_rate_of_the_tier_holds_from_when_it_is_set(self):
+        """Copies wait at a byte a second, and go on when the rate is taken back."""
+        dev = self.dev_ = self.dev(1, settings={"remote.log.manager.task.interval.ms": "200", "log.retention.check.interval.ms": "200"})
+        told = lambda asked: self.change(BROKER, "", asked)[0]
+        self.assertEqual(told([("remote.log.manager.copy.max.bytes.per.second", SET, "1")]), 0)
+        wait_until("the rate is in force", lambda: self.described(BROKER, "1")["remote.log.manager.copy.max.bytes.per.second"][0] == "1")
+        dev.topic_create("slow", configs={**TIERED, "local.retention.bytes": "1"})
+        produce("python", dev.bootstrap, "slow", 9000, "s")
+        closed = lambda: len(list(dev.data.glob("broker-1/data/slow-0/*.log"))) >= 3
+        wait_until("segments are closed", closed, 60, 0.2)
+        gone = lambda: dev.cold_offsets("slow", 1)
+        before = gone()
+        # Two whole rounds of the tier's task: the first segment alone may have gone.
+        time.sleep(2)
+        self.assertLessEqual(sum(path.stat().st_size > 0 for path in (dev.data / "tier").rglob("*.seg")), 1, "at most the one that had room at first")
+        self.assertEqual(told([("remote.log.manager.copy.max.bytes.per.second", DELETE, None)]), 0)
+        wait_until("the segments go down", lambda: gone() > before, 90, 0.2)
+
+    def test_a_file_that_contradicts_what_is_set_takes_all_the_rest_and_doctor_says_what_not(self):
+        dev = self.dev_ = self.dev(1)
+        for values in ([("log.retention.ms", SET, "9000000"), ("log.local.retention.ms", SET, "8000000")],
+                       [("num.partitions", SET, "6"), ("group.consumer.session.timeout.ms", SET, "50000")]):
+            self.assertEqual(self.change(BROKER, "", values), (0, ""))
+        self.assertEqual(self.change(BROKER, "", [("log.retention.ms", DELETE, None)]), (0, ""))
+        dev.reconfigure(1, "log.retention.ms", "5000000")
+
+        def told():
+            try:
+                return self.described(BROKER, "1")
+            except Exception:
+                return None
+
+        found = wait_until("the broker answers again", told, 90, 0.5)
+        self.assertEqual(found["num.partitions"][:2], ("6", 3), "in force")
+        self.assertEqual(found["group.consumer.session.timeout.ms"][:2], ("50000", 3), "in force")
+        self.assertEqual(found["log.local.retention.ms"][:2], ("-2", 5), "left out")
+        self.assertEqual(found["log.retention.ms"][:2], ("5000000", 4), "the file's")
+        self.assertIn("is left out", dev.broker_logs(1000))
+        # What it leaves out is no reason against another change, and it says so itself.
+        self.assertEqual(self.change(BROKER, "", [("num.partitions", SET, "7")]), (0, ""))
+        self.assertEqual(self.change(BROKER, "", [("log.local.retention.ms", SET, "7000000")])[0], 40)
+        config = dev.data / "broker-1/broker.properties"
+        looked = lambda: {f["what"]: f for f in json.loads(esker(
+            "doctor", "--config", config, "--live", "--bootstrap-server", dev.bootstrap, "--output", "json", check=False).stdout)}
+        finding = looked()["set at run time: log.local.retention.ms"]
+        self.assertEqual(finding["grade"], "warn")
+        self.assertIn("above log.retention.ms (5000000)", finding["found"])
+        self.assertIn("esker config unset --all-brokers log.local.retention.ms", finding["mend"])
+        esker("config", "unset", "--all-brokers", "log.local.retention.ms", "--bootstrap-server", dev.bootstrap)
+        wait_until("nothing contradicts any more", lambda: looked().get("set at run time", {}).get("grade") == "ok", 30, 0.5)
+
+    def test_how_often_members_of_a_group_speak_changes_while_they_do(self):
+        dev = self.dev_ = self.dev(1, settings={"offsets.topic.num.partitions": "4"})
+        dev.topic_create("t")
+        member = {"GroupId": "g", "MemberId": "me", "MemberEpoch": 0, "RebalanceTimeoutMs": 60000, "SubscribedTopicNames": ["t"],
+                  "TopicPartitions": []}
+        self.ask("FindCoordinator", 4, {"KeyType": 0, "CoordinatorKeys": ["g"]})
+        joined = wait_until("the member is in", lambda: next(
+            (a for a in [self.ask("ConsumerGroupHeartbeat", 1, member)] if a["ErrorCode"] == 0), None), 60, 0.2)
+        self.assertEqual(joined["HeartbeatIntervalMs"], 5000)
+        beat = lambda: self.ask("ConsumerGroupHeartbeat", 1, {"GroupId": "g", "MemberId": "me", "MemberEpoch": joined["MemberEpoch"],
+                                                              "RebalanceTimeoutMs": -1})["HeartbeatIntervalMs"]
+        interval = "group.consumer.heartbeat.interval.ms"
+        self.assertEqual(self.change(BROKER, "", [(interval, SET, "7000")]), (0, ""))
+        wait_until("all groups have it", lambda: beat() == 7000, 30, 0.2)
+        self.assertEqual(self.change(GROUP, "g", [("consumer.heartbeat.interval.ms", SET, "9000")]), (0, ""))
+        wait_until("the group's own holds over it", lambda: beat() == 9000, 30, 0.2)
+        self.assertEqual(self.change(BROKER, "", [(interval, SET, "70000")])[0], 40, "above its bound")
+        self.assertEqual(self.change(GROUP, "g", [("consumer.heartbeat.interval.ms", DELETE, None)]), (0, ""))
+        wait_until("the brokers' again", lambda: beat() == 7000, 30, 0.2)
 
     def test_lists_grow_and_shrink_and_a_replacement_leaves_only_what_it_names(self):
         dev = self.dev_ = self.dev(1)

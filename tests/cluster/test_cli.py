@@ -82,6 +82,69 @@ class CommandLine(ClusterCase):
         self.assertEqual([row["topic"] for row in self.json_("topic", "list", *at) if "bench" in row["topic"]], [])
         self.assertEqual(len(self.json_("cluster", "describe", *at)["brokers"]), 3)
 
+    def test_every_command_has_json_for_programs(self):
+        store, certs = self.processes.dir / "store", self.processes.dir / "certs"
+        store.mkdir()
+        dev = self.dev(1, tier=f"file://{store}", settings={
+            "remote.log.manager.task.interval.ms": 200, "log.retention.check.interval.ms": 200})
+        at, url = ["--bootstrap-server", dev.bootstrap], ["--store", f"file://{store}"]
+        dev.topic_create("t", configs={"remote.storage.enable": "true", "segment.bytes": 65536, "local.retention.bytes": 1})
+        produce("python", dev.bootstrap, "t", 3000, "s")
+        wait_until("much is cold", lambda: dev.cold_offsets("t", 1) > 500, 60, 0.2)
+
+        listed = self.json_("tier", "ls", "t", *url)
+        (partition,) = listed["partitions"]
+        self.assertEqual((partition["topic"], partition["partition"], partition["log_start"]), ("t", 0, 0))
+        self.assertGreater(partition["tier_end"], 500)
+        self.assertEqual({row["state"] for row in listed["segments"]} - {"live", "removed"}, set())
+        self.assertGreater(listed["requests"]["get"], 0)
+        self.assertNotIn("segments", self.json_("tier", "ls", *url))
+        checked = self.json_("tier", "verify", "--deep", *url)
+        self.assertEqual((checked["partitions"][0]["state"], checked["damage"]), ("in order", []))
+        self.assertEqual(self.json_("tier", "repair", "t", "--dry-run", *url), [{"partition": 0, "state": "in order"}])
+        (exported,) = self.json_("tier", "export", "t", "--out", self.processes.dir / "out", *url)
+        self.assertGreater(exported["segments"], 0)
+        restored = self.json_("tier", "restore", "t", "--dry-run", *url, *at)
+        self.assertEqual((restored["topic"], restored["dry_run"], len(restored["partitions"])), ("t", True, 1))
+        # An object goes: what is damaged is told, and the exit code says so.
+        lost = max(store.rglob("*.seg"), key=lambda path: path.name)
+        lost.unlink()
+        damaged = self.run_("tier", "verify", *url, "--output", "json")
+        self.assertEqual((damaged.returncode, len(json.loads(damaged.stdout)["damage"])), (1, 1), damaged.stderr)
+
+        self.assertEqual(len(self.json_("certs", "ca", "--dir", certs)["made"]), 2)
+        self.assertEqual(self.json_("certs", "ca", "--dir", certs, "--keep"), {"made": []})
+        self.json_("certs", "node", "--id", 7, "--host", "a.example", "--dir", certs)
+        shown = {row["file"]: row for row in self.json_("certs", "show", "--dir", certs)}
+        self.assertIn("a.example", shown["node-7.crt"]["names"])
+        self.assertGreater(shown["node-7.crt"]["days_left"], 700)
+
+        console = dev.consoles()[1].removeprefix("http://")
+        self.assertEqual(self.json_("health", "--address", console)["status"], 200)
+        refused = self.run_("health", "/no-such-page", "--address", console, "--output", "json")
+        self.assertEqual((refused.returncode, json.loads(refused.stdout)["status"]), (1, 404))
+        config = dev.data / "broker-1/broker.properties"
+        self.assertEqual(self.json_("config", "check", "--config", config), {"config": str(config), "accepted": True})
+        named = {row["name"]: row for row in self.json_("config", "reference")}
+        self.assertEqual(named["num.partitions"]["default"], "1")
+
+    def test_dev_and_demo_tell_programs_what_they_tell_people(self):
+        lines = self.processes.dir / "dev-json.log"
+        started = self.processes.start("dev-json", [ESKER, "dev", "--port", free_ports(1)[0], "--output", "json"])
+        told = lambda: [json.loads(line) for line in lines.read_text().splitlines() if line.startswith("{")]
+        ready = lambda: any("bootstrap.servers" in line for line in told())
+        wait_until("esker dev is ready", ready, 90, 0.2)
+        keys = [sorted(line) for line in told()]
+        self.assertEqual(keys, [["broker", "kafka", "pid"], ["console", "url"], ["bootstrap.servers"]])
+        self.assertEqual(self.processes.stop(started, 60), 0)
+        done = subprocess.run([str(ESKER), "demo", "--output", "json"], capture_output=True, text=True, timeout=240)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        told = json.loads(done.stdout)
+        self.assertEqual((told["records"], told["equal"], len(told["partitions"])), (336_776, True, 3))
+        self.assertGreaterEqual(told["cold_records"], 0.8 * 336_776)
+        self.assertGreater(told["requests"]["back"]["gets"], 20)
+        self.assertEqual(sum(p["records"] for p in told["partitions"]), 336_776)
+
     def test_profiles_flags_and_files_say_who_asks_and_acls_what_they_may(self):
         port = free_ports(1)[0]
         dev = self.dev(1, settings={

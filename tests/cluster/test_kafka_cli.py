@@ -10,6 +10,8 @@ import json
 import re
 import subprocess
 
+from confluent_kafka import Producer
+
 from case import ClusterCase, slow
 from kafka_peer import wait_for
 from processes import CACHE, JAVA, KAFKA_JARS, Kafka
@@ -249,16 +251,72 @@ class KafkasTools(ClusterCase):
         self.both(FEATURES, "describe", exit=0, see=shared_features)
         self.both(FEATURES, "upgrade", "--feature", "no.such.feature=1", exit=1, see=no_text)
         self.both(TRANSACTIONS, "list", exit=0)
-        self.both(TRANSACTIONS, "describe-producers", "--topic", "t", "--partition", 0, exit=0, see=lambda text: plain(text)[:1])
+        self.both(TRANSACTIONS, "describe-producers", "--topic", "t", "--partition", 0, exit=0, see=producers)
+        self.both(TRANSACTIONS, "describe-producers", "--topic", "t", "--partition", 99, exit=1, see=first_words)
+        self.both(TRANSACTIONS, "describe-producers", "--topic", "absent", "--partition", 0, exit=1, see=first_words)
+        self.transactions()
         self.both(TRANSACTIONS, "describe", "--transactional-id", "absent", exit=1, see=first_words)
         self.both(TRANSACTIONS, "find-hanging", "--broker-id", 1, exit=0)
         self.both(API_VERSIONS, exit=0, see=api_keys)
 
+    def transactions(self):
+        """One transaction that is left open on each side, seen by the tool and aborted by it."""
+        open_ones = {}
+        for side, bootstrap in self.sides.items():
+            made = Producer({"bootstrap.servers": bootstrap, "transactional.id": "left-open", "log_level": 0})
+            made.init_transactions(60)
+            made.begin_transaction()
+            made.produce("t", "open", partition=3)
+            self.assertEqual(made.flush(60), 0, side)
+            open_ones[side] = made
+        self.both(TRANSACTIONS, "list", exit=0, see=transactions)
+        self.both(TRANSACTIONS, "describe", "--transactional-id", "left-open", exit=0, see=transactions)
+        self.both(TRANSACTIONS, "describe-producers", "--topic", "t", "--partition", 3, exit=0, see=producers)
+        self.both(TRANSACTIONS, "find-hanging", "--broker-id", 1, "--max-transaction-timeout", 1, exit=0, see=transactions)
+        # The last offsets are where the records went, and the transaction began there.
+        starts = {}
+        for side, bootstrap in self.sides.items():
+            told = self.jvm.call(TRANSACTIONS, ["--bootstrap-server", bootstrap, "describe-producers", "--topic", "t", "--partition", "3"])
+            starts[side] = [row.split()[-1] for row in plain(told["out"])[1:] if row.split()[-1] != "None"]
+            self.assertEqual(len(starts[side]), 1, told)
+            aborted = self.jvm.call(TRANSACTIONS, ["--bootstrap-server", bootstrap, "abort", "--topic", "t", "--partition", "3",
+                                                   "--start-offset", starts[side][0]])
+            self.assertEqual(aborted["exit"], 0, (side, aborted))
+        self.both(TRANSACTIONS, "describe-producers", "--topic", "t", "--partition", 3, exit=0, see=producers)
+        self.both(TRANSACTIONS, "abort", "--topic", "t", "--partition", 3, "--start-offset", 0, exit=1, see=first_words)
+
     def performance(self):
-        self.both(PRODUCER_PERF, "--topic", "t", "--num-records", 2000, "--record-size", 100, "--throughput", -1, at="--bootstrap-server",
-                  exit=0, see=lambda text: [re.match(r"\d+ records sent", line)[0] for line in plain(text)[-1:]])
-        self.both(CONSUMER_PERF, "--topic", "t", "--num-records", 2000, "--timeout", 20000, exit=0,
-                  see=lambda text: plain(text)[:1])
+        quick = ["--topic", "t", "--record-size", 100, "--throughput", -1]
+        self.both(PRODUCER_PERF, *quick, "--num-records", 2000, exit=0, see=performance)
+        self.both(PRODUCER_PERF, *quick, "--num-records", 500, "--command-property", "acks=1", "compression.type=lz4", exit=0,
+                  see=performance)
+        # In transactions, at a rate; the figures are each machine's own, how many records there are and what is told are not.
+        self.both(PRODUCER_PERF, "--topic", "t", "--record-size", 100, "--throughput", 2000, "--num-records", 1000, "--transactional-id", "perf",
+                  "--transaction-duration-ms", 50, exit=0, see=performance)
+        self.both(CONSUMER_PERF, "--topic", "t", "--num-records", 2500, "--timeout", 20000, exit=0, see=performance)
+        self.both(CONSUMER_PERF, "--topic", "t", "--num-records", 500, "--timeout", 20000, "--group", "perf", "--show-detailed-stats",
+                  "--reporting-interval", 100_000, exit=0, see=performance)
+
+
+def performance(text):
+    """What is told, and of how many records: the names of the figures, not the figures."""
+    lines = [line for line in plain(text) if not line.startswith("WARNING")]
+    sent = [re.match(r"\d+ records sent", line)[0] for line in lines[-1:] if "records sent" in line]
+    named = [re.sub(r"[\d.,]+", "#", line) for line in lines[-1:]] if sent else lines[:1]
+    return [*sent, *named]
+
+
+def producers(text):
+    """Which rows there are and which of them have a transaction open: ids, times and, where the producer draws partitions, sequences are
+    each side's own."""
+    rows = plain(text)
+    return [*rows[:1], *sorted("open" if row.split()[-1] != "None" else "none" for row in rows[1:] if row.split()[-1] == "None" or
+                               row.split()[-1].isdigit())]
+
+
+def transactions(text):
+    """Ids, states and partitions; the coordinator is broker 1 on both sides, producer ids and times are each side's own."""
+    return [re.sub(r"\b\d{3,}\b|\b\d+ms\b", "N", re.sub(r"(left-open|perf)( \d+)( \d+)", r"\1\2 ID", line)) for line in plain(text)]
 
 
 def first_words(text):

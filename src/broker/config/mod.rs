@@ -15,7 +15,7 @@ pub use admin::AdminListener;
 use definition::of_listener;
 pub use definition::{Definition, Kind, definition};
 pub use definitions::DEFINITIONS;
-pub use dynamic::{InForce, Overrides, Update, update_of};
+pub use dynamic::{Ignored, InForce, Overrides, Update, update_of};
 pub use properties::{ConfigError, Properties, Setting};
 
 use crate::security::oauth::JwksLocation;

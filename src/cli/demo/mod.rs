@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use aws_lc_rs::digest;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::flights::{FLIGHTS, Flights};
@@ -21,6 +22,7 @@ use self::tiers::PartitionTiers;
 use super::client::Client;
 use super::client::records::Led;
 use super::dev::{Cluster, Options};
+use super::report::{Output, print_json, say};
 use super::topic::{self, NewTopic};
 use crate::env::{Env, MonoTime};
 use crate::wire::record_batch::{BatchBuilder, BatchIter, Compression};
@@ -46,6 +48,9 @@ pub struct Arguments {
     /// Store of the cold tier, `file:///folder` or `s3://bucket/prefix`; a folder inside the data if absent.
     #[arg(long, value_name = "URL")]
     tier: Option<String>,
+    /// How to print what came of it; in JSON the steps go to standard error.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
 }
 
 /// A running hash over keys and values, in the order of one partition.
@@ -100,7 +105,7 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let outcome = tokio::select! {
-        outcome = show(&env, &mut cluster) => outcome,
+        outcome = show(&env, &mut cluster, arguments.output) => outcome,
         _ = terminate.recv() => Err(anyhow!("terminated")),
         _ = interrupt.recv() => Err(anyhow!("interrupted")),
     };
@@ -111,11 +116,13 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     outcome
 }
 
-async fn show(env: &Env, cluster: &mut Cluster) -> Result<()> {
+async fn show(env: &Env, cluster: &mut Cluster, output: Output) -> Result<()> {
     let begun = env.clock.now();
-    let step = |text: &str| println!("{:>6.1} s  {text}", env.clock.now().since(begun).as_secs_f64());
+    let step = |text: &str| {
+        say(output, &format!("{:>6.1} s  {text}", env.clock.now().since(begun).as_secs_f64()));
+    };
     step("starting three brokers, which replicate to each other over QUIC");
-    cluster.start_all(|line| println!("          {line}")).await?;
+    cluster.start_all(|line| say(output, &format!("          {line}"))).await?;
 
     let mut client = Client::with(env, &cluster.bootstrap_servers(), None)?;
     let configs = [
@@ -147,8 +154,10 @@ async fn show(env: &Env, cluster: &mut Cluster) -> Result<()> {
     let read = receive(&mut client, &partitions).await?;
     let after = cluster.store_requests().await?;
 
-    println!("{}", tiers::table(&tiers));
-    println!("{}", tiers::requests_table(before, after));
+    if output == Output::Table {
+        println!("{}", tiers::table(&tiers));
+        println!("{}", tiers::requests_table(before, after));
+    }
     for (partition, (sent, read)) in sent.iter().zip(&read).enumerate() {
         ensure!(
             sent == read,
@@ -160,10 +169,13 @@ async fn show(env: &Env, cluster: &mut Cluster) -> Result<()> {
             read.1,
             read.2
         );
-        println!(
-            "partition {partition}: {} records sent and read, SHA-256 {} both times",
-            sent.0,
-            &sent.2[..16]
+        say(
+            output,
+            &format!(
+                "partition {partition}: {} records sent and read, SHA-256 {} both times",
+                sent.0,
+                &sent.2[..16]
+            ),
         );
     }
     let cold: i64 = tiers.iter().map(|t| t.only_cold).sum();
@@ -172,6 +184,23 @@ async fn show(env: &Env, cluster: &mut Cluster) -> Result<()> {
         HumanCount(cold.unsigned_abs()),
         HumanCount(FLIGHTS as u64)
     ));
+    if output == Output::Json {
+        let partition = |(tiers, (records, bytes, hash)): (&PartitionTiers, &(u64, u64, String))| {
+            let mut told = tiers.to_json();
+            told["records"] = (*records).into();
+            told["bytes"] = (*bytes).into();
+            told["sha256"] = hash.as_str().into();
+            told
+        };
+        print_json(&json!({
+            "records": FLIGHTS,
+            "cold_records": cold,
+            "equal": true,
+            "seconds": env.clock.now().since(begun).as_secs_f64(),
+            "partitions": tiers.iter().zip(&sent).map(partition).collect::<Vec<_>>(),
+            "requests": { "down": before, "back": after.since(before) },
+        }));
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanBytes, HumanCount};
+use serde_json::{Value, json};
 
 use crate::cli::client::Client;
 use crate::cli::client::records::{EARLIEST_LOCAL, LATEST, Led};
@@ -27,6 +28,18 @@ pub struct PartitionTiers {
 }
 
 impl PartitionTiers {
+    /// For programs.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "partition": self.partition,
+            "leader": self.leader,
+            "end": self.end,
+            "local_start": self.local_start,
+            "only_cold": self.only_cold,
+            "local_bytes": self.local_bytes,
+        })
+    }
+
     /// Asks the leader, and looks into every broker's folder.
     ///
     /// # Errors

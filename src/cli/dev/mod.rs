@@ -3,7 +3,8 @@
 //! Runs in the foreground. On standard output: a line `broker ID pid PID kafka HOST:PORT` for each broker as it is
 //! started, a line `console ID URL` for each once it serves,
 //! and `bootstrap.servers=…` once all of them do. On SIGTERM or Ctrl-C it ends them all. A broker that
-//! died is started again by `esker dev start ID --data DIR`, which asks the running `dev` through `control`.
+//! died is started again by `esker dev start ID --data DIR`, which asks the running `dev` through `control`. With `--output json`
+//! each line is an object.
 
 mod cluster;
 mod control;
@@ -12,11 +13,13 @@ mod layout;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use cluster::{Cluster, READY, REQUESTS, StoreRequests};
 pub use layout::Options;
 
+use super::report::Output;
 use crate::env::Env;
 use crate::types::BrokerId;
 
@@ -41,6 +44,9 @@ pub struct Arguments {
     /// A broker property for every broker. Ports in `listeners` count up by one from broker to broker.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::key_value)]
     set: Vec<(String, String)>,
+    /// How to print the lines.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
 }
 
 #[derive(clap::Subcommand, Debug)]
@@ -52,7 +58,33 @@ enum Command {
         /// The folder that the running `dev` was given.
         #[arg(long)]
         data: PathBuf,
+        /// How to print the broker's line.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
     },
+}
+
+/// A line of ours, in words or as an object.
+fn tell(output: Output, line: &str) {
+    match output {
+        Output::Table => println!("{line}"),
+        Output::Json => println!("{}", object(line)),
+    }
+}
+
+/// `broker 1 pid 2 kafka h:9092` as `{"broker": 1, "pid": 2, "kafka": "h:9092"}`, and so on.
+fn object(line: &str) -> Value {
+    if let Some((key, value)) = line.split_once('=') {
+        return json!({ key: value });
+    }
+    let value = |word: &str| word.parse::<i64>().map_or_else(|_| Value::from(word), Value::from);
+    match line.split_whitespace().collect::<Vec<_>>()[..] {
+        ["console", id, url] => json!({ "console": value(id), "url": url }),
+        ["broker", id, "pid", pid, "kafka", address] => {
+            json!({ "broker": value(id), "pid": value(pid), "kafka": address })
+        }
+        _ => json!({ "line": line }),
+    }
 }
 
 /// Runs until SIGTERM or Ctrl-C, or asks a running one to start a broker.
@@ -60,9 +92,9 @@ enum Command {
 /// # Errors
 /// When a broker does not come up, with the end of its log.
 pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
-    if let Some(Command::Start { id, data }) = arguments.command {
+    if let Some(Command::Start { id, data, output }) = arguments.command {
         let line = control::ask_to_start(&env, &data, BrokerId(id)).await?;
-        println!("{line}");
+        tell(output, &line);
         return Ok(());
     }
     let temporary = arguments.data.is_none();
@@ -78,14 +110,14 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         set: arguments.set,
     };
     let folder = options.data.clone();
-    let outcome = foreground(&env, options).await;
+    let outcome = foreground(&env, options, arguments.output).await;
     if temporary {
         env.disk.remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     outcome
 }
 
-async fn foreground(env: &Env, options: Options) -> Result<()> {
+async fn foreground(env: &Env, options: Options, output: Output) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut cluster = Cluster::prepare(env, options)?;
@@ -94,13 +126,13 @@ async fn foreground(env: &Env, options: Options) -> Result<()> {
     }
     let mut requests = control::listen(env, cluster.data())?;
     let started = tokio::select! {
-        started = cluster.start_all(|line| println!("{line}")) => started.map(|()| true),
+        started = cluster.start_all(|line| tell(output, line)) => started.map(|()| true),
         _ = terminate.recv() => Ok(false),
         _ = interrupt.recv() => Ok(false),
     };
     let outcome = match started {
         Ok(true) => {
-            println!("bootstrap.servers={}", cluster.bootstrap_servers());
+            tell(output, &format!("bootstrap.servers={}", cluster.bootstrap_servers()));
             loop {
                 tokio::select! {
                     _ = terminate.recv() => break Ok(()),
@@ -109,7 +141,7 @@ async fn foreground(env: &Env, options: Options) -> Result<()> {
                     Some(request) = requests.recv() => {
                         let answer = cluster.start(request.broker).await;
                         if let Ok(line) = &answer {
-                            println!("{line}");
+                            tell(output, line);
                         }
                         request.answer(answer);
                     }
@@ -122,4 +154,17 @@ async fn foreground(env: &Env, options: Options) -> Result<()> {
     control::forget(env, cluster.data());
     cluster.stop().await;
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_is_an_object_too() {
+        let wanted = json!({"broker": 2, "pid": 77, "kafka": "127.0.0.1:9093"});
+        assert_eq!(object("broker 2 pid 77 kafka 127.0.0.1:9093"), wanted);
+        assert_eq!(object("console 2 http://[::1]:1"), json!({"console": 2, "url": "http://[::1]:1"}));
+        assert_eq!(object("bootstrap.servers=a:1,b:2"), json!({"bootstrap.servers": "a:1,b:2"}));
+    }
 }

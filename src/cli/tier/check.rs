@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
 use tiering::inspect::{self, PartitionId};
-use tiering::layout::PartitionFolder;
+use tiering::layout::{PartitionFolder, SegmentName};
 use tiering::repair;
 use tiering::store::SharedStore;
 use tiering::verify::{self, Depth, Findings};
 
-use super::table;
+use crate::cli::report::{Output, Rows, print_json, say};
 use crate::env::{Env, OpenMode, SharedDisk};
 
 /// The partitions of a topic, or of all.
@@ -32,8 +33,13 @@ pub(super) async fn partitions(
 ///
 /// # Errors
 /// What the store answers, or how much is damaged.
-pub(super) async fn verify(store: &SharedStore, topic: Option<&str>, depth: Depth) -> Result<()> {
-    let mut overview = table(&[
+pub(super) async fn verify(
+    store: &SharedStore,
+    topic: Option<&str>,
+    depth: Depth,
+    output: Output,
+) -> Result<()> {
+    let mut overview = Rows::new([
         "topic",
         "partition",
         "generation",
@@ -44,18 +50,19 @@ pub(super) async fn verify(store: &SharedStore, topic: Option<&str>, depth: Dept
         "state",
     ]);
     let mut lines = Vec::new();
+    let mut damaged = Vec::new();
     for (id, folder) in partitions(store, topic).await? {
         let found = verify::partition(store, &folder, depth).await?;
         let (unnamed, bytes) = (found.unnamed.len(), found.unnamed.values().sum::<u64>());
-        overview.add_row([
-            id.topic.clone(),
-            id.partition.to_string(),
-            found.generation.to_string(),
-            format!("{}..{}", found.log_start, found.tier_end),
-            found.segments.to_string(),
-            found.checked_bytes.to_string(),
-            if unnamed == 0 { "-".to_owned() } else { format!("{unnamed} ({bytes} bytes)") },
-            state(&found),
+        overview.add([
+            id.topic.as_str().into(),
+            id.partition.into(),
+            found.generation.into(),
+            format!("{}..{}", found.log_start, found.tier_end).into(),
+            found.segments.into(),
+            found.checked_bytes.into(),
+            if unnamed == 0 { Value::Null } else { format!("{unnamed} ({bytes} bytes)").into() },
+            state(&found).into(),
         ]);
         for damage in found.damage {
             let range = damage
@@ -66,9 +73,21 @@ pub(super) async fn verify(store: &SharedStore, topic: Option<&str>, depth: Dept
                 "{} partition {}, {range}: {} {}",
                 id.topic, id.partition, damage.key, damage.what
             ));
+            damaged.push(json!({
+                "topic": id.topic,
+                "partition": id.partition,
+                "base": damage.base,
+                "end": damage.end,
+                "object": damage.key,
+                "what": damage.what,
+            }));
         }
     }
-    println!("{overview}");
+    if output == Output::Json {
+        print_json(&json!({ "partitions": overview.to_json(), "damage": damaged }));
+        return if lines.is_empty() { Ok(()) } else { bail!("{} objects are damaged", lines.len()) };
+    }
+    println!("{}", overview.to_table());
     if lines.is_empty() {
         println!("nothing is damaged");
         return Ok(());
@@ -87,47 +106,74 @@ fn state(found: &Findings) -> String {
     }
 }
 
+/// How to repair.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How {
+    /// Only say what would be done.
+    pub(super) dry_run: bool,
+    /// The tier may end before a lost object.
+    pub(super) cut: bool,
+    pub(super) output: Output,
+}
+
 /// Writes new heads where the old ones are broken or name what is not there.
 ///
 /// # Errors
 /// What the store answers; a partition that can't be repaired without giving up records that can be read.
-pub(super) async fn repair(
-    env: &Env,
-    store: &SharedStore,
-    topic: &str,
-    dry_run: bool,
-    cut: bool,
-) -> Result<()> {
+pub(super) async fn repair(env: &Env, store: &SharedStore, topic: &str, how: How) -> Result<()> {
+    let How { dry_run, cut, output } = how;
     let mut refused = Vec::new();
+    let mut told = Vec::new();
     for (id, folder) in partitions(store, Some(topic)).await? {
         let name = format!("{} partition {}", id.topic, id.partition);
         let Some(repair) = repair::plan(store, &folder, env.rng.uuid(), env.clock.wall_ms())
             .await
             .with_context(|| name.clone())?
         else {
-            println!("{name}: in order");
+            say(output, &format!("{name}: in order"));
+            told.push(json!({ "partition": id.partition, "state": "in order" }));
             continue;
         };
         let next = &repair.next;
-        println!(
-            "{name}: generation {} with {} segments, offsets {}..{}",
-            next.generation,
-            next.segments(),
-            next.log_start,
-            next.tier_end().unwrap_or(next.log_start)
+        let end = next.tier_end().unwrap_or(next.log_start);
+        say(
+            output,
+            &format!(
+                "{name}: generation {} with {} segments, offsets {}..{end}",
+                next.generation,
+                next.segments(),
+                next.log_start
+            ),
         );
         for taken in &repair.taken_up {
-            println!("    takes up {taken}");
+            say(output, &format!("    takes up {taken}"));
         }
         for given in &repair.given_up {
-            println!("    gives up {given}");
+            say(output, &format!("    gives up {given}"));
         }
+        let mut state = "would be repaired";
         if !repair.given_up.is_empty() && repair.taken_up.is_empty() && !cut {
+            state = "refused";
             refused.push(name);
         } else if !dry_run {
             repair::carry_out(store, &folder, &repair).await.with_context(|| name.clone())?;
-            println!("    done");
+            state = "repaired";
+            say(output, "    done");
         }
+        let words = |all: &[SegmentName]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+        told.push(json!({
+            "partition": id.partition,
+            "state": state,
+            "generation": next.generation,
+            "segments": next.segments(),
+            "log_start": next.log_start,
+            "tier_end": end,
+            "taken_up": words(&repair.taken_up),
+            "given_up": words(&repair.given_up),
+        }));
+    }
+    if output == Output::Json {
+        print_json(&Value::from(told));
     }
     if !refused.is_empty() && !dry_run {
         bail!(
@@ -143,7 +189,14 @@ pub(super) async fn repair(
 ///
 /// # Errors
 /// What the store or the disk answers; nothing damaged is written.
-pub(super) async fn export(env: &Env, store: &SharedStore, topic: &str, out: &Path) -> Result<()> {
+pub(super) async fn export(
+    env: &Env,
+    store: &SharedStore,
+    topic: &str,
+    out: &Path,
+    output: Output,
+) -> Result<()> {
+    let mut told = Vec::new();
     for (id, folder) in partitions(store, Some(topic)).await? {
         let head = tiering::publish::Publisher::new(store.clone(), folder.clone()).find_head(0).await?;
         let Some(head) = head.manifest else { continue };
@@ -162,7 +215,17 @@ pub(super) async fn export(env: &Env, store: &SharedStore, topic: &str, out: &Pa
         let metadata = format!("version: 0\ntopic_id: {}", id.topic_id);
         write(&disk, &dir.join("partition.metadata"), metadata.as_bytes())?;
         let end = head.tier_end().unwrap_or(head.log_start);
-        println!("{}: {segments} segments, offsets {}..{end}", dir.display(), head.log_start);
+        let line = format!("{}: {segments} segments, offsets {}..{end}", dir.display(), head.log_start);
+        say(output, &line);
+        told.push(json!({
+            "folder": dir.display().to_string(),
+            "segments": segments,
+            "log_start": head.log_start,
+            "tier_end": end,
+        }));
+    }
+    if output == Output::Json {
+        print_json(&Value::from(told));
     }
     Ok(())
 }

@@ -18,8 +18,11 @@ use aws_sdk_s3::types::{
     ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration, ServerSideEncryptionRule,
     VersioningConfiguration,
 };
+use serde_json::json;
 use tiering::owner::{self, OwnerError};
 use tiering::store::{RemoteOptions, RemoteStore, Store, StoreLocation};
+
+use crate::cli::report::{Output, print_json, say};
 
 /// Amazon's home region, which a bucket's location must not name.
 const HOME_REGION: &str = "us-east-1";
@@ -76,13 +79,19 @@ struct Bucket {
     region: String,
     /// Amazon has every setting; another service may lack some.
     is_amazon: bool,
+    output: Output,
 }
 
 /// Sets a bucket up.
 ///
 /// # Errors
 /// A folder; another cluster's bucket; what the service answers.
-pub(super) async fn init(url: &str, settings: &Settings, options: RemoteOptions) -> Result<()> {
+pub(super) async fn init(
+    url: &str,
+    settings: &Settings,
+    options: RemoteOptions,
+    output: Output,
+) -> Result<()> {
     let location: StoreLocation = url.parse()?;
     let StoreLocation::Bucket { bucket: name, prefix } = &location else {
         bail!("{url}: only a bucket is set up; a folder is created by the broker that uses it");
@@ -90,7 +99,7 @@ pub(super) async fn init(url: &str, settings: &Settings, options: RemoteOptions)
     if settings.kms_key_id.is_some() && settings.encryption != BucketEncryption::Kms {
         bail!("--kms-key-id is for --encryption aws:kms");
     }
-    let bucket = Bucket::connect(name, &options)?;
+    let bucket = Bucket::connect(name, &options, output)?;
     bucket.create().await?;
     let store = RemoteStore::open(&location, &options)?;
     let owned = whose(&store, settings.cluster_id.as_deref()).await.with_context(|| format!("{location}"))?;
@@ -99,15 +108,26 @@ pub(super) async fn init(url: &str, settings: &Settings, options: RemoteOptions)
     }
     let versions = bucket.versioning(settings.versioning).await?;
     bucket.lifecycle(versions.then_some(settings.noncurrent_days)).await?;
-    bucket.block_public_access().await?;
-    bucket.encryption(settings).await?;
+    let blocked = bucket.block_public_access().await?;
+    let encryption = bucket.encryption(settings).await?;
     match (&settings.cluster_id, owned) {
         (Some(id), false) => {
             owner::claim(&store, id).await.with_context(|| format!("{location}"))?;
-            println!("{location} belongs to cluster {id} from now on");
+            say(output, &format!("{location} belongs to cluster {id} from now on"));
         }
-        (Some(id), true) => println!("{location} belongs to cluster {id}"),
-        (None, _) => println!("{location} will belong to the first cluster whose brokers start with it"),
+        (Some(id), true) => say(output, &format!("{location} belongs to cluster {id}")),
+        (None, _) => {
+            say(output, &format!("{location} will belong to the first cluster whose brokers start with it"));
+        }
+    }
+    if output == Output::Json {
+        print_json(&json!({
+            "store": location.to_string(),
+            "cluster_id": settings.cluster_id,
+            "keeps_versions": versions,
+            "blocks_public_access": blocked,
+            "encryption": encryption,
+        }));
     }
     Ok(())
 }
@@ -156,7 +176,11 @@ async fn alone(name: &str, prefix: &str, options: &RemoteOptions, ours: Option<&
 }
 
 impl Bucket {
-    fn connect(name: &str, options: &RemoteOptions) -> Result<Bucket> {
+    fn say(&self, text: &str) {
+        say(self.output, text);
+    }
+
+    fn connect(name: &str, options: &RemoteOptions, output: Output) -> Result<Bucket> {
         let environment =
             |given: &Option<String>, name: &str| given.clone().or_else(|| std::env::var(name).ok());
         let id = environment(&options.access_key_id, "AWS_ACCESS_KEY_ID")
@@ -174,7 +198,13 @@ impl Bucket {
         if let Some(endpoint) = endpoint {
             config = config.endpoint_url(endpoint).force_path_style(true);
         }
-        Ok(Bucket { client: Client::from_conf(config.build()), name: name.to_owned(), region, is_amazon })
+        Ok(Bucket {
+            client: Client::from_conf(config.build()),
+            name: name.to_owned(),
+            region,
+            is_amazon,
+            output,
+        })
     }
 
     async fn create(&self) -> Result<()> {
@@ -184,10 +214,10 @@ impl Bucket {
         });
         let request = self.client.create_bucket().bucket(&self.name);
         match request.set_create_bucket_configuration(place).send().await {
-            Ok(_) => println!("bucket {} is there", self.name),
+            Ok(_) => self.say(&format!("bucket {} is there", self.name)),
             Err(error) => match error.as_service_error() {
                 Some(known) if known.is_bucket_already_owned_by_you() => {
-                    println!("bucket {} was there", self.name);
+                    self.say(&format!("bucket {} was there", self.name));
                 }
                 _ => bail!("cannot create bucket {}: {}", self.name, in_short(&error)),
             },
@@ -219,7 +249,7 @@ impl Bucket {
             }
         }
         let on = wanted == BucketVersioningStatus::Enabled;
-        println!("versions of deleted objects are {}", if on { "kept" } else { "not kept" });
+        self.say(&format!("versions of deleted objects are {}", if on { "kept" } else { "not kept" }));
         Ok(on)
     }
 
@@ -249,18 +279,18 @@ impl Bucket {
         let put = self.client.put_bucket_lifecycle_configuration().bucket(&self.name);
         match put.lifecycle_configuration(lifecycle).send().await {
             Ok(_) => {
-                println!(
+                self.say(&format!(
                     "parts of uploads that never end are removed after {INCOMPLETE_UPLOAD_DAYS} days ({others} rules of others \
                      stay)"
-                );
+                ));
                 if let Some(days) = noncurrent_days {
-                    println!("versions of deleted objects are removed after {days} days");
+                    self.say(&format!("versions of deleted objects are removed after {days} days"));
                 }
                 Ok(())
             }
             // MinIO removes such parts by itself, and refuses the rule; the one for versions stands alone there.
             Err(error) if !self.is_amazon && noncurrent_days.is_some() => {
-                println!("the service has no rule for incomplete uploads: {}", in_short(&error));
+                self.say(&format!("the service has no rule for incomplete uploads: {}", in_short(&error)));
                 self.expire_versions(noncurrent_days).await
             }
             Err(error) => self.lacks("a rule for incomplete uploads", false, &error),
@@ -285,13 +315,14 @@ impl Bucket {
         let lifecycle = BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build()?;
         let put = self.client.put_bucket_lifecycle_configuration().bucket(&self.name);
         match put.lifecycle_configuration(lifecycle).send().await {
-            Ok(_) => println!("versions of deleted objects are removed after {days} days"),
+            Ok(_) => self.say(&format!("versions of deleted objects are removed after {days} days")),
             Err(error) => self.lacks("a rule for versions of deleted objects", false, &error)?,
         }
         Ok(())
     }
 
-    async fn block_public_access(&self) -> Result<()> {
+    /// Whether it is blocked: not every service knows such a block.
+    async fn block_public_access(&self) -> Result<bool> {
         let block = PublicAccessBlockConfiguration::builder()
             .block_public_acls(true)
             .ignore_public_acls(true)
@@ -300,13 +331,17 @@ impl Bucket {
             .build();
         let put = self.client.put_public_access_block().bucket(&self.name);
         match put.public_access_block_configuration(block).send().await {
-            Ok(_) => println!("public access is blocked"),
-            Err(error) => self.lacks("a public access block", false, &error)?,
+            Ok(_) => self.say("public access is blocked"),
+            Err(error) => {
+                self.lacks("a public access block", false, &error)?;
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
-    async fn encryption(&self, settings: &Settings) -> Result<()> {
+    /// What the bucket encrypts with, after what was asked for.
+    async fn encryption(&self, settings: &Settings) -> Result<Option<String>> {
         let algorithm = match settings.encryption {
             BucketEncryption::Keep => return self.show_encryption().await,
             BucketEncryption::Aes256 => ServerSideEncryption::Aes256,
@@ -331,22 +366,24 @@ impl Bucket {
         self.show_encryption().await
     }
 
-    async fn show_encryption(&self) -> Result<()> {
+    async fn show_encryption(&self) -> Result<Option<String>> {
         let found = match self.client.get_bucket_encryption().bucket(&self.name).send().await {
             Ok(found) => found.server_side_encryption_configuration,
             Err(error) if error.code() == Some("ServerSideEncryptionConfigurationNotFoundError") => None,
-            Err(error) => return self.lacks("an encryption setting", false, &error),
+            Err(error) => return self.lacks("an encryption setting", false, &error).map(|()| None),
         };
         let rule = found.as_ref().and_then(|found| found.rules().first());
         match rule.and_then(|rule| rule.apply_server_side_encryption_by_default()) {
-            Some(default) => println!(
-                "objects are encrypted with {}{}",
-                default.sse_algorithm(),
-                default.kms_master_key_id().map(|key| format!(", key {key}")).unwrap_or_default()
-            ),
-            None => println!("the bucket has no encryption of its own"),
+            Some(default) => {
+                let key = default.kms_master_key_id().map(|key| format!(", key {key}")).unwrap_or_default();
+                self.say(&format!("objects are encrypted with {}{key}", default.sse_algorithm()));
+                Ok(Some(default.sse_algorithm().to_string()))
+            }
+            None => {
+                self.say("the bucket has no encryption of its own");
+                Ok(None)
+            }
         }
-        Ok(())
     }
 
     /// Tells of a setting that the service has not; an error where it should have it, or where it was asked for by name.
@@ -361,7 +398,7 @@ impl Bucket {
         if self.is_amazon || asked || forbidden || error.as_service_error().is_none() {
             bail!("{what} cannot be set: {}", in_short(error));
         }
-        println!("the service has not {what}: {}", in_short(error));
+        self.say(&format!("the service has not {what}: {}", in_short(error)));
         Ok(())
     }
 }

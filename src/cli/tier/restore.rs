@@ -12,13 +12,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
+use serde_json::{Value, json};
 use tiering::inspect::PartitionId;
 use tiering::layout::PartitionFolder;
 use tiering::store::{SharedStore, StoreError};
 use tiering::verify::{self, Depth, Findings};
 
-use super::{check, table};
+use super::check;
 use crate::cli::client::{Client, ClusterArguments};
+use crate::cli::report::{Rows, say};
 use crate::cli::topic::{NewTopic, create};
 use crate::env::{Env, timeout};
 
@@ -41,7 +43,7 @@ pub(super) struct Order<'a> {
     pub(super) dry_run: bool,
 }
 
-/// Restores a topic, or says what would come back.
+/// Restores a topic, or says what would come back; returns it for programs.
 ///
 /// # Errors
 /// What the store or the cluster answers; a topic that is damaged, deleted, or there several times.
@@ -50,28 +52,37 @@ pub(super) async fn restore(
     store: &SharedStore,
     cluster: &ClusterArguments,
     order: Order<'_>,
-) -> Result<()> {
-    let topic = order.topic;
+) -> Result<Value> {
+    let (topic, output) = (order.topic, cluster.output);
     let found = found(store, topic, order.topic_id).await?;
-    let mut overview = table(&["partition", "generation", "offsets", "segments", "highest epoch"]);
+    let mut overview = Rows::new(["partition", "generation", "offsets", "segments", "highest epoch"]);
     for (id, findings) in &found {
-        overview.add_row([
-            id.partition.to_string(),
-            findings.generation.to_string(),
-            format!("{}..{}", findings.log_start, findings.tier_end),
-            findings.segments.to_string(),
-            findings.highest_epoch.to_string(),
+        overview.add([
+            id.partition.into(),
+            findings.generation.into(),
+            format!("{}..{}", findings.log_start, findings.tier_end).into(),
+            findings.segments.into(),
+            findings.highest_epoch.into(),
         ]);
     }
     let Some((first, _)) = found.first() else { bail!("there is nothing of topic {topic} in the tier") };
     let epoch = found.iter().map(|(_, findings)| findings.highest_epoch).max().unwrap_or(0) + EPOCH_MARGIN;
     let partitions =
         found.iter().map(|(id, _)| id.partition + 1).max().unwrap_or(0).max(order.partitions.unwrap_or(0));
-    println!("{topic}, id {}, of cluster {}\n{overview}", first.topic_id, first.cluster_id);
-    println!("{partitions} partitions, leader epochs from {epoch} on");
+    let table = overview.to_table();
+    say(output, &format!("{topic}, id {}, of cluster {}\n{table}", first.topic_id, first.cluster_id));
+    say(output, &format!("{partitions} partitions, leader epochs from {epoch} on"));
+    let mut told = json!({
+        "topic": topic,
+        "topic_id": first.topic_id,
+        "cluster_id": first.cluster_id,
+        "partitions": overview.to_json(),
+        "leader_epoch": epoch,
+        "dry_run": order.dry_run,
+    });
     if order.dry_run {
-        println!("a dry run: nothing was changed");
-        return Ok(());
+        say(output, "a dry run: nothing was changed");
+        return Ok(told);
     }
     let mut client = Client::new(env, cluster)?;
     let metadata = client.metadata(None).await?;
@@ -83,7 +94,7 @@ pub(super) async fn restore(
         );
     }
     let incarnation = claim(store, &first.cluster_id).await?;
-    println!("incarnation {incarnation} of cluster {cluster_id}");
+    say(output, &format!("incarnation {incarnation} of cluster {cluster_id}"));
     let producer_id = first_free_producer_id(store, &found).await?;
     let mut configs: Vec<(String, String)> = vec![
         ("tier.restore.producer.id".to_owned(), producer_id.to_string()),
@@ -96,12 +107,16 @@ pub(super) async fn restore(
     create(&mut client, &NewTopic { name: topic, partitions, replication_factor, configs: &configs }).await?;
     let begun = until_begun(env, &mut client, topic, &found);
     match timeout(&*env.clock, PATIENCE, begun).await {
-        Ok(ends) => println!("{topic} is back: {} offsets in {partitions} partitions", ends?),
+        Ok(ends) => {
+            let ends = ends?;
+            say(output, &format!("{topic} is back: {ends} offsets in {partitions} partitions"));
+            told["offsets"] = ends.into();
+        }
         Err(_) => {
             bail!("{topic} was created, but its leaders have not begun at the tier's end in {PATIENCE:?}")
         }
     }
-    Ok(())
+    Ok(told)
 }
 
 /// Each partition with what was found in it. Damage is an error: it must be repaired, or accepted, first.

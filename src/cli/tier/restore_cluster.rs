@@ -12,15 +12,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
 use tiering::inspect;
 use tiering::layout::PartitionFolder;
 use tiering::store::SharedStore;
 
-use super::{restore, table};
+use super::restore;
 use crate::broker::{
     CommittedBackup, GroupBackup, GroupsBackup, MetadataBackup, RESTORE_METADATA, TopicBackup,
 };
 use crate::cli::client::{Client, ClusterArguments, check};
+use crate::cli::report::{Output, Rows, say};
 use crate::cli::topic::{NewTopic, create};
 use crate::env::{Env, timeout};
 use crate::wire::messages::find_coordinator::FindCoordinatorRequest;
@@ -57,7 +59,7 @@ struct Found {
     in_tier: usize,
 }
 
-/// Restores a cluster, or says what would come back.
+/// Restores a cluster, or says what would come back; returns it for programs.
 ///
 /// # Errors
 /// What the store or the cluster answers; no backup; brokers of another cluster, or that hold other topics.
@@ -66,7 +68,8 @@ pub(super) async fn restore_cluster(
     store: &SharedStore,
     cluster: &ClusterArguments,
     order: Order<'_>,
-) -> Result<()> {
+) -> Result<Value> {
+    let output = cluster.output;
     // Without a dry run the brokers say which cluster it is.
     let (mut client, live) = if order.dry_run {
         (None, None)
@@ -82,10 +85,11 @@ pub(super) async fn restore_cluster(
         .with_context(|| format!("the store holds no backup of cluster {cluster_id}"))?;
     let groups = GroupsBackup::newest(&**store, &cluster_id).await?;
     let found = topics(store, &cluster_id, &backup).await?;
-    show(&cluster_id, generation, &backup, &groups, &found);
+    let mut told = show(output, &cluster_id, generation, &backup, &groups, &found);
+    told["dry_run"] = order.dry_run.into();
     let (Some(client), Some(live)) = (client.as_mut(), live) else {
-        println!("a dry run: nothing was changed");
-        return Ok(());
+        say(output, "a dry run: nothing was changed");
+        return Ok(told);
     };
     let there: BTreeMap<String, String> = live
         .topics
@@ -97,7 +101,7 @@ pub(super) async fn restore_cluster(
     import(client, generation, true).await?;
     for Found { topic, in_tier } in &found {
         if there.contains_key(&topic.name) {
-            println!("{} is back already", topic.name);
+            say(output, &format!("{} is back already", topic.name));
             continue;
         }
         let replication_factor = order.replication_factor.unwrap_or(topic.replication_factor);
@@ -121,7 +125,7 @@ pub(super) async fn restore_cluster(
                 configs: &configs,
             };
             create(client, &new).await?;
-            println!("{} is there, and empty: nothing of it was in the tier", topic.name);
+            say(output, &format!("{} is there, and empty: nothing of it was in the tier", topic.name));
         }
     }
     let mut committed = 0;
@@ -140,18 +144,20 @@ pub(super) async fn restore_cluster(
             }
         }
     }
-    println!(
-        "{committed} offsets of {} groups are back, {capped} of them lowered to their partition's end",
-        groups.groups()
+    let of_groups = groups.groups();
+    say(
+        output,
+        &format!(
+            "{committed} offsets of {of_groups} groups are back, {capped} of them lowered to their partition's end"
+        ),
     );
+    told["committed_offsets"] = committed.into();
+    told["lowered_offsets"] = capped.into();
     import(client, generation, false).await?;
-    println!(
-        "{} users and {} ACLs are back: the old passwords hold from now on",
-        backup.users.len(),
-        backup.acls.len()
-    );
-    println!("cluster {cluster_id} is back");
-    Ok(())
+    let (users, acls) = (backup.users.len(), backup.acls.len());
+    say(output, &format!("{users} users and {acls} ACLs are back: the old passwords hold from now on"));
+    say(output, &format!("cluster {cluster_id} is back"));
+    Ok(told)
 }
 
 /// Which cluster: the brokers', the one that was named, or the only one in the store.
@@ -191,26 +197,44 @@ async fn topics(store: &SharedStore, cluster_id: &str, backup: &MetadataBackup) 
     Ok(backup.topics.iter().map(|topic| Found { topic: topic.clone(), in_tier: in_tier(topic) }).collect())
 }
 
-fn show(cluster_id: &str, generation: u64, backup: &MetadataBackup, groups: &GroupsBackup, found: &[Found]) {
-    let mut overview = table(&["topic", "partitions", "in the tier", "replicas", "tiered"]);
+/// What would come back, for people now and for programs at the end.
+fn show(
+    output: Output,
+    cluster_id: &str,
+    generation: u64,
+    backup: &MetadataBackup,
+    groups: &GroupsBackup,
+    found: &[Found],
+) -> Value {
+    let mut overview = Rows::new(["topic", "partitions", "in the tier", "replicas", "tiered"]);
     for Found { topic, in_tier } in found {
-        overview.add_row([
-            topic.name.clone(),
-            topic.partitions.to_string(),
-            in_tier.to_string(),
-            topic.replication_factor.to_string(),
-            topic.configs.get(TIERED).cloned().unwrap_or_else(|| "default".to_owned()),
+        overview.add([
+            topic.name.as_str().into(),
+            topic.partitions.into(),
+            (*in_tier).into(),
+            topic.replication_factor.into(),
+            topic.configs.get(TIERED).map_or("default", String::as_str).into(),
         ]);
     }
-    println!("cluster {cluster_id}, backup {generation}\n{overview}");
-    println!(
-        "{} users, {} ACLs, {} quotas, {} groups with {} committed offsets",
-        backup.users.len(),
-        backup.acls.len(),
-        backup.quotas.len(),
-        groups.groups(),
-        groups.offsets()
+    say(output, &format!("cluster {cluster_id}, backup {generation}\n{}", overview.to_table()));
+    let (users, acls, quotas) = (backup.users.len(), backup.acls.len(), backup.quotas.len());
+    let (of_groups, offsets) = (groups.groups(), groups.offsets());
+    say(
+        output,
+        &format!(
+            "{users} users, {acls} ACLs, {quotas} quotas, {of_groups} groups with {offsets} committed offsets"
+        ),
     );
+    json!({
+        "cluster_id": cluster_id,
+        "backup": generation,
+        "topics": overview.to_json(),
+        "users": users,
+        "acls": acls,
+        "quotas": quotas,
+        "groups": of_groups,
+        "offsets": offsets,
+    })
 }
 
 /// The brokers hold nothing but what an earlier attempt has brought back, and there are enough of them.

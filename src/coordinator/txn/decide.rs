@@ -342,7 +342,8 @@ fn ended_without_bump(current: &Transaction, r: &EndTransaction, now: Now) -> Ne
             Ok(Some(Transaction { client_version: r.client_version, ..next }))
         }
         (TxnState::CompleteCommit, true) | (TxnState::CompleteAbort, false) => Ok(None),
-        (TxnState::PrepareCommit, true) | (TxnState::PrepareAbort, false) => Err(TxnError::Concurrent),
+        // Also when it asks for the other outcome: what that is told depends on how the last one has ended.
+        (TxnState::PrepareCommit | TxnState::PrepareAbort, _) => Err(TxnError::Concurrent),
         (state, _) => Err(TxnError::InvalidState(state)),
     }
 }
@@ -394,7 +395,7 @@ fn ended_with_bump(current: &Transaction, r: &EndTransaction, now: Now) -> Next 
         (TxnState::CompleteCommit, false) if !is_retry => ended(false, false),
         (TxnState::CompleteAbort, false) if is_retry => Ok(None),
         (TxnState::CompleteAbort, false) => ended(false, false),
-        (TxnState::PrepareCommit, true) | (TxnState::PrepareAbort, false) => Err(TxnError::Concurrent),
+        (TxnState::PrepareCommit | TxnState::PrepareAbort, _) => Err(TxnError::Concurrent),
         (state, _) => Err(TxnError::InvalidState(state)),
     }
 }

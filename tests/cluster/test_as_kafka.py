@@ -1,0 +1,247 @@
+"""The same raw calls to Esker and to Apache Kafka 4.3.1, in one run: EndTxn in every state of a transaction, SCRAM credentials of
+odd sizes, bytes behind a request, which configs of a broker can change at run time.
+
+Where the two differ on purpose the difference stands in a list `KNOWN_…` with its reason, and the test fails when it is gone."""
+
+import os
+import signal
+import struct
+import time
+
+from case import ClusterCase, SharedCase, slow
+from kafka_peer import Side, differences, kafka, wait_for
+from processes import Kafka, free_ports, wait_until
+from wire import Closed
+
+SETTINGS = {
+    "transaction.state.log.num.partitions": 4, "offsets.topic.num.partitions": 4, "allow.everyone.if.no.acl.found": "true",
+    "super.users": "User:ANONYMOUS", "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+}
+LOADING = (14, 15, 16, 51)  # loading, not available, not the coordinator, the last transaction still ends
+# What Kafka answers to odd credentials and we do not, with the reason.
+KNOWN_SCRAM = {
+    "no salt": "a credential without a salt would be stored unsalted: refused (93)",
+    "no salted password": "Kafka answers with an unknown error (-1), we say what is wrong (93)",
+    "a name of 5000 bytes": "names have at most 255 bytes: what a client sends is kept by every broker",
+}
+#: Configs that Kafka lets change while brokers run and that are not read anew here, and why.
+KNOWN_READ_ONLY = {
+    "listeners": "sockets are bound at the start", "listener.security.protocol.map": "as above",
+    "ssl.client.auth": "the files are read again when they change; what is asked of clients is bound at the start",
+    "ssl.key.password": "as above", "ssl.truststore.location": "as above", "sasl.enabled.mechanisms": "as above",
+    "log.cleaner.threads": "accepted and without effect: compaction runs one pass at a time",
+}
+
+
+def retried(side, api, version, values, code=lambda answer: answer["ErrorCode"], later=LOADING):
+    """An answer that is not "later"."""
+    deadline = time.monotonic() + 60
+    while True:
+        answer = side.ask(api, version, values)
+        if code(answer) not in later or time.monotonic() > deadline:
+            return answer
+        time.sleep(0.05)
+
+
+def begun(test, side, id):
+    """(producer id, epoch) of a transactional id's new producer."""
+    retried(side, "FindCoordinator", 4, {"KeyType": 1, "CoordinatorKeys": [id]}, lambda a: a["Coordinators"][0]["ErrorCode"])
+    made = retried(side, "InitProducerId", 4, {"TransactionalId": id, "TransactionTimeoutMs": 60_000, "ProducerId": -1,
+                                               "ProducerEpoch": -1})
+    test.assertEqual(made["ErrorCode"], 0, (side.name, id, made))
+    return made["ProducerId"], made["ProducerEpoch"]
+
+
+def add(side, id, producer, topic, partition, later=LOADING):
+    """The code of AddPartitionsToTxn as clients send it."""
+    code = lambda a: a["ResultsByTopicV3AndBelow"][0]["ResultsByPartition"][0]["PartitionErrorCode"]
+    return code(retried(side, "AddPartitionsToTxn", 3, {
+        "V3AndBelowTransactionalId": id, "V3AndBelowProducerId": producer[0], "V3AndBelowProducerEpoch": producer[1],
+        "V3AndBelowTopics": [{"Name": topic, "Partitions": [partition]}]}, code, later))
+
+
+def end(side, version, id, producer, commit, later=LOADING):
+    return retried(side, "EndTxn", version, {"TransactionalId": id, "ProducerId": producer[0], "ProducerEpoch": producer[1],
+                                             "Committed": commit}, later=later)
+
+
+class AsKafka(SharedCase):
+    @classmethod
+    def begin(cls):
+        dev = cls.dev(1, settings=SETTINGS)
+        cls.sides = [Side("Esker", dev.bootstrap), Side("Kafka", kafka(cls.processes, settings=SETTINGS).bootstrap)]
+        for side in cls.sides:
+            cls.addClassCleanup(side.close)
+
+    def compare(self, what, ask):
+        """Differences of the two answers to what `ask` does with a side."""
+        return [f"{what}: {line}" for line in differences(*(ask(side) for side in self.sides))]
+
+    @slow
+    def test_end_txn_in_every_state_is_answered_as_kafka_answers_it(self):
+        for side in self.sides:
+            side.create("ended")
+        found = []
+        for version in (4, 5):
+            for state in ("Empty", "Ongoing", "CompleteCommit", "CompleteAbort"):
+                for commit in (True, False):
+                    for epoch in (-1, 0, 1):
+                        name = f"EndTxn {version}, {state}, {'commit' if commit else 'abort'}, epoch {epoch:+}"
+                        found += self.compare(name, lambda side: self.ended(side, name, version, state, commit, epoch))
+        self.assertEqual(found, [])
+        # What librdkafka (which speaks version 4 at most) runs into when it aborts while its first AddPartitionsToTxn is still to be
+        # tried again: nothing was begun, the last transaction is complete.
+        for side in self.sides:
+            told = self.ended(side, "librdkafka aborts what has not begun", 4, "CompleteCommit", False, 0)
+            self.assertEqual(told["first"]["ErrorCode"], 48, f"{side.name}: INVALID_TXN_STATE")
+
+    def ended(self, side, id, version, state, commit, epoch):
+        """What comes of an EndTxn in a state, of the same one again, and of the transaction."""
+        producer, now = begun(self, side, id)
+        if state != "Empty":
+            self.assertEqual(add(side, id, (producer, now), "ended", 0), 0, (side.name, id))
+        if state.startswith("Complete"):
+            answer = end(side, version, id, (producer, now), state == "CompleteCommit")
+            self.assertEqual(answer["ErrorCode"], 0, (side.name, id, answer))
+            now = answer.get("ProducerEpoch", now) if version >= 5 else now
+        self.assertEqual(self.settled(side, id), state, (side.name, id))
+
+        def plain(answer):
+            answer = dict(answer)
+            if answer.get("ProducerId", -1) != -1:
+                answer["ProducerId"] = "its own" if answer["ProducerId"] == producer else "another"
+            return answer
+
+        asked = lambda: plain(end(side, version, id, (producer, now + epoch), commit))
+        first, after = asked(), self.settled(side, id)
+        return {"first": first, "after": after, "again": asked(), "then": self.settled(side, id)}
+
+    def settled(self, side, id):
+        """The state of the transaction once nothing is under way."""
+        def state():
+            told = retried(side, "DescribeTransactions", 0, {"TransactionalIds": [id]},
+                                lambda a: a["TransactionStates"][0]["ErrorCode"])["TransactionStates"][0]
+            self.assertEqual(told["ErrorCode"], 0, (side.name, id, told))
+            return None if told["TransactionState"].startswith("Prepare") else told["TransactionState"]
+
+        return wait_until(f"{side.name} has ended {id}", state, 60, 0.05)
+
+    @slow
+    def test_scram_credentials_of_odd_sizes_are_taken_as_kafka_takes_them(self):
+        cases = {"iterations below the least": {"Iterations": 4095}, "the least iterations": {}, "the most": {"Iterations": 16384},
+                 "iterations above the most": {"Iterations": 16385}, "no salt": {"Salt": b""}, "a long salt": {"Salt": b"s" * 300},
+                 "no salted password": {"SaltedPassword": b""}, "a salted password of a byte": {"SaltedPassword": b"p"},
+                 "one of 18 bytes": {"SaltedPassword": b"p" * 18}, "one of 1000 bytes": {"SaltedPassword": b"p" * 1000},
+                 "no name": {"Name": ""}, "a name of 5000 bytes": {"Name": "x" * 5000}, "an unknown mechanism": {"Mechanism": 9},
+                 "no mechanism": {"Mechanism": 0}}
+        found = {}
+        for mechanism, size in ((1, 32), (2, 64)):
+            usual = {"Name": "u", "Mechanism": mechanism, "Iterations": 4096, "Salt": b"s", "SaltedPassword": b"p" * size}
+            for what, odd in cases.items():
+                codes = [side.ask("AlterUserScramCredentials", 0, {"Upsertions": [{**usual, **odd}]})["Results"][0]["ErrorCode"]
+                         for side in self.sides]
+                if codes[0] != codes[1]:
+                    found[what] = codes
+        self.assertEqual(set(found), set(KNOWN_SCRAM), found)
+        self.assertTrue(all(codes[0] == 93 for codes in found.values()), found)
+
+    def answered(self, side, api, version, values, extra):
+        """Whether a request with bytes behind it is answered."""
+        side.connect()
+        send = side.connection.send
+        side.connection.send = lambda data: send(struct.pack(">i", len(data) - 4 + len(extra)) + data[4:] + extra)
+        try:
+            side.ask(api, version, values)
+            return True
+        except Closed:
+            return False
+        finally:
+            side.close()
+
+    @slow
+    def test_bytes_behind_a_request_end_the_connection_but_for_what_kafka_go_sends(self):
+        everything = {"ResourceTypeFilter": 1, "PatternTypeFilter": 1, "Operation": 1, "PermissionType": 1}
+        ours, theirs = self.sides
+        for api, version, values, extra, taken in [
+            ("DescribeAcls", 3, everything, b"", True), ("DescribeAcls", 3, everything, b"\0", True),
+            ("DescribeAcls", 2, everything, b"\0", True), ("DescribeAcls", 1, everything, b"\0", False),
+            ("DescribeAcls", 3, everything, b"\1", False), ("DescribeAcls", 3, everything, b"\0\0", False),
+            ("Metadata", 12, {"Topics": []}, b"\0", False), ("Heartbeat", 4, {"GroupId": "g"}, b"\0", False),
+        ]:
+            what = (api, version, extra)
+            self.assertEqual(self.answered(ours, api, version, values, extra), taken, what)
+            self.assertTrue(self.answered(theirs, api, version, values, extra), f"Kafka reads no further than it has to: {what}")
+
+    @slow
+    def test_what_kafka_lets_change_while_brokers_run_can_change_here(self):
+        def read_only(side):
+            asked = {"Resources": [{"ResourceType": 4, "ResourceName": "1", "ConfigurationKeys": None}]}
+            told = side.ask("DescribeConfigs", 4, asked)["Results"][0]
+            return {config["Name"]: config["ReadOnly"] for config in told["Configs"]}
+
+        ours, theirs = (read_only(side) for side in self.sides)
+        both = set(ours) & set(theirs)
+        self.assertGreater(len(both), 100)
+        self.assertEqual({name for name in both if ours[name] and not theirs[name]}, set(KNOWN_READ_ONLY))
+
+
+class WhileEnding(ClusterCase):
+    """What a transaction is answered whose end is decided while its markers are not written: a partition's leader is stopped."""
+
+    @slow
+    def test_what_begins_and_aborts_while_the_last_transaction_ends_is_answered_as_kafka_answers_it(self):
+        found = {}
+        for side, coordinator, stopped in (self.esker(), self.kafka()):
+            # An id that this broker coordinates, and a partition that the other one leads.
+            id = next(id for id in map(str, range(1000)) if self.coordinator(side, id) == coordinator)
+            producer = begun(self, side, id)
+            far = next(p for p in side.metadata("both")["Partitions"] if p["LeaderId"] == stopped[0])["PartitionIndex"]
+            self.assertEqual(add(side, id, producer, "both", far), 0, side.name)
+            os.kill(stopped[1], signal.SIGSTOP)
+            self.addCleanup(os.kill, stopped[1], signal.SIGCONT)
+            not_yet = (14, 15, 16)
+            found[side.name] = [end(side, 4, id, producer, True, not_yet)["ErrorCode"],
+                                # What librdkafka does when its transaction is aborted right after the last one was committed.
+                                add(side, id, producer, "both", far, not_yet), end(side, 4, id, producer, False, not_yet)["ErrorCode"],
+                                end(side, 4, id, producer, True, not_yet)["ErrorCode"]]
+            os.kill(stopped[1], signal.SIGCONT)
+            # Once the last one has ended there is nothing to abort: INVALID_TXN_STATE, which librdkafka takes for fatal.
+            found[side.name].append(end(side, 4, id, producer, False)["ErrorCode"])
+        self.assertEqual(found["Esker"], found["Kafka"])
+        self.assertEqual(found["Esker"], [0, 51, 51, 51, 48])
+
+    def coordinator(self, side, id):
+        answer = retried(side, "FindCoordinator", 4, {"KeyType": 1, "CoordinatorKeys": [id]}, lambda a: a["Coordinators"][0]["ErrorCode"])
+        return answer["Coordinators"][0]["NodeId"]
+
+    def topic(self, side, brokers):
+        """A partition on each broker, without a copy elsewhere."""
+        made = side.ask("CreateTopics", 7, {"Topics": [{
+            "Name": "both", "NumPartitions": -1, "ReplicationFactor": -1,
+            "Assignments": [{"PartitionIndex": i, "BrokerIds": [broker]} for i, broker in enumerate(brokers)]}]})["Topics"][0]
+        self.assertEqual(made["ErrorCode"], 0, (side.name, made))
+        wait_until(f"{side.name} leads it", lambda: side.leads("both", len(brokers)), 60)
+
+    def esker(self):
+        """(side, broker asked, (id, pid) of the one to stop)"""
+        dev = self.dev(3, settings={"transaction.state.log.num.partitions": 16})
+        side = Side("Esker", dev.brokers()[1][1])
+        self.addCleanup(side.close)
+        self.topic(side, [1, 2, 3])
+        self.coordinator(side, "")
+        return side, 1, (2, dev.pid(2))
+
+    def kafka(self):
+        """One broker that is the controller too, and one that is only a broker."""
+        ports = free_ports(4)
+        settings = {"transaction.state.log.num.partitions": 16}
+        first = Kafka(self.processes, ports=ports[:2], settings=settings, heap="384m")
+        wait_for(first)
+        second = Kafka(self.processes, node=2, ports=ports, heap="384m", settings={
+            **settings, "process.roles": "broker", "listeners": f"PLAINTEXT://127.0.0.1:{ports[2]}"})
+        wait_for(second)
+        side = Side("Kafka", first.bootstrap)
+        self.addCleanup(side.close)
+        wait_until("both brokers are there", lambda: len(side.ask("Metadata", 12, {"Topics": []})["Brokers"]) == 2, 60)
+        self.topic(side, [1, 2])
+        return side, 1, (2, second.process.pid)
