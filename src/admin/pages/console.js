@@ -77,15 +77,16 @@ function tiers(offsets, name) {
   const words = `${name}: offsets ${start} to ${end}; cold tier ${cold > start ? `${start} to ${cold}` : "nothing"}; local ${local} to ${end}; ` +
     `both ${cold > local ? `${local} to ${cold}` : "nothing"}; open segment from ${open}; high watermark ${high}`;
   const part = (from, to, kind) => (to > from ? el("rect", { class: kind, x: x(from), y: top, width: Math.max(x(to) - x(from), 2), height }) : null);
-  return el("svg", { class: "tiers", viewBox: `0 0 ${width} 56`, preserveAspectRatio: "none", role: "img", "aria-label": words },
+  const picture = el("svg", { class: "tiers", viewBox: `0 0 ${width} 34`, preserveAspectRatio: "none", role: "img", "aria-label": words },
     el("title", {}, words),
     part(start, Math.min(cold, local), "cold"),
     part(local, Math.min(cold, end), "both"),
     part(Math.max(local, cold), end, "hot"),
     end > open ? el("rect", { class: "open", x: x(open), y: top - 3, width: Math.max(x(end) - x(open), 3), height: height + 6 }) : null,
-    el("line", { class: "mark", x1: x(high), x2: x(high), y1: 0, y2: top + height + 6 }),
-    el("text", { x: 0, y: 52 }, `log start ${count(start)}`),
-    el("text", { x: width, y: 52, "text-anchor": "end" }, `high watermark ${count(high)} · end ${count(end)}`));
+    el("line", { class: "mark", x1: x(high), x2: x(high), y1: 0, y2: top + height + 6 }));
+  // Beside the picture, which is stretched: letters would be too.
+  return el("div", {}, picture, el("p", { class: "ends", "aria-hidden": "true" }, el("span", {}, `log start ${count(start)}`),
+    el("span", {}, `local from ${count(local)}`), el("span", {}, `high watermark ${count(high)} · end ${count(end)}`)));
 }
 
 function legend() {
