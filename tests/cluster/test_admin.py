@@ -5,14 +5,12 @@ import json
 import struct
 import subprocess
 import threading
-import time
 import uuid
 import zlib
 
 from confluent_kafka import Producer
 
 from case import ClusterCase, answers
-from clients import produce
 from dev import esker
 from messages import ask
 from processes import ESKER, wait_until
@@ -114,24 +112,6 @@ class Configs(ClusterCase):
             self.assertTrue(all(each.call(18, 0, b"") for each in held), "those that are there stay")
             self.assertEqual(told([(cap, DELETE, None)]), 0)
             wait_until(f"{cap}: room again", lambda: answers(at), 30, 0.1)
-
-    def test_a_rate_of_the_tier_holds_from_when_it_is_set(self):
-        """Copies wait at a byte a second, and go on when the rate is taken back."""
-        dev = self.dev_ = self.dev(1, settings={"remote.log.manager.task.interval.ms": "200", "log.retention.check.interval.ms": "200"})
-        told = lambda asked: self.change(BROKER, "", asked)[0]
-        self.assertEqual(told([("remote.log.manager.copy.max.bytes.per.second", SET, "1")]), 0)
-        wait_until("the rate is in force", lambda: self.described(BROKER, "1")["remote.log.manager.copy.max.bytes.per.second"][0] == "1")
-        dev.topic_create("slow", configs={**TIERED, "local.retention.bytes": "1"})
-        produce("python", dev.bootstrap, "slow", 9000, "s")
-        closed = lambda: len(list(dev.data.glob("broker-1/data/slow-0/*.log"))) >= 3
-        wait_until("segments are closed", closed, 60, 0.2)
-        gone = lambda: dev.cold_offsets("slow", 1)
-        before = gone()
-        # Two whole rounds of the tier's task: the first segment alone may have gone.
-        time.sleep(2)
-        self.assertLessEqual(sum(path.stat().st_size > 0 for path in (dev.data / "tier").rglob("*.seg")), 1, "at most the one that had room at first")
-        self.assertEqual(told([("remote.log.manager.copy.max.bytes.per.second", DELETE, None)]), 0)
-        wait_until("the segments go down", lambda: gone() > before, 90, 0.2)
 
     def test_a_file_that_contradicts_what_is_set_takes_all_the_rest_and_doctor_says_what_not(self):
         dev = self.dev_ = self.dev(1)
