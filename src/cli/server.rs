@@ -26,6 +26,7 @@ use crate::api::Api;
 use crate::broker::Broker;
 use crate::broker::config::{BrokerConfig, ListenerConfig};
 use crate::env::{Env, raise_open_files};
+use crate::log::keep_open_at_most;
 use crate::metadata::Endpoint;
 use crate::security::Authorizer;
 use crate::security::audit::TARGET;
@@ -61,7 +62,11 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     let config = BrokerConfig::load(file, &text, std::env::vars())?;
     start_logging(&env, config.properties.get("audit.log.path").map(Path::new))?;
     match raise_open_files() {
-        Ok(Some(files)) => tracing::info!("up to {files} open files"),
+        Ok(Some(files)) => {
+            // The other half is for connections, and for files that are being written.
+            keep_open_at_most(usize::try_from(files / 2).unwrap_or(usize::MAX));
+            tracing::info!("up to {files} open files");
+        }
         Ok(None) => {}
         Err(error) => tracing::warn!("the limit of open files stays as it is: {error}"),
     }

@@ -5,7 +5,7 @@ use std::io;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the number of files that the process may hold open to what the system grants at most, and says how many that
-/// is. A broker keeps the files of every partition and every connection open; the usual default is 1024.
+/// is. A broker keeps the files of its partitions and every connection open; the usual default is 1024.
 ///
 /// # Errors
 /// When the system refuses.

@@ -294,7 +294,7 @@ impl Log {
         let segment = self.active_mut();
         let path = segment.file.shared_path();
         let slices: Vec<IoSlice<'_>> = group.chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
-        let file = segment.file.get().map_err(LogError::io("open", &path))?;
+        let file = segment.file.get_to_write().map_err(LogError::io("open", &path))?;
         file.write_vectored_at(&slices, segment.size).map_err(LogError::io("append to", &path))?;
         let start = segment.size;
         let indexed = group

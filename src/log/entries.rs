@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::files::LazyFile;
+use super::open_files::LazyFile;
 use crate::env::{DiskFile, SharedDisk};
 
 /// Entries held in memory before they are written.
@@ -59,7 +59,7 @@ impl<const N: usize> EntryFile<N> {
     }
 
     pub(super) fn handle(&self) -> io::Result<Arc<dyn DiskFile>> {
-        self.file.get().cloned()
+        self.file.get()
     }
 
     pub(super) fn count(&self) -> u64 {

@@ -1,10 +1,7 @@
-//! Names of a log's files, and handles that are opened when first needed.
+//! Names of a log's files.
 
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
 
-use crate::env::{DiskFile, OpenMode, SharedDisk};
 use crate::types::Offset;
 
 /// Record batches.
@@ -46,43 +43,6 @@ pub(super) fn parse_segment_name(name: &str) -> Option<(Offset, &str)> {
 /// The folder that holds `path`, also for a path of one name.
 pub(super) fn parent_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// A file that is opened when it is first used: most closed segments are never read again.
-#[derive(Debug)]
-pub(super) struct LazyFile {
-    disk: SharedDisk,
-    path: Arc<Path>,
-    handle: OnceLock<Arc<dyn DiskFile>>,
-}
-
-impl LazyFile {
-    pub(super) fn new(disk: &SharedDisk, path: PathBuf) -> LazyFile {
-        LazyFile { disk: disk.clone(), path: path.into(), handle: OnceLock::new() }
-    }
-
-    /// Created, or emptied if it is there.
-    pub(super) fn create(disk: &SharedDisk, path: PathBuf) -> io::Result<LazyFile> {
-        let file = LazyFile::new(disk, path);
-        file.get()?.set_len(0)?;
-        Ok(file)
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(super) fn shared_path(&self) -> Arc<Path> {
-        self.path.clone()
-    }
-
-    pub(super) fn get(&self) -> io::Result<&Arc<dyn DiskFile>> {
-        if let Some(handle) = self.handle.get() {
-            return Ok(handle);
-        }
-        let handle = self.disk.open(&self.path, OpenMode::ReadWrite)?;
-        Ok(self.handle.get_or_init(|| handle))
-    }
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ impl Log {
                 files.push(self.snapshot_file(segment.base)?);
             }
             if unflushed {
-                files.push((path.clone(), segment.file.get().map_err(io())?.clone()));
+                files.push((path.clone(), segment.file.get().map_err(io())?));
             }
             if unsynced {
                 indexes.push(segment.base);
@@ -147,6 +147,12 @@ impl Log {
                 }
                 if segment.base <= outcome.active {
                     segment.snapshot_unsynced = false;
+                }
+            }
+            let (closed, flushed) = (self.segments.len() - 1, self.flushed_end());
+            for i in 0..closed {
+                if self.segment_end(i) <= flushed {
+                    self.segments[i].file.is_synced();
                 }
             }
             if outcome.folder {

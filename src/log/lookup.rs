@@ -87,7 +87,7 @@ impl Log {
         let io = || LogError::io("read", path);
         let start = segment.position_before(from).map_err(io())?;
         let file = segment.file.get().map_err(io())?;
-        let mut reader = BatchReader::new(&**file, start, segment.size);
+        let mut reader = BatchReader::new(&*file, start, segment.size);
         let corrupt = |position, e: BatchError| LogError::Corrupt {
             path: path.to_owned(),
             position,

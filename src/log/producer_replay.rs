@@ -73,7 +73,7 @@ fn replay(segment: &Segment, from: Offset, state: &mut ProducerState, now_ms: i6
     };
     let file = segment.file.get().map_err(io())?;
     let start = segment.position_before(from).map_err(io())?;
-    let mut reader = BatchReader::new(&**file, start, segment.size);
+    let mut reader = BatchReader::new(&*file, start, segment.size);
     while let Some(next) = reader.next().map_err(io())? {
         let (position, batch) = next.map_err(|e| corrupt(start, from, e.to_string()))?;
         if batch.header.base_offset >= from {
@@ -99,7 +99,7 @@ fn remember_older(segments: &[Segment], snapshot: Offset, state: &mut ProducerSt
         let skip = if i == 0 { segment.size.saturating_sub(REMEMBER_BYTES) } else { 0 };
         let start = segment.index.position_near(skip).map_err(io())?;
         let file = segment.file.get().map_err(io())?;
-        let mut reader = BatchReader::new(&**file, start, segment.size);
+        let mut reader = BatchReader::new(&*file, start, segment.size);
         while let Some(Ok((_, batch))) = reader.next().map_err(io())? {
             if batch.header.base_offset >= snapshot {
                 return Ok(());

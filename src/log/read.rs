@@ -72,7 +72,7 @@ impl Log {
             Anchor { position: entry.position, last_offset: Some(entry.last_offset) }
         });
         Ok(LogSlice::new(Source {
-            file: segment.file.get().map_err(LogError::io("open", path))?.clone(),
+            file: segment.file.get().map_err(LogError::io("open", path))?,
             path: segment.file.shared_path(),
             anchor,
             base: segment.base,
@@ -164,7 +164,7 @@ impl Log {
     /// `OutOfRange` if no closed segment begins at `base`.
     pub fn segment_file(&self, base: Offset) -> Result<Arc<dyn DiskFile>, LogError> {
         let segment = &self.segments[self.closed_segment(base)?];
-        Ok(segment.file.get().map_err(LogError::io("open", segment.file.path()))?.clone())
+        segment.file.get().map_err(LogError::io("open", segment.file.path()))
     }
 
     /// What lies beside a closed segment, for upload.

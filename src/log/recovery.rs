@@ -12,9 +12,10 @@ use super::dirs::DirectoryCheckpoints;
 use super::epoch_cache::EpochCache;
 use super::error::LogError;
 use super::files::{
-    DELETED, INDEX, LOG, LazyFile, OF_A_SEGMENT, SNAPSHOT, TIME_INDEX, TXN_CHECKSUM, TXN_INDEX, parent_of,
+    DELETED, INDEX, LOG, OF_A_SEGMENT, SNAPSHOT, TIME_INDEX, TXN_CHECKSUM, TXN_INDEX, parent_of,
     parse_segment_name, segment_path,
 };
+use super::open_files::LazyFile;
 use super::producer_state::ProducerState;
 use super::scan::{BatchReader, find_valid_batch};
 use super::segment::{Lengths, Segment};
@@ -185,7 +186,7 @@ impl Opening {
             }
             let io = || LogError::io("read", segment.file.path());
             let file = segment.file.get().map_err(io())?;
-            let mut reader = BatchReader::new(&**file, 0, segment.size);
+            let mut reader = BatchReader::new(&*file, 0, segment.size);
             while let Some(Ok((_, batch))) = reader.next().map_err(io())? {
                 if batch.header.base_offset < to && batch.header.last_offset() >= start {
                     chain.assign(batch.header.leader_epoch, batch.header.base_offset.max(start));
@@ -353,7 +354,7 @@ impl Opening {
         let mut segment =
             Segment::to_be_scanned(&open.disk, &open.dir, base, &lengths, open.now_ms).map_err(io())?;
         self.report.scanned_segments += 1;
-        let file = segment.file.get().map_err(io())?.clone();
+        let file = segment.file.get().map_err(io())?;
         let mut reader = BatchReader::new(&*file, 0, len);
         let mut end = base;
         let problem = loop {

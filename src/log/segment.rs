@@ -3,8 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::files::{INDEX, LOG, LazyFile, TIME_INDEX, TXN_INDEX, segment_path};
+use super::files::{INDEX, LOG, TIME_INDEX, TXN_INDEX, segment_path};
 use super::index::{IndexEntry, OffsetIndex};
+use super::open_files::LazyFile;
 use super::scan::BatchReader;
 use super::time_index::{TimeEntry, TimeIndex};
 use super::txn_index::TxnIndex;
@@ -203,7 +204,7 @@ impl Segment {
             Some(entry) if self.holds(&entry)? => (entry.position, None),
             _ => (0, Some(self.base)),
         };
-        let file = self.file.get()?.clone();
+        let file = self.file.get()?;
         if self.size > 0
             && let Some(Ok((_, first))) = BatchReader::new(&*file, 0, self.size).next()?
         {
@@ -292,7 +293,7 @@ impl Segment {
     /// Where the batch begins that holds `offset`, or the next one after it; the size if there is none.
     fn position_of(&self, offset: Offset) -> io::Result<u64> {
         let file = self.file.get()?;
-        let mut reader = BatchReader::new(&**file, self.position_before(offset)?, self.size);
+        let mut reader = BatchReader::new(&*file, self.position_before(offset)?, self.size);
         while let Some(next) = reader.next()? {
             let (position, batch) = next.map_err(io::Error::other)?;
             if batch.header.last_offset() >= offset {

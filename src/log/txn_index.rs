@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::entries::EntryFile;
-use super::files::{LazyFile, TXN_CHECKSUM, TXN_INDEX};
+use super::files::{TXN_CHECKSUM, TXN_INDEX};
+use super::open_files::LazyFile;
 use super::segment::Lengths;
 use crate::env::{DiskFile, OpenMode, SharedDisk};
 use crate::types::{Offset, ProducerId};

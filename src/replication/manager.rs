@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures::StreamExt as _;
 use parking_lot::{Mutex, RwLock};
@@ -41,6 +42,8 @@ pub struct ReplicaManager {
     lost_directories: Mutex<HashSet<DirectoryId>>,
     /// Replicas of an earlier life that may lie in a directory that could not be opened.
     pub(super) out_of_reach: Mutex<HashSet<(TopicId, i32)>>,
+    /// Another look at all partitions is coming.
+    pub(super) tries_again: AtomicBool,
     reconciled: watch::Sender<u64>,
 }
 
@@ -70,6 +73,7 @@ impl ReplicaManager {
             tasks: Mutex::default(),
             lost_directories: Mutex::default(),
             out_of_reach: Mutex::default(),
+            tries_again: AtomicBool::default(),
             reconciled: watch::channel(0).0,
         });
         manager.spawn(manager.clone().follow_images());

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::context::{RESTORED, TierUnavailable};
@@ -111,11 +112,16 @@ impl ReplicaManager {
 
     /// Goes through the image once more, a little later.
     fn try_again(self: &Arc<Self>) {
+        // One look goes through all partitions.
+        if self.tries_again.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let manager = Arc::downgrade(self);
         let pause = self.context.clock.sleep(self.context.config.settings.session_timeout);
         self.spawn(async move {
             pause.await;
             if let Some(manager) = manager.upgrade() {
+                manager.tries_again.store(false, Ordering::Release);
                 manager.context.again.notify_one();
             }
         });

@@ -115,7 +115,7 @@ impl Output {
 
     fn write(&mut self) -> Result<(), LogError> {
         let io = || LogError::io("write", &self.path);
-        let file = self.segment.file.get().map_err(io())?;
+        let file = self.segment.file.get_to_write().map_err(io())?;
         file.write_all_at(&self.buffer, self.segment.size).map_err(io())?;
         for header in self.headers.drain(..) {
             self.segment

@@ -1,0 +1,199 @@
+//! Files that are opened when they are first used, and closed again when too many are open.
+//!
+//! A log has three files and more for each segment, and a broker ten thousand logs: together more than a process may hold
+//! open. So handles have a common bound. When it is passed, the handle that has rested longest goes (the *clock* algorithm:
+//! one that was used since the last look gets another turn), and comes back by its path with the next use.
+//!
+//! Invariant: a file that was written and not fsynced since keeps its handle. The kernel tells of pages it could not
+//! write to whoever holds the file open; nobody would hear it otherwise.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use crate::env::{DiskFile, OpenMode, SharedDisk};
+
+/// Handles that one opening looks at before it lets the bound be passed: all others may be in use.
+const LOOKS: usize = 256;
+/// Handles of all logs of this process, before `keep_at_most` says otherwise.
+const USUAL: usize = 4096;
+
+static OPEN: OpenFiles = OpenFiles { most: AtomicUsize::new(USUAL), open: Mutex::new(VecDeque::new()) };
+
+/// How many files all logs of this process together keep open while they rest; those being written come on top.
+pub fn keep_open_at_most(files: usize) {
+    OPEN.most.store(files.max(1), Ordering::Relaxed);
+}
+
+/// The handles that may be closed, in the order they are looked at.
+#[derive(Debug)]
+struct OpenFiles {
+    most: AtomicUsize,
+    open: Mutex<VecDeque<Weak<Handle>>>,
+}
+
+#[derive(Debug, Default)]
+struct Handle {
+    file: Mutex<Option<Arc<dyn DiskFile>>>,
+    /// Since the last look at it.
+    used: AtomicBool,
+    /// Written, and not fsynced since.
+    written: AtomicBool,
+}
+
+impl OpenFiles {
+    /// Takes note of a handle that was just opened, and closes others beyond the bound.
+    fn opened(&self, handle: &Arc<Handle>) {
+        let mut open = self.open.lock();
+        open.push_back(Arc::downgrade(handle));
+        for _ in 0..LOOKS {
+            if open.len() <= self.most.load(Ordering::Relaxed) {
+                return;
+            }
+            let Some(next) = open.pop_front() else { return };
+            let Some(handle) = next.upgrade() else { continue };
+            let busy = handle.used.swap(false, Ordering::Relaxed) || handle.written.load(Ordering::Acquire);
+            // One that is being opened or used just now is not waited for.
+            match handle.file.try_lock() {
+                Some(mut file) if !busy => *file = None,
+                _ => open.push_back(next),
+            }
+        }
+    }
+}
+
+/// A file of a log.
+#[derive(Debug)]
+pub(super) struct LazyFile {
+    disk: SharedDisk,
+    path: Arc<Path>,
+    handle: Arc<Handle>,
+}
+
+impl LazyFile {
+    pub(super) fn new(disk: &SharedDisk, path: PathBuf) -> LazyFile {
+        LazyFile { disk: disk.clone(), path: path.into(), handle: Arc::default() }
+    }
+
+    /// Created, or emptied if it is there.
+    pub(super) fn create(disk: &SharedDisk, path: PathBuf) -> io::Result<LazyFile> {
+        let file = LazyFile::new(disk, path);
+        file.get()?.set_len(0)?;
+        Ok(file)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn shared_path(&self) -> Arc<Path> {
+        self.path.clone()
+    }
+
+    /// The open file. Whoever writes to it takes `get_to_write`.
+    pub(super) fn get(&self) -> io::Result<Arc<dyn DiskFile>> {
+        let opened = {
+            let mut file = self.handle.file.lock();
+            match &*file {
+                Some(file) => {
+                    self.handle.used.store(true, Ordering::Relaxed);
+                    return Ok(file.clone());
+                }
+                None => file.insert(self.disk.open(&self.path, OpenMode::ReadWrite)?).clone(),
+            }
+        };
+        OPEN.opened(&self.handle);
+        Ok(opened)
+    }
+
+    /// The same, and it stays open until `is_synced`.
+    pub(super) fn get_to_write(&self) -> io::Result<Arc<dyn DiskFile>> {
+        self.handle.written.store(true, Ordering::Release);
+        self.get()
+    }
+
+    /// All that was written has been fsynced.
+    pub(super) fn is_synced(&self) {
+        self.handle.written.store(false, Ordering::Release);
+    }
+
+    #[cfg(test)]
+    fn is_open(&self) -> bool {
+        self.handle.file.lock().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::RealDisk;
+
+    fn files(disk: &SharedDisk, folder: &Path, count: usize) -> Vec<LazyFile> {
+        (0..count).map(|i| LazyFile::new(disk, folder.join(i.to_string()))).collect()
+    }
+
+    /// With a bound of its own: other tests share the process.
+    fn open(bound: &OpenFiles, file: &LazyFile) {
+        let handle = file.disk.open(&file.path, OpenMode::ReadWrite).unwrap();
+        *file.handle.file.lock() = Some(handle);
+        bound.opened(&file.handle);
+    }
+
+    fn bound(most: usize) -> OpenFiles {
+        OpenFiles { most: AtomicUsize::new(most), open: Mutex::default() }
+    }
+
+    #[test]
+    fn the_files_that_have_rested_longest_are_closed_and_come_back_when_they_are_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: SharedDisk = Arc::new(RealDisk);
+        let (bound, files) = (bound(3), files(&disk, folder.path(), 5));
+        for file in &files {
+            open(&bound, file);
+        }
+        let are_open = |files: &[LazyFile]| files.iter().map(LazyFile::is_open).collect::<Vec<_>>();
+        assert_eq!(are_open(&files), [false, false, true, true, true]);
+        files[4].get().unwrap().write_all_at(b"x", 0).unwrap();
+        // Used since: the next look passes it over.
+        files[2].get().unwrap();
+        open(&bound, &files[0]);
+        assert_eq!(are_open(&files), [true, false, true, false, true]);
+        assert_eq!(files[4].get().unwrap().len().unwrap(), 1);
+        drop(files);
+        assert!(bound.open.lock().iter().all(|handle| handle.upgrade().is_none()));
+    }
+
+    #[test]
+    fn a_file_that_was_written_stays_open_until_it_is_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: SharedDisk = Arc::new(RealDisk);
+        let (bound, files) = (bound(1), files(&disk, folder.path(), 4));
+        files[0].get_to_write().unwrap();
+        files[0].handle.used.store(false, Ordering::Relaxed);
+        bound.opened(&files[0].handle);
+        open(&bound, &files[1]);
+        open(&bound, &files[2]);
+        assert!(files[0].is_open() && !files[1].is_open(), "what was not written goes before");
+        files[0].is_synced();
+        open(&bound, &files[3]);
+        open(&bound, &files[1]);
+        assert!(!files[0].is_open(), "nothing keeps it any more");
+    }
+
+    #[test]
+    fn where_all_are_in_use_the_bound_is_passed_and_nothing_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: SharedDisk = Arc::new(RealDisk);
+        let (bound, files) = (bound(2), files(&disk, folder.path(), 6));
+        for file in &files {
+            file.handle.written.store(true, Ordering::Relaxed);
+            open(&bound, file);
+        }
+        assert!(files.iter().all(LazyFile::is_open));
+        assert_eq!(bound.open.lock().len(), 6);
+    }
+}
