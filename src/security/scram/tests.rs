@@ -142,8 +142,14 @@ fn absurd_parameters_make_no_credential() {
         );
     }
     assert_eq!(credential_from_salted(sha256, b"", &[0; 32], 4096), Err(CredentialError::Salt(0)));
-    assert_eq!(credential_from_salted(sha256, &[0; 257], &[0; 32], 4096), Err(CredentialError::Salt(257)));
-    assert!(credential_from_salted(sha256, b"salt", &[0; 31], 4096).is_err());
+    assert_eq!(credential_from_salted(sha256, &[0; 1025], &[0; 32], 4096), Err(CredentialError::Salt(1025)));
+    for bytes in [0, 1025] {
+        let salted = vec![0; bytes];
+        let made = credential_from_salted(sha256, b"salt", &salted, 4096);
+        assert_eq!(made, Err(CredentialError::SaltedPassword(bytes)));
+    }
+    // As Kafka takes it, though nobody can log in with it.
+    assert!(credential_from_salted(sha256, b"salt", &[0; 31], 4096).is_ok());
     assert_eq!(credential(&SeededRng::new(1), sha256, "", 4096), Err(CredentialError::EmptyPassword));
 }
 
