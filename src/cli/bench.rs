@@ -8,13 +8,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use futures::future::try_join_all;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::client::records::Led;
 use super::client::{Client, ClusterArguments};
 use super::produce::Codec;
-use super::report::{Output, print_json};
+use super::report::{Output, print_json, progress};
 use super::topic::{self, NewTopic};
 use crate::env::Env;
 use crate::wire::record_batch::BatchBuilder;
@@ -140,7 +139,7 @@ async fn measure(
     let (batch, records) = batch(env, arguments)?;
     let batches = (arguments.megabytes << 20).div_ceil(u64::from(arguments.batch_bytes));
     let each = batches.div_ceil(u64::from(arguments.connections));
-    let bar = bar(arguments, each * u64::from(arguments.connections));
+    let bar = progress(arguments.cluster.output, each * u64::from(arguments.connections), "batches");
     let begun = env.clock.now();
     let writers = (0..arguments.connections as usize).map(|writer| {
         let (partitions, batch, bar) = (&partitions, &batch, &bar);
@@ -207,15 +206,6 @@ fn batch(env: &Env, arguments: &Arguments) -> Result<(Bytes, u64)> {
         builder.add(env.clock.wall_ms(), None, Some(&value), &[]);
     }
     Ok((builder.build()?, u64::from(records)))
-}
-
-/// On a terminal only.
-fn bar(arguments: &Arguments, batches: u64) -> ProgressBar {
-    if arguments.cluster.output == Output::Json {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} batches  {eta}");
-    ProgressBar::new(batches).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a subcommand tells: a table for people, JSON for programs.
 
 use comfy_table::{Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
 
 /// How a subcommand prints what it found.
@@ -79,6 +80,16 @@ pub fn say(output: Output, text: &str) {
         Output::Json => eprintln!("{text}"),
         Output::Table => println!("{text}"),
     }
+}
+
+/// A bar on a terminal's standard error for what takes long; nothing elsewhere, nor for programs.
+pub fn progress(output: Output, of: u64, what: &str) -> ProgressBar {
+    if output == Output::Json {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} {msg}  {eta}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(of).with_style(style).with_message(what.to_owned())
 }
 
 /// Says that something was done: `created events`, or `{"created": "events"}`.

@@ -33,6 +33,34 @@ async function main() {
     await page.waitForSelector('main[data-page="overview"]', { timeout: 30000 });
     seen.cookie = (await context.cookies()).find((cookie) => cookie.name === "esker_session");
   }
+  // The least contrast of any text with what is behind it (WCAG's formula), and that text.
+  const contrast = () => page.evaluate(() => {
+    const numbers = (text) => (text.match(/[\d.]+/g) || []).map(Number);
+    const bright = (rgb) => rgb.slice(0, 3).map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+      .reduce((all, v, i) => all + v * [0.2126, 0.7152, 0.0722][i], 0);
+    let least = [21, ""];
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+      const node = texts.currentNode.parentElement, text = texts.currentNode.textContent.trim();
+      if (!text || !node.getClientRects().length || node.closest("svg")) continue;
+      let under = node, ground = numbers(getComputedStyle(under).backgroundColor);
+      while (ground[3] === 0 && under.parentElement) {
+        under = under.parentElement;
+        ground = numbers(getComputedStyle(under).backgroundColor);
+      }
+      const [a, b] = [bright(numbers(getComputedStyle(node).color)), bright(ground)];
+      const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+      if (ratio < least[0]) least = [ratio, text];
+    }
+    return least;
+  });
+  seen.contrast = {};
+  const looked = async (name) => {
+    for (const colorScheme of ["dark", "light"]) {
+      await page.emulateMedia({ colorScheme });
+      seen.contrast[`${name}, ${colorScheme}`] = await contrast();
+    }
+  };
   // A topic is made with the keyboard alone.
   await at("#/topics", "topics");
   await page.focus("#topic-name");
@@ -45,6 +73,7 @@ async function main() {
   for (const [hash, name] of [["#/", "overview"], ["#/brokers", "brokers"], ["#/topics", "topics"], ["#/groups", "groups"], ["#/tier", "tier"]]) {
     await at(hash, name);
     seen[name] = await page.textContent("main");
+    await looked(name);
     seen[`${name}_unlabelled`] = await page.$$eval("input, button, svg, select", (all) => all.filter((node) =>
       !(node.labels && node.labels.length) && !node.getAttribute("aria-label") && !node.textContent.trim() && !node.closest("[aria-hidden]")).length);
   }
@@ -53,6 +82,7 @@ async function main() {
   await page.screenshot({ path: `${out}/overview.png` });
   await at(`#/topics/${topic}`, "topic");
   seen.picture = await page.getAttribute("svg.tiers", "aria-label");
+  await looked("topic");
   await page.screenshot({ path: `${out}/topic.png` });
   if (process.env.RECORDS) {
   await at(`#/topics/${topic}/0?offset=0`, "records");
@@ -61,6 +91,11 @@ async function main() {
   await page.click("text=Last");
   await page.waitForFunction((before) => document.querySelector("tbody tr").cells[0].textContent !== before, seen.first[0][0], { timeout: 30000 });
   seen.last = await rows();
+  await looked("records");
+  await page.fill("#time", "2020-01-01T00:00:01");
+  await page.click('form[aria-label="By time"] button');
+  await page.waitForFunction((before) => document.querySelector("tbody tr").cells[0].textContent !== before, seen.last[0][0], { timeout: 30000 });
+  seen.by_time = await rows();
   }
   await browser.close();
   console.log(JSON.stringify(seen));

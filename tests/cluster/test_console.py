@@ -159,6 +159,10 @@ class Console(ClusterCase):
         self.assertIn("Cache hits", seen["tier"])
         for page in ("overview", "brokers", "topics", "groups", "tier"):
             self.assertEqual(seen[f"{page}_unlabelled"], 0, page)
+        self.assertEqual(len(seen["contrast"]), 14, "seven pages, light and dark")
+        self.assertEqual({page: found for page, found in seen["contrast"].items() if found[0] < 4.5}, {}, "contrast (WCAG AA)")
+        self.assertIn("list price", seen["tier"])
         self.assertIn("cold tier 0 to", seen["picture"])
         self.assertEqual({row[1] for row in seen["first"]}, {"cold"})
         self.assertEqual({row[1] for row in seen["last"]}, {"hot"})
+        self.assertEqual(seen["by_time"], seen["first"])

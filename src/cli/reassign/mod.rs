@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use self::plan::{Placed, plan};
 use super::client::{Client, ClusterArguments, check};
-use super::report::{Output, Rows, say};
+use super::report::{Output, Rows, progress, say};
 use crate::env::{Env, timeout};
 use crate::wire::StrBytes;
 use crate::wire::messages::alter_partition_reassignments::{
@@ -80,12 +80,15 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         return Ok(());
     }
     let patience = Duration::from_secs(arguments.patience);
+    let bar = progress(output, moves.len() as u64, "partitions");
     let all = async {
         for some in moves.chunks(AT_ONCE) {
             reassign(&mut client, some).await?;
             until_there(&env, &mut client, some).await?;
-            say(output, &format!("{} partitions have moved", some.len()));
+            bar.inc(some.len() as u64);
+            bar.suspend(|| say(output, &format!("{} partitions have moved", some.len())));
         }
+        bar.finish_and_clear();
         Ok(())
     };
     match timeout(&*env.clock, patience, all).await {

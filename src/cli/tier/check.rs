@@ -10,7 +10,7 @@ use tiering::repair;
 use tiering::store::SharedStore;
 use tiering::verify::{self, Depth, Findings};
 
-use crate::cli::report::{Output, Rows, print_json, say};
+use crate::cli::report::{Output, Rows, print_json, progress, say};
 use crate::env::{Env, OpenMode, SharedDisk};
 
 /// The partitions of a topic, or of all.
@@ -51,7 +51,9 @@ pub(super) async fn verify(
     ]);
     let mut lines = Vec::new();
     let mut damaged = Vec::new();
-    for (id, folder) in partitions(store, topic).await? {
+    let all = partitions(store, topic).await?;
+    let bar = progress(output, all.len() as u64, "partitions");
+    for (id, folder) in all {
         let found = verify::partition(store, &folder, depth).await?;
         let (unnamed, bytes) = (found.unnamed.len(), found.unnamed.values().sum::<u64>());
         overview.add([
@@ -82,7 +84,9 @@ pub(super) async fn verify(
                 "what": damage.what,
             }));
         }
+        bar.inc(1);
     }
+    bar.finish_and_clear();
     if output == Output::Json {
         print_json(&json!({ "partitions": overview.to_json(), "damage": damaged }));
         return if lines.is_empty() { Ok(()) } else { bail!("{} objects are damaged", lines.len()) };
@@ -204,6 +208,7 @@ pub(super) async fn export(
         let disk = env.disk.clone();
         let mut segments = 0;
         let rows = tiering::export::rows(&**store, &folder, &head).await?;
+        let bar = progress(output, rows.len() as u64, "segments");
         for row in &rows {
             let files = tiering::export::segment(&**store, &folder, row).await?;
             let base = row.base();
@@ -211,7 +216,9 @@ pub(super) async fn export(
                 write(&disk, &dir.join(format!("{base:020}.{extension}")), &bytes)?;
             }
             segments += 1;
+            bar.inc(1);
         }
+        bar.finish_and_clear();
         let metadata = format!("version: 0\ntopic_id: {}", id.topic_id);
         write(&disk, &dir.join("partition.metadata"), metadata.as_bytes())?;
         let end = head.tier_end().unwrap_or(head.log_start);

@@ -99,7 +99,8 @@ pub(super) async fn restore_cluster(
         .collect();
     fresh(&there, &found, live.brokers.len(), &order)?;
     import(client, generation, true).await?;
-    for Found { topic, in_tier } in &found {
+    for (number, Found { topic, in_tier }) in found.iter().enumerate() {
+        say(output, &format!("topic {} of {}: {}", number + 1, found.len(), topic.name));
         if there.contains_key(&topic.name) {
             say(output, &format!("{} is back already", topic.name));
             continue;
