@@ -166,6 +166,18 @@ class Configs(ClusterCase):
         self.assertEqual(self.change(GROUP, "g", [("consumer.heartbeat.interval.ms", DELETE, None)]), (0, ""))
         wait_until("the brokers' again", lambda: beat() == 7000, 30, 0.2)
 
+    def test_how_long_an_idle_producer_is_remembered_changes_at_run_time(self):
+        dev = self.dev_ = self.dev(1, settings={"log.retention.check.interval.ms": "200"})
+        dev.topic_create("t")
+        producer = Producer({"bootstrap.servers": dev.bootstrap, "enable.idempotence": True})
+        producer.produce("t", b"v")
+        self.assertEqual(producer.flush(60), 0)
+        known = lambda: len(self.ask("DescribeProducers", 0, {"Topics": [{"Name": "t", "PartitionIndexes": [0]}]})[
+            "Topics"][0]["Partitions"][0]["ActiveProducers"])
+        self.assertEqual(known(), 1)
+        self.assertEqual(self.change(BROKER, "", [("producer.id.expiration.ms", SET, "1")]), (0, ""))
+        wait_until("it is forgotten", lambda: known() == 0, 60, 0.2)
+
     def test_lists_grow_and_shrink_and_a_replacement_leaves_only_what_it_names(self):
         dev = self.dev_ = self.dev(1)
         dev.topic_create("t", configs={"retention.ms": "5000000"})
