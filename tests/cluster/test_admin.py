@@ -5,12 +5,14 @@ import json
 import struct
 import subprocess
 import threading
+import time
 import uuid
 import zlib
 
 from confluent_kafka import Producer
 
 from case import ClusterCase, answers
+from clients import produce
 from dev import esker
 from messages import ask
 from processes import ESKER, wait_until
@@ -112,6 +114,24 @@ class Configs(ClusterCase):
             self.assertTrue(all(each.call(18, 0, b"") for each in held), "those that are there stay")
             self.assertEqual(told([(cap, DELETE, None)]), 0)
             wait_until(f"{cap}: room again", lambda: answers(at), 30, 0.1)
+
+    def test_a_rate_of_the_tier_holds_from_when_it_is_set(self):
+        dev = self.dev_ = self.dev(1, settings={"remote.log.manager.task.interval.ms": "200", "log.retention.check.interval.ms": "200"})
+        configs = {"remote.storage.enable": "true", "segment.bytes": "65536", "local.retention.bytes": "1"}
+        objects = lambda topic: [path for path in (dev.data / "tier").rglob("*.seg") if f"/{topic}" in str(path)]
+        filled = lambda topic: len(list(dev.data.glob(f"broker-1/data/{topic}-0/*.log"))) + len(objects(topic)) > 5
+        dev.topic_create("quick", configs=configs)
+        produce("python", dev.bootstrap, "quick", 3000, "s")
+        wait_until("segments are in the store", lambda: len(objects("quick")) > 3, 90, 0.2)
+        rate = "remote.log.manager.copy.max.bytes.per.second"
+        self.assertEqual(self.change(BROKER, "", [(rate, SET, "1")]), (0, ""))
+        wait_until("the rate is in force", lambda: self.described(BROKER, "1")[rate][0] == "1")
+        dev.topic_create("slow", configs=configs)
+        produce("python", dev.bootstrap, "slow", 3000, "s")
+        wait_until("segments are closed", lambda: filled("slow"), 90, 0.2)
+        # Fifteen rounds of the tier's task: a byte a second lets at most the first segment through, which found room.
+        time.sleep(3)
+        self.assertLessEqual(len(objects("slow")), 1)
 
     def test_a_file_that_contradicts_what_is_set_takes_all_the_rest_and_doctor_says_what_not(self):
         dev = self.dev_ = self.dev(1)
