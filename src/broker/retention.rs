@@ -35,10 +35,10 @@ impl Broker {
 
     /// One round over all partitions on this broker.
     pub async fn check_retention(&self) {
-        let now_ms = self.env.clock.wall_ms();
+        let (now_ms, quorum_ms) = (self.env.clock.wall_ms(), self.metadata.retention_ms());
         for replica in self.replicas.replicas() {
             let partition = replica.partition().clone();
-            let worked = self.disk_threads.run(move || expire(&replica, now_ms)).await;
+            let worked = self.disk_threads.run(move || expire(&replica, now_ms, quorum_ms)).await;
             match worked {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::error!(%partition, %error, "retention failed"),
@@ -48,17 +48,16 @@ impl Broker {
     }
 }
 
-fn expire(replica: &Replica, now_ms: i64) -> Result<(), LogError> {
+/// Without the quorum's time nothing expires.
+fn expire(replica: &Replica, now_ms: i64, quorum_ms: Option<i64>) -> Result<(), LogError> {
     let positions = replica.positions();
     let removal = replica.with_log(|log| {
         log.roll_if_due(now_ms)?;
         log.forget_old_producers(positions.high_watermark, now_ms);
         let config = log.config();
         let expires = config.cleanup.delete && !config.is_tiered();
-        if !positions.leads() || !expires {
-            return Ok(None);
-        }
-        let to = log.expired_by_retention(now_ms, positions.high_watermark);
+        let Some(quorum_ms) = quorum_ms.filter(|_| positions.leads() && expires) else { return Ok(None) };
+        let to = log.expired_by_retention(quorum_ms, positions.high_watermark);
         if to > log.log_start() { log.advance_log_start(to, now_ms).map(Some) } else { Ok(None) }
     })?;
     removal.map_or(Ok(()), Removal::run)

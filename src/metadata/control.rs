@@ -68,6 +68,9 @@ pub(super) struct Heartbeat {
     pub version: u64,
     /// Its logs are open: it may be unfenced.
     pub ready: bool,
+    /// Its wall clock.
+    #[serde(default)]
+    pub wall_ms: Option<i64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -83,7 +86,11 @@ pub(super) enum Answer {
     /// Nothing is known of the outcome.
     Failed(String),
     /// The lease runs from when the heartbeat was sent.
-    Renewed,
+    Renewed {
+        /// The quorum's time.
+        #[serde(default)]
+        quorum_ms: Option<i64>,
+    },
     /// No lease; catch up with this version first.
     Fenced {
         version: u64,

@@ -15,6 +15,7 @@ use super::handle::SubmitError;
 use super::image::Image;
 use super::lease::Lease;
 use super::liveness::Liveness;
+use super::quorum_time::{MOST_OFF_MS, WallClocks};
 use super::raft::{LogStore, Metrics, Outcome, Raft, RaftNetwork, Submission, broker};
 use crate::env::{Env, timeout};
 use crate::transport::Peer;
@@ -38,6 +39,9 @@ pub(super) struct Core {
     pub images: watch::Receiver<Arc<Image>>,
     pub lease: Lease,
     pub liveness: Mutex<Liveness>,
+    pub wall_clocks: Mutex<WallClocks>,
+    /// By how much this node's wall clock is ahead of the quorum's time, once that is known.
+    pub ahead_ms: Mutex<Option<i64>>,
     pub handler: RwLock<Option<Arc<dyn ControlHandler>>>,
     pub tickets: Tickets,
     pub registered: watch::Sender<Registered>,
@@ -85,6 +89,27 @@ impl Core {
         // One whose vote was taken away still takes itself for the last leader.
         let is_over = metrics.current_leader == Some(self.member) && metrics.state != ServerState::Leader;
         metrics.current_leader.filter(|_| !is_over).and_then(broker)
+    }
+
+    /// The Raft leader has said what time it is.
+    pub fn note_time(&self, quorum_ms: Option<i64>) {
+        let Some(quorum_ms) = quorum_ms else { return };
+        let ahead_ms = self.env.clock.wall_ms().saturating_sub(quorum_ms);
+        let is_off = |ahead_ms: i64| ahead_ms.saturating_abs() > MOST_OFF_MS;
+        let before = self.ahead_ms.lock().replace(ahead_ms);
+        if is_off(ahead_ms) && !before.is_some_and(is_off) {
+            tracing::error!(
+                ahead_ms,
+                "this broker's clock is far from the other brokers': it deletes nothing until it is right"
+            );
+        }
+    }
+
+    /// The quorum's time; `None` while it is not known, or this node's clock is too far from it.
+    pub fn quorum_ms(&self) -> Option<i64> {
+        let ahead_ms = (*self.ahead_ms.lock())?;
+        let is_near = ahead_ms.saturating_abs() <= MOST_OFF_MS;
+        is_near.then(|| self.env.clock.wall_ms().saturating_sub(ahead_ms))
     }
 
     /// Where a broker listens for its peers.

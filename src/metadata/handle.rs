@@ -122,6 +122,8 @@ impl Metadata {
             images,
             lease: Lease::default(),
             liveness: Mutex::new(Liveness::new(config.session_timeout, config.lease)),
+            wall_clocks: Mutex::default(),
+            ahead_ms: Mutex::default(),
             handler: RwLock::new(None),
             tickets: Tickets::new(Incarnation(env.rng.uuid())),
             registered: watch::channel(Registered::default()).0,
@@ -165,6 +167,13 @@ impl Metadata {
     #[must_use]
     pub fn leader(&self) -> Option<BrokerId> {
         self.core.leader()
+    }
+
+    /// The quorum's time, in milliseconds since the epoch: what is deleted for its age is deleted by it. `None` while it is not
+    /// known, or this broker's own clock is more than five minutes off: then nothing is deleted.
+    #[must_use]
+    pub fn retention_ms(&self) -> Option<i64> {
+        self.core.quorum_ms()
     }
 
     /// The epoch of this broker's registration; `BrokerEpoch::NONE` before it.

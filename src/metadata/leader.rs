@@ -136,6 +136,9 @@ impl Core {
             let now = self.env.clock.now();
             let mut liveness = self.liveness.lock();
             liveness.lead(term, now);
+            if let Some(its_ms) = heartbeat.wall_ms {
+                self.wall_clocks.lock().hear(heartbeat.id, its_ms, self.env.clock.wall_ms(), now);
+            }
             liveness.hear(life, now)
         };
         if !is_renewable {
@@ -151,7 +154,7 @@ impl Core {
         let image = self.image();
         match image.brokers.get(&heartbeat.id) {
             Some(broker) if broker.epoch == heartbeat.epoch => match broker.state {
-                BrokerState::Active | BrokerState::ControlledShutdown => Answer::Renewed,
+                BrokerState::Active | BrokerState::ControlledShutdown => self.renewed(),
                 BrokerState::Fenced => self.unfence(heartbeat, &image, term).await,
             },
             // Superseded, or not registered at all.
@@ -159,14 +162,24 @@ impl Core {
         }
     }
 
+    fn renewed(&self) -> Answer {
+        let clock = &self.env.clock;
+        let lately = self.config.session_timeout;
+        let metrics = self.metrics();
+        let voters: Vec<BrokerId> =
+            metrics.membership_config.membership().voter_ids().filter_map(broker).collect();
+        let quorum_ms = self.wall_clocks.lock().quorum_ms(&voters, clock.wall_ms(), clock.now(), lately);
+        Answer::Renewed { quorum_ms }
+    }
+
     async fn unfence(&self, heartbeat: Heartbeat, image: &Image, term: u64) -> Answer {
-        let Heartbeat { id, epoch, version, ready } = heartbeat;
+        let Heartbeat { id, epoch, version, ready, .. } = heartbeat;
         let caught_up = self.liveness.lock().has_caught_up((id, epoch), version, image.version);
         if !(ready && caught_up) {
             return Answer::Fenced { version: image.version };
         }
         match self.write_in_term(Command::Unfence { id, epoch }, term).await {
-            Answer::Outcome(Outcome::Applied { result: Ok(_), .. }) => Answer::Renewed,
+            Answer::Outcome(Outcome::Applied { result: Ok(_), .. }) => self.renewed(),
             Answer::Outcome(_) => Answer::Fenced { version: image.version },
             other => other,
         }

@@ -160,13 +160,16 @@ async fn keep_lease(core: Arc<Core>, id: BrokerId, epoch: BrokerEpoch) {
         }
         let sent = core.env.clock.now();
         let leader = hint.take().or_else(|| core.leader());
-        let heartbeat = Heartbeat { id, epoch, version: core.image().version, ready: registered.ready };
+        let version = core.image().version;
+        let wall_ms = Some(core.env.clock.wall_ms());
+        let heartbeat = Heartbeat { id, epoch, version, ready: registered.ready, wall_ms };
         let answer = match leader {
             Some(leader) => core.ask_leader(leader, Request::Heartbeat(heartbeat), interval * 2).await.ok(),
             None => None,
         };
         let pause = match answer {
-            Some(Answer::Renewed) => {
+            Some(Answer::Renewed { quorum_ms }) => {
+                core.note_time(quorum_ms);
                 core.lease.extend(sent + core.config.lease);
                 core.registered.send_if_modified(|r| !std::mem::replace(&mut r.leased, true));
                 interval.saturating_sub(core.env.clock.now().since(sent))

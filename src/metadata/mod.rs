@@ -11,7 +11,7 @@
 //! | `raft/` | the replicated log of commands |
 //! | `handle`, `core` | the running node: submitting and publishing |
 //! | `control` | what brokers ask each other |
-//! | `leader`, `liveness`, `balance` | the Raft leader's duties: leases, fencing, preferred leaders |
+//! | `leader`, `liveness`, `quorum_time`, `balance` | the Raft leader's duties: leases, fencing, what time it is, preferred leaders |
 //! | `member`, `lease` | a broker's duties: joining, registering, heartbeats |
 
 mod acl;
@@ -28,6 +28,7 @@ mod lease;
 mod liveness;
 mod member;
 mod placement;
+mod quorum_time;
 mod quota;
 mod raft;
 #[cfg(test)]

@@ -24,6 +24,26 @@ pub enum RebuildError {
     Upload(#[from] UploadError),
 }
 
+impl RebuildError {
+    /// Whether the same may succeed later, when the store answers again: nothing is known to be lost.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        let of_reading = |error: &ReadError| match error {
+            ReadError::Store(error) => error.is_retriable(),
+            ReadError::Stopped => true,
+            _ => false,
+        };
+        match self {
+            RebuildError::Read(error) => of_reading(error),
+            RebuildError::Upload(UploadError::Store(error)) => error.is_retriable(),
+            RebuildError::Upload(UploadError::Local(error)) => {
+                error.get_ref().and_then(|inner| inner.downcast_ref()).is_some_and(of_reading)
+            }
+            RebuildError::Upload(_) => false,
+        }
+    }
+}
+
 /// The log bytes of a published segment, each chunk checked.
 struct FromChunks<'a> {
     reader: &'a Reader,
@@ -99,7 +119,7 @@ mod tests {
     use crate::manifest::{Changes, Manifest, Writer, successor};
     use crate::object::ObjectOptions;
     use crate::read::{ChunkPeers, ReadLimits, WantedChunk};
-    use crate::store::MemoryStore;
+    use crate::store::{Fault, FaultStore, Faults, MemoryStore, Operation};
     use crate::testing::{MemorySegment, batches};
     use crate::verify::{self, Depth};
 
@@ -117,6 +137,16 @@ mod tests {
         async fn rescue(&self, wanted: &WantedChunk) -> Option<Bytes> {
             let at = wanted.chunk.position as usize;
             Some(self.0.slice(at..at + wanted.chunk.bytes as usize))
+        }
+    }
+
+    /// All such requests fail.
+    #[derive(Debug)]
+    struct Down(Operation);
+
+    impl Faults for Down {
+        fn next(&self, operation: Operation, _: &str) -> Fault {
+            if operation == self.0 { Fault::Fail } else { Fault::None }
         }
     }
 
@@ -148,7 +178,16 @@ mod tests {
         let reader = Reader::new(store.clone(), chunks, ReadLimits::default());
         let name = SegmentName { base: 0, leader_epoch: 3, uuid: Uuid::from_u128(2) };
         let alone = rebuild(&reader, &*store, &folder, &old, name, &options).await;
-        assert!(alone.is_err(), "nobody has the bytes");
+        assert!(!alone.unwrap_err().may_pass(), "nobody has the bytes");
+        // The store is away for a while: while the chunks are read, and while the new object is written.
+        for down in [Operation::Get, Operation::Put] {
+            let flaky = Arc::new(FaultStore::new(store.clone(), Arc::new(Down(down))));
+            let chunks = ChunkCache::open(limits, None, Handle::current()).await.unwrap();
+            let reader = Reader::new(flaky.clone(), chunks, ReadLimits::default());
+            reader.set_peers(Arc::new(HasItAll(log.clone())));
+            let failed = rebuild(&reader, &*flaky, &folder, &old, name, &options).await;
+            assert!(failed.unwrap_err().may_pass(), "{down:?}");
+        }
         reader.set_peers(Arc::new(HasItAll(log)));
         let new = rebuild(&reader, &*store, &folder, &old, name, &options).await.unwrap();
         assert_eq!((new.name, new.end, new.log_bytes), (name, old.end, old.log_bytes));

@@ -28,7 +28,7 @@ use crate::broker::live::LiveConfig;
 use crate::broker::stop::StopSignal;
 use crate::env::{Env, MonoTime};
 use crate::log::{LogConfig, LogError};
-use crate::metadata::{ColdTopic, Command};
+use crate::metadata::{ColdTopic, Command, Metadata};
 use crate::replication::{Positions, Replica, ReplicaManager};
 use crate::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 
@@ -71,11 +71,11 @@ struct Tasks {
 }
 
 /// Clocks and randomness of the broker, for the offloader.
-struct Seams<'a>(&'a Env);
+struct Seams<'a>(&'a Env, &'a Metadata);
 
 impl Ambient for Seams<'_> {
     fn wall_ms(&self) -> i64 {
-        self.0.clock.wall_ms()
+        self.1.retention_ms().unwrap_or_else(|| self.0.clock.wall_ms())
     }
 
     fn mono_ms(&self) -> i64 {
@@ -230,7 +230,7 @@ impl TierDriver {
 
     /// A follower lets go of local segments that the leader has said are safe in the tier.
     async fn expire_local(&self, replica: Arc<Replica>, tier_end: Offset) {
-        let now_ms = self.cold.env.clock.wall_ms();
+        let Some(now_ms) = self.cold.metadata.retention_ms() else { return };
         let partition = replica.partition().clone();
         let expire = move || -> Result<(), LogError> {
             let removal = replica.with_log(|log| {
@@ -265,6 +265,7 @@ impl TierDriver {
                 replica: replica.clone(),
                 epoch,
                 threads: self.cold.threads.clone(),
+                cold_threads: self.cold.cold_threads.clone(),
                 clock: self.cold.env.clock.clone(),
             },
             noted: 0,
@@ -315,7 +316,8 @@ impl TierDriver {
             }
             self.make_good(work, folder).await;
             let (begun, begun_ms) = (self.cold.env.clock.now(), self.cold.env.clock.wall_ms());
-            let stepped = work.offloader.step(&work.log, &policy, &Seams(&self.cold.env)).await;
+            let stepped =
+                work.offloader.step(&work.log, &policy, &Seams(&self.cold.env, &self.cold.metadata)).await;
             self.trace(&work.log.replica, begun, begun_ms, &stepped);
             let action = stepped?;
             if let Some(manifest) = work.offloader.manifest()
@@ -338,12 +340,20 @@ impl TierDriver {
         }
         let Some(base) = self.cold.findings.take_distant(folder) else { return };
         let partition = work.log.replica.partition();
-        match work.offloader.make_good(&self.cold.reader, base, &Seams(&self.cold.env)).await {
+        match work
+            .offloader
+            .make_good(&self.cold.reader, base, &Seams(&self.cold.env, &self.cold.metadata))
+            .await
+        {
             Ok(true) => {
                 tracing::warn!(%partition, base, "a damaged object was written anew from other copies")
             }
             Ok(false) => {
                 tracing::warn!(%partition, base, "a damaged object is left for the next pass, or for `esker tier repair`")
+            }
+            Err(error) if error.may_pass() => {
+                tracing::warn!(%partition, base, %error, "a damaged object is looked after again in the next round");
+                self.cold.findings.put_back_distant(folder, base);
             }
             Err(error) => {
                 tracing::error!(%partition, base, %error, "a damaged object is right nowhere else: it stays damaged")
@@ -406,9 +416,22 @@ impl TierDriver {
             // Its log is kept and expired like any other that is not tiered.
             return Policy { copy: false, discard, grace_ms: self.settings.grace_ms, ..Policy::default() };
         }
+        let copy =
+            !flag(topic, COPY_DISABLE).unwrap_or_else(|| self.in_force().config.is_on("tier.copy.disable"));
+        if self.cold.metadata.retention_ms().is_none() {
+            // Nobody knows what has expired: nothing goes, in either tier.
+            return Policy {
+                copy,
+                grace_ms: self.settings.grace_ms,
+                retention_ms: None,
+                retention_bytes: None,
+                local_retention_ms: None,
+                local_retention_bytes: None,
+                ..Policy::default()
+            };
+        }
         Policy {
-            copy: !flag(topic, COPY_DISABLE)
-                .unwrap_or_else(|| self.in_force().config.is_on("tier.copy.disable")),
+            copy,
             retention_ms: config.cleanup.delete.then(|| config.retention_ms()).flatten(),
             retention_bytes: config.cleanup.delete.then(|| config.retention_bytes()).flatten(),
             local_retention_ms: config.local_retention_ms(),

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tiering::layout::PartitionFolder;
+use tiering::layout::{PartitionFolder, SegmentName};
+use tiering::manifest::Segment;
 use tiering::store::StoreError;
 use tiering::verify::{self, Depth};
 
@@ -49,6 +50,11 @@ impl Findings {
     /// The base of a damaged segment that is not local, and that nobody has looked after yet.
     pub(super) fn take_distant(&self, folder: &PartitionFolder) -> Option<i64> {
         self.distant.lock().remove(folder)
+    }
+
+    /// The store failed while it was looked after: it is looked after again, unless the scrub has found another since.
+    pub(super) fn put_back_distant(&self, folder: &PartitionFolder, base: i64) {
+        self.distant.lock().entry(folder.clone()).or_insert(base);
     }
 
     pub(super) fn counts(&self) -> ScrubCounts {
@@ -122,46 +128,57 @@ impl Scrub {
         let generation = replica.positions().tier.map_or(0, |tier| tier.generation);
         let reader = &self.cold.reader;
         let manifest = reader.manifest(folder, generation).await.map_err(|e| unavailable(e.to_string()))?;
-        let rows = reader.all_segments(folder, &manifest).await.map_err(|e| unavailable(e.to_string()))?;
-        let findings = &self.cold.findings;
-        for row in rows {
-            self.pace.turn(row.object_bytes()).await;
-            if row.end <= replica.positions().log_start.0 || !replica.positions().leads() {
-                // Expired since, or another leader's to look after.
-                continue;
-            }
-            let mut found = verify::segment(&*self.cold.store, folder, &row, Depth::Bytes).await?;
-            if found.is_err() {
-                // It may have been broken on the way.
-                found = verify::segment(&*self.cold.store, folder, &row, Depth::Bytes).await?;
-            }
-            findings.segments.fetch_add(1, Relaxed);
-            match found {
-                Ok(bytes) => {
-                    findings.bytes.fetch_add(bytes, Relaxed);
-                }
-                Err(what) if self.is_named_still(folder, &row.name).await => {
-                    findings.failures.fetch_add(1, Relaxed);
-                    let local = replica.positions().local_start.0 <= row.base();
-                    tracing::error!(partition = %replica.partition(), object = %row.name, %what, local, "a damaged object");
-                    if local {
-                        let mut damaged = findings.damaged.lock();
-                        let lowest = damaged.entry(folder.clone()).or_insert(row.base());
-                        *lowest = row.base().min(*lowest);
-                    } else {
-                        findings.distant.lock().insert(folder.clone(), row.base());
-                    }
-                }
-                Err(_) => {}
+        for list in 0..manifest.lists() {
+            let rows = reader.segments(folder, &manifest, list).await;
+            for row in rows.map_err(|e| unavailable(e.to_string()))? {
+                self.segment(replica, folder, &row).await?;
             }
         }
         Ok(())
     }
 
+    async fn segment(
+        &self,
+        replica: &Replica,
+        folder: &PartitionFolder,
+        row: &Segment,
+    ) -> Result<(), StoreError> {
+        let findings = &self.cold.findings;
+        self.pace.turn(row.object_bytes()).await;
+        if row.end <= replica.positions().log_start.0 || !replica.positions().leads() {
+            // Expired since, or another leader's to look after.
+            return Ok(());
+        }
+        let mut found = verify::segment(&*self.cold.store, folder, row, Depth::Bytes).await?;
+        if found.is_err() {
+            // It may have been broken on the way.
+            found = verify::segment(&*self.cold.store, folder, row, Depth::Bytes).await?;
+        }
+        findings.segments.fetch_add(1, Relaxed);
+        match found {
+            Ok(bytes) => {
+                findings.bytes.fetch_add(bytes, Relaxed);
+            }
+            Err(what) if self.is_named_still(folder, &row.name).await => {
+                findings.failures.fetch_add(1, Relaxed);
+                let local = replica.positions().local_start.0 <= row.base();
+                tracing::error!(partition = %replica.partition(), object = %row.name, %what, local, "a damaged object");
+                if local {
+                    let mut damaged = findings.damaged.lock();
+                    let lowest = damaged.entry(folder.clone()).or_insert(row.base());
+                    *lowest = row.base().min(*lowest);
+                } else {
+                    findings.distant.lock().insert(folder.clone(), row.base());
+                }
+            }
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
     /// An object that was unpublished meanwhile may be gone.
-    async fn is_named_still(&self, folder: &PartitionFolder, name: &tiering::layout::SegmentName) -> bool {
+    async fn is_named_still(&self, folder: &PartitionFolder, name: &SegmentName) -> bool {
         let Ok(manifest) = self.cold.reader.refreshed_manifest(folder).await else { return true };
-        let rows = self.cold.reader.all_segments(folder, &manifest).await;
-        rows.map_or(true, |rows| rows.iter().any(|row| row.name == *name))
+        self.cold.reader.is_named(folder, &manifest, name).await.unwrap_or(true)
     }
 }

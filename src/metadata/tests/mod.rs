@@ -509,3 +509,34 @@ async fn without_a_majority_a_command_is_unavailable_and_later_it_is_not() {
     cluster.everywhere(|image| !image.cluster_id.is_empty()).await;
     metadata.submit(set("k", "v")).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_whose_clock_is_far_off_has_no_time_to_delete_by_and_the_others_have_the_right_one() {
+    let hour_ms = 3_600_000;
+    let mut cluster = Cluster::new(3);
+    cluster.lease = Duration::from_millis(3500);
+    cluster.session_timeout = Duration::from_millis(5000);
+    for (id, ahead_ms) in [(1, hour_ms), (2, 2000), (3, 0)] {
+        cluster.ahead_ms = ahead_ms;
+        cluster.start(id).await;
+    }
+    cluster.everywhere(|image| !image.cluster_id.is_empty()).await;
+    let cluster = cluster.enlisted(3).await;
+    // Whoever leads the quorum, be it the one whose clock is wrong.
+    soon("the median of three", async {
+        loop {
+            let right_ms = cluster.env.clock.wall_ms();
+            let near = |id| {
+                cluster
+                    .node(id)
+                    .retention_ms()
+                    .is_some_and(|ms: i64| (0..60_000).contains(&(ms - right_ms + 20_000)))
+            };
+            if near(2) && near(3) && cluster.node(1).retention_ms().is_none() {
+                break;
+            }
+            cluster.env.clock.sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}

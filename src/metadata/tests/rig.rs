@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::env::{Env, timeout};
+use futures::future::BoxFuture;
+
+use crate::env::{Clock, Env, MonoTime, timeout};
 use crate::metadata::*;
 use crate::transport::Transport as _;
 use crate::transport::memory::{MemoryNetwork, MemoryTransport};
@@ -18,6 +20,8 @@ pub(super) struct Cluster {
     /// Of every node that starts from now on.
     pub lease: Duration,
     pub session_timeout: Duration,
+    /// By how much the wall clock of every node that starts from now on is ahead.
+    pub ahead_ms: i64,
     voters: Vec<(BrokerId, String)>,
     folder: tempfile::TempDir,
     lives: u8,
@@ -33,6 +37,21 @@ fn address(id: i32) -> String {
     format!("node-{id}:{}", 9000 + id)
 }
 
+/// A clock that shows another time of day.
+struct Ahead(Arc<dyn Clock>, i64);
+
+impl Clock for Ahead {
+    fn now(&self) -> MonoTime {
+        self.0.now()
+    }
+    fn wall_ms(&self) -> i64 {
+        self.0.wall_ms() + self.1
+    }
+    fn sleep_until(&self, deadline: MonoTime) -> BoxFuture<'static, ()> {
+        self.0.sleep_until(deadline)
+    }
+}
+
 impl Cluster {
     /// Nothing runs yet; nodes 1 to `voters` will be the voters.
     pub fn new(voters: i32) -> Cluster {
@@ -42,7 +61,7 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         let MetadataConfig { lease, session_timeout, .. } = MetadataConfig::default();
         let nodes = BTreeMap::new();
-        Cluster { env, network, nodes, lease, session_timeout, voters, folder, lives: 0 }
+        Cluster { env, network, nodes, lease, session_timeout, ahead_ms: 0, voters, folder, lives: 0 }
     }
 
     /// `count` voters that run and have formed a cluster.
@@ -102,7 +121,9 @@ impl Cluster {
     pub async fn start_with(&mut self, config: MetadataConfig) -> Result<Metadata, MetadataError> {
         let id = config.node_id;
         let transport = self.network.join(id, &address(id.0));
-        let metadata = Metadata::start(&self.env, config, transport.clone()).await?;
+        let clock = Arc::new(Ahead(self.env.clock.clone(), self.ahead_ms));
+        let env = Env { clock, ..self.env.clone() };
+        let metadata = Metadata::start(&env, config, transport.clone()).await?;
         let (serving, accepting) = (metadata.clone(), transport.clone());
         tokio::spawn(async move {
             while let Some(incoming) = accepting.accept().await {
