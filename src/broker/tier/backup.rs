@@ -291,6 +291,11 @@ impl ClusterBackup {
     async fn write_groups(&self, last: &mut Option<GroupsBackup>) -> Result<(), BackupError> {
         let image = self.cold.metadata.image();
         let (cluster_id, broker) = (&image.cluster_id, self.node_id.to_string());
+        let folder = format!("{}{broker}/", PartitionFolder::group_backups_of(cluster_id));
+        if last.is_none() {
+            // Of the run before: with what others may not have written again yet.
+            *last = read(&*self.cold.store, folder.clone()).await?.map(|(_, found)| found);
+        }
         let writer = PartWriter::new(&*self.cold.store, cluster_id, &broker, last.as_ref());
         let now = match writer.write(&self.coordinators, &image).await {
             Ok(now) => now,
@@ -303,7 +308,6 @@ impl ClusterBackup {
         if last.as_ref() == Some(&now) || (last.is_none() && now.parts.is_empty()) {
             return Ok(());
         }
-        let folder = format!("{}{broker}/", PartitionFolder::group_backups_of(cluster_id));
         self.write(&folder, &now).await?;
         groups::remove_unnamed(&*self.cold.store, cluster_id, &broker).await?;
         *last = Some(now);

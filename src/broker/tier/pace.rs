@@ -3,13 +3,13 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tiering::store::{Listed, PartUpload, Pieces, SharedStore, Store, StoreError, Suffix, total_bytes};
+use tokio::sync::watch;
 
 use crate::env::{Clock, MonoTime};
 
@@ -17,44 +17,64 @@ use crate::env::{Clock, MonoTime};
 #[derive(Clone)]
 pub(super) struct Pace {
     clock: Arc<dyn Clock>,
-    bytes_per_second: Arc<AtomicU64>,
-    free_at: Arc<Mutex<MonoTime>>,
+    state: Arc<Mutex<State>>,
+    /// Told of another rate: who waits takes a new turn.
+    changed: watch::Sender<()>,
+}
+
+struct State {
+    bytes_per_second: u64,
+    free_at: MonoTime,
 }
 
 impl std::fmt::Debug for Pace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pace").field("bytes_per_second", &self.bytes_per_second).finish_non_exhaustive()
+        let rate = self.state.lock().bytes_per_second;
+        f.debug_struct("Pace").field("bytes_per_second", &rate).finish_non_exhaustive()
     }
 }
 
 impl Pace {
     /// A rate; at least one byte per second.
     pub(super) fn new(clock: Arc<dyn Clock>, bytes_per_second: u64) -> Pace {
-        let bytes_per_second = Arc::new(AtomicU64::new(bytes_per_second.max(1)));
-        Pace { clock, bytes_per_second, free_at: Arc::default() }
+        let state = State { bytes_per_second: bytes_per_second.max(1), free_at: MonoTime::default() };
+        Pace { clock, state: Arc::new(Mutex::new(state)), changed: watch::Sender::new(()) }
     }
 
-    /// Another rate from now on; what was granted by the old one is forgotten.
+    /// Another rate from now on, also for those that wait; what was granted by the old one is forgotten.
     pub(super) fn set_rate(&self, bytes_per_second: u64) {
         let rate = bytes_per_second.max(1);
-        if self.bytes_per_second.swap(rate, Relaxed) != rate {
-            *self.free_at.lock() = self.clock.now();
+        {
+            let mut state = self.state.lock();
+            if state.bytes_per_second == rate {
+                return;
+            }
+            *state = State { bytes_per_second: rate, free_at: self.clock.now() };
         }
+        self.changed.send_replace(());
     }
 
     /// Waits for the turn of so many bytes.
     pub(super) async fn turn(&self, bytes: u64) {
-        let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(self.bytes_per_second.load(Relaxed));
-        let takes = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        let now = self.clock.now();
-        let start = {
-            let mut free_at = self.free_at.lock();
-            let start = now.max(*free_at);
-            *free_at = start + takes;
-            start
-        };
-        if start > now {
-            self.clock.sleep_until(start).await;
+        // Before the look at the rate: one that changes afterwards is noticed.
+        let mut changed = self.changed.subscribe();
+        loop {
+            let now = self.clock.now();
+            let start = {
+                let mut state = self.state.lock();
+                let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(state.bytes_per_second);
+                let takes = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+                let start = now.max(state.free_at);
+                state.free_at = start + takes;
+                start
+            };
+            if start <= now {
+                return;
+            }
+            tokio::select! {
+                () = self.clock.sleep_until(start) => return,
+                told = changed.changed() => if told.is_err() { return },
+            }
         }
     }
 }
@@ -176,6 +196,22 @@ mod tests {
         assert!(pace.turn(1).now_or_never().is_none(), "the control");
         pace.set_rate(1_000_000_000);
         assert!(pace.turn(1).now_or_never().is_some());
+    }
+
+    #[test]
+    fn another_rate_wakes_those_that_wait_and_they_keep_to_it() {
+        let clock = Arc::new(ManualClock::new(0));
+        let pace = Pace::new(clock.clone(), 1);
+        assert!(pace.turn(1_000_000).now_or_never().is_some());
+        let mut second = Box::pin(pace.turn(1000));
+        let mut third = Box::pin(pace.turn(1));
+        assert!(second.as_mut().now_or_never().is_none());
+        assert!(third.as_mut().now_or_never().is_none(), "both would wait for days");
+        pace.set_rate(1000);
+        assert!(second.as_mut().now_or_never().is_some(), "the first of them starts");
+        assert!(third.as_mut().now_or_never().is_none(), "and takes a second at the new rate");
+        clock.advance(Duration::from_secs(1));
+        assert!(third.as_mut().now_or_never().is_some());
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! <cluster>/cluster/group-parts/<broker>/<SHA-256>      a line of JSON for each group, by name
 //! ```
 //! A part is named by its content, so what has not changed since the last backup is not written again. Of several brokers'
-//! backups of a partition that of the higher leader epoch counts.
+//! backups of a partition that of the higher leader epoch counts. A broker that coordinates a partition no longer keeps its
+//! last parts of it: until the new coordinator has written its own, they are all there is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -144,6 +145,8 @@ pub(super) struct PartWriter<'a> {
     folder: String,
     /// Objects that the last backup names.
     there: BTreeSet<String>,
+    /// The last backup's parts, by partition.
+    last: BTreeMap<i32, Vec<PartBackup>>,
     part_bytes: usize,
     parts: Vec<PartBackup>,
     lines: Vec<u8>,
@@ -158,11 +161,16 @@ impl<'a> PartWriter<'a> {
         broker: &str,
         last: Option<&GroupsBackup>,
     ) -> PartWriter<'a> {
+        let mut by_partition: BTreeMap<i32, Vec<PartBackup>> = BTreeMap::new();
+        for part in last.into_iter().flat_map(|last| &last.parts) {
+            by_partition.entry(part.partition).or_default().push(part.clone());
+        }
         let named = last.into_iter().flat_map(|last| &last.parts);
         PartWriter {
             store,
             folder: PartitionFolder::group_parts_of(cluster_id, broker),
             there: named.filter_map(|part| part.object.clone()).collect(),
+            last: by_partition,
             part_bytes: PART_BYTES,
             parts: Vec::new(),
             lines: Vec::new(),
@@ -184,41 +192,67 @@ impl<'a> PartWriter<'a> {
         for partition in partitions {
             let state = usize::try_from(partition).ok().and_then(|p| topic.partitions.get(p));
             let epoch = state.map_or(-1, |state| state.leader_epoch.0);
-            let mut names: Vec<_> = match coordinators.ask(partition, ListGroups::default()).await {
-                Ok(listed) => listed.into_iter().map(|listed| listed.group).collect(),
-                // It moved away in the meantime; its new coordinator writes it.
-                Err(CoordinatorError::NotCoordinator) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            names.sort();
-            let before = self.parts.len();
-            for group in names {
-                let question = FetchOffsets {
-                    group: group.clone(),
-                    partitions: None,
-                    member: (None, -1),
-                    require_stable: false,
-                };
-                let fetched = match coordinators.ask(partition, question).await {
-                    Ok(fetched) => fetched,
-                    Err(CoordinatorError::NotCoordinator) => break,
-                    Err(error) => return Err(error.into()),
-                };
-                let offsets = fetched.into_iter().filter_map(|fetched| {
-                    let committed = fetched.committed?;
-                    Some(CommittedBackup {
-                        topic: fetched.topic.to_string(),
-                        partition: fetched.partition,
-                        offset: committed.offset.0,
-                        metadata: committed.metadata.to_string(),
-                    })
-                });
-                let group = GroupBackup { group: group.to_string(), offsets: offsets.collect() };
-                self.add(partition, epoch, &group).await?;
+            match self.write_partition(coordinators, partition, epoch).await {
+                Ok(()) => {}
+                // It moves away at this moment; its new coordinator writes it.
+                Err(PartError::Groups(CoordinatorError::NotCoordinator)) => self.drop_partition(partition),
+                Err(error) => return Err(error),
             }
-            self.close(partition, epoch, self.parts.len() == before).await?;
         }
-        Ok(GroupsBackup { parts: self.parts })
+        let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+        Ok(self.finish(partitions))
+    }
+
+    async fn write_partition(
+        &mut self,
+        coordinators: &Coordinators,
+        partition: i32,
+        epoch: i32,
+    ) -> Result<(), PartError> {
+        let listed = coordinators.ask(partition, ListGroups::default()).await?;
+        let mut names: Vec<_> = listed.into_iter().map(|listed| listed.group).collect();
+        names.sort();
+        let before = self.parts.len();
+        for group in names {
+            let question = FetchOffsets {
+                group: group.clone(),
+                partitions: None,
+                member: (None, -1),
+                require_stable: false,
+            };
+            let fetched = coordinators.ask(partition, question).await?;
+            let offsets = fetched.into_iter().filter_map(|fetched| {
+                let committed = fetched.committed?;
+                Some(CommittedBackup {
+                    topic: fetched.topic.to_string(),
+                    partition: fetched.partition,
+                    offset: committed.offset.0,
+                    metadata: committed.metadata.to_string(),
+                })
+            });
+            let group = GroupBackup { group: group.to_string(), offsets: offsets.collect() };
+            self.add(partition, epoch, &group).await?;
+        }
+        self.close(partition, epoch, self.parts.len() == before).await?;
+        Ok(())
+    }
+
+    /// Forgets what was written of a partition in this round: it is not all of it.
+    fn drop_partition(&mut self, partition: i32) {
+        self.parts.retain(|part| part.partition != partition);
+        (self.groups, self.offsets) = (0, 0);
+        self.lines.clear();
+    }
+
+    /// The list of parts, by partition: of those that were not written now (there are `partitions` in all) the last ones.
+    fn finish(mut self, partitions: i32) -> GroupsBackup {
+        let written: BTreeSet<i32> = self.parts.iter().map(|part| part.partition).collect();
+        let last = std::mem::take(&mut self.last);
+        let kept =
+            last.into_iter().filter(|(partition, _)| !written.contains(partition) && *partition < partitions);
+        self.parts.extend(kept.flat_map(|(_, parts)| parts));
+        self.parts.sort_by_key(|part| part.partition);
+        GroupsBackup { parts: self.parts }
     }
 
     async fn add(&mut self, partition: i32, epoch: i32, group: &GroupBackup) -> Result<(), StoreError> {
@@ -308,7 +342,7 @@ mod tests {
             assert!(writer.lines.len() < part_bytes, "no more than a part is held");
         }
         writer.close(0, epoch, writer.parts.is_empty()).await.unwrap();
-        let now = GroupsBackup { parts: writer.parts };
+        let now = writer.finish(1);
         let body = Bytes::from(serde_json::to_vec(&now).unwrap());
         backup::write(store, &folder, &body).await.unwrap();
         remove_unnamed(store, "c", broker).await.unwrap();
@@ -375,6 +409,32 @@ mod tests {
         // A coordinator whose groups are all gone says so.
         write(&store, "3", 8, 1000, &[]).await;
         assert_eq!(all(&store).await, []);
+    }
+
+    #[tokio::test]
+    async fn the_groups_of_a_partition_that_has_moved_stay_until_its_new_coordinator_has_written_them() {
+        let store = MemoryStore::new();
+        write(&store, "1", 4, 1000, &[group("g", 40)]).await;
+        let folder = format!("{}1/", PartitionFolder::group_backups_of("c"));
+        let last = read::<GroupsBackup>(&store, folder.clone()).await.unwrap().unwrap().1;
+        // The next round of the former coordinator: in its midst the partition moves away.
+        let mut writer = PartWriter { part_bytes: 10, ..PartWriter::new(&store, "c", "1", Some(&last)) };
+        writer.add(0, 4, &group("half of", 41)).await.unwrap();
+        writer.part_bytes = 1000;
+        writer.add(0, 4, &group("them", 41)).await.unwrap();
+        writer.drop_partition(0);
+        writer.add(1, 9, &group("another", 90)).await.unwrap();
+        writer.close(1, 9, false).await.unwrap();
+        let now = writer.finish(2);
+        let body = Bytes::from(serde_json::to_vec(&now).unwrap());
+        backup::write(&store, &folder, &body).await.unwrap();
+        remove_unnamed(&store, "c", "1").await.unwrap();
+        assert_eq!(all(&store).await, [group("g", 40), group("another", 90)]);
+        // The new coordinator has written: what the former one keeps counts no longer.
+        write(&store, "2", 5, 1000, &[group("g", 50)]).await;
+        assert_eq!(all(&store).await, [group("g", 50), group("another", 90)]);
+        // A topic of fewer partitions keeps none of those that it has no more.
+        assert_eq!(PartWriter::new(&store, "c", "1", Some(&now)).finish(1).parts, last.parts);
     }
 
     #[tokio::test]

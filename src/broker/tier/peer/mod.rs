@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use tiering::cache::{ChunkCache, ChunkId};
 use tiering::object;
 use tiering::read::{ChunkPeers, WantedChunk};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::directory::{Directory, Located};
 use self::words::{Answer, Question, Request};
@@ -37,7 +37,7 @@ use crate::wire::record_batch::Batch;
 
 /// Questions of one peer that are answered at once; more wait in their stream.
 const QUESTIONS_AT_ONCE: usize = 64;
-/// Bytes of chunks that are being read for peers; above it they are told to ask the store.
+/// Bytes of chunks that are being read for peers, or wait to be sent to them; above it they are told to ask the store.
 const SERVED_BYTES: usize = 64 << 20;
 /// A chunk is not larger (`tier.chunk.bytes`, and a batch that is larger than it).
 const LARGEST_CHUNK: u32 = 64 << 20;
@@ -133,7 +133,25 @@ pub(super) struct TierPeers {
     /// Chunks that this broker waits for from another one.
     awaited: Mutex<HashSet<ChunkId>>,
     silent: Mutex<HashMap<BrokerId, MonoTime>>,
-    serving: Semaphore,
+    serving: Arc<Semaphore>,
+}
+
+/// A chunk for a peer, and its part of `SERVED_BYTES`.
+struct Given {
+    bytes: Bytes,
+    room: OwnedSemaphorePermit,
+}
+
+/// An encoded answer that takes its room until it is sent.
+struct Counted {
+    bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl std::fmt::Debug for TierPeers {
@@ -170,7 +188,7 @@ impl TierPeers {
             directory: Mutex::default(),
             awaited: Mutex::default(),
             silent: Mutex::default(),
-            serving: Semaphore::new(SERVED_BYTES),
+            serving: Arc::new(Semaphore::new(SERVED_BYTES)),
         })
     }
 
@@ -181,7 +199,7 @@ impl TierPeers {
             let this = self.clone();
             Box::pin(async move {
                 match Question::decode(&question) {
-                    Some(question) => this.answer(peer, question).await.encode(),
+                    Some(question) => this.answer(peer, question).await,
                     None => {
                         tracing::warn!(%peer, "a question about a chunk that this broker does not know");
                         Answer::Nothing.encode()
@@ -192,26 +210,26 @@ impl TierPeers {
         rpc::serve(stream, QUESTIONS_AT_ONCE, handler).await;
     }
 
-    async fn answer(&self, peer: BrokerId, question: Question) -> Answer {
+    /// The encoded answer; a chunk in it counts as served until the answer is dropped.
+    async fn answer(&self, peer: BrokerId, question: Question) -> Bytes {
+        let given = |given: Given| {
+            let bytes = Answer::Bytes(given.bytes).encode();
+            Bytes::from_owner(Counted { bytes, _room: given.room })
+        };
         match question {
             Question::Locate { request, stale } => {
-                let located = self.locate(&request, peer, stale);
-                // What is here at once needs no second question.
-                match located {
+                let (is_here, otherwise) = match self.locate(&request, peer, stale) {
                     // The asker waits for longer when it asks to read.
-                    Located::Ask(holder) if holder == self.node_id => match self.give_quickly(&request).await
-                    {
-                        Some(bytes) => Answer::Bytes(bytes),
-                        None => Answer::Ask(holder),
-                    },
-                    Located::Ask(holder) => Answer::Ask(holder),
-                    Located::Fetch => match self.give_quickly(&request).await {
-                        Some(bytes) => Answer::Bytes(bytes),
-                        None => Answer::Fetch,
-                    },
-                }
+                    Located::Ask(holder) => (holder == self.node_id, Answer::Ask(holder)),
+                    Located::Fetch => (true, Answer::Fetch),
+                };
+                // What is here at once needs no second question.
+                let found = if is_here { self.give(&request, false).await } else { None };
+                found.map_or_else(|| otherwise.encode(), given)
             }
-            Question::Read { request } => self.give(&request).await,
+            Question::Read { request } => {
+                self.give(&request, true).await.map_or_else(|| Answer::Nothing.encode(), given)
+            }
         }
     }
 
@@ -221,33 +239,22 @@ impl TierPeers {
         self.directory.lock().locate(request.id, asker, stale, is_live, self.env.clock.now())
     }
 
-    /// The chunk from this broker's memory, files, store request under way, or local log.
-    async fn give(&self, request: &Request) -> Answer {
+    /// The chunk from this broker's memory, files or local log; with `wait` also when its request to the store is under way.
+    async fn give(&self, request: &Request, wait: bool) -> Option<Given> {
         let bytes = request.chunk.bytes;
         if bytes > LARGEST_CHUNK {
-            return Answer::Nothing;
+            return None;
         }
-        let Ok(_room) = self.serving.try_acquire_many(bytes) else { return Answer::Nothing };
-        let join = !self.awaited.lock().contains(&request.id);
+        let room = self.serving.clone().try_acquire_many_owned(bytes).ok()?;
+        let join = wait && !self.awaited.lock().contains(&request.id);
         let here = self.chunks.here(request.id, &request.chunk, join);
         let here = timeout(&*self.env.clock, self.patience.read, here).await.ok().flatten();
         let found = match here {
             Some(bytes) => Some(bytes),
             None => self.neighbours.local_copy(request).await,
         };
-        let right = found.filter(|found| object::check_chunk(&request.chunk, found).is_ok());
-        right.map_or(Answer::Nothing, Answer::Bytes)
-    }
-
-    /// The same, but nothing is waited for.
-    async fn give_quickly(&self, request: &Request) -> Option<Bytes> {
-        let bytes = request.chunk.bytes;
-        let _room = self.serving.try_acquire_many(bytes).ok().filter(|_| bytes <= LARGEST_CHUNK)?;
-        let found = match self.chunks.here(request.id, &request.chunk, false).await {
-            Some(bytes) => Some(bytes),
-            None => self.neighbours.local_copy(request).await,
-        };
-        found.filter(|found| object::check_chunk(&request.chunk, found).is_ok())
+        let bytes = found.filter(|found| object::check_chunk(&request.chunk, found).is_ok())?;
+        Some(Given { bytes, room })
     }
 
     async fn ask(&self, peer: &Peer, question: &Question, limit: Duration) -> Option<Answer> {

@@ -68,6 +68,7 @@ struct OneBroker {
     transport: Arc<MemoryTransport>,
     around: Arc<Around>,
     reader: Reader,
+    peers: Arc<TierPeers>,
 }
 
 struct Cluster {
@@ -137,13 +138,13 @@ async fn cluster(with_peers: bool, logs: &[i32], patience: Patience) -> Cluster 
         if with_peers {
             reader.set_peers(peers.clone());
         }
-        let accepting = transport.clone();
+        let (accepting, serving) = (transport.clone(), peers.clone());
         tokio::spawn(async move {
             while let Some(incoming) = accepting.accept().await {
-                tokio::spawn(peers.clone().serve(incoming));
+                tokio::spawn(serving.clone().serve(incoming));
             }
         });
-        brokers.push(OneBroker { id: BrokerId(id), transport, around, reader });
+        brokers.push(OneBroker { id: BrokerId(id), transport, around, reader, peers });
     }
     Cluster { network, store, requests, folder, manifest, log, brokers }
 }
@@ -261,6 +262,29 @@ async fn what_nobody_has_is_an_error_and_wrong_bytes_of_a_peer_are_not_taken() {
     let slice = lying.read(&cluster.folder, &manifest, &CHAIN, 0, usize::MAX).await.unwrap();
     assert_eq!(tiering::store::concat(&slice.batches), cluster.log, "the store's bytes, not the peer's");
     assert_eq!(lying.chunks().counts().peer_hits, 0);
+}
+
+#[tokio::test]
+async fn an_answer_counts_as_served_until_it_is_sent() {
+    let cluster = cluster(true, &[1], PATIENT).await;
+    let footer = cluster.brokers[0].reader.footer(&cluster.folder, &cluster.manifest.live[0]).await.unwrap();
+    let id = ChunkId { object: cluster.manifest.live[0].name.uuid, number: 0 };
+    let end = footer.chunks[1].base;
+    let wanted = WantedChunk { folder: cluster.folder.clone(), id, chunk: footer.chunks[0], end };
+    let request = Request::of(&wanted).unwrap();
+    let peers = &cluster.brokers[0].peers;
+    let served = || SERVED_BYTES - peers.serving.available_permits();
+    let chunk = footer.chunks[0].bytes as usize;
+    let read = || peers.answer(BrokerId(2), Question::Read { request: request.clone() });
+    let kept = [read().await, read().await];
+    assert!(kept.iter().all(|answer| answer.len() > chunk));
+    assert_eq!(served(), 2 * chunk, "both wait to be sent");
+    let all = peers.serving.clone().try_acquire_many_owned((SERVED_BYTES - 2 * chunk) as u32).unwrap();
+    assert_eq!(read().await, Answer::Nothing.encode(), "there is no room for a third");
+    drop(kept);
+    assert!(read().await.len() > chunk);
+    drop(all);
+    assert_eq!(served(), 0);
 }
 
 /// A peer that always gives these bytes.
