@@ -1,10 +1,10 @@
 //! What a fetch asks of the cold tier. The driver in `tier` implements it; without a store there is none.
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use super::offsets::ListedOffset;
 use crate::types::{Offset, ProducerId, TopicId, TopicPartition};
+use crate::wire::Records;
 
 /// The cold tier did not give what was asked; asking again later may help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +14,7 @@ pub struct ColdError(pub String);
 /// Reads of one broker from the cold tier. Every future is bounded in time and memory by the implementation, and what
 /// it gives was checked against its checksum.
 pub trait ColdTier: Send + Sync + 'static {
-    /// Whole batches from the one that holds `from`, about `max_bytes` but at least one batch; empty when the tier ends
+    /// Chunks of whole batches from the one that holds `from`, about `max_bytes` but at least one batch; empty when the tier ends
     /// at or below `from`.
     fn read(
         &self,
@@ -22,7 +22,7 @@ pub trait ColdTier: Send + Sync + 'static {
         topic: TopicId,
         from: Offset,
         max_bytes: usize,
-    ) -> BoxFuture<'static, Result<Bytes, ColdError>>;
+    ) -> BoxFuture<'static, Result<Records, ColdError>>;
 
     /// The first record at or after `timestamp` (ms) in the tier at or above `log_start`.
     fn offset_for_timestamp(

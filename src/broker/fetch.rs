@@ -307,7 +307,6 @@ impl Broker {
         if request.isolation == Isolation::ReadCommitted && !records.is_empty() {
             answer.aborted = self.aborted_cold(wanted, &records).await?;
         }
-        let records = Records::from(records);
         let counted = records.len();
         Ok((records, counted))
     }
@@ -467,17 +466,17 @@ impl Broker {
         wanted: &FetchPartition,
         offset: Offset,
         max_bytes: usize,
-    ) -> Result<Bytes, FetchError> {
+    ) -> Result<Records, FetchError> {
         let tier = self.tier.as_ref().ok_or_else(|| {
             FetchError::Tier("these offsets are in the cold tier, but tier.store.url is not set".to_owned())
         })?;
         let topic = self.replica_for(&wanted.partition, wanted.topic_id)?.topic_id();
         let read = tier.read(&wanted.partition, topic, offset, max_bytes);
         match timeout(&*self.env.clock, self.live().config.millis("remote.fetch.max.wait.ms"), read).await {
-            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Ok(records)) => Ok(records),
             Ok(Err(e)) => Err(FetchError::Tier(e.to_string())),
             // The fill goes on and the client's next fetch finds it in the cache.
-            Err(_) => Ok(Bytes::new()),
+            Err(_) => Ok(Records::empty()),
         }
     }
 
@@ -499,9 +498,10 @@ impl Broker {
     async fn aborted_cold(
         &self,
         wanted: &FetchPartition,
-        records: &Bytes,
+        records: &Records,
     ) -> Result<Vec<(ProducerId, Offset)>, FetchError> {
-        let (Some(tier), Some(to)) = (&self.tier, end_of(records)) else { return Ok(Vec::new()) };
+        let to = records.chunks().filter_map(end_of).last();
+        let (Some(tier), Some(to)) = (&self.tier, to) else { return Ok(Vec::new()) };
         let replica = self.replica_for(&wanted.partition, wanted.topic_id)?;
         let from = wanted.offset;
         let asked = tier.aborted_transactions(&wanted.partition, replica.topic_id(), from, to);

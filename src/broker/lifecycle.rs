@@ -32,7 +32,7 @@ use crate::coordinator::txn::TransactionCoordinators;
 use crate::coordinator::{Coordinators, GroupConfig};
 use crate::env::metrics::REQUEST_SECONDS;
 use crate::env::pem::{days_left_if_few, expiry_ms, load_certificates};
-use crate::env::{BlockingPool, Env, MonoTime, WatchedFiles};
+use crate::env::{BlockingPool, Env, MonoTime, WatchedFiles, run_in_background};
 use crate::log::{LogDirs, LogError};
 use crate::metadata::{
     BrokerRegistration, CommandError, Endpoint, LeaderBalance, Metadata, MetadataConfig, Proof, SubmitError,
@@ -82,6 +82,7 @@ impl ColdRuntime {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("cold")
+            .on_thread_start(run_in_background)
             .enable_all()
             .build()
             .map_err(|e| StartError::System(format!("no thread for the cold runtime: {e}")))?;

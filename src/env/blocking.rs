@@ -28,15 +28,31 @@ impl BlockingPool {
     /// # Panics
     /// When the operating system grants no thread at start.
     #[must_use]
-    #[allow(clippy::disallowed_methods)]
     pub fn new(name: &str, threads: usize) -> BlockingPool {
+        BlockingPool::start(name, threads, || {})
+    }
+
+    /// The same, of threads that the others go before.
+    ///
+    /// # Panics
+    /// As `new`.
+    #[must_use]
+    pub fn in_background(name: &str, threads: usize) -> BlockingPool {
+        BlockingPool::start(name, threads, super::limits::run_in_background)
+    }
+
+    #[allow(clippy::disallowed_methods)]
+    fn start(name: &str, threads: usize, prepare: fn()) -> BlockingPool {
         let (sender, receiver) = channel::<Job>();
         let receiver = Arc::new(Mutex::new(receiver));
         for i in 0..threads.max(1) {
             let receiver = receiver.clone();
             std::thread::Builder::new()
                 .name(format!("{name}-{i}"))
-                .spawn(move || work(&receiver))
+                .spawn(move || {
+                    prepare();
+                    work(&receiver);
+                })
                 .expect("a thread can be started when the process starts");
         }
         BlockingPool { sender: Arc::new(sender) }

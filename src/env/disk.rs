@@ -136,6 +136,14 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
         Ok(bytes)
     }
 
+    /// Creates or replaces a file that is not read again soon: where the file system can, past the page cache, whose pages
+    /// others need more and whose writing back would hold their writes up. Not synced.
+    fn write_past_cache(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let file = self.open(path, OpenMode::ReadWrite)?;
+        file.set_len(0)?;
+        file.write_all_at(bytes, 0)
+    }
+
     /// Writes a new small file that only its owner may read, and syncs it and its folder. `AlreadyExists` when it is there.
     fn write_secret(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
@@ -162,6 +170,26 @@ pub struct RealDisk;
 #[derive(Debug)]
 struct RealFile(fs::File);
 
+/// Direct writes begin, end and lie in memory at multiples of this, which fits every device.
+const BLOCK: usize = 4096;
+/// One direct write.
+const DIRECT_BYTES: usize = 128 * BLOCK;
+
+/// Writes whole blocks, the last one filled up with zeroes, by way of an aligned buffer, and cuts the file to its length.
+fn write_direct(file: &fs::File, bytes: &[u8]) -> io::Result<()> {
+    let size = bytes.len().next_multiple_of(BLOCK).min(DIRECT_BYTES);
+    let mut buffer = vec![0; size + BLOCK];
+    let start = buffer.as_ptr().align_offset(BLOCK);
+    let aligned = &mut buffer[start..start + size];
+    for (piece, position) in bytes.chunks(DIRECT_BYTES).zip((0_u64..).step_by(DIRECT_BYTES)) {
+        let whole = piece.len().next_multiple_of(BLOCK);
+        aligned[..piece.len()].copy_from_slice(piece);
+        aligned[piece.len()..whole].fill(0);
+        file.write_all_at(&aligned[..whole], position)?;
+    }
+    file.set_len(bytes.len() as u64)
+}
+
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 impl Disk for RealDisk {
     fn write_secret(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -172,6 +200,26 @@ impl Disk for RealDisk {
         match path.parent() {
             Some(folder) => self.sync_dir(folder),
             None => Ok(()),
+        }
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn write_past_cache(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        let direct = i32::try_from(rustix::fs::OFlags::DIRECT.bits()).unwrap_or(0);
+        let written = options.clone().custom_flags(direct).open(path).and_then(|f| write_direct(&f, bytes));
+        match written {
+            // A file system that knows no direct writes (a tmpfs, for one) says so at one of the two calls.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) =>
+            {
+                options.open(path)?.write_all_at(bytes, 0)
+            }
+            written => written,
         }
     }
 
@@ -289,5 +337,23 @@ impl DiskFile for RealFile {
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         Some(self.0.as_fd())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_written_past_the_cache_has_the_bytes_and_the_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        for len in
+            [3 * DIRECT_BYTES + 5000, 0, 1, BLOCK - 1, BLOCK, BLOCK + 1, DIRECT_BYTES, DIRECT_BYTES + 1]
+        {
+            let bytes: Vec<u8> = (0..len).map(|i| (i / 7) as u8).collect();
+            RealDisk.write_past_cache(&path, &bytes).unwrap();
+            assert!(RealDisk.read(&path).unwrap() == bytes, "{len} bytes");
+        }
     }
 }

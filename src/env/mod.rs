@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub use blocking::{BlockingPool, PoolClosed};
 pub use clock::{Clock, MonoTime, RealClock, TimedOut, timeout};
 pub use disk::{Disk, DiskEntry, DiskFile, FileSpan, OpenMode, RealDisk, SharedDisk};
-pub use limits::raise_open_files;
+pub use limits::{raise_open_files, run_in_background};
 pub use net::{Net, RealNet, send_file};
 pub use rng::{RealRng, Rng};
 pub use traces::{LogLine, Span, Traces};

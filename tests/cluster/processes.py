@@ -115,19 +115,19 @@ class Processes:
 
 
 class Minio:
-    """A MinIO server on a free port, with one bucket."""
+    """A MinIO server on a free port, with one bucket; elsewhere than on this host by a `prefix` of its command."""
 
     USER, PASSWORD, BUCKET = "esker-test", "esker-test-secret", "cold"
 
-    def __init__(self, processes, settings=None):
+    def __init__(self, processes, settings=None, host="127.0.0.1", prefix=()):
         data = processes.dir / "minio"
         # A bucket is a folder of the drive; made before the start it is simply there.
         (data / self.BUCKET).mkdir(parents=True)
         (port,) = free_ports(1)
-        self.address = f"127.0.0.1:{port}"
+        self.address = f"{host}:{port}"
         env = dict(os.environ, MINIO_ROOT_USER=self.USER, MINIO_ROOT_PASSWORD=self.PASSWORD, MINIO_BROWSER="off",
                    MINIO_UPDATE="off", **(settings or {}))
-        self.process = processes.start("minio", [CACHE / "bin/minio", "server", data, "--quiet", "--address",
+        self.process = processes.start("minio", [*prefix, CACHE / "bin/minio", "server", data, "--quiet", "--address",
                                                  self.address], env=env)
         wait_until("MinIO answers", self.ready, 60)
 

@@ -1,11 +1,16 @@
 //! The chunk cache: memory first, then files on local NVMe, then the store.
 //!
+//! Memory is left by what was used longest ago, whatever was used how often: what is read ahead has not been used yet, and
+//! must not be refused for that. What waits there to be read has a budget ([`CacheLimits::ahead_bytes`]), so that readers who
+//! run ahead do not drive each other's chunks out. A file is written beside the answer; when more waits to be written than
+//! `UNWRITTEN_BYTES`, a chunk is not kept, and nobody waits.
+//!
 //! Room on disk is reserved before a download starts, by removing what was used longest ago; files survive a restart, and
 //! so does the order of their use (in a file of its own, now and then); a file whose CRC does not match is dropped and
 //! fetched again. A fill is a task of its own: a reader that goes away
 //! does not abort it, and readers of the same chunk share it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +19,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
+use moka::policy::EvictionPolicy;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
@@ -62,6 +68,14 @@ pub struct CacheLimits {
     pub disk_bytes: u64,
 }
 
+impl CacheLimits {
+    /// Chunks in memory that were read ahead and not yet asked for, in bytes.
+    #[must_use]
+    pub fn ahead_bytes(&self) -> u64 {
+        self.memory_bytes / 2
+    }
+}
+
 /// What the cache did; the numbers only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheCounts {
@@ -75,6 +89,8 @@ pub struct CacheCounts {
     pub peer_hits: u64,
     /// Chunk files removed for room.
     pub evictions: u64,
+    /// Chunks that got no file because too much was waiting to be written.
+    pub unkept: u64,
     /// Chunk files dropped for a wrong CRC, or that could not be read or written.
     pub bad_files: u64,
 }
@@ -86,8 +102,12 @@ struct Counters {
     misses: AtomicU64,
     peer_hits: AtomicU64,
     evictions: AtomicU64,
+    unkept: AtomicU64,
     bad_files: AtomicU64,
 }
+
+/// Bytes that may wait to be written to chunk files.
+const UNWRITTEN_BYTES: u64 = 16 << 20;
 
 type Fill = Shared<BoxFuture<'static, Result<Bytes, ReadError>>>;
 
@@ -101,6 +121,8 @@ struct SharedCache {
     memory: moka::future::Cache<ChunkId, Bytes>,
     disk: Option<Arc<dyn CacheDisk>>,
     files: Mutex<Files>,
+    ahead: Mutex<Ahead>,
+    unwritten: AtomicU64,
     fills: Mutex<HashMap<ChunkId, Fill>>,
     counters: Counters,
     runtime: Handle,
@@ -129,6 +151,7 @@ impl ChunkCache {
     ) -> io::Result<ChunkCache> {
         let memory = moka::future::Cache::builder()
             .max_capacity(limits.memory_bytes)
+            .eviction_policy(EvictionPolicy::lru())
             .weigher(|_: &ChunkId, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX))
             .build();
         let mut files = Files { limit: limits.disk_bytes, ..Files::default() };
@@ -154,8 +177,17 @@ impl ChunkCache {
         }
         let counters = Counters::default();
         let fills = Mutex::default();
-        let files = Mutex::new(files);
-        Ok(ChunkCache { shared: Arc::new(SharedCache { memory, disk, files, fills, counters, runtime }) })
+        let shared = SharedCache {
+            memory,
+            disk,
+            files: Mutex::new(files),
+            ahead: Mutex::new(Ahead { limit: limits.ahead_bytes(), ..Ahead::default() }),
+            unwritten: AtomicU64::new(0),
+            fills,
+            counters,
+            runtime,
+        };
+        Ok(ChunkCache { shared: Arc::new(shared) })
     }
 
     /// The counters now.
@@ -168,6 +200,7 @@ impl ChunkCache {
             misses: counters.misses.load(Relaxed),
             peer_hits: counters.peer_hits.load(Relaxed),
             evictions: counters.evictions.load(Relaxed),
+            unkept: counters.unkept.load(Relaxed),
             bad_files: counters.bad_files.load(Relaxed),
         }
     }
@@ -186,6 +219,7 @@ impl ChunkCache {
     where
         F: Future<Output = Result<Bytes, ReadError>> + Send + 'static,
     {
+        lock(&self.shared.ahead).read(id, u64::from(chunk.bytes));
         if let Some(bytes) = self.shared.memory.get(&id).await {
             self.shared.counters.memory_hits.fetch_add(1, Relaxed);
             return Ok(bytes);
@@ -193,14 +227,28 @@ impl ChunkCache {
         self.start(id, chunk, fetch).await
     }
 
-    /// Starts to bring a chunk into memory, unless it is there or on its way: read-ahead.
-    pub fn prefetch<F>(&self, id: ChunkId, chunk: Chunk, fetch: F)
+    /// Starts to bring a chunk into memory that is about to be asked for, unless it is there or on its way.
+    pub fn prepare<F>(&self, id: ChunkId, chunk: Chunk, fetch: F)
     where
         F: Future<Output = Result<Bytes, ReadError>> + Send + 'static,
     {
         if !self.shared.memory.contains_key(&id) {
             drop(self.start(id, chunk, fetch));
         }
+    }
+
+    /// The same for one that may be asked for later, if there is room for more of those; false when there is none.
+    pub fn read_ahead<F>(&self, id: ChunkId, chunk: Chunk, fetch: F) -> bool
+    where
+        F: Future<Output = Result<Bytes, ReadError>> + Send + 'static,
+    {
+        if !self.shared.memory.contains_key(&id) && !lock(&self.shared.fills).contains_key(&id) {
+            if !lock(&self.shared.ahead).reserve(id, u64::from(chunk.bytes)) {
+                return false;
+            }
+            drop(self.start(id, chunk, fetch));
+        }
+        true
     }
 
     /// A chunk's bytes if they are here, checked; with `join` also those that are on their way. Asks nobody else.
@@ -240,8 +288,13 @@ impl ChunkCache {
                 Some(bytes) => Ok(bytes),
                 None => shared.fill(id, chunk, fetch).await,
             };
-            if let Ok(bytes) = &bytes {
-                shared.memory.insert(id, bytes.clone()).await;
+            match &bytes {
+                Ok(bytes) => {
+                    shared.memory.insert(id, bytes.clone()).await;
+                    // What leaves for it leaves at once: dozens of chunks above the bound would be many bytes.
+                    shared.memory.run_pending_tasks().await;
+                }
+                Err(_) => lock(&shared.ahead).give_up(id),
             }
             lock(&shared.fills).remove(&id);
             bytes
@@ -265,6 +318,10 @@ impl SharedCache {
         }
         self.counters.misses.fetch_add(1, Relaxed);
         let Some(disk) = self.disk.clone() else { return fetch.await };
+        if self.unwritten.load(Relaxed) > UNWRITTEN_BYTES {
+            self.counters.unkept.fetch_add(1, Relaxed);
+            return fetch.await;
+        }
         let Some(evicted) = lock(&self.files).reserve(id, u64::from(chunk.bytes)) else { return fetch.await };
         for old in evicted {
             self.counters.evictions.fetch_add(1, Relaxed);
@@ -283,8 +340,12 @@ impl SharedCache {
     /// Writes the file beside the answer, not before it.
     fn keep(self: &Arc<Self>, disk: Arc<dyn CacheDisk>, id: ChunkId, bytes: Bytes) {
         let shared = self.clone();
+        let len = bytes.len() as u64;
+        self.unwritten.fetch_add(len, Relaxed);
         self.runtime.spawn(async move {
-            if let Err(error) = disk.write(&id.file_name(), bytes).await {
+            let written = disk.write(&id.file_name(), bytes).await;
+            shared.unwritten.fetch_sub(len, Relaxed);
+            if let Err(error) = written {
                 tracing::warn!(chunk = id.file_name(), %error, "a chunk file can't be written");
                 shared.drop_file(&disk, id).await;
             }
@@ -324,6 +385,55 @@ impl SharedCache {
         lock(&self.files).release(id);
         if let Err(error) = disk.remove(&id.file_name()).await {
             tracing::warn!(chunk = id.file_name(), %error, "a chunk file can't be removed");
+        }
+    }
+}
+
+/// Chunks that were read ahead and that nobody has asked for yet. A reader that has left leaves some behind: they count until
+/// others have read as much as the bound.
+#[derive(Debug, Default)]
+struct Ahead {
+    limit: u64,
+    bytes: u64,
+    /// Bytes that were asked for in all.
+    read: u64,
+    /// Each one's bytes, and what had been read in all when it was brought.
+    unread: HashMap<ChunkId, (u64, u64)>,
+    order: VecDeque<(u64, ChunkId)>,
+}
+
+impl Ahead {
+    /// Takes room for a chunk; false when there is none.
+    fn reserve(&mut self, id: ChunkId, bytes: u64) -> bool {
+        while let Some((at, oldest)) = self.order.front().copied() {
+            let is_current = self.unread.get(&oldest).is_some_and(|(_, since)| *since == at);
+            if is_current && at + self.limit > self.read {
+                break;
+            }
+            self.order.pop_front();
+            if is_current {
+                self.give_up(oldest);
+            }
+        }
+        if self.bytes + bytes > self.limit {
+            return false;
+        }
+        self.give_up(id);
+        self.bytes += bytes;
+        self.unread.insert(id, (bytes, self.read));
+        self.order.push_back((self.read, id));
+        true
+    }
+
+    /// A chunk was asked for.
+    fn read(&mut self, id: ChunkId, bytes: u64) {
+        self.read += bytes;
+        self.give_up(id);
+    }
+
+    fn give_up(&mut self, id: ChunkId) {
+        if let Some((bytes, _)) = self.unread.remove(&id) {
+            self.bytes -= bytes;
         }
     }
 }
@@ -508,6 +618,98 @@ mod tests {
         let left: Vec<_> =
             lock(&disk.0).keys().filter_map(|n| ChunkId::parse(n)).map(|id| id.number).collect();
         assert_eq!(left, [1, 3, 4]);
+    }
+
+    #[tokio::test]
+    async fn what_is_read_ahead_stays_until_it_is_read_however_often_older_chunks_were() {
+        let cache = open(&Arc::default(), 1000, 0).await;
+        for number in 0..10 {
+            for _ in 0..3 {
+                get(&cache, number).await;
+            }
+        }
+        let (id, info, bytes) = chunk(50);
+        assert!(cache.read_ahead(id, info, async move { Ok(bytes) }));
+        while !cache.shared.memory.contains_key(&id) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(cache.get(id, info, never()).await.unwrap(), chunk(50).2);
+    }
+
+    #[tokio::test]
+    async fn readers_that_run_ahead_have_one_budget_and_what_a_reader_left_behind_counts_no_longer() {
+        let cache = open(&Arc::default(), 1000, 0).await;
+        let ahead = |number| {
+            let (id, info, bytes) = chunk(number);
+            cache.read_ahead(id, info, async move { Ok(bytes) })
+        };
+        assert!((0..5).all(ahead));
+        assert!(!ahead(5), "half of the memory");
+        get(&cache, 0).await;
+        assert!(ahead(5), "one was read");
+        assert!(!ahead(6));
+        assert!(ahead(3), "what is there, or on its way, needs no room");
+        // Nobody comes for those; others read on.
+        for number in 20..26 {
+            get(&cache, number).await;
+        }
+        assert!((30..35).all(ahead));
+        assert!(!ahead(36));
+    }
+
+    #[tokio::test]
+    async fn a_chunk_that_could_not_be_brought_gives_its_room_ahead_back() {
+        let cache = open(&Arc::default(), 200, 0).await;
+        let (id, info, _) = chunk(1);
+        assert!(cache.read_ahead(id, info, async { Err(ReadError::Stopped) }));
+        while !lock(&cache.shared.fills).is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let (id, info, bytes) = chunk(2);
+        assert!(cache.read_ahead(id, info, async move { Ok(bytes) }));
+    }
+
+    #[derive(Debug, Default)]
+    struct SlowDisk(MemoryDisk, Arc<Notify>);
+
+    #[async_trait]
+    impl CacheDisk for SlowDisk {
+        async fn list(&self) -> io::Result<Vec<(String, u64)>> {
+            self.0.list().await
+        }
+        async fn read(&self, name: &str) -> io::Result<Bytes> {
+            self.0.read(name).await
+        }
+        async fn write(&self, name: &str, bytes: Bytes) -> io::Result<()> {
+            self.1.notified().await;
+            self.0.write(name, bytes).await
+        }
+        async fn remove(&self, name: &str) -> io::Result<()> {
+            self.0.remove(name).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_does_not_keep_up_holds_no_reader_up_and_gets_no_more_than_it_takes() {
+        let disk = Arc::new(SlowDisk::default());
+        let limits = CacheLimits { memory_bytes: 0, disk_bytes: 1 << 40 };
+        let cache = ChunkCache::open(limits, Some(disk.clone()), Handle::current()).await.unwrap();
+        let large = Bytes::from(vec![3; 4 << 20]);
+        let crc = crc32c::crc32c(&large);
+        for number in 0..20 {
+            let id = ChunkId { object: Uuid::from_u128(5), number };
+            let info = Chunk { position: 0, bytes: 4 << 20, crc, base: 0 };
+            let bytes = large.clone();
+            assert_eq!(cache.get(id, info, async move { Ok(bytes) }).await.unwrap(), large);
+        }
+        assert!(cache.shared.unwritten.load(Relaxed) <= UNWRITTEN_BYTES + (4 << 20));
+        assert_eq!(cache.counts().unkept, 15);
+        assert_eq!(cache.disk_bytes(), 5 * (4 << 20));
+        while cache.shared.unwritten.load(Relaxed) > 0 {
+            disk.1.notify_one();
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(lock(&disk.0.0).len(), 5);
     }
 
     #[tokio::test]

@@ -139,6 +139,12 @@ impl Manifest {
         self.live.is_empty() && self.archives.is_empty()
     }
 
+    /// How many lists the segments are in: the archives, oldest first, and the head's own.
+    #[must_use]
+    pub fn lists(&self) -> usize {
+        self.archives.len() + 1
+    }
+
     /// How many segments are served.
     #[must_use]
     pub fn segments(&self) -> u64 {

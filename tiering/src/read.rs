@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::batch;
 use crate::cache::{ChunkCache, ChunkId};
 use crate::index::{self, AbortedTransaction};
-use crate::layout::PartitionFolder;
+use crate::layout::{PartitionFolder, SegmentName};
 use crate::lineage::EpochStart;
 use crate::manifest::{Archive, Manifest, Segment};
 use crate::object::{self, Chunk, Footer};
@@ -279,25 +279,27 @@ impl Reader {
         let footer = self.footer(folder, segment).await?;
         let Some(first) = footer.chunk_of(slice.next) else { return Ok(true) };
         // What this read takes and, behind it, what a sequential reader will want next: on its way together.
-        let wanted = (*left as u64).saturating_add(reading.ahead);
-        let rest = self.prefetch(folder, segment, &footer, first, wanted);
-        if let Some(following) =
-            reading.following.filter(|next| rest > 0 && next.agreed_end(reading.chain) > next.base())
+        let start = index::position_of(&footer.offset_index, segment.base(), slice.next);
+        let skip =
+            start.saturating_sub(footer.chunks[first].position).min(u64::from(footer.chunks[first].bytes));
+        let run = Run { now: skip.saturating_add(*left as u64), ahead: reading.ahead };
+        let rest = self.prefetch(folder, segment, &footer, first, run);
+        if let Some(following) = reading
+            .following
+            .filter(|next| rest.now + rest.ahead > 0 && next.agreed_end(reading.chain) > next.base())
         {
             self.prefetch_segment(folder, following, rest);
         }
-        let start = index::position_of(&footer.offset_index, segment.base(), slice.next);
-        for (number, chunk) in footer.chunks.iter().enumerate().skip(first) {
+        for number in first..footer.chunks.len() {
             let bytes = self.chunk(folder, segment, &footer, number).await?;
-            let skip = start.saturating_sub(chunk.position).min(u64::from(chunk.bytes)) as usize;
-            let batches = bytes.slice(if number == first { skip } else { 0 }..);
+            let batches = bytes.slice(if number == first { skip as usize } else { 0 }..);
             let at_least_one = slice.batches.is_empty();
             let taken = batch::slice_from(&batches, slice.next, limit, *left, at_least_one)
                 .map_err(|error| corrupt(folder, segment, &footer, number, &error))?;
             let Some((taken, next)) = taken else { return Ok(false) };
             let chunk_end = footer.chunks.get(number + 1).map_or(segment.end, |next| next.base.min(limit));
             *left = left.saturating_sub(taken.len());
-            slice.batches.push(taken);
+            slice.batches.push(own_if_small(taken, bytes.len()));
             slice.next = next;
             if next >= limit {
                 return Ok(next == segment.end);
@@ -434,20 +436,56 @@ impl Reader {
         Ok(Rows::OfArchive(rows, counting))
     }
 
-    /// All segments that count, archived ones too.
+    /// The segments of one of the manifest's lists (see [`Manifest::lists`]): a million of them never are in memory at once.
     ///
     /// # Errors
     /// As `manifest`.
-    pub async fn all_segments(
+    pub async fn segments(
         &self,
         folder: &PartitionFolder,
         manifest: &Manifest,
+        list: usize,
     ) -> Result<Vec<Segment>, ReadError> {
-        let mut all = Vec::new();
-        for list in lists(manifest, i64::MIN) {
-            all.extend_from_slice(&self.rows(folder, list).await?);
+        match lists(manifest, i64::MIN).nth(list) {
+            Some(list) => Ok(self.rows(folder, list).await?.to_vec()),
+            None => Ok(Vec::new()),
         }
-        Ok(all)
+    }
+
+    /// The last segments that count, at most so many, in order.
+    ///
+    /// # Errors
+    /// As `manifest`.
+    pub async fn last_segments(
+        &self,
+        folder: &PartitionFolder,
+        manifest: &Manifest,
+        at_most: usize,
+    ) -> Result<Vec<Segment>, ReadError> {
+        let mut last = VecDeque::new();
+        for list in (0..manifest.lists()).rev() {
+            for segment in self.segments(folder, manifest, list).await?.into_iter().rev() {
+                if last.len() == at_most {
+                    return Ok(last.into());
+                }
+                last.push_front(segment);
+            }
+        }
+        Ok(last.into())
+    }
+
+    /// Whether a manifest names an object, and counts it.
+    ///
+    /// # Errors
+    /// As `manifest`.
+    pub async fn is_named(
+        &self,
+        folder: &PartitionFolder,
+        manifest: &Manifest,
+        name: &SegmentName,
+    ) -> Result<bool, ReadError> {
+        let Some(list) = lists(manifest, name.base).next() else { return Ok(false) };
+        Ok(self.rows(folder, list).await?.iter().any(|segment| segment.name == *name))
     }
 
     /// Starts to bring chunks into memory, from `first` on; what is left of the wanted bytes when the segment ends.
@@ -457,26 +495,30 @@ impl Reader {
         segment: &Segment,
         footer: &Footer,
         first: usize,
-        mut wanted: u64,
-    ) -> u64 {
+        mut run: Run,
+    ) -> Run {
         for (number, chunk) in footer.chunks.iter().enumerate().skip(first) {
-            if wanted == 0 {
-                break;
-            }
             let id = ChunkId { object: segment.name.uuid, number: number as u32 };
-            self.chunks.prefetch(id, *chunk, self.fetch(folder, segment, footer, number));
-            wanted = wanted.saturating_sub(u64::from(chunk.bytes));
+            let fetch = self.fetch(folder, segment, footer, number);
+            if run.now > 0 {
+                run.now = run.now.saturating_sub(u64::from(chunk.bytes));
+                self.chunks.prepare(id, *chunk, fetch);
+            } else if run.ahead > 0 && self.chunks.read_ahead(id, *chunk, fetch) {
+                run.ahead = run.ahead.saturating_sub(u64::from(chunk.bytes));
+            } else {
+                return Run::default();
+            }
         }
-        wanted
+        run
     }
 
     /// Reads ahead into the next segment: its footer first, if it is not known.
-    fn prefetch_segment(&self, folder: &PartitionFolder, segment: &Segment, wanted: u64) {
+    fn prefetch_segment(&self, folder: &PartitionFolder, segment: &Segment, run: Run) {
         let (reader, folder, segment) = (self.clone(), folder.clone(), segment.clone());
         self.chunks.spawn(async move {
             match reader.footer(&folder, &segment).await {
                 Ok(footer) => {
-                    reader.prefetch(&folder, &segment, &footer, 0, wanted);
+                    reader.prefetch(&folder, &segment, &footer, 0, run);
                 }
                 // Whoever reads it meets the error, and says so.
                 Err(error) => tracing::debug!(%error, "a segment was not read ahead"),
@@ -617,6 +659,21 @@ struct Reading<'a> {
     limit: i64,
     following: Option<&'a Segment>,
     /// Bytes to run ahead.
+    ahead: u64,
+}
+
+/// A small part of a chunk is copied: an answer that waits for its client may hold about as much memory as it is long, and
+/// not whole chunks for it.
+fn own_if_small(taken: Bytes, chunk_bytes: usize) -> Bytes {
+    if taken.len() < chunk_bytes / 2 { Bytes::copy_from_slice(&taken) } else { taken }
+}
+
+/// Bytes that are wanted from a place on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Run {
+    /// That this read takes.
+    now: u64,
+    /// That a sequential reader will want next.
     ahead: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The folder of chunk files (`tier.cache.dir`), through the `Disk` seam and on the disk threads.
+//! The folder of chunk files (`tier.cache.dir`), through the `Disk` seam and on threads of its own.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tiering::cache::CacheDisk;
 
-use crate::env::{BlockingPool, OpenMode, SharedDisk};
+use crate::env::{BlockingPool, SharedDisk};
 
 /// One folder, flat.
 pub(super) struct CacheDir {
@@ -53,12 +53,7 @@ impl CacheDisk for CacheDir {
     }
 
     async fn write(&self, name: &str, bytes: Bytes) -> io::Result<()> {
-        self.run(name, move |disk, path| {
-            let file = disk.open(&path, OpenMode::ReadWrite)?;
-            file.set_len(0)?;
-            file.write_all_at(&bytes, 0)
-        })
-        .await
+        self.run(name, move |disk, path| disk.write_past_cache(&path, &bytes)).await
     }
 
     async fn remove(&self, name: &str) -> io::Result<()> {

@@ -20,6 +20,8 @@ pub(super) struct LedLog {
     pub(super) replica: Arc<Replica>,
     pub(super) epoch: LeaderEpoch,
     pub(super) threads: BlockingPool,
+    /// For what goes up: nobody hot waits for it.
+    pub(super) cold_threads: BlockingPool,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -84,7 +86,7 @@ impl LeaderLog for LedLog {
             })
             .await?;
         Ok(LocalCopy {
-            source: Box::new(LocalFile { file, bytes, threads: self.threads.clone() }),
+            source: Box::new(LocalFile { file, bytes, threads: self.cold_threads.clone() }),
             aborted_transactions: sections.txn_index,
             producer_snapshot: sections.producer_snapshot,
         })

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use tiering::layout::PartitionFolder;
 use tiering::lineage::EpochStart;
@@ -19,6 +18,7 @@ use crate::broker::offsets::ListedOffset;
 use crate::log::EpochEntry;
 use crate::replication::{ReplicaManager, TierPosition, TierReader, TierState, TierUnavailable};
 use crate::types::{LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
+use crate::wire::Records;
 use crate::wire::record_batch::Batch;
 
 /// One answer is not larger, whatever a client allows: it is held in memory as a whole.
@@ -93,7 +93,7 @@ impl TierReads {
         topic: TopicId,
         from: Offset,
         max_bytes: usize,
-    ) -> Result<Bytes, ColdError> {
+    ) -> Result<Records, ColdError> {
         let place = self.place(&partition, topic).await?;
         let reader = &self.cold.reader;
         let max_bytes = max_bytes.min(ANSWER_BYTES);
@@ -102,12 +102,12 @@ impl TierReads {
             async move { reader.read(&place.folder, &manifest, &place.chain, from.0, max_bytes).await }
         });
         match read.await {
-            Ok(slice) => Ok(tiering::store::concat(&slice.batches)),
+            Ok(slice) => Ok(slice.batches.into()),
             Err(ReadError::NotInTier { .. }) => {
                 let newest = reader.manifest(&place.folder, place.generation).await.map_err(cold_error)?;
                 match newest.tier_end() {
                     Some(end) if from.0 < end => Err(cold_error(format!("offset {from} is not in the tier"))),
-                    _ => Ok(Bytes::new()),
+                    _ => Ok(Records::empty()),
                 }
             }
             Err(error) => {
@@ -192,7 +192,7 @@ impl ColdTier for TierReads {
         topic: TopicId,
         from: Offset,
         max_bytes: usize,
-    ) -> BoxFuture<'static, Result<Bytes, ColdError>> {
+    ) -> BoxFuture<'static, Result<Records, ColdError>> {
         self.spawn(self.clone().read_now(partition.clone(), topic, from, max_bytes))
     }
 
@@ -259,15 +259,14 @@ impl TierReader for ColdStore {
         let task = self.runtime.spawn(async move {
             let folder = folder.map_err(|e| unavailable(&e))?;
             let manifest = reader.manifest(&folder, tier.generation).await.map_err(|e| unavailable(&e))?;
-            let segments = match manifest.live.is_empty() {
-                true => reader.all_segments(&folder, &manifest).await.map_err(|e| unavailable(&e))?,
-                false => manifest.live.clone(),
-            };
-            for segment in segments.iter().rev() {
-                let footer = reader.footer(&folder, segment).await.map_err(|e| unavailable(&e))?;
-                // A segment that was cut at a divergence has the producers' state of another lineage.
-                if footer.end == segment.end {
-                    return Ok(tier_state(&footer));
+            for list in (0..manifest.lists()).rev() {
+                let segments = reader.segments(&folder, &manifest, list).await;
+                for segment in segments.map_err(|e| unavailable(&e))?.iter().rev() {
+                    let footer = reader.footer(&folder, segment).await.map_err(|e| unavailable(&e))?;
+                    // A segment that was cut at a divergence has the producers' state of another lineage.
+                    if footer.end == segment.end {
+                        return Ok(tier_state(&footer));
+                    }
                 }
             }
             Err(TierUnavailable(format!("generation {} has no segment", manifest.generation)))
@@ -288,7 +287,7 @@ impl TierReader for ColdStore {
             let head =
                 Publisher::new(store, folder.clone()).find_head(0).await.map_err(|e| unavailable(&e))?;
             let Some(manifest) = head.manifest else { return Ok(None) };
-            let segments = reader.all_segments(&folder, &manifest).await.map_err(|e| unavailable(&e))?;
+            let segments = reader.last_segments(&folder, &manifest, 2).await.map_err(|e| unavailable(&e))?;
             let Some(last) = segments.last() else { return Ok(None) };
             let footer = reader.footer(&folder, last).await.map_err(|e| unavailable(&e))?;
             let mut state = tier_state(&footer);

@@ -37,6 +37,8 @@ const CHUNK_MEMORY_BYTES: u64 = 64 << 20;
 const READS_AT_ONCE: Concurrency = Concurrency { first: 16, most: 64 };
 /// Requests that write, at once.
 const WRITES_AT_ONCE: Concurrency = Concurrency { first: 4, most: 16 };
+/// Threads that read and write chunk files, and read what goes up.
+const COLD_THREADS: usize = 2;
 /// The folder of chunk files in the first log directory, unless `tier.cache.dir` names another.
 const CACHE_DIR: &str = "tier-cache";
 
@@ -105,7 +107,10 @@ impl Sleeper for OnClock {
 pub struct ColdStore {
     pub(super) env: Env,
     pub(super) metadata: Metadata,
+    /// The hot path's: for looks at logs, under whose locks it waits.
     pub(super) threads: BlockingPool,
+    /// For files that nobody hot waits for.
+    pub(super) cold_threads: BlockingPool,
     /// The cold runtime.
     pub(super) runtime: Handle,
     pub(super) store: SharedStore,
@@ -153,8 +158,9 @@ impl ColdStore {
             memory_bytes: CHUNK_MEMORY_BYTES,
             disk_bytes: config.number("tier.cache.bytes").cast_unsigned(),
         };
+        let cold_threads = BlockingPool::in_background("cold-disk", COLD_THREADS);
         let files: Arc<dyn CacheDisk> =
-            Arc::new(CacheDir::new(env.disk.clone(), dir.clone(), threads.clone()));
+            Arc::new(CacheDir::new(env.disk.clone(), dir.clone(), cold_threads.clone()));
         let chunks = ChunkCache::open(limits, Some(files), runtime.clone())
             .await
             .map_err(|error| OpenError::Cache { dir, error })?;
@@ -173,6 +179,7 @@ impl ColdStore {
             env: env.clone(),
             metadata,
             threads,
+            cold_threads,
             runtime,
             reader: Reader::new(store.clone(), chunks, read_limits),
             store,
