@@ -31,3 +31,6 @@ pub mod server;
 pub mod admin;
 
 pub mod cli;
+
+#[cfg(test)]
+mod simulation;

@@ -43,6 +43,24 @@ const ROOMS: &[(&str, &[&str])] = &[
             "admin",
         ],
     ),
+    // Only in tests.
+    (
+        "simulation",
+        &[
+            "types",
+            "env",
+            "wire",
+            "log",
+            "transport",
+            "metadata",
+            "replication",
+            "coordinator",
+            "security",
+            "broker",
+            "api",
+            "server",
+        ],
+    ),
 ];
 
 /// A file's longest allowed length in lines; the generated codec is exempt.

@@ -90,7 +90,7 @@ impl Doorkeeper {
         Doorkeeper {
             sasl: SaslServer::new(env.rng.clone(), None),
             rng: env.rng.clone(),
-            threads: BlockingPool::new("passwords", 1),
+            threads: env.threads.pool("passwords", 1),
             waiting: Semaphore::new(WAITING),
             is_secured: authorizer.is_some() || config.listeners.iter().any(|l| l.protocol.is_sasl()),
             authorizer,

@@ -157,6 +157,7 @@ impl Api {
         tokio::spawn(broker.clone().follow_config(move |config| {
             told.set_connections_per_address(throttle::settings(config).connections_per_address);
         }));
+        let sasl_threads = broker.env().threads.pool("sasl", 1);
         Api {
             sasl: SaslServer::new(broker.env().rng.clone(), tokens),
             audit: Arc::new(Audit::new(broker.env().clock.clone())),
@@ -164,7 +165,7 @@ impl Api {
             broker,
             fetch_sessions: Arc::new(FetchSessions::new(slots)),
             authorizer: authorizer.map(Arc::new),
-            sasl_threads: BlockingPool::new("sasl", 1),
+            sasl_threads,
         }
     }
 

@@ -4,7 +4,6 @@
 //! its proof of how it last stopped) before it leads; it stops in the reverse order, so that the clean-shutdown marker is
 //! the last thing written.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use super::Broker;
 use super::answers::AnswerBudget;
 use super::client_telemetry::ClientTelemetry;
 use super::cold::ColdTier;
-use super::config::{BrokerConfig, ConfigError, PeerTransport};
+use super::config::{BrokerConfig, ConfigError};
 use super::epoch_file;
 use super::groups::OFFSETS_TOPIC;
 use super::live::LiveConfig;
@@ -25,6 +24,7 @@ use super::peers::Peers;
 use super::produce::Verifying;
 use super::producer_ids::ProducerIds;
 use super::quorum::{LocalLogs, MetadataQuorum};
+use super::seams::{Seams, peer_tls};
 use super::stop::StopSignal;
 use super::tier::{ClusterBackup, ColdStore, TierDriver, TierReads};
 use super::transactions::{self, TRANSACTIONS_TOPIC, TransactionHost};
@@ -32,14 +32,14 @@ use crate::coordinator::txn::TransactionCoordinators;
 use crate::coordinator::{Coordinators, GroupConfig};
 use crate::env::metrics::REQUEST_SECONDS;
 use crate::env::pem::{days_left_if_few, expiry_ms, load_certificates};
-use crate::env::{BlockingPool, Env, MonoTime, WatchedFiles, run_in_background};
+use crate::env::{Env, MonoTime, WatchedFiles};
 use crate::log::{LogDirs, LogError};
 use crate::metadata::{
     BrokerRegistration, CommandError, Endpoint, LeaderBalance, Metadata, MetadataConfig, Proof, SubmitError,
 };
 use crate::replication::{LogDefaults, ReplicaManager, ReplicationConfig, Settings, TierReader};
 use crate::security::first_user;
-use crate::transport::{PeerTls, PeerTlsError, SharedTransport, StreamKind, quic, tcp};
+use crate::transport::StreamKind;
 use crate::types::Incarnation;
 
 /// How often the expiry of the certificate is looked at.
@@ -74,40 +74,6 @@ pub enum StartError {
     System(String),
 }
 
-/// The runtime of the cold path: uploads and reads of the store never take a thread from the hot one.
-pub(super) struct ColdRuntime(Mutex<Option<tokio::runtime::Runtime>>);
-
-impl ColdRuntime {
-    fn new() -> Result<ColdRuntime, StartError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("cold")
-            .on_thread_start(run_in_background)
-            .enable_all()
-            .build()
-            .map_err(|e| StartError::System(format!("no thread for the cold runtime: {e}")))?;
-        Ok(ColdRuntime(Mutex::new(Some(runtime))))
-    }
-
-    fn handle(&self) -> Result<tokio::runtime::Handle, StartError> {
-        let stopped = || StartError::System("the cold runtime has stopped".to_owned());
-        self.0.lock().as_ref().map(|r| r.handle().clone()).ok_or_else(stopped)
-    }
-
-    fn shutdown(&self) {
-        if let Some(runtime) = self.0.lock().take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-impl Drop for ColdRuntime {
-    fn drop(&mut self) {
-        // A runtime must not be dropped where blocking is forbidden.
-        self.shutdown();
-    }
-}
-
 impl Broker {
     /// Starts a broker whose client listeners are bound already (`endpoints` are what clients are told).
     ///
@@ -116,25 +82,36 @@ impl Broker {
     /// # Errors
     /// `StartError` names what cannot be used and what to do.
     pub async fn start(
-        env: Env,
+        seams: Seams,
         config: BrokerConfig,
         endpoints: Vec<Endpoint>,
     ) -> Result<Arc<Broker>, StartError> {
+        let Seams { env, peers, stores } = seams;
         let live = Arc::new(LiveConfig::new(config.clone())?);
         let groups = GroupConfig::from_properties(&config.all_values())
             .map_err(|e| StartError::Config(ConfigError::Contradiction(e.to_string())))?;
         let dirs = open_dirs(&env, &config)?;
         let registration = registration(&env, &config, &dirs, endpoints)?;
-        let transport = bind_transport(&env, &config).await?;
+        let transport = peers.bind(&env, &config).await?;
         let metadata = Metadata::start(&env, metadata_config(&config, &dirs), transport.clone())
             .await
             .map_err(|e| StartError::Metadata(e.to_string()))?;
-        let disk_threads = BlockingPool::new("disk", DISK_THREADS);
-        let cold = ColdRuntime::new()?;
-        let cold_store =
-            ColdStore::open(&env, &config, metadata.clone(), disk_threads.clone(), cold.handle()?)
-                .await
-                .map_err(|e| StartError::Tier(e.to_string()))?;
+        let disk_threads = env.threads.pool("disk", DISK_THREADS);
+        // Uploads and reads of the store never take a thread from the hot path.
+        let cold = env
+            .threads
+            .background("cold")
+            .map_err(|e| StartError::System(format!("no thread for the cold runtime: {e}")))?;
+        let cold_store = ColdStore::open(
+            &env,
+            &*stores,
+            &config,
+            metadata.clone(),
+            disk_threads.clone(),
+            cold.handle().clone(),
+        )
+        .await
+        .map_err(|e| StartError::Tier(e.to_string()))?;
         let replicas = ReplicaManager::start(
             &env,
             replication_config(&config, &registration, &live),
@@ -162,12 +139,12 @@ impl Broker {
             metadata: metadata.clone(),
             coordinators: TransactionCoordinators::new(env.clone(), transactions::config(&config), writer),
         };
-        let peers = Peers {
+        let answering = Peers {
             markers: markers.clone(),
             transactions: transactions.clone(),
             threads: disk_threads.clone(),
         };
-        let logs = LocalLogs { replicas: replicas.clone(), threads: disk_threads.clone(), peers };
+        let logs = LocalLogs { replicas: replicas.clone(), threads: disk_threads.clone(), peers: answering };
         metadata.handle_control(Arc::new(logs));
         let tier = cold_store
             .clone()
@@ -364,37 +341,6 @@ impl Broker {
                 },
             }
         }
-    }
-}
-
-async fn bind_transport(env: &Env, config: &BrokerConfig) -> Result<SharedTransport, StartError> {
-    let peer = |e: &dyn std::fmt::Display| StartError::Peer(e.to_string());
-    let unresolved = |what: &dyn std::fmt::Display| {
-        StartError::Peer(format!("peer.listener {} cannot be bound: {what}", config.peer_listener))
-    };
-    let found = env.net.resolve(config.peer_listener.clone()).await.map_err(|e| unresolved(&e))?;
-    let address: SocketAddr = *found.first().ok_or_else(|| unresolved(&"the host has no address"))?;
-    let tls = peer_tls(env, config).map_err(|e| peer(&e))?;
-    // A peer's connection is given up when its replicas are, and so early that a heartbeat still has time for another one.
-    let session =
-        config.millis("replica.session.timeout.ms").min(config.millis("broker.session.timeout.ms") * 2 / 3);
-    let transport: SharedTransport = match config.peer_transport {
-        PeerTransport::Quic => {
-            let quic = quic::QuicConfig::new(address).with_session(session);
-            quic::QuicTransport::bind(env, quic, &tls).map_err(|e| peer(&e))?
-        }
-        PeerTransport::Tcp => {
-            let tcp = tcp::TcpConfig::new(address).with_session(session);
-            tcp::TcpTransport::bind(env, tcp, &tls).map_err(|e| peer(&e))?
-        }
-    };
-    Ok(transport)
-}
-
-fn peer_tls(env: &Env, config: &BrokerConfig) -> Result<PeerTls, PeerTlsError> {
-    match &config.peer_tls {
-        Some([ca, certificate, key]) => PeerTls::load(env, config.node_id, ca, certificate, key),
-        None => PeerTls::alone(env, config.node_id),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`Broker`] is what `api` calls. One file is one subject: `produce` (a record in), `fetch` (a fetch out), `offsets`,
 //! `topics`, `elections`, `reassignments`, `groups`, `transactions`, `markers`, `retention`, `compaction`,
-//! `producer_ids`; `lifecycle` starts and stops the whole.
+//! `producer_ids`; `lifecycle` starts and stops the whole, on what `seams` gives it.
 
 mod answers;
 mod broker_configs;
@@ -31,6 +31,7 @@ mod producer_ids;
 mod quorum;
 mod reassignments;
 mod retention;
+mod seams;
 mod standing;
 mod stop;
 mod telemetry;
@@ -57,6 +58,7 @@ pub use markers::MarkerOutcome;
 pub use offsets::{ListError, ListedOffset, OffsetSpec};
 pub use produce::{ProduceError, Produced};
 pub use reassignments::ReassignError;
+pub use seams::{ObjectStores, PeerNetwork, Seams};
 pub use standing::{GroupStanding, Standing};
 pub use tier::{
     BackupError, CommittedBackup, GroupBackup, GroupsBackup, MetadataBackup, RESTORE_METADATA, ScrubCounts,
@@ -77,7 +79,7 @@ use self::producer_ids::ProducerIds;
 use self::stop::StopSignal;
 use crate::coordinator::Coordinators;
 use crate::env::metrics::Histogram;
-use crate::env::{BlockingPool, Env};
+use crate::env::{Background, BlockingPool, Env};
 use crate::metadata::{Image, Metadata};
 use crate::replication::ReplicaManager;
 use crate::transport::SharedTransport;
@@ -105,7 +107,7 @@ pub struct Broker {
     fetch_wait: Histogram,
     lags: Mutex<standing::Lags>,
     stopping: StopSignal,
-    cold: lifecycle::ColdRuntime,
+    cold: Background,
 }
 
 impl Broker {

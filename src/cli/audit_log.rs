@@ -38,7 +38,7 @@ impl AuditLog {
         let file = open_private(&env.disk, path)?;
         let end = file.len()?;
         let file = LogFile { disk: env.disk.clone(), path: path.to_path_buf(), file, end };
-        Ok(AuditLog { file: Arc::new(Mutex::new(file)), thread: BlockingPool::new("audit", 1) })
+        Ok(AuditLog { file: Arc::new(Mutex::new(file)), thread: env.threads.pool("audit", 1) })
     }
 }
 

@@ -23,8 +23,8 @@ use super::dev::{READY, REQUESTS, StoreRequests};
 use super::otlp_log::OtlpLog;
 use crate::admin::{self, Doorkeeper};
 use crate::api::Api;
-use crate::broker::Broker;
 use crate::broker::config::{BrokerConfig, ListenerConfig};
+use crate::broker::{Broker, Seams};
 use crate::env::{Env, raise_open_files};
 use crate::log::keep_open_at_most;
 use crate::metadata::Endpoint;
@@ -95,7 +95,7 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     let tokens = keys.as_ref().map(|keys| token_validator(&env, &config, keys));
     let bound = server::bind(&env, ServerLimits::of(&config), specs).await?;
     let endpoints = endpoints(&config, &bound.addresses()?);
-    let starting = Broker::start(env.clone(), config, endpoints);
+    let starting = Broker::start(Seams::real(env.clone()), config, endpoints);
     let broker = tokio::select! {
         started = starting => started?,
         _ = terminate.recv() => return Ok(()),

@@ -22,7 +22,7 @@ use super::shard_task::Worker;
 use super::shards::{Leadership, Shards, partition_for};
 use super::topics::TopicCatalog;
 use super::txn::TxnError;
-use crate::env::{BlockingPool, Env};
+use crate::env::Env;
 use crate::types::{LeaderEpoch, TopicName};
 
 /// Why a coordinator gives no answer.
@@ -103,7 +103,7 @@ impl Coordinators {
     pub fn new(env: Env, config: GroupConfig) -> Coordinators {
         let topics: Arc<RwLock<Arc<TopicCatalog>>> = Arc::default();
         // Topics of regular expressions are looked up beside the shards, for many topics take their time.
-        let (threads, catalog) = (BlockingPool::new("patterns", 1), topics.clone());
+        let (threads, catalog) = (env.threads.pool("patterns", 1), topics.clone());
         let worker: Worker<GroupShard> = Arc::new(move |task| {
             let (threads, catalog) = (threads.clone(), catalog.read().clone());
             Box::pin(async move {

@@ -1,4 +1,4 @@
-//! The seams to the world: time, randomness, disk and network, as traits with a real implementation.
+//! The seams to the world: time, randomness, disk, network and threads, as traits with a real implementation.
 //!
 //! Nothing outside this room calls the clock, a random source, a file or a socket directly
 //! (`clippy.toml` bans the calls and names the replacement), so that a whole cluster can run in one
@@ -6,6 +6,7 @@
 
 mod blocking;
 mod clock;
+pub mod defect;
 mod disk;
 mod limits;
 pub mod metrics;
@@ -20,10 +21,10 @@ mod watch;
 
 use std::sync::Arc;
 
-pub use blocking::{BlockingPool, PoolClosed};
+pub use blocking::{Background, BlockingPool, PoolClosed, RealThreads, Threads};
 pub use clock::{Clock, MonoTime, RealClock, TimedOut, timeout};
 pub use disk::{Disk, DiskEntry, DiskFile, FileSpan, OpenMode, RealDisk, SharedDisk};
-pub use limits::{raise_open_files, run_in_background};
+pub use limits::raise_open_files;
 pub use net::{Net, RealNet, send_file};
 pub use rng::{RealRng, Rng};
 pub use traces::{LogLine, Span, Traces};
@@ -31,7 +32,7 @@ pub use watch::WatchedFiles;
 
 use self::metrics::Metrics;
 
-/// The four seams together, and what is told of the process; cheap to clone.
+/// The seams together, and what is told of the process; cheap to clone.
 #[derive(Clone)]
 pub struct Env {
     /// Monotonic and wall time, and sleeping.
@@ -42,6 +43,8 @@ pub struct Env {
     pub disk: SharedDisk,
     /// Sockets.
     pub net: Arc<dyn Net>,
+    /// Threads for what blocks.
+    pub threads: Arc<dyn Threads>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What a collector of traces and logs is told.
@@ -76,7 +79,7 @@ impl Env {
         });
     }
 
-    /// The machine's own clock, randomness, disk and network.
+    /// The machine's own clock, randomness, disk, network and threads.
     #[must_use]
     pub fn real() -> Env {
         Env {
@@ -84,6 +87,7 @@ impl Env {
             rng: Arc::new(RealRng),
             disk: Arc::new(RealDisk),
             net: Arc::new(RealNet),
+            threads: Arc::new(RealThreads),
             metrics: Arc::default(),
             traces: Arc::default(),
         }

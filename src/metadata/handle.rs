@@ -97,8 +97,9 @@ impl Metadata {
         config.check().map_err(MetadataError::Config)?;
         // 0 is what a store from before there were identities has.
         let drawn = u32::try_from(env.rng.next_u64() >> 32).unwrap_or(u32::MAX).max(1);
+        let writer = env.threads.pool("raft-log", 1);
         let Opened { store, identity, snapshot } =
-            LogStore::open(env.disk.clone(), &config.dir, config.node_id, drawn).await?;
+            LogStore::open(env.disk.clone(), &config.dir, config.node_id, drawn, writer).await?;
         let id = node(config.node_id, identity)
             .ok_or_else(|| MetadataError::Config("negative node id".to_owned()))?;
         let (machine, images) = Machine::new(store.clone(), snapshot)

@@ -13,6 +13,7 @@ use super::isr::TierPosition;
 use super::isr::leader::{ProposalReply, Settings};
 use super::replica::Replica;
 use super::throttle::Throttle;
+use crate::env::defect::{Defect, planted};
 use crate::env::metrics::{Counter, Histogram, ISR_EXPANDS, ISR_SHRINKS, LEADERSHIPS, REQUEST_SECONDS};
 use crate::env::{BlockingPool, Clock, Env, MonoTime};
 use crate::log::{EpochEntry, LogConfig};
@@ -249,7 +250,7 @@ impl Context {
     }
 
     pub(super) fn lease_holds(&self) -> bool {
-        self.quorum.lease_holds(self.now())
+        self.quorum.lease_holds(self.now()) || planted(Defect::NoLease)
     }
 
     /// Bytes of batches that one leader may have on their way for one partition.

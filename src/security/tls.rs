@@ -19,7 +19,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use super::Principal;
 use super::mapping::PrincipalMapping;
 use crate::env::pem::{Identity, PemError, certificate_time, days_left_if_few, expiry_ms, load_certificates};
-use crate::env::{BlockingPool, Env, MonoTime, WatchedFiles};
+use crate::env::{Env, MonoTime, WatchedFiles};
 
 /// How often the expiry of a certificate is looked at.
 const EXPIRY_CHECK: Duration = Duration::from_secs(24 * 60 * 60);
@@ -126,7 +126,7 @@ impl ListenerTls {
     pub async fn watch(&self, every: Duration) {
         let paths = [Some(&self.config.keystore), self.config.key.as_ref(), self.config.truststore.as_ref()];
         let paths: Vec<PathBuf> = paths.into_iter().flatten().cloned().collect();
-        let threads = BlockingPool::new("certificates", 1);
+        let threads = self.env.threads.pool("certificates", 1);
         let mut files = WatchedFiles::new(self.env.disk.clone(), paths);
         let clock = &self.env.clock;
         let mut warned: Option<MonoTime> = None;

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::api::Api;
-use crate::broker::{Broker, Endpoint};
+use crate::broker::{Broker, Endpoint, Seams};
 use crate::security::Authorizer;
 use crate::types::{ProducerEpoch, ProducerId, TopicId, TopicName, TopicPartition};
 use crate::wire::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
@@ -59,7 +59,7 @@ impl Lone {
         let address = bound.addresses().unwrap()[0].1;
         let endpoint =
             Endpoint { listener: "PLAINTEXT".into(), host: "127.0.0.1".into(), port: address.port() };
-        let broker = Broker::start(env.clone(), config, vec![endpoint]).await.unwrap();
+        let broker = Broker::start(Seams::real(env.clone()), config, vec![endpoint]).await.unwrap();
         let server = bound.serve(Arc::new(Api::new(broker.clone(), authorizer, None)));
         Lone { env, broker, server, address, _folder: folder }
     }

@@ -12,8 +12,8 @@ use tiering::object::ObjectOptions;
 use tiering::offload::OffloadOptions;
 use tiering::read::{ReadLimits, Reader};
 use tiering::store::{
-    AdaptiveStore, Concurrency, Encryption, InvalidStoreUrl, MeteredStore, RemoteOptions, RemoteStore,
-    RequestCounts, Requests, RetryPolicy, RetryStore, SharedStore, Sleeper, StoreError, StoreLocation,
+    AdaptiveStore, Concurrency, Encryption, InvalidStoreUrl, MeteredStore, RemoteOptions, RequestCounts,
+    Requests, RetryPolicy, RetryStore, SharedStore, Sleeper, StoreError, StoreLocation,
 };
 use tiering::upload::UploadOptions;
 use tokio::runtime::Handle;
@@ -25,6 +25,7 @@ use super::room::{FULL_POLICY, REJECT, Room};
 use super::scrub::{Findings, ScrubCounts};
 use super::topic_rules::{ENABLE, flag};
 use crate::broker::config::BrokerConfig;
+use crate::broker::seams::ObjectStores;
 use crate::env::{BlockingPool, Clock, Env};
 use crate::metadata::Metadata;
 use crate::replication::ReplicaManager;
@@ -136,6 +137,7 @@ impl ColdStore {
     /// `OpenError` names the property.
     pub async fn open(
         env: &Env,
+        stores: &dyn ObjectStores,
         config: &BrokerConfig,
         metadata: Metadata,
         threads: BlockingPool,
@@ -145,7 +147,7 @@ impl ColdStore {
         let location: StoreLocation = url.parse()?;
         let text = |key: &str| config.properties.get(key).map(str::to_owned);
         let options = remote_options(config);
-        let metered = MeteredStore::new(Arc::new(RemoteStore::open(&location, &options)?));
+        let metered = MeteredStore::new(stores.open(&location, &options)?);
         let requests = metered.requests();
         let sleeper = Arc::new(OnClock(env.clock.clone()));
         let adaptive = AdaptiveStore::new(Arc::new(metered), READS_AT_ONCE, WRITES_AT_ONCE);
@@ -158,7 +160,7 @@ impl ColdStore {
             memory_bytes: CHUNK_MEMORY_BYTES,
             disk_bytes: config.number("tier.cache.bytes").cast_unsigned(),
         };
-        let cold_threads = BlockingPool::in_background("cold-disk", COLD_THREADS);
+        let cold_threads = env.threads.background_pool("cold-disk", COLD_THREADS);
         let files: Arc<dyn CacheDisk> =
             Arc::new(CacheDir::new(env.disk.clone(), dir.clone(), cold_threads.clone()));
         let chunks = ChunkCache::open(limits, Some(files), runtime.clone())

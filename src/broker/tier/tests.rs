@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::broker::config::{BrokerConfig, Properties};
 use crate::broker::{
-    Broker, FetchError, FetchPartition, FetchRequest, Fetched, ListedOffset, NewTopic, OffsetSpec,
+    Broker, FetchError, FetchPartition, FetchRequest, Fetched, ListedOffset, NewTopic, OffsetSpec, Seams,
 };
 use crate::env::{Env, timeout};
 use crate::replication::{Acks, Isolation, Positions, ReplicaRole};
@@ -43,7 +43,7 @@ async fn broker_with(dir: &Path, more: &[(&str, &str)]) -> Arc<Broker> {
         properties.set(key, value, "test").unwrap();
     }
     let config = BrokerConfig::new(properties).unwrap();
-    Broker::start(Env::real(), config, Vec::new()).await.unwrap()
+    Broker::start(Seams::real(Env::real()), config, Vec::new()).await.unwrap()
 }
 
 async fn tiered_topic(broker: &Broker, configs: &[(&str, &str)]) -> TopicPartition {

@@ -216,6 +216,36 @@ impl SimDisk {
         state.files.iter().map(|(path, content)| (path.clone(), content.lock().now.clone())).collect()
     }
 
+    /// Another disk that holds what a power loss would leave of this one, which stays as it is.
+    #[must_use]
+    pub fn left_by_power_loss(&self) -> SimDisk {
+        let state = self.state.lock();
+        let mut copies: BTreeMap<*const Mutex<FileContent>, Content> = BTreeMap::new();
+        let mut copied = |files: &BTreeMap<PathBuf, Content>| -> BTreeMap<PathBuf, Content> {
+            let copy = |content: &Content| {
+                let content = content.lock();
+                let (now, synced) = (content.now.clone(), content.synced.clone());
+                Arc::new(Mutex::new(FileContent { now, synced }))
+            };
+            let of = files.iter().map(|(path, content)| {
+                let copy = copies.entry(Arc::as_ptr(content)).or_insert_with(|| copy(content));
+                (path.clone(), copy.clone())
+            });
+            of.collect()
+        };
+        let copy = State {
+            files: copied(&state.files),
+            synced_files: copied(&state.synced_files),
+            folders: state.folders.clone(),
+            synced_folders: state.synced_folders.clone(),
+            ..State::default()
+        };
+        drop(state);
+        let copy = SimDisk { state: Arc::new(Mutex::new(copy)) };
+        copy.lose_power();
+        copy
+    }
+
     /// Another disk with the same files, all of them synced.
     #[must_use]
     pub fn duplicate(&self) -> SimDisk {

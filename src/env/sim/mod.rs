@@ -1,11 +1,16 @@
-//! Simulated seams: a clock that only moves when told, a seeded generator, a disk in memory that can fail.
+//! Simulated seams: a clock that only moves when told, one that moves when nobody has anything to do, a seeded
+//! generator, a disk in memory that can fail, threads that are tasks.
 
 mod clock;
 mod disk;
 mod net;
 mod rng;
+mod tasks;
+mod virtual_time;
 
 pub use clock::ManualClock;
 pub use disk::{DiskCall, Fault, SimDisk};
 pub use net::NoNet;
 pub use rng::SeededRng;
+pub use tasks::TaskThreads;
+pub use virtual_time::VirtualClock;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::elections::{self, Leaving};
+use crate::env::defect::{Defect, planted};
 use crate::metadata::command::{BrokerRegistration, CommandError, CommandReply, Proof};
 use crate::metadata::image::{BrokerInfo, BrokerState, Image, ReplicaState, Topic};
 use crate::types::{BrokerEpoch, BrokerId, DirectoryId, ProducerId, TopicId};
@@ -78,8 +79,10 @@ impl Image {
         match registration.proof {
             Proof::CleanShutdown { previous } if is_latest(previous) => Trust::Whole,
             Proof::Unclean { previous: Some(previous) } if is_latest(previous) => {
-                if former.machine == registration.machine { Trust::Whole } else { Trust::Flushed }
+                let went_on = former.machine == registration.machine || planted(Defect::PowerLossUnnoticed);
+                if went_on { Trust::Whole } else { Trust::Flushed }
             }
+            _ if planted(Defect::WipeUnnoticed) => Trust::Whole,
             Proof::CleanShutdown { .. } | Proof::Unclean { .. } => Trust::Nothing,
         }
     }
@@ -176,6 +179,7 @@ impl Image {
                 }
                 let mut after = match recorded {
                     // A new directory id on an assigned replica means "empty".
+                    Some(_) if planted(Defect::WipeUnnoticed) => None,
                     Some(_) => elections::leave(rules, before, id, Leaving::Empty),
                     None => None,
                 }
@@ -245,6 +249,7 @@ impl Image {
 /// Whether the directory that holds the replica came back. One that was never told could be any of them.
 fn directory_is_kept(replica: &ReplicaState, before: &[DirectoryId], now: &[DirectoryId]) -> bool {
     match replica.directory {
+        _ if planted(Defect::WipeUnnoticed) => true,
         Some(directory) => now.contains(&directory),
         None => before.iter().all(|directory| now.contains(directory)),
     }

@@ -8,6 +8,7 @@
 //! empty, the last known leader. Electing anybody else takes an `ElectUnclean` with what the candidates' logs hold.
 
 use super::{Rules, reassignments};
+use crate::env::defect::{Defect, planted};
 use crate::metadata::command::{CommandError, CommandReply, UncleanCandidate};
 use crate::metadata::image::{BrokerState, Image, Partition, UncleanElection};
 use crate::types::{BrokerId, Offset, PartitionEpoch, TopicId};
@@ -18,7 +19,8 @@ pub(super) fn is_electable(rules: &Rules<'_>, partition: &Partition, id: BrokerI
     let Some(broker) = rules.brokers.get(&id) else { return false };
     let Some(replica) = partition.replicas.iter().find(|r| r.broker == id) else { return false };
     broker.state == BrokerState::Active
-        && replica.directory.is_none_or(|directory| broker.directories.contains(&directory))
+        && (replica.directory.is_none_or(|directory| broker.directories.contains(&directory))
+            || planted(Defect::WipeUnnoticed))
 }
 
 /// Whether a member that leaves the ISR may stay eligible (KIP-966).
@@ -103,7 +105,7 @@ fn seal(before: &Partition, mut after: Partition) -> Partition {
 
 /// In assigned order, without members of the ISR, and empty when |ISR| ≥ min ISR.
 fn keep_elr(partition: &mut Partition, min_isr: usize) {
-    if partition.isr.len() >= min_isr {
+    if partition.isr.len() >= min_isr && !planted(Defect::ElrStays) {
         partition.elr.clear();
         return;
     }

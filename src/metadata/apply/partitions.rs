@@ -1,6 +1,7 @@
 //! `AlterPartition`: a leader's proposal of a new ISR (KIP-497, KIP-841, KIP-903).
 
 use super::elections;
+use crate::env::defect::{Defect, planted};
 use crate::metadata::command::{AlterPartition, CommandError, CommandReply, IsrMember};
 use crate::metadata::image::{Image, Partition};
 use crate::types::{BrokerId, LeaderEpoch, TopicId};
@@ -99,10 +100,11 @@ fn check_shape(partition: &Partition, proposal: &AlterPartition) -> Result<Vec<B
 }
 
 fn check_member(rules: &Rules<'_>, partition: &Partition, member: IsrMember) -> Result<(), CommandError> {
-    let known = rules.brokers.get(&member.broker).is_some_and(|b| b.epoch == member.epoch);
-    if known && elections::is_electable(rules, partition, member.broker) {
-        Ok(())
-    } else {
-        Err(CommandError::IneligibleReplica(member.broker))
-    }
+    let known = rules
+        .brokers
+        .get(&member.broker)
+        .is_some_and(|b| b.epoch == member.epoch || planted(Defect::FormerLifeMayJoin));
+    let electable =
+        elections::is_electable(rules, partition, member.broker) || planted(Defect::FencedMayJoin);
+    if known && electable { Ok(()) } else { Err(CommandError::IneligibleReplica(member.broker)) }
 }

@@ -149,14 +149,15 @@ enum Change {
 
 impl LogStore {
     /// Opens or creates the store in a directory and checks all that it holds. A new one takes `drawn` for its identity.
+    /// `writer` has one thread.
     pub async fn open(
         disk: SharedDisk,
         dir: &Path,
         node: BrokerId,
         drawn: u32,
+        writer: BlockingPool,
     ) -> Result<Opened, StoreError> {
         let path = dir.join(FILE);
-        let writer = BlockingPool::new("raft-log", 1);
         let opening = {
             let (path, writer) = (path.clone(), writer.clone());
             move || Shared::open(&disk, path, Owner { node, identity: drawn }, writer)

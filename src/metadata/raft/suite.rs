@@ -8,7 +8,7 @@ use openraft::testing::{StoreBuilder, Suite};
 use openraft::{StorageError, Vote};
 
 use super::*;
-use crate::env::{Disk as _, OpenMode, RealDisk};
+use crate::env::{BlockingPool, Disk as _, OpenMode, RealDisk};
 
 struct InTempDir;
 
@@ -22,7 +22,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, tempfile::TempDir> for InTempDi
 }
 
 async fn open(dir: &Path, node: i32) -> Result<Opened, StoreError> {
-    LogStore::open(Arc::new(RealDisk), dir, BrokerId(node), 77).await
+    LogStore::open(Arc::new(RealDisk), dir, BrokerId(node), 77, BlockingPool::new("raft-log", 1)).await
 }
 
 #[test]
@@ -43,7 +43,10 @@ async fn a_store_of_another_node_is_refused() {
 #[tokio::test]
 async fn a_store_keeps_its_identity_and_a_new_one_draws_its_own() {
     let dir = tempfile::tempdir().unwrap();
-    let drawn = |identity| LogStore::open(Arc::new(RealDisk), dir.path(), BrokerId(1), identity);
+    let drawn = |identity| {
+        let writer = BlockingPool::new("raft-log", 1);
+        LogStore::open(Arc::new(RealDisk), dir.path(), BrokerId(1), identity, writer)
+    };
     assert_eq!(drawn(5).await.unwrap().identity, 5);
     assert_eq!(drawn(6).await.unwrap().identity, 5);
     RealDisk.remove_dir_all(dir.path()).unwrap();

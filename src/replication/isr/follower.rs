@@ -5,6 +5,7 @@
 //! current session and only at the log end.
 
 use super::{OpenAnswer, TierPosition};
+use crate::env::defect::{self, planted};
 use crate::log::{EpochCache, EpochEntry};
 use crate::types::{LeaderEpoch, Offset};
 
@@ -221,6 +222,9 @@ impl Follower {
         let to = end.min(own_end).min(log.log_end);
         #[cfg(test)]
         if self.defect == Some(Defect::TruncateToHighWatermark) {
+            return Step::Truncate { to: self.high_watermark };
+        }
+        if planted(defect::Defect::TruncateToHighWatermark) {
             return Step::Truncate { to: self.high_watermark };
         }
         if to < self.high_watermark {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{OpenAnswer, OpenRequest, TierPosition};
 use crate::env::MonoTime;
+use crate::env::defect::{self, planted};
 use crate::log::EpochCache;
 use crate::metadata::IsrMember;
 use crate::types::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch};
@@ -374,7 +375,7 @@ impl Leader {
         }
         if request.log_end < self.high_watermark && self.isr.contains(&request.broker) {
             // A member of the ISR has all that is committed: this one has lost bytes since, so it must go at once.
-            peer.lost_bytes = true;
+            peer.lost_bytes = !planted(defect::Defect::LostBytesStay);
         }
         if answer == OpenAnswer::Accepted {
             if peer.epoch != request.broker_epoch {
@@ -423,6 +424,9 @@ impl Leader {
         match log.chain.end_offset_for(request.last_epoch, log.log_end) {
             Some((epoch, end)) if epoch == request.last_epoch && request.log_end <= end => {
                 OpenAnswer::Accepted
+            }
+            Some((epoch, _)) if planted(defect::Defect::EndOfAnotherEpoch) => {
+                OpenAnswer::Diverged { epoch, end: log.log_end }
             }
             Some((epoch, end)) => OpenAnswer::Diverged { epoch, end },
             None => OpenAnswer::Diverged { epoch: LeaderEpoch::NONE, end: log.log_start },
@@ -513,7 +517,8 @@ impl Leader {
 
     fn take_view(&mut self, view: &PartitionView, now: MonoTime, actions: &mut Vec<Action>) {
         // Images of a quorum member that lags say nothing new; an image of another epoch is not for this leader.
-        if view.leader_epoch != self.leader_epoch || view.partition_epoch < self.partition_epoch {
+        let is_old = view.partition_epoch < self.partition_epoch && !planted(defect::Defect::StaleImageTaken);
+        if view.leader_epoch != self.leader_epoch || is_old {
             return;
         }
         if view.partition_epoch > self.partition_epoch {
@@ -575,6 +580,10 @@ impl Leader {
             }
             other => other,
         };
+        let reply = match reply {
+            ProposalReply::Unknown if planted(defect::Defect::LostReplyIsRefusal) => ProposalReply::Refused,
+            other => other,
+        };
         match reply {
             // Stays in flight until the image shows it.
             ProposalReply::Applied => {}
@@ -595,6 +604,7 @@ impl Leader {
         let proposals = self.defect != Some(Defect::CommittedIsrOnly);
         #[cfg(not(test))]
         let proposals = true;
+        let proposals = proposals && !planted(defect::Defect::CommittedIsrOnly);
         self.isr
             .iter()
             .chain(self.in_flight.iter().flatten().filter(move |_| proposals))
@@ -614,6 +624,7 @@ impl Leader {
         let demanded = self.defect != Some(Defect::BelowMinIsr);
         #[cfg(not(test))]
         let demanded = true;
+        let demanded = demanded && !planted(defect::Defect::BelowMinIsr);
         if demanded && self.isr.len() < self.min_isr {
             return;
         }
@@ -679,7 +690,8 @@ impl Leader {
                 let caught_up =
                     peer.end.is_some_and(|end| end >= self.high_watermark && end >= self.epoch_start);
                 let alive = peer.session.is_some() && peer.view.active && peer.epoch == peer.view.epoch;
-                if caught_up && alive && now >= peer.expand_after {
+                let may_return = now >= peer.expand_after || planted(defect::Defect::FlappingLink);
+                if caught_up && alive && may_return {
                     // It may have got them back before its removal was committed, and said so only then.
                     peer.lost_bytes = false;
                     isr.insert(broker);

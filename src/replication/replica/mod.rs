@@ -32,6 +32,7 @@ use super::isr::leader::{Event, Leader};
 use super::lanes::serve::Session;
 use super::tail::Tail;
 use crate::env::MonoTime;
+use crate::env::defect::{Defect, planted};
 use crate::log::{EpochCache, Log, LogConfig, LogError, LogSlice};
 use crate::metadata::{Command, IsrMember};
 use crate::types::{BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId, TopicPartition};
@@ -256,7 +257,11 @@ impl Replica {
             local_start: log.local_start(),
             tier: None,
             // A checkpoint may be newer than what a crash has left of the log.
-            high_watermark: high_watermark.min(log.log_end()).max(log.log_start()),
+            high_watermark: if planted(Defect::HighWatermarkBelieved) {
+                high_watermark
+            } else {
+                high_watermark.min(log.log_end()).max(log.log_start())
+            },
             last_stable: log.log_start(),
             log_end: log.log_end(),
             latest_is_known: false,

@@ -1,0 +1,106 @@
+//! Planted defects: each switches one defence off, so that a test can be seen to notice.
+//!
+//! They are there only in a build with `--cfg esker_defect`, which no release can be (see below); everywhere else
+//! [`planted`] is the constant `false` and the compiler removes what depends on it. One such build has all of them, and
+//! `ESKER_DEFECT` names the one that is planted: a build for each would take `tests/defects` an hour. `tests/defects` runs
+//! for each name the test that must fail, and looks for the invariant that it must name.
+
+/// A defence that can be switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// A follower truncates to its high watermark instead of by epoch (KIP-101).
+    TruncateToHighWatermark,
+    /// A leader that does not know the follower's epoch answers with its own log end (KIP-279).
+    EndOfAnotherEpoch,
+    /// The high watermark counts the committed ISR alone, not who is proposed (KIP-497).
+    CommittedIsrOnly,
+    /// A proposal whose reply was lost counts as refused.
+    LostReplyIsRefusal,
+    /// The high watermark moves with fewer members than min ISR (KIP-966).
+    BelowMinIsr,
+    /// An image that is older than what the leader knows is taken up.
+    StaleImageTaken,
+    /// A member of the ISR that came back without committed bytes stays one.
+    LostBytesStay,
+    /// Who lags and catches up comes and goes without a pause.
+    FlappingLink,
+    /// A fenced broker may be added to the ISR (KIP-841).
+    FencedMayJoin,
+    /// A member counts under the epoch of a former life (KIP-903).
+    FormerLifeMayJoin,
+    /// The ELR stays when min ISR is met (or lowered).
+    ElrStays,
+    /// A broker that lost power keeps its place in the ISR.
+    PowerLossUnnoticed,
+    /// A broker whose directory is another one keeps its place.
+    WipeUnnoticed,
+    /// A leader whose lease has run out goes on.
+    NoLease,
+    /// A follower takes bytes without a look at their checksum.
+    UncheckedBytes,
+    /// A stored high watermark above the end of the log is believed.
+    HighWatermarkBelieved,
+    /// The checksums of the Raft log are not compared.
+    RaftLogUnchecked,
+}
+
+/// The names, as `ESKER_DEFECT` says them.
+pub const DEFECTS: &[(&str, Defect)] = &[
+    ("truncate-to-high-watermark", Defect::TruncateToHighWatermark),
+    ("end-of-another-epoch", Defect::EndOfAnotherEpoch),
+    ("committed-isr-only", Defect::CommittedIsrOnly),
+    ("lost-reply-is-refusal", Defect::LostReplyIsRefusal),
+    ("below-min-isr", Defect::BelowMinIsr),
+    ("stale-image-taken", Defect::StaleImageTaken),
+    ("lost-bytes-stay", Defect::LostBytesStay),
+    ("flapping-link", Defect::FlappingLink),
+    ("fenced-may-join", Defect::FencedMayJoin),
+    ("former-life-may-join", Defect::FormerLifeMayJoin),
+    ("elr-stays", Defect::ElrStays),
+    ("power-loss-unnoticed", Defect::PowerLossUnnoticed),
+    ("wipe-unnoticed", Defect::WipeUnnoticed),
+    ("no-lease", Defect::NoLease),
+    ("unchecked-bytes", Defect::UncheckedBytes),
+    ("high-watermark-believed", Defect::HighWatermarkBelieved),
+    ("raft-log-unchecked", Defect::RaftLogUnchecked),
+];
+
+#[cfg(all(esker_defect, not(debug_assertions)))]
+compile_error!("a release has no planted defects: build without --cfg esker_defect");
+
+/// Whether this defence is switched off.
+#[cfg(not(esker_defect))]
+#[must_use]
+#[inline]
+pub const fn planted(_: Defect) -> bool {
+    false
+}
+
+/// Whether this defence is switched off.
+///
+/// # Panics
+/// When `ESKER_DEFECT` names a defect that there is not.
+#[cfg(esker_defect)]
+#[must_use]
+pub fn planted(defect: Defect) -> bool {
+    static CHOSEN: std::sync::OnceLock<Option<Defect>> = std::sync::OnceLock::new();
+    let chosen = CHOSEN.get_or_init(|| {
+        let name = std::env::var("ESKER_DEFECT").ok()?;
+        let known = DEFECTS.iter().find(|(known, _)| *known == name);
+        Some(known.unwrap_or_else(|| panic!("there is no defect {name:?}")).1)
+    });
+    *chosen == Some(defect)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_defect_has_a_name_of_its_own_and_none_is_planted_without_being_asked_for() {
+        for (at, (name, defect)) in DEFECTS.iter().enumerate() {
+            assert!(DEFECTS[..at].iter().all(|(other, d)| other != name && d != defect), "{name}");
+            assert!(std::env::var_os("ESKER_DEFECT").is_some() || !planted(*defect), "{name}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Runs of seeds, and what makes them worth something.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+
+use super::clients::{Caller, PARTITIONS, TOPIC};
+use super::world::{BROKERS, World};
+use crate::env::Clock as _;
+use crate::wire::ErrorCode;
+use crate::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+
+/// Faults of one run.
+const FAULTS: usize = 12;
+/// Seeds of one run of the tests.
+const SEEDS: u64 = 12;
+/// Service is back within this, in simulated time.
+const LIVENESS: Duration = Duration::from_secs(90);
+
+/// What a run was.
+#[derive(Debug)]
+struct Outcome {
+    acknowledged: usize,
+    compared: usize,
+    objects: usize,
+    faults: u64,
+    age: Duration,
+    trace: Vec<String>,
+    violation: Option<String>,
+}
+
+async fn create_topic(world: &Arc<World>) {
+    let mut caller = Caller::new(world.clone(), 99);
+    let configs = [
+        ("segment.bytes", "1500"),
+        // Clocks are hours off.
+        ("message.timestamp.after.max.ms", "9223372036854775807"),
+        ("local.retention.bytes", "3000"),
+        ("remote.storage.enable", "true"),
+    ]
+    .map(|(name, value)| CreatableTopicConfig { name: name.into(), value: Some(value.into()) });
+    let topic = CreatableTopic {
+        name: TOPIC.into(),
+        num_partitions: PARTITIONS,
+        replication_factor: 3,
+        configs: configs.into(),
+        ..Default::default()
+    };
+    let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 5_000, validate_only: false };
+    loop {
+        let told = caller.ask(1, &request, 7).await;
+        match told.map(|told| told.topics[0].error_code) {
+            Some(ErrorCode::NONE | ErrorCode::TOPIC_ALREADY_EXISTS) => return,
+            Some(code) if !code.is_retriable() => panic!("{code}"),
+            _ => world.clock.sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+async fn play(seed: u64, faults: usize) -> Outcome {
+    let world = World::new(seed);
+    let mut rng = StdRng::seed_from_u64(seed);
+    let starting: Vec<_> = (1..=BROKERS)
+        .map(|id| {
+            let world = world.clone();
+            tokio::spawn(async move { world.start(id).await })
+        })
+        .collect();
+    for start in starting {
+        start.await.expect("it starts");
+    }
+    create_topic(&world).await;
+    world.within(LIVENESS, "the topic is whole", || world.is_whole()).await;
+
+    let (stop, never) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let watching = {
+        let (world, stop) = (world.clone(), never.clone());
+        tokio::spawn(async move {
+            while !stop.load(Ordering::SeqCst) {
+                world.watch_positions();
+                world.clock.sleep(Duration::from_millis(20)).await;
+            }
+        })
+    };
+    let producers: Vec<_> = (0..3usize)
+        .map(|n| tokio::spawn(Caller::new(world.clone(), n as u64).produce(n, stop.clone())))
+        .collect();
+    let readers: Vec<_> = (0..PARTITIONS)
+        .map(|p| tokio::spawn(Caller::new(world.clone(), 10 + p as u64).consume(p, None, never.clone())))
+        .collect();
+
+    // The safety phase.
+    for _ in 0..faults {
+        let millis = rng.random_range(0..2_500);
+        world.clock.sleep(Duration::from_millis(millis)).await;
+        if world.history.violation().is_some() {
+            break;
+        }
+        world.disturb(&mut rng).await;
+    }
+    world.clock.sleep(Duration::from_millis(1_000)).await;
+
+    // The liveness phase.
+    world.heal();
+    world.within(LIVENESS, "every broker is up and every replica in sync", || world.is_whole()).await;
+    stop.store(true, Ordering::SeqCst);
+    let produced = || producers.iter().all(tokio::task::JoinHandle::is_finished);
+    world.within(LIVENESS, "every producer has its answer", produced).await;
+    world
+        .within(LIVENESS, "all replicas end at the same place", || world.is_whole() && world.is_level())
+        .await;
+    let last: Vec<_> = (0..PARTITIONS)
+        .map(|p| {
+            let end = world.end_of(p);
+            tokio::spawn(Caller::new(world.clone(), 20 + p as u64).consume(p, end.or(Some(0)), never.clone()))
+        })
+        .collect();
+    let read = || last.iter().all(tokio::task::JoinHandle::is_finished);
+    world.within(LIVENESS, "everything has been read from the start", read).await;
+    let compared = world.compare_replicas();
+    never.store(true, Ordering::SeqCst);
+    for task in producers.into_iter().chain(readers).chain(last).chain([watching]) {
+        task.abort();
+        if let Err(error) = task.await
+            && error.is_panic()
+        {
+            world.history.violated(format!("panic: {error}"));
+        }
+    }
+    let acknowledged = world.history.finish();
+    world.shut_down().await;
+    Outcome {
+        acknowledged,
+        compared,
+        objects: world.objects(),
+        faults: world.faults.load(Ordering::SeqCst),
+        age: world.age(),
+        trace: world.trace.take(),
+        violation: world.history.violation(),
+    }
+}
+
+fn run(seed: u64, faults: usize) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(play(seed, faults))
+}
+
+fn given<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+#[test]
+fn random_faults_over_whole_brokers_break_no_invariant() {
+    let seeds = match (given("ESKER_SIMULATION_SEED"), given("ESKER_SIMULATION_SEEDS")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, count) => 0..count.unwrap_or(SEEDS),
+    };
+    let faults = given("ESKER_SIMULATION_FAULTS").unwrap_or(FAULTS);
+    for seed in seeds {
+        let outcome = run(seed, faults);
+        println!(
+            "seed {seed}: {} faults, {} acknowledged, {} batches compared, {} objects, {:?} simulated, {} events",
+            outcome.faults,
+            outcome.acknowledged,
+            outcome.compared,
+            outcome.objects,
+            outcome.age,
+            outcome.trace.len()
+        );
+        assert_eq!(outcome.violation, None, "ESKER_SIMULATION_SEED={seed}");
+        assert!(outcome.acknowledged > 0 && outcome.compared > 0, "seed {seed} proves nothing");
+    }
+}
+
+/// A child of the test below, in a process whose every other source of randomness stands still.
+#[test]
+fn one_run_writes_its_trace() {
+    let Some(seed) = given("ESKER_SIMULATION_TRACE") else { return };
+    let outcome = run(seed, FAULTS);
+    assert_eq!(outcome.violation, None);
+    for line in outcome.trace {
+        println!("@{line}");
+    }
+}
+
+#[test]
+fn the_same_seed_writes_the_same_trace_to_the_last_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = folder.path().join("getrandom.so");
+    let root = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let built = Command::new(rustc)
+        .args(["--edition", "2024", "--crate-type", "cdylib", "-O", "-o"])
+        .arg(&library)
+        .arg(Path::new(&root).join("tests/simulation/getrandom.rs"))
+        .status();
+    assert!(built.expect("rustc is there, for it has built this").success());
+    let trace = |seed: u64| {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "simulation::tests::one_run_writes_its_trace", "--nocapture"])
+            .env("LD_PRELOAD", &library)
+            .env("ESKER_SIMULATION_TRACE", seed.to_string())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(child.stdout).unwrap();
+        assert!(child.status.success(), "{said}\n{}", String::from_utf8_lossy(&child.stderr));
+        said.lines().filter(|line| line.starts_with('@')).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (first, second, other) = (trace(3), trace(3), trace(4));
+    let parts = first.iter().zip(&second).position(|(a, b)| a != b);
+    if let Some(at) = parts {
+        panic!("line {at} of {}:\n{}\n{}", first.len(), first[at], second[at]);
+    }
+    assert_eq!(first.len(), second.len());
+    assert!(first.len() > 1_000, "{} lines would prove little", first.len());
+    assert_ne!(first, other, "another seed is another run");
+}
+
+#[test]
+fn the_simulated_brokers_are_started_by_the_constructor_of_esker_server() {
+    let lifecycle = include_str!("../broker/lifecycle.rs");
+    let seams = include_str!("../broker/seams.rs");
+    let server = include_str!("../cli/server.rs");
+    let here = include_str!("world.rs");
+    assert_eq!(lifecycle.matches("Arc::new(Broker {").count(), 1, "a broker is made in one place");
+    assert_eq!(lifecycle.matches("pub async fn start(").count(), 1, "there is one constructor");
+    assert!(server.contains("Broker::start(Seams::real(env.clone()), config, endpoints)"));
+    assert!(here.contains("Broker::start(seams, config, vec![endpoint])"));
+    for (file, text) in [("lifecycle", lifecycle), ("seams", seams)] {
+        let tested = text.split("#[cfg(test)]\nmod ").next().unwrap_or(text);
+        assert!(!tested.contains("cfg("), "{file} may not do anything else in a test");
+    }
+    let fields: Vec<&str> = seams
+        .split_once("pub struct Seams {")
+        .and_then(|(_, rest)| rest.split_once("\n}"))
+        .map(|(fields, _)| fields.lines().filter_map(|l| l.trim().strip_prefix("pub ")).collect())
+        .unwrap_or_default();
+    assert_eq!(
+        fields,
+        ["env: Env,", "peers: Arc<dyn PeerNetwork>,", "stores: Arc<dyn ObjectStores>,"],
+        "nothing else is exchanged"
+    );
+}

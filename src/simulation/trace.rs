@@ -1,0 +1,224 @@
+//! What goes over the seams between brokers and to the object store, as text: two runs of a seed must write the same.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tiering::store::{Listed, PartUpload, Pieces, SharedStore, Store, StoreError, Suffix};
+
+use crate::env::{Clock, Rng};
+use crate::transport::memory::MemoryTransport;
+use crate::transport::{
+    FrameSend, Incoming, Peer, PeerTls, PeerTlsError, Stream, StreamKind, Transport, TransportError,
+};
+use crate::types::BrokerId;
+
+/// The lines so far; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Trace {
+    clock: Arc<dyn Clock>,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Trace {
+    pub fn new(clock: Arc<dyn Clock>) -> Trace {
+        Trace { clock, lines: Arc::default() }
+    }
+
+    pub fn say(&self, what: &str) {
+        let line = format!("{:>12} {what}", self.clock.now().0 / 1_000);
+        self.lines.lock().push(line);
+    }
+
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.lines.lock())
+    }
+}
+
+/// How long frames take; all links share it.
+pub(super) struct Jitter {
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+    /// Of a thousand frames so many are late: the packet was lost, and sent again.
+    pub late: AtomicU64,
+}
+
+impl Jitter {
+    async fn pass(&self) {
+        if self.rng.next_u64() % 1_000 < self.late.load(Ordering::SeqCst) {
+            let micros = self.rng.next_u64() % 60_000;
+            self.clock.sleep(Duration::from_micros(micros)).await;
+        }
+    }
+}
+
+/// A transport in memory whose frames are written down and are late now and then.
+pub(super) struct Tapped {
+    pub inner: Arc<MemoryTransport>,
+    pub me: BrokerId,
+    pub trace: Trace,
+    pub jitter: Arc<Jitter>,
+}
+
+impl Tapped {
+    fn tap(&self, peer: BrokerId, kind: StreamKind, stream: Stream) -> Stream {
+        let name = format!("{}>{peer} {kind:?}", self.me);
+        let send =
+            TappedSend { inner: stream.send, name, trace: self.trace.clone(), jitter: self.jitter.clone() };
+        Stream { send: Box::new(send), recv: stream.recv }
+    }
+}
+
+impl Transport for Tapped {
+    fn open(&self, peer: Peer, kind: StreamKind, lane: u32) -> BoxFuture<'_, Result<Stream, TransportError>> {
+        Box::pin(async move {
+            let id = peer.id;
+            self.trace.say(&format!("{}>{id} open {kind:?}", self.me));
+            Ok(self.tap(id, kind, self.inner.open(peer, kind, lane).await?))
+        })
+    }
+
+    fn accept(&self) -> BoxFuture<'_, Option<Incoming>> {
+        Box::pin(async move {
+            let Incoming { peer, kind, stream } = self.inner.accept().await?;
+            Some(Incoming { peer, kind, stream: self.tap(peer, kind, stream) })
+        })
+    }
+
+    fn reload(&self, tls: &PeerTls) -> Result<(), PeerTlsError> {
+        self.inner.reload(tls)
+    }
+
+    fn local_port(&self) -> u16 {
+        self.inner.local_port()
+    }
+
+    fn close(&self) {
+        self.inner.close();
+    }
+}
+
+struct TappedSend {
+    inner: Box<dyn FrameSend>,
+    name: String,
+    trace: Trace,
+    jitter: Arc<Jitter>,
+}
+
+impl FrameSend for TappedSend {
+    fn send<'a>(&'a mut self, chunks: &'a [Bytes]) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(async move {
+            self.jitter.pass().await;
+            let crc = chunks.iter().fold(0, |crc, chunk| crc32c::crc32c_append(crc, chunk));
+            let len: usize = chunks.iter().map(Bytes::len).sum();
+            self.trace.say(&format!("{} {len} {crc:08x}", self.name));
+            self.inner.send(chunks).await
+        })
+    }
+}
+
+/// How the object store is.
+#[derive(Default)]
+pub(super) struct StoreHealth {
+    /// Of a thousand requests so many fail, half of them after they have had their effect.
+    pub failing: AtomicU64,
+    /// Nobody reaches it.
+    pub is_down: AtomicBool,
+}
+
+/// One life's way to the object store.
+pub(super) struct LifeStore {
+    pub inner: SharedStore,
+    pub me: BrokerId,
+    pub alive: Arc<AtomicBool>,
+    pub health: Arc<StoreHealth>,
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+    pub trace: Trace,
+}
+
+impl std::fmt::Debug for LifeStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the store of {}", self.me)
+    }
+}
+
+impl LifeStore {
+    /// A request: it takes its time, and may fail before or after its effect.
+    async fn request<T>(
+        &self,
+        what: &'static str,
+        key: &str,
+        effect: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let failed = || StoreError::Unavailable {
+            operation: tiering::store::Operation::Get,
+            key: key.to_owned(),
+            reason: "simulated".to_owned(),
+        };
+        let draw = self.rng.next_u64();
+        self.clock.sleep(Duration::from_micros(draw % 30_000)).await;
+        if !self.alive.load(Ordering::SeqCst) {
+            // Of a dead process nothing is ever heard.
+            std::future::pending::<()>().await;
+        }
+        let fate = self.rng.next_u64() % 2_000;
+        let failing = self.health.failing.load(Ordering::SeqCst);
+        self.trace.say(&format!("{} store {what} {key}", self.me));
+        if fate < failing || self.health.is_down.load(Ordering::SeqCst) {
+            return Err(failed());
+        }
+        let outcome = effect.await;
+        self.clock.sleep(Duration::from_micros(draw / 30_000 % 5_000)).await;
+        if fate < failing * 2 { Err(failed()) } else { outcome }
+    }
+}
+
+#[async_trait]
+impl Store for LifeStore {
+    async fn put(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
+        self.request("put", key, self.inner.put(key, pieces)).await
+    }
+
+    async fn put_if_absent(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
+        self.request("put-if-absent", key, self.inner.put_if_absent(key, pieces)).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+        self.request("get", key, self.inner.get(key)).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.request("get-range", key, self.inner.get_range(key, range)).await
+    }
+
+    async fn get_suffix(&self, key: &str, bytes: u64) -> Result<Suffix, StoreError> {
+        self.request("get-suffix", key, self.inner.get_suffix(key, bytes)).await
+    }
+
+    async fn head(&self, key: &str) -> Result<u64, StoreError> {
+        self.request("head", key, self.inner.head(key)).await
+    }
+
+    async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+        self.request("list", prefix, self.inner.list(prefix, start_after)).await
+    }
+
+    async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.request("list-folders", prefix, self.inner.list_folders(prefix)).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.request("delete", key, self.inner.delete(key)).await
+    }
+
+    async fn begin_multipart(&self, key: &str) -> Result<Box<dyn PartUpload>, StoreError> {
+        // Segments of a simulation are far below the size of a part.
+        self.request("begin", key, self.inner.begin_multipart(key)).await
+    }
+}

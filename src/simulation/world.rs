@@ -1,0 +1,593 @@
+//! The brokers of a run, and what befalls them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use rand::Rng as _;
+use rand::rngs::StdRng;
+use tiering::store::{MemoryStore, RemoteOptions, SharedStore, StoreError, StoreLocation};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::clients::{PARTITIONS, TOPIC};
+use super::history::History;
+use super::trace::{Jitter, LifeStore, StoreHealth, Tapped, Trace};
+use crate::api::Api;
+use crate::broker::config::BrokerConfig;
+use crate::broker::{Broker, Endpoint, ObjectStores, PeerNetwork, Seams, StartError};
+use crate::env::sim::{DiskCall, Fault, NoNet, SeededRng, SimDisk, TaskThreads, VirtualClock};
+use crate::env::{Clock, Disk as _, Env, OpenMode, timeout};
+use crate::transport::SharedTransport;
+use crate::transport::memory::MemoryNetwork;
+use crate::types::{BrokerId, TopicName, TopicPartition};
+
+/// Brokers of a run.
+pub(super) const BROKERS: i32 = 3;
+/// 2026, more or less.
+const WALL_MS: i64 = 1_790_000_000_000;
+/// Kept in mind by the kernel as long as the machine runs.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// The longest that a job of a disk thread takes.
+const SLOWEST_JOB: Duration = Duration::from_micros(900);
+
+/// One machine.
+struct Node {
+    disk: SimDisk,
+    clock: Arc<VirtualClock>,
+    life: Option<Life>,
+    /// A process is being started or ended, or is about to be.
+    is_changing: bool,
+    boots: u32,
+}
+
+/// One process on it.
+struct Life {
+    broker: Arc<Broker>,
+    api: Arc<Api>,
+    alive: Arc<AtomicBool>,
+    ended: watch::Sender<bool>,
+    network: Arc<LifeNetwork>,
+}
+
+/// All that a run holds.
+pub(super) struct World {
+    pub seed: u64,
+    pub clock: Arc<VirtualClock>,
+    pub history: History,
+    pub trace: Trace,
+    pub faults: AtomicU64,
+    origin: Instant,
+    network: MemoryNetwork,
+    jitter: Arc<Jitter>,
+    store: MemoryStore,
+    health: Arc<StoreHealth>,
+    nodes: Mutex<BTreeMap<i32, Node>>,
+    rough: AtomicBool,
+}
+
+/// How a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// `kill -9`: the page cache stays.
+    Killed,
+    /// What was not flushed is gone.
+    PowerLost,
+    /// The disk is replaced by an empty one.
+    Wiped,
+}
+
+/// The seam to the other brokers, for one life.
+struct LifeNetwork {
+    network: MemoryNetwork,
+    jitter: Arc<Jitter>,
+    trace: Trace,
+    bound: Mutex<Option<SharedTransport>>,
+}
+
+impl PeerNetwork for LifeNetwork {
+    fn bind<'a>(
+        &'a self,
+        _: &'a Env,
+        config: &'a BrokerConfig,
+    ) -> BoxFuture<'a, Result<SharedTransport, StartError>> {
+        let inner = self.network.join(config.node_id, &config.peer_advertised);
+        let (trace, jitter) = (self.trace.clone(), self.jitter.clone());
+        let transport: SharedTransport = Arc::new(Tapped { inner, me: config.node_id, trace, jitter });
+        *self.bound.lock() = Some(transport.clone());
+        Box::pin(async move { Ok(transport) })
+    }
+}
+
+/// The seam to the object store, for one life.
+struct LifeStores(Box<dyn Fn() -> SharedStore + Send + Sync>);
+
+impl ObjectStores for LifeStores {
+    fn open(&self, _: &StoreLocation, _: &RemoteOptions) -> Result<SharedStore, StoreError> {
+        Ok((self.0)())
+    }
+}
+
+fn text(id: i32) -> String {
+    let voters: Vec<String> = (1..=BROKERS).map(|id| format!("{id}@broker-{id}:9093")).collect();
+    format!(
+        "node.id={id}\nlisteners=PLAINTEXT://127.0.0.1:0\npeer.listener=broker-{id}:9093\n\
+         peer.advertised.listener=broker-{id}:9093\ncontroller.quorum.voters={}\n\
+         peer.ssl.ca.location=/certs/ca.crt\npeer.ssl.certificate.location=/certs/node.crt\n\
+         peer.ssl.key.location=/certs/node.key\nlog.dirs=/data\nmetadata.log.dir=/meta\n\
+         min.insync.replicas=2\ndefault.replication.factor=3\noffsets.topic.num.partitions=1\n\
+         log.retention.check.interval.ms=900\nremote.log.manager.task.interval.ms=700\n\
+         tier.store.url=s3://cold\nreplica.lag.time.max.ms=4000\n",
+        voters.join(",")
+    )
+}
+
+fn disk(boots: u32) -> SimDisk {
+    let disk = SimDisk::new();
+    let put = |path: &str, text: String| {
+        let path = Path::new(path);
+        disk.create_dir_all(path.parent().expect("a folder")).expect("it can be made");
+        let file = disk.open(path, OpenMode::ReadWrite).expect("it opens");
+        file.set_len(0).and_then(|()| file.write_all_at(text.as_bytes(), 0)).expect("it is written");
+        file.sync().expect("it is flushed");
+        for folder in path.ancestors().skip(1) {
+            disk.sync_dir(folder).expect("it is flushed");
+        }
+    };
+    put(BOOT_ID, format!("boot-{boots}\n"));
+    put("/proc/self/mountinfo", "1 0 8:1 / / rw - ext4 a rw\n".to_owned());
+    for name in ["ca.crt", "node.crt", "node.key"] {
+        put(&format!("/certs/{name}"), String::new());
+    }
+    // Where a device is mounted, the folder is there.
+    for folder in ["/data", "/meta"] {
+        disk.create_dir_all(Path::new(folder)).expect("it can be made");
+    }
+    disk.sync_dir(Path::new("/")).expect("it is flushed");
+    disk
+}
+
+fn reboot(disk: &SimDisk, boots: u32) {
+    let file = disk.open(Path::new(BOOT_ID), OpenMode::ReadWrite).expect("it is there");
+    file.set_len(0)
+        .and_then(|()| file.write_all_at(format!("boot-{boots}\n").as_bytes(), 0))
+        .expect("written");
+    file.sync().expect("it is flushed");
+}
+
+impl World {
+    pub fn new(seed: u64) -> Arc<World> {
+        let origin = Instant::now();
+        let clock = Arc::new(VirtualClock::new(origin, WALL_MS, 0));
+        let env = Env { clock: clock.clone(), ..Env::real() };
+        let trace = Trace::new(clock.clone());
+        let rng = Arc::new(SeededRng::new(seed ^ 0x6e65_7477));
+        let jitter = Arc::new(Jitter { clock: clock.clone(), rng, late: AtomicU64::new(5) });
+        let nodes = (1..=BROKERS).map(|id| {
+            let drift = (seed.wrapping_mul(id as u64 + 7) % 2_001) as i32 - 1_000;
+            let off = (seed.wrapping_mul(id as u64 + 3) % 7_200_000) as i64 - 3_600_000;
+            let clock = Arc::new(VirtualClock::new(origin, WALL_MS + off, drift));
+            (id, Node { disk: disk(0), clock, life: None, is_changing: false, boots: 0 })
+        });
+        Arc::new(World {
+            seed,
+            history: History::default(),
+            faults: AtomicU64::new(0),
+            origin,
+            network: MemoryNetwork::new(&env),
+            jitter,
+            store: MemoryStore::new(),
+            health: Arc::default(),
+            nodes: Mutex::new(nodes.collect()),
+            rough: AtomicBool::new(false),
+            clock,
+            trace,
+        })
+    }
+
+    /// Whether clients lose requests and answers now.
+    pub fn is_rough(&self) -> bool {
+        self.rough.load(Ordering::SeqCst)
+    }
+
+    pub fn wall_ms(&self) -> i64 {
+        self.clock.wall_ms()
+    }
+
+    /// What a client reaches of a broker, and whether that process still lives.
+    pub fn api(&self, id: i32) -> Option<(Arc<Api>, Arc<AtomicBool>)> {
+        let nodes = self.nodes.lock();
+        let life = nodes.get(&id)?.life.as_ref()?;
+        Some((life.api.clone(), life.alive.clone()))
+    }
+
+    fn brokers(&self) -> Vec<(i32, Arc<Broker>)> {
+        let nodes = self.nodes.lock();
+        nodes.iter().filter_map(|(id, node)| Some((*id, node.life.as_ref()?.broker.clone()))).collect()
+    }
+
+    fn say(&self, what: &str) {
+        self.trace.say(&format!("== {what}"));
+        if std::env::var_os("ESKER_SIMULATION_SHOW").is_some() {
+            println!("{:>9} ms  {what}", self.clock.now().0 / 1_000_000);
+        }
+    }
+
+    /// Starts a broker on its machine as `esker server` does, with all seams exchanged.
+    pub fn start(self: &Arc<Self>, id: i32) -> BoxFuture<'static, ()> {
+        Box::pin(self.clone().start_one(id))
+    }
+
+    async fn start_one(self: Arc<Self>, id: i32) {
+        let (disk, clock, boots) = {
+            let mut nodes = self.nodes.lock();
+            let node = nodes.get_mut(&id).expect("a machine");
+            node.is_changing = true;
+            node.boots += 1;
+            (node.disk.clone(), node.clock.clone(), node.boots)
+        };
+        let seed = self.seed ^ (u64::from(boots) << 32) ^ (id as u64) << 56;
+        let rng = Arc::new(SeededRng::new(seed));
+        let threads = TaskThreads::new(clock.clone(), Arc::new(SeededRng::new(!seed)), SLOWEST_JOB);
+        let alive = Arc::new(AtomicBool::new(true));
+        let network = Arc::new(LifeNetwork {
+            network: self.network.clone(),
+            jitter: self.jitter.clone(),
+            trace: self.trace.clone(),
+            bound: Mutex::new(None),
+        });
+        let stores = {
+            let (store, health, clock) = (self.store.clone(), self.health.clone(), self.clock.clone());
+            let (alive, trace) = (alive.clone(), self.trace.clone());
+            let rng = Arc::new(SeededRng::new(seed.rotate_left(17)));
+            LifeStores(Box::new(move || {
+                Arc::new(LifeStore {
+                    inner: Arc::new(store.clone()),
+                    me: BrokerId(id),
+                    alive: alive.clone(),
+                    health: health.clone(),
+                    clock: clock.clone(),
+                    rng: rng.clone(),
+                    trace: trace.clone(),
+                })
+            }))
+        };
+        let env = Env {
+            clock,
+            rng,
+            disk: Arc::new(disk),
+            net: Arc::new(NoNet),
+            threads: Arc::new(threads),
+            ..Env::real()
+        };
+        let config = BrokerConfig::load(Path::new("x.properties"), &text(id), std::iter::empty())
+            .expect("a sound configuration");
+        let endpoint = Endpoint { listener: "PLAINTEXT".into(), host: "127.0.0.1".into(), port: 9_000 };
+        let seams = Seams { env, peers: network.clone(), stores: Arc::new(stores) };
+        let started = Broker::start(seams, config, vec![endpoint]).await;
+        let broker = match started {
+            Ok(broker) => broker,
+            Err(error) => return self.history.violated(format!("no-start: broker {id}: {error}")),
+        };
+        self.say(&format!("broker {id} is up"));
+        let api = Arc::new(Api::new(broker.clone(), None, None));
+        let ended = watch::Sender::new(false);
+        tokio::spawn(self.clone().supervise(id, broker.clone(), ended.subscribe()));
+        let mut nodes = self.nodes.lock();
+        let node = nodes.get_mut(&id).expect("a machine");
+        node.is_changing = false;
+        node.life = Some(Life { broker, api, alive, ended, network });
+    }
+
+    /// A process whose directory is lost ends; whoever runs it starts it again.
+    async fn supervise(self: Arc<Self>, id: i32, broker: Arc<Broker>, mut ended: watch::Receiver<bool>) {
+        tokio::select! {
+            biased;
+            _ = ended.wait_for(|ended| *ended) => return,
+            error = broker.directories_lost() => self.say(&format!("broker {id} gives up: {error}")),
+        }
+        drop(broker);
+        if self.end(id, End::Killed) {
+            self.clock.sleep(Duration::from_millis(500)).await;
+            self.start(id).await;
+        }
+    }
+
+    /// Ends a process at once; false if there is none, or it is on its way up or down.
+    pub fn end(&self, id: i32, how: End) -> bool {
+        let life = {
+            let mut nodes = self.nodes.lock();
+            let node = nodes.get_mut(&id).expect("a machine");
+            if node.is_changing {
+                return false;
+            }
+            let Some(life) = node.life.take() else { return false };
+            node.is_changing = true;
+            let old = node.disk.clone();
+            node.disk = match how {
+                End::Killed => old.duplicate(),
+                End::PowerLost => {
+                    let rest = old.left_by_power_loss();
+                    reboot(&rest, node.boots);
+                    rest
+                }
+                End::Wiped => disk(node.boots),
+            };
+            // What is left of the process in this one does nothing to the world any more.
+            old.die_after(0);
+            life
+        };
+        self.say(&format!("broker {id}: {how:?}"));
+        self.bury(life);
+        true
+    }
+
+    fn bury(&self, life: Life) {
+        life.alive.store(false, Ordering::SeqCst);
+        life.ended.send_replace(true);
+        if let Some(transport) = life.network.bound.lock().take() {
+            transport.close();
+        }
+        tokio::spawn(async move { life.broker.shutdown().await });
+    }
+
+    /// Stops a process in order.
+    async fn stop(&self, id: i32) -> bool {
+        let life = {
+            let mut nodes = self.nodes.lock();
+            let node = nodes.get_mut(&id).expect("a machine");
+            if node.is_changing {
+                return false;
+            }
+            let Some(life) = node.life.take() else { return false };
+            node.is_changing = true;
+            life
+        };
+        self.say(&format!("broker {id}: a stop in order"));
+        life.ended.send_replace(true);
+        life.broker.shutdown().await;
+        life.alive.store(false, Ordering::SeqCst);
+        true
+    }
+
+    fn topic_partition(partition: i32) -> TopicPartition {
+        TopicPartition::new(TopicName::new(TOPIC).expect("a name"), partition)
+    }
+
+    /// Whether every broker is up and sees every replica of every partition in its ISR.
+    pub fn is_whole(&self) -> bool {
+        let brokers = self.brokers();
+        let topic = TopicName::new(TOPIC).expect("a name");
+        brokers.len() == BROKERS as usize
+            && brokers.iter().all(|(_, broker)| {
+                let image = broker.image();
+                (0..PARTITIONS)
+                    .all(|p| image.partition(&topic, p).is_some_and(|p| p.isr.len() == BROKERS as usize))
+            })
+    }
+
+    /// Looks at every leader's high watermark.
+    pub fn watch_positions(&self) {
+        for (_, broker) in self.brokers() {
+            for partition in 0..PARTITIONS {
+                let Some(replica) = broker.replicas().replica(&Self::topic_partition(partition)) else {
+                    continue;
+                };
+                let positions = replica.positions();
+                if positions.leads() {
+                    let offset = positions.high_watermark.0;
+                    self.history.high_watermark(partition, positions.leader_epoch, offset);
+                }
+            }
+        }
+    }
+
+    /// The end of a partition on whoever leads it now, once that is committed.
+    pub fn end_of(&self, partition: i32) -> Option<i64> {
+        self.brokers().iter().find_map(|(_, broker)| {
+            let positions = broker.replicas().replica(&Self::topic_partition(partition))?.positions();
+            let ends = (positions.log_end, positions.high_watermark);
+            (positions.leads() && ends.0 == ends.1).then_some(ends.0.0)
+        })
+    }
+
+    /// Whether all replicas end where the leader does.
+    pub fn is_level(&self) -> bool {
+        (0..PARTITIONS).all(|partition| {
+            let Some(end) = self.end_of(partition) else { return false };
+            self.brokers().iter().all(|(_, broker)| {
+                let replica = broker.replicas().replica(&Self::topic_partition(partition));
+                replica
+                    .is_some_and(|r| r.positions().log_end.0 == end && r.positions().high_watermark.0 == end)
+            })
+        })
+    }
+
+    /// Compares the local logs batch by batch, where they overlap; how many batches were compared.
+    pub fn compare_replicas(&self) -> usize {
+        let mut compared = 0;
+        for partition in 0..PARTITIONS {
+            let mut batches: BTreeMap<i64, (i32, bytes::Bytes)> = BTreeMap::new();
+            for (id, broker) in self.brokers() {
+                let Some(replica) = broker.replicas().replica(&Self::topic_partition(partition)) else {
+                    continue;
+                };
+                let local = replica.with_log(|log| {
+                    let (mut from, mut all) = (log.local_start(), Vec::new());
+                    while from < log.log_end() {
+                        let bytes = log.read(from, 1 << 20, log.log_end(), true)?.load()?;
+                        for batch in crate::wire::record_batch::BatchIter::new(bytes) {
+                            let Ok(batch) = batch else { break };
+                            from = batch.header.end_offset();
+                            all.push((batch.header.base_offset.0, batch.bytes.clone()));
+                        }
+                    }
+                    Ok::<_, crate::log::LogError>(all)
+                });
+                match local {
+                    Ok(local) => {
+                        for (base, bytes) in local {
+                            let (first, theirs) = batches.entry(base).or_insert((id, bytes.clone()));
+                            compared += usize::from(*first != id);
+                            if *theirs != bytes {
+                                let what = format!("digests-differ: {partition}/{base} on {first} and {id}");
+                                self.history.violated(what);
+                            }
+                        }
+                    }
+                    Err(error) => self.history.violated(format!("unreadable: {partition} on {id}: {error}")),
+                }
+            }
+        }
+        compared
+    }
+
+    /// One random fault.
+    pub async fn disturb(self: &Arc<Self>, rng: &mut StdRng) {
+        self.rough.store(true, Ordering::SeqCst);
+        self.faults.fetch_add(1, Ordering::SeqCst);
+        let a = rng.random_range(1..=BROKERS);
+        let b = a % BROKERS + 1;
+        let (one, other) = (BrokerId(a), BrokerId(b));
+        let after = Duration::from_millis(rng.random_range(0..2_500));
+        match rng.random_range(0..20) {
+            0 => {
+                self.say(&format!("{a} and {b} are cut off from each other"));
+                self.network.cut(one, other);
+            }
+            1 => {
+                self.say(&format!("{a} is not heard by {b}"));
+                self.network.cut_one_way(one, other);
+            }
+            2 => {
+                self.say(&format!("{a} is alone"));
+                (1..=BROKERS).filter(|c| *c != a).for_each(|c| self.network.cut(one, BrokerId(c)));
+            }
+            3 => {
+                let delay = Duration::from_millis(rng.random_range(1..120));
+                self.say(&format!("{a} to {b} takes {delay:?}"));
+                self.network.delay(one, other, delay);
+            }
+            4 => {
+                let late = rng.random_range(0..150);
+                self.say(&format!("{late} of 1,000 frames are late"));
+                self.jitter.late.store(late, Ordering::SeqCst);
+            }
+            5..=8 => self.heal_network(),
+            9..=11 => self.end_and_start(a, End::Killed, after),
+            12 if self.is_whole() => self.end_and_start(a, End::PowerLost, after),
+            13 if self.is_whole() => self.end_and_start(a, End::Wiped, after),
+            14 => {
+                let world = self.clone();
+                tokio::spawn(async move {
+                    if world.stop(a).await {
+                        world.clock.sleep(after).await;
+                        world.start(a).await;
+                    }
+                });
+            }
+            15 => {
+                for id in 1..=BROKERS {
+                    self.end_and_start(id, End::Killed, after);
+                }
+            }
+            16 => {
+                let by = rng.random_range(-7_200_000..7_200_000);
+                self.say(&format!("the wall clock of {a} jumps by {by} ms"));
+                self.nodes.lock()[&a].clock.jump_wall(by);
+            }
+            17 => {
+                let failing = rng.random_range(0..600);
+                self.say(&format!("{failing} of 1,000 requests to the store fail"));
+                self.health.failing.store(failing, Ordering::SeqCst);
+            }
+            18 => {
+                let down = !self.health.is_down.fetch_xor(true, Ordering::SeqCst);
+                self.say(if down { "the store is down" } else { "the store is back" });
+            }
+            _ => {
+                let (call, written) = match rng.random_range(0..3) {
+                    0 => (DiskCall::Sync, 0),
+                    _ => (DiskCall::Write, rng.random_range(0..200)),
+                };
+                let error =
+                    if rng.random() { std::io::ErrorKind::StorageFull } else { std::io::ErrorKind::Other };
+                self.say(&format!("the disk of {a} fails a {call:?}: {error:?}"));
+                let fault = Fault { written, ..Fault::next(call, "/data/t-", error) };
+                self.nodes.lock()[&a].disk.inject(fault);
+            }
+        }
+    }
+
+    fn end_and_start(self: &Arc<Self>, id: i32, how: End, after: Duration) {
+        if self.end(id, how) {
+            let world = self.clone();
+            tokio::spawn(async move {
+                world.clock.sleep(after).await;
+                world.start(id).await;
+            });
+        }
+    }
+
+    fn heal_network(&self) {
+        self.say("the network is well");
+        for a in (1..=BROKERS).map(BrokerId) {
+            for b in (1..=BROKERS).map(BrokerId).filter(|b| *b != a) {
+                self.network.heal(a, b);
+                self.network.delay(a, b, Duration::ZERO);
+            }
+        }
+    }
+
+    /// Everything works from now on.
+    pub fn heal(&self) {
+        self.rough.store(false, Ordering::SeqCst);
+        self.heal_network();
+        self.jitter.late.store(0, Ordering::SeqCst);
+        self.health.failing.store(0, Ordering::SeqCst);
+        self.health.is_down.store(false, Ordering::SeqCst);
+        for node in self.nodes.lock().values() {
+            node.disk.heal();
+        }
+    }
+
+    /// Waits for it, so long at most in simulated time; else that is a violation.
+    pub async fn within(&self, limit: Duration, what: &str, check: impl Fn() -> bool) {
+        let wait = async {
+            while !check() && self.history.violation().is_none() {
+                self.clock.sleep(Duration::from_millis(50)).await;
+            }
+        };
+        if timeout(&*self.clock, limit, wait).await.is_err() {
+            self.history.violated(format!("liveness: not within {limit:?}: {what}"));
+        }
+    }
+
+    /// Simulated time since the run began.
+    pub fn age(&self) -> Duration {
+        Instant::now().duration_since(self.origin)
+    }
+
+    /// Ends all processes.
+    pub async fn shut_down(&self) {
+        for id in 1..=BROKERS {
+            let life = self.nodes.lock().get_mut(&id).and_then(|node| node.life.take());
+            if let Some(life) = life {
+                life.ended.send_replace(true);
+                life.alive.store(false, Ordering::SeqCst);
+                if let Some(transport) = life.network.bound.lock().take() {
+                    transport.close();
+                }
+            }
+        }
+    }
+
+    /// Objects in the store.
+    pub fn objects(&self) -> usize {
+        self.store.snapshot().len()
+    }
+}
