@@ -18,7 +18,7 @@ use crate::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig,
 /// Faults of one run.
 const FAULTS: usize = 12;
 /// Seeds of one run of the tests.
-const SEEDS: u64 = 12;
+const SEEDS: &str = "20";
 /// Service is back within this, in simulated time.
 const LIVENESS: Duration = Duration::from_secs(90);
 
@@ -154,11 +154,36 @@ fn given<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
+/// Runs one test of this file in a process whose every other source of randomness stands still; what it says.
+fn still(test: &str, setting: (&str, &str)) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let library = folder.path().join("getrandom.so");
+    let root = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let built = Command::new(rustc)
+        .args(["--edition", "2024", "--crate-type", "cdylib", "-O", "-o"])
+        .arg(&library)
+        .arg(Path::new(&root).join("tests/simulation/getrandom.rs"))
+        .status();
+    assert!(built.expect("rustc is there, for it has built this").success());
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("simulation::tests::{test}"), "--nocapture"])
+        .env("LD_PRELOAD", &library)
+        .env(setting.0, setting.1)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout).into_owned();
+    assert!(child.status.success(), "{said}\n{}", String::from_utf8_lossy(&child.stderr));
+    said
+}
+
+/// What `tests/simulate`, `tests/defects` and the test below start.
 #[test]
-fn random_faults_over_whole_brokers_break_no_invariant() {
+fn the_seeds_that_were_asked_for() {
     let seeds = match (given("ESKER_SIMULATION_SEED"), given("ESKER_SIMULATION_SEEDS")) {
         (Some(seed), _) => seed..seed + 1,
-        (None, count) => 0..count.unwrap_or(SEEDS),
+        (None, Some(count)) => 0..count,
+        (None, None) => return,
     };
     let faults = given("ESKER_SIMULATION_FAULTS").unwrap_or(FAULTS);
     for seed in seeds {
@@ -177,7 +202,14 @@ fn random_faults_over_whole_brokers_break_no_invariant() {
     }
 }
 
-/// A child of the test below, in a process whose every other source of randomness stands still.
+#[test]
+fn random_faults_over_whole_brokers_break_no_invariant() {
+    let said = still("the_seeds_that_were_asked_for", ("ESKER_SIMULATION_SEEDS", SEEDS));
+    println!("{said}");
+    assert_eq!(said.lines().filter(|line| line.starts_with("seed ")).count().to_string(), SEEDS);
+}
+
+/// A child of the test below.
 #[test]
 fn one_run_writes_its_trace() {
     let Some(seed) = given("ESKER_SIMULATION_TRACE") else { return };
@@ -190,28 +222,11 @@ fn one_run_writes_its_trace() {
 
 #[test]
 fn the_same_seed_writes_the_same_trace_to_the_last_byte() {
-    let folder = tempfile::tempdir().unwrap();
-    let library = folder.path().join("getrandom.so");
-    let root = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let built = Command::new(rustc)
-        .args(["--edition", "2024", "--crate-type", "cdylib", "-O", "-o"])
-        .arg(&library)
-        .arg(Path::new(&root).join("tests/simulation/getrandom.rs"))
-        .status();
-    assert!(built.expect("rustc is there, for it has built this").success());
-    let trace = |seed: u64| {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "simulation::tests::one_run_writes_its_trace", "--nocapture"])
-            .env("LD_PRELOAD", &library)
-            .env("ESKER_SIMULATION_TRACE", seed.to_string())
-            .output()
-            .unwrap();
-        let said = String::from_utf8(child.stdout).unwrap();
-        assert!(child.status.success(), "{said}\n{}", String::from_utf8_lossy(&child.stderr));
+    let trace = |seed| {
+        let said = still("one_run_writes_its_trace", ("ESKER_SIMULATION_TRACE", seed));
         said.lines().filter(|line| line.starts_with('@')).map(str::to_owned).collect::<Vec<_>>()
     };
-    let (first, second, other) = (trace(3), trace(3), trace(4));
+    let (first, second, other) = (trace("3"), trace("3"), trace("4"));
     let parts = first.iter().zip(&second).position(|(a, b)| a != b);
     if let Some(at) = parts {
         panic!("line {at} of {}:\n{}\n{}", first.len(), first[at], second[at]);

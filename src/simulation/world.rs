@@ -271,6 +271,21 @@ impl World {
         let started = Broker::start(seams, config, vec![endpoint]).await;
         let broker = match started {
             Ok(broker) => broker,
+            Err(error) if error.to_string().contains("held by another live broker") => {
+                // The session of its former life goes on: the process ends, and whoever runs it starts it again.
+                self.say(&format!("broker {id} does not start: {error}"));
+                if let Some(transport) = network.bound.lock().take() {
+                    transport.close();
+                }
+                alive.store(false, Ordering::SeqCst);
+                if let Some(node) = self.nodes.lock().get_mut(&id) {
+                    let old = std::mem::take(&mut node.disk);
+                    node.disk = old.duplicate();
+                    old.die_after(0);
+                }
+                self.clock.sleep(Duration::from_millis(1_000)).await;
+                return self.start(id).await;
+            }
             Err(error) => return self.history.violated(format!("no-start: broker {id}: {error}")),
         };
         self.say(&format!("broker {id} is up"));
