@@ -230,7 +230,7 @@ impl World {
             node.boots += 1;
             (node.disk.clone(), node.clock.clone(), node.boots)
         };
-        let seed = self.seed ^ (u64::from(boots) << 32) ^ (id as u64) << 56;
+        let seed = self.seed ^ (u64::from(boots) << 32) ^ ((id as u64) << 56);
         let rng = Arc::new(SeededRng::new(seed));
         let threads = TaskThreads::new(clock.clone(), Arc::new(SeededRng::new(!seed)), SLOWEST_JOB);
         let alive = Arc::new(AtomicBool::new(true));
