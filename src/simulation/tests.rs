@@ -17,8 +17,6 @@ use crate::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig,
 
 /// Faults of one run.
 const FAULTS: usize = 12;
-/// Seeds of one run of the tests.
-const SEEDS: &str = "20";
 /// Service is back within this, in simulated time.
 const LIVENESS: Duration = Duration::from_secs(90);
 
@@ -177,7 +175,7 @@ fn still(test: &str, setting: (&str, &str)) -> String {
     said
 }
 
-/// What `tests/simulate`, `tests/defects` and the test below start.
+/// What `tests/simulate` and `tests/defects` start.
 #[test]
 fn the_seeds_that_were_asked_for() {
     let seeds = match (given("ESKER_SIMULATION_SEED"), given("ESKER_SIMULATION_SEEDS")) {
@@ -202,13 +200,6 @@ fn the_seeds_that_were_asked_for() {
     }
 }
 
-#[test]
-fn random_faults_over_whole_brokers_break_no_invariant() {
-    let said = still("the_seeds_that_were_asked_for", ("ESKER_SIMULATION_SEEDS", SEEDS));
-    println!("{said}");
-    assert_eq!(said.lines().filter(|line| line.starts_with("seed ")).count().to_string(), SEEDS);
-}
-
 /// A child of the test below.
 #[test]
 fn one_run_writes_its_trace() {
@@ -222,6 +213,10 @@ fn one_run_writes_its_trace() {
 
 #[test]
 fn the_same_seed_writes_the_same_trace_to_the_last_byte() {
+    // Not in CI yet: `tests/simulate` asks for it.
+    if std::env::var_os("ESKER_SIMULATION_TRACES").is_none() {
+        return;
+    }
     let trace = |seed| {
         let said = still("one_run_writes_its_trace", ("ESKER_SIMULATION_TRACE", seed));
         said.lines().filter(|line| line.starts_with('@')).map(str::to_owned).collect::<Vec<_>>()
