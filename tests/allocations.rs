@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use esker::api::Api;
 use esker::broker::config::BrokerConfig;
-use esker::broker::{Broker, Endpoint};
+use esker::broker::{Broker, Endpoint, Seams};
 use esker::env::Env;
 use esker::server::{ListenerSpec, Server, ServerLimits, bind};
 use esker::types::TopicId;
@@ -33,7 +33,7 @@ const MANY: i64 = 1_000;
 /// Requests of each kind and size.
 const REQUESTS: u64 = 200;
 /// Allocations per record that do not count: what the broker does by its clock meanwhile.
-const NOISE: f64 = 0.2;
+const NOISE: f64 = 0.05;
 
 struct Client {
     stream: TcpStream,
@@ -83,7 +83,7 @@ fn topic(client: &mut Client, name: &str) -> TopicId {
     let wanted = MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
     let request = MetadataRequest { topics: Some(vec![wanted]), ..Default::default() };
     let frame = frame(ApiKey::Metadata, 12, true, |e| request.encode(e, 12).expect("encodes"));
-    loop {
+    for _ in 0..3_000 {
         let body = Bytes::copy_from_slice(client.call(&frame, 5));
         let answer = MetadataResponse::from_bytes(body, 12, &Limits::default()).expect("an answer");
         let found = &answer.topics[0];
@@ -92,6 +92,7 @@ fn topic(client: &mut Client, name: &str) -> TopicId {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+    panic!("topic {name} has no leader within a minute");
 }
 
 fn batch(records: i64) -> Bytes {
@@ -178,7 +179,7 @@ async fn start(folder: &Path) -> (Arc<Broker>, Server, SocketAddr) {
     let bound = bind(&env, ServerLimits::of(&config), vec![spec]).await.expect("binds");
     let address = bound.addresses().expect("addresses")[0].1;
     let endpoint = Endpoint { listener: "PLAINTEXT".into(), host: "127.0.0.1".into(), port: address.port() };
-    let broker = Broker::start(env, config, vec![endpoint]).await.expect("starts");
+    let broker = Broker::start(Seams::real(env), config, vec![endpoint]).await.expect("starts");
     let server = bound.serve(Arc::new(Api::new(broker.clone(), None, None)));
     (broker, server, address)
 }

@@ -1,4 +1,4 @@
-//! The units of the hot path whose cost is watched: by time in `benches/units`, by instructions in `tests/costs.rs`.
+//! The units of the hot path whose cost is watched: by time in `benches/units`, by instructions in `tests/costs`.
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Time of each unit of the hot path, with criterion: `cargo bench --bench units`. `tests/costs.rs` counts their instructions.
+//! Time of each unit of the hot path, with criterion: `cargo bench --bench units`. `tests/costs` counts their instructions.
 
 use criterion::Criterion;
 

@@ -123,8 +123,12 @@ impl Broker {
         let next = InForce::as_far_as_possible(&self.config, &overrides).map_err(|error| invalid(&error))?;
         // What this broker leaves out already is no reason against another change.
         let before = self.live();
+        // And what is taken back there makes room.
+        let is_set = |name: &str, here: bool| {
+            here == broker.is_some() && changes.get(name).is_some_and(Option::is_some)
+        };
         let refused =
-            next.ignored.iter().find(|i| changes.contains_key(&i.name) || !before.ignores(&i.name, i.here));
+            next.ignored.iter().find(|i| is_set(&i.name, i.here) || !before.ignores(&i.name, i.here));
         if let Some(refused) = refused {
             return Err(invalid(&refused.why));
         }

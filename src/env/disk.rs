@@ -16,6 +16,8 @@ pub enum OpenMode {
     Read,
     /// Created if absent; reads and writes.
     ReadWrite,
+    /// Must exist; reads and writes.
+    ReadWriteExisting,
     /// Must be absent; reads and writes.
     CreateNew,
 }
@@ -230,6 +232,9 @@ impl Disk for RealDisk {
             OpenMode::Read => {}
             OpenMode::ReadWrite => {
                 options.write(true).create(true).truncate(false);
+            }
+            OpenMode::ReadWriteExisting => {
+                options.write(true);
             }
             OpenMode::CreateNew => {
                 options.write(true).create_new(true);

@@ -62,6 +62,16 @@ impl<const N: usize> EntryFile<N> {
         self.file.get()
     }
 
+    /// All that was written has been fsynced.
+    pub(super) fn is_synced(&self) {
+        self.file.is_synced();
+    }
+
+    /// It is not opened any more.
+    pub(super) fn retire(&self) {
+        self.file.retire();
+    }
+
     pub(super) fn count(&self) -> u64 {
         self.written + self.pending.len() as u64
     }
@@ -96,7 +106,7 @@ impl<const N: usize> EntryFile<N> {
     /// Writes what waits in memory.
     pub(super) fn spill(&mut self) -> io::Result<()> {
         if !self.pending.is_empty() {
-            self.file.get()?.write_all_at(self.pending.as_flattened(), self.written * N as u64)?;
+            self.file.get_to_write()?.write_all_at(self.pending.as_flattened(), self.written * N as u64)?;
             self.written += self.pending.len() as u64;
             self.pending.clear();
         }
@@ -106,7 +116,7 @@ impl<const N: usize> EntryFile<N> {
     /// Keeps the first `count` entries.
     pub(super) fn truncate(&mut self, count: u64) -> io::Result<()> {
         if count < self.written {
-            self.file.get()?.set_len(count * N as u64)?;
+            self.file.get_to_write()?.set_len(count * N as u64)?;
             self.written = count;
             self.pending.clear();
         } else {

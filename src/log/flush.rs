@@ -144,13 +144,14 @@ impl Log {
             for segment in &mut self.segments {
                 if outcome.indexes.contains(&segment.base) {
                     segment.indexes_unsynced = false;
+                    segment.indexes_are_synced();
                 }
                 if segment.base <= outcome.active {
                     segment.snapshot_unsynced = false;
                 }
             }
-            let (closed, flushed) = (self.segments.len() - 1, self.flushed_end());
-            for i in 0..closed {
+            let flushed = self.flushed_end();
+            for i in 0..self.segments.len() {
                 if self.segment_end(i) <= flushed {
                     self.segments[i].file.is_synced();
                 }

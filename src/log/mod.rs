@@ -313,6 +313,13 @@ impl Log {
         self.positions.flushed.store(end.0, Ordering::Release);
     }
 
+    /// The log is being deleted: it takes nothing any more, and opens no file, for at the same path another may lie soon. Whoever
+    /// still holds it sees it `Closed`.
+    pub fn retire(&mut self) {
+        self.health = Health::Closed;
+        self.segments.iter().for_each(Segment::retire);
+    }
+
     fn check_health(&self) -> Result<(), LogError> {
         match self.health {
             Health::Writable => Ok(()),

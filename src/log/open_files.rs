@@ -19,14 +19,16 @@ use crate::env::{DiskFile, OpenMode, SharedDisk};
 
 /// Handles that one opening looks at before it lets the bound be passed: all others may be in use.
 const LOOKS: usize = 256;
-/// Handles of all logs of this process, before `keep_at_most` says otherwise.
+/// Handles of all logs of this process, before `keep_open_at_most` says otherwise; and the most it may say: each costs
+/// memory, the list of them too.
 const USUAL: usize = 4096;
+const MOST: usize = 1 << 17;
 
 static OPEN: OpenFiles = OpenFiles { most: AtomicUsize::new(USUAL), open: Mutex::new(VecDeque::new()) };
 
 /// How many files all logs of this process together keep open while they rest; those being written come on top.
 pub fn keep_open_at_most(files: usize) {
-    OPEN.most.store(files.max(1), Ordering::Relaxed);
+    OPEN.most.store(files.clamp(1, MOST), Ordering::Relaxed);
 }
 
 /// The handles that may be closed, in the order they are looked at.
@@ -43,6 +45,8 @@ struct Handle {
     used: AtomicBool,
     /// Written, and not fsynced since.
     written: AtomicBool,
+    /// Its log was deleted: what lies at its path later is another's.
+    retired: AtomicBool,
 }
 
 impl OpenFiles {
@@ -56,11 +60,17 @@ impl OpenFiles {
             }
             let Some(next) = open.pop_front() else { return };
             let Some(handle) = next.upgrade() else { continue };
-            let busy = handle.used.swap(false, Ordering::Relaxed) || handle.written.load(Ordering::Acquire);
-            // One that is being opened or used just now is not waited for.
-            match handle.file.try_lock() {
-                Some(mut file) if !busy => *file = None,
-                _ => open.push_back(next),
+            // One that is being opened or used just now is not waited for. Who writes says so with the lock held.
+            let rests = handle.file.try_lock().is_some_and(|mut file| {
+                let rests =
+                    !handle.used.swap(false, Ordering::Relaxed) && !handle.written.load(Ordering::Acquire);
+                if rests {
+                    *file = None;
+                }
+                rests
+            });
+            if !rests {
+                open.push_back(next);
             }
         }
     }
@@ -82,7 +92,7 @@ impl LazyFile {
     /// Created, or emptied if it is there.
     pub(super) fn create(disk: &SharedDisk, path: PathBuf) -> io::Result<LazyFile> {
         let file = LazyFile::new(disk, path);
-        file.get()?.set_len(0)?;
+        file.open(OpenMode::ReadWrite, false)?.set_len(0)?;
         Ok(file)
     }
 
@@ -95,25 +105,43 @@ impl LazyFile {
     }
 
     /// The open file. Whoever writes to it takes `get_to_write`.
+    ///
+    /// # Errors
+    /// As the disk says; `NotFound` when somebody has removed the file: one that comes back empty would hide that.
     pub(super) fn get(&self) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(OpenMode::ReadWriteExisting, false)
+    }
+
+    /// The same, and it stays open until `is_synced`.
+    pub(super) fn get_to_write(&self) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(OpenMode::ReadWriteExisting, true)
+    }
+
+    fn open(&self, mode: OpenMode, to_write: bool) -> io::Result<Arc<dyn DiskFile>> {
         let opened = {
             let mut file = self.handle.file.lock();
+            if to_write {
+                self.handle.written.store(true, Ordering::Release);
+            }
             match &*file {
                 Some(file) => {
                     self.handle.used.store(true, Ordering::Relaxed);
                     return Ok(file.clone());
                 }
-                None => file.insert(self.disk.open(&self.path, OpenMode::ReadWrite)?).clone(),
+                None if self.handle.retired.load(Ordering::Acquire) => {
+                    return Err(io::Error::new(io::ErrorKind::NotFound, "its log was deleted"));
+                }
+                None => file.insert(self.disk.open(&self.path, mode)?).clone(),
             }
         };
         OPEN.opened(&self.handle);
         Ok(opened)
     }
 
-    /// The same, and it stays open until `is_synced`.
-    pub(super) fn get_to_write(&self) -> io::Result<Arc<dyn DiskFile>> {
-        self.handle.written.store(true, Ordering::Release);
-        self.get()
+    /// It is not opened any more; who has it open reads on.
+    pub(super) fn retire(&self) {
+        let _one_who_opens_it_is_through = self.handle.file.lock();
+        self.handle.retired.store(true, Ordering::Release);
     }
 
     /// All that was written has been fsynced.
@@ -172,9 +200,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let disk: SharedDisk = Arc::new(RealDisk);
         let (bound, files) = (bound(1), files(&disk, folder.path(), 4));
+        open(&bound, &files[0]);
         files[0].get_to_write().unwrap();
         files[0].handle.used.store(false, Ordering::Relaxed);
-        bound.opened(&files[0].handle);
         open(&bound, &files[1]);
         open(&bound, &files[2]);
         assert!(files[0].is_open() && !files[1].is_open(), "what was not written goes before");
@@ -182,6 +210,29 @@ mod tests {
         open(&bound, &files[3]);
         open(&bound, &files[1]);
         assert!(!files[0].is_open(), "nothing keeps it any more");
+    }
+
+    #[test]
+    fn a_file_that_somebody_has_removed_does_not_come_back_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: SharedDisk = Arc::new(RealDisk);
+        let file = LazyFile::create(&disk, folder.path().join("0")).unwrap();
+        *file.handle.file.lock() = None;
+        disk.remove_file(file.path()).unwrap();
+        assert_eq!(file.get().unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!file.path().exists());
+    }
+
+    #[test]
+    fn a_file_of_a_deleted_log_is_not_opened_again_though_another_lies_at_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: SharedDisk = Arc::new(RealDisk);
+        let file = LazyFile::create(&disk, folder.path().join("0")).unwrap();
+        file.retire();
+        assert!(file.get().is_ok(), "who has it open reads on");
+        *file.handle.file.lock() = None;
+        assert_eq!(file.get().unwrap_err().to_string(), "its log was deleted");
+        assert!(file.get_to_write().is_err());
     }
 
     #[test]

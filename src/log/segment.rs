@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::entries::EntryFile;
 use super::files::{INDEX, LOG, TIME_INDEX, TXN_INDEX, segment_path};
 use super::index::{IndexEntry, OffsetIndex};
 use super::open_files::LazyFile;
@@ -115,6 +116,21 @@ impl Segment {
             indexes_unsynced: true,
             snapshot_unsynced: false,
         })
+    }
+
+    /// All that was written to its indexes has been fsynced.
+    pub(super) fn indexes_are_synced(&self) {
+        self.index.entries.is_synced();
+        self.time_index.entries.is_synced();
+        self.txn_index.entries().into_iter().for_each(EntryFile::is_synced);
+    }
+
+    /// Its log was deleted: no file of it is opened any more.
+    pub(super) fn retire(&self) {
+        self.file.retire();
+        self.index.entries.retire();
+        self.time_index.entries.retire();
+        self.txn_index.entries().into_iter().for_each(EntryFile::retire);
     }
 
     /// A segment that is there with its indexes; `None` when an index is missing or cannot be right.
@@ -306,7 +322,7 @@ impl Segment {
     /// Cuts to the last batch that ends at or below `end`; the new end.
     pub(super) fn truncate_to(&mut self, end: Offset) -> io::Result<Offset> {
         let position = self.position_of(end)?;
-        self.file.get()?.set_len(position)?;
+        self.file.get_to_write()?.set_len(position)?;
         self.size = position;
         self.index.truncate_at(position)?;
         self.time_index.truncate_to(end)?;

@@ -149,6 +149,10 @@ impl TxnIndex {
         Ok(())
     }
 
+    pub(super) fn entries(&self) -> Option<&EntryFile<ENTRY_BYTES>> {
+        self.entries.as_ref()
+    }
+
     /// Writes what waits in memory, and the checksum.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         let Some(entries) = &mut self.entries else { return Ok(()) };

@@ -86,9 +86,10 @@ pub(super) enum Answer {
     /// Nothing is known of the outcome.
     Failed(String),
     /// The lease runs from when the heartbeat was sent.
-    Renewed {
+    Renewed,
+    /// The same, to one that has said its own time.
+    RenewedAt {
         /// The quorum's time.
-        #[serde(default)]
         quorum_ms: Option<i64>,
     },
     /// No lease; catch up with this version first.

@@ -17,7 +17,7 @@ use super::lease::Lease;
 use super::liveness::Liveness;
 use super::quorum_time::{MOST_OFF_MS, WallClocks};
 use super::raft::{LogStore, Metrics, Outcome, Raft, RaftNetwork, Submission, broker};
-use crate::env::{Env, timeout};
+use crate::env::{Env, MonoTime, timeout};
 use crate::transport::Peer;
 use crate::types::{BrokerEpoch, BrokerId, Incarnation};
 
@@ -25,6 +25,8 @@ use crate::types::{BrokerEpoch, BrokerId, Incarnation};
 const TRY: Duration = Duration::from_millis(1500);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(30);
+/// The quorum's time is known for so many sessions after it was heard.
+const SESSIONS_WITHOUT_TIME: u32 = 3;
 /// Commands of this node that wait for their outcome; above it `submit` waits.
 const MAX_IN_FLIGHT: usize = 512;
 
@@ -40,8 +42,8 @@ pub(super) struct Core {
     pub lease: Lease,
     pub liveness: Mutex<Liveness>,
     pub wall_clocks: Mutex<WallClocks>,
-    /// By how much this node's wall clock is ahead of the quorum's time, once that is known.
-    pub ahead_ms: Mutex<Option<i64>>,
+    /// The quorum's time as it was last heard, and when.
+    pub quorum_time: Mutex<Option<(i64, MonoTime)>>,
     pub handler: RwLock<Option<Arc<dyn ControlHandler>>>,
     pub tickets: Tickets,
     pub registered: watch::Sender<Registered>,
@@ -92,12 +94,11 @@ impl Core {
     }
 
     /// The Raft leader has said what time it is.
-    pub fn note_time(&self, quorum_ms: Option<i64>) {
-        let Some(quorum_ms) = quorum_ms else { return };
-        let ahead_ms = self.env.clock.wall_ms().saturating_sub(quorum_ms);
-        let is_off = |ahead_ms: i64| ahead_ms.saturating_abs() > MOST_OFF_MS;
-        let before = self.ahead_ms.lock().replace(ahead_ms);
-        if is_off(ahead_ms) && !before.is_some_and(is_off) {
+    pub fn note_time(&self, quorum_ms: i64) {
+        let was_known = self.quorum_ms().is_some();
+        let before = self.quorum_time.lock().replace((quorum_ms, self.env.clock.now()));
+        if (was_known || before.is_none()) && self.quorum_ms().is_none() {
+            let ahead_ms = self.env.clock.wall_ms().saturating_sub(quorum_ms);
             tracing::error!(
                 ahead_ms,
                 "this broker's clock is far from the other brokers': it deletes nothing until it is right"
@@ -105,11 +106,14 @@ impl Core {
         }
     }
 
-    /// The quorum's time; `None` while it is not known, or this node's clock is too far from it.
+    /// The quorum's time: what was heard last, and what has passed since by the clock that nobody sets. `None` while it is
+    /// not known, when nothing was heard for long, or while this node's wall clock is too far from it.
     pub fn quorum_ms(&self) -> Option<i64> {
-        let ahead_ms = (*self.ahead_ms.lock())?;
-        let is_near = ahead_ms.saturating_abs() <= MOST_OFF_MS;
-        is_near.then(|| self.env.clock.wall_ms().saturating_sub(ahead_ms))
+        let (heard_ms, heard) = (*self.quorum_time.lock())?;
+        let since = self.env.clock.now().since(heard);
+        let quorum_ms = heard_ms.saturating_add(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+        let is_near = self.env.clock.wall_ms().saturating_sub(quorum_ms).saturating_abs() <= MOST_OFF_MS;
+        (is_near && since <= self.config.session_timeout * SESSIONS_WITHOUT_TIME).then_some(quorum_ms)
     }
 
     /// Where a broker listens for its peers.

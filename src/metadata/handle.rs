@@ -124,7 +124,7 @@ impl Metadata {
             lease: Lease::default(),
             liveness: Mutex::new(Liveness::new(config.session_timeout, config.lease)),
             wall_clocks: Mutex::default(),
-            ahead_ms: Mutex::default(),
+            quorum_time: Mutex::default(),
             handler: RwLock::new(None),
             tickets: Tickets::new(Incarnation(env.rng.uuid())),
             registered: watch::channel(Registered::default()).0,

@@ -154,7 +154,7 @@ impl Core {
         let image = self.image();
         match image.brokers.get(&heartbeat.id) {
             Some(broker) if broker.epoch == heartbeat.epoch => match broker.state {
-                BrokerState::Active | BrokerState::ControlledShutdown => self.renewed(),
+                BrokerState::Active | BrokerState::ControlledShutdown => self.renewed(&heartbeat),
                 BrokerState::Fenced => self.unfence(heartbeat, &image, term).await,
             },
             // Superseded, or not registered at all.
@@ -162,14 +162,18 @@ impl Core {
         }
     }
 
-    fn renewed(&self) -> Answer {
+    fn renewed(&self, heartbeat: &Heartbeat) -> Answer {
+        // A broker of an older version knows no other answer.
+        if heartbeat.wall_ms.is_none() {
+            return Answer::Renewed;
+        }
         let clock = &self.env.clock;
         let lately = self.config.session_timeout;
         let metrics = self.metrics();
         let voters: Vec<BrokerId> =
             metrics.membership_config.membership().voter_ids().filter_map(broker).collect();
         let quorum_ms = self.wall_clocks.lock().quorum_ms(&voters, clock.wall_ms(), clock.now(), lately);
-        Answer::Renewed { quorum_ms }
+        Answer::RenewedAt { quorum_ms }
     }
 
     async fn unfence(&self, heartbeat: Heartbeat, image: &Image, term: u64) -> Answer {
@@ -179,7 +183,7 @@ impl Core {
             return Answer::Fenced { version: image.version };
         }
         match self.write_in_term(Command::Unfence { id, epoch }, term).await {
-            Answer::Outcome(Outcome::Applied { result: Ok(_), .. }) => self.renewed(),
+            Answer::Outcome(Outcome::Applied { result: Ok(_), .. }) => self.renewed(&heartbeat),
             Answer::Outcome(_) => Answer::Fenced { version: image.version },
             other => other,
         }

@@ -168,8 +168,10 @@ async fn keep_lease(core: Arc<Core>, id: BrokerId, epoch: BrokerEpoch) {
             None => None,
         };
         let pause = match answer {
-            Some(Answer::Renewed { quorum_ms }) => {
-                core.note_time(quorum_ms);
+            Some(renewed @ (Answer::Renewed | Answer::RenewedAt { .. })) => {
+                if let Answer::RenewedAt { quorum_ms: Some(quorum_ms) } = renewed {
+                    core.note_time(quorum_ms);
+                }
                 core.lease.extend(sent + core.config.lease);
                 core.registered.send_if_modified(|r| !std::mem::replace(&mut r.leased, true));
                 interval.saturating_sub(core.env.clock.now().since(sent))

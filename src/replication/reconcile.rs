@@ -14,7 +14,7 @@ use super::manager::{ReplicaManager, run_all};
 use super::replica::Replica;
 use super::throttle;
 use crate::env::timeout;
-use crate::log::{LogConfig, LogError};
+use crate::log::{Log, LogConfig, LogError};
 use crate::metadata::{BrokerState, Command, Image, Partition, Topic};
 use crate::types::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId, TopicPartition};
 
@@ -133,6 +133,7 @@ impl ReplicaManager {
         let dirs = self.dirs.clone();
         let deleted = self.context.pool.run(move || {
             replica.rest(replica.positions().leader_epoch);
+            replica.with_log(Log::retire);
             dirs.delete(replica.partition(), replica.topic_id())
         });
         if let Ok(Err(e)) = deleted.await {

@@ -165,7 +165,7 @@ fn still(test: &str, setting: (&str, &str)) -> String {
         .status();
     assert!(built.expect("rustc is there, for it has built this").success());
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("simulation::tests::{test}"), "--nocapture"])
+        .args(["--exact", &format!("simulation::tests::{test}"), "--nocapture", "--include-ignored"])
         .env("LD_PRELOAD", &library)
         .env(setting.0, setting.1)
         .output()
@@ -177,11 +177,12 @@ fn still(test: &str, setting: (&str, &str)) -> String {
 
 /// What `tests/simulate` and `tests/defects` start.
 #[test]
+#[ignore = "asked for by tests/simulate"]
 fn the_seeds_that_were_asked_for() {
     let seeds = match (given("ESKER_SIMULATION_SEED"), given("ESKER_SIMULATION_SEEDS")) {
         (Some(seed), _) => seed..seed + 1,
         (None, Some(count)) => 0..count,
-        (None, None) => return,
+        (None, None) => panic!("ESKER_SIMULATION_SEED or ESKER_SIMULATION_SEEDS says which"),
     };
     let faults = given("ESKER_SIMULATION_FAULTS").unwrap_or(FAULTS);
     for seed in seeds {
@@ -202,8 +203,9 @@ fn the_seeds_that_were_asked_for() {
 
 /// A child of the test below.
 #[test]
+#[ignore = "asked for by tests/simulate"]
 fn one_run_writes_its_trace() {
-    let Some(seed) = given("ESKER_SIMULATION_TRACE") else { return };
+    let seed = given("ESKER_SIMULATION_TRACE").expect("ESKER_SIMULATION_TRACE says which seed");
     let outcome = run(seed, FAULTS);
     assert_eq!(outcome.violation, None);
     for line in outcome.trace {
@@ -212,11 +214,8 @@ fn one_run_writes_its_trace() {
 }
 
 #[test]
+#[ignore = "asked for by tests/simulate"]
 fn the_same_seed_writes_the_same_trace_to_the_last_byte() {
-    // Not in CI yet: `tests/simulate` asks for it.
-    if std::env::var_os("ESKER_SIMULATION_TRACES").is_none() {
-        return;
-    }
     let trace = |seed| {
         let said = still("one_run_writes_its_trace", ("ESKER_SIMULATION_TRACE", seed));
         said.lines().filter(|line| line.starts_with('@')).map(str::to_owned).collect::<Vec<_>>()

@@ -328,7 +328,7 @@ pub fn next_action(local: &Local, tier: &Tier, policy: &Policy, now_ms: i64) -> 
     if let Some(segments) = rows_to_archive(manifest, tier, policy) {
         return Action::Archive { segments };
     }
-    let is_due = |since_ms: i64| since_ms + policy.grace_ms <= now_ms;
+    let is_due = |since_ms: i64| since_ms.saturating_add(policy.grace_ms) <= now_ms;
     let due = manifest.removed.iter().filter(|removed| is_due(removed.since_ms));
     let names: Vec<SegmentName> = due.map(|removed| removed.segment.name).collect();
     if !names.is_empty() {

@@ -294,7 +294,14 @@ impl ClusterBackup {
         let folder = format!("{}{broker}/", PartitionFolder::group_backups_of(cluster_id));
         if last.is_none() {
             // Of the run before: with what others may not have written again yet.
-            *last = read(&*self.cold.store, folder.clone()).await?.map(|(_, found)| found);
+            *last = match read(&*self.cold.store, folder.clone()).await {
+                Ok(found) => found.map(|(_, found)| found),
+                Err(error @ BackupError::Content { .. }) => {
+                    tracing::warn!(%error, "the last backup of groups is not taken over");
+                    None
+                }
+                Err(error) => return Err(error),
+            };
         }
         let writer = PartWriter::new(&*self.cold.store, cluster_id, &broker, last.as_ref());
         let now = match writer.write(&self.coordinators, &image).await {

@@ -70,21 +70,34 @@ struct Tasks {
     deletions: HashMap<TopicId, JoinHandle<()>>,
 }
 
-/// Clocks and randomness of the broker, for the offloader.
-struct Seams<'a>(&'a Env, &'a Metadata);
+/// Clocks and randomness of the broker, for the offloader, as of one round.
+struct Seams<'a> {
+    env: &'a Env,
+    /// The quorum's time when the round began, if it was known. What expires in this round goes by it, whatever becomes of
+    /// the clock meanwhile; without it nothing does (`policy`), and the clock is good for stamps only.
+    quorum: Option<(i64, MonoTime)>,
+}
+
+impl<'a> Seams<'a> {
+    fn now(env: &'a Env, metadata: &Metadata) -> Seams<'a> {
+        Seams { env, quorum: metadata.retention_ms().map(|ms| (ms, env.clock.now())) }
+    }
+}
 
 impl Ambient for Seams<'_> {
     fn wall_ms(&self) -> i64 {
-        self.1.retention_ms().unwrap_or_else(|| self.0.clock.wall_ms())
+        let Some((began_ms, began)) = self.quorum else { return self.env.clock.wall_ms() };
+        began_ms
+            .saturating_add(i64::try_from(self.env.clock.now().since(began).as_millis()).unwrap_or(i64::MAX))
     }
 
     fn mono_ms(&self) -> i64 {
-        let since_start = self.0.clock.now().since(MonoTime::default());
+        let since_start = self.env.clock.now().since(MonoTime::default());
         i64::try_from(since_start.as_millis()).unwrap_or(i64::MAX)
     }
 
     fn uuid(&self) -> uuid::Uuid {
-        self.0.rng.uuid()
+        self.env.rng.uuid()
     }
 }
 
@@ -305,7 +318,9 @@ impl TierDriver {
     async fn round(&self, work: &mut Work, folder: &PartitionFolder) -> Result<(), OffloadError> {
         let Some(config) = self.log_config(&work.log.replica).await else { return Ok(()) };
         let topic = self.topic_configs(&work.log.replica);
-        let policy = self.policy(&config, &topic);
+        // The time before the policy: what is judged by it must not go by another.
+        let seams = Seams::now(&self.cold.env, &self.cold.metadata);
+        let policy = self.policy(&config, &topic, seams.quorum.is_some());
         if !policy.discard {
             self.roll(work, &topic).await?;
         }
@@ -316,8 +331,7 @@ impl TierDriver {
             }
             self.make_good(work, folder).await;
             let (begun, begun_ms) = (self.cold.env.clock.now(), self.cold.env.clock.wall_ms());
-            let stepped =
-                work.offloader.step(&work.log, &policy, &Seams(&self.cold.env, &self.cold.metadata)).await;
+            let stepped = work.offloader.step(&work.log, &policy, &seams).await;
             self.trace(&work.log.replica, begun, begun_ms, &stepped);
             let action = stepped?;
             if let Some(manifest) = work.offloader.manifest()
@@ -342,7 +356,7 @@ impl TierDriver {
         let partition = work.log.replica.partition();
         match work
             .offloader
-            .make_good(&self.cold.reader, base, &Seams(&self.cold.env, &self.cold.metadata))
+            .make_good(&self.cold.reader, base, &Seams::now(&self.cold.env, &self.cold.metadata))
             .await
         {
             Ok(true) => {
@@ -410,7 +424,8 @@ impl TierDriver {
         self.live.at(&self.cold.metadata.image())
     }
 
-    fn policy(&self, config: &LogConfig, topic: &BTreeMap<String, String>) -> Policy {
+    /// What to do with a partition; without the quorum's time only what needs none.
+    fn policy(&self, config: &LogConfig, topic: &BTreeMap<String, String>, knows_time: bool) -> Policy {
         let discard = self.discards(config, topic);
         if discard {
             // Its log is kept and expired like any other that is not tiered.
@@ -418,11 +433,11 @@ impl TierDriver {
         }
         let copy =
             !flag(topic, COPY_DISABLE).unwrap_or_else(|| self.in_force().config.is_on("tier.copy.disable"));
-        if self.cold.metadata.retention_ms().is_none() {
-            // Nobody knows what has expired: nothing goes, in either tier.
+        if !knows_time {
+            // Nobody knows what has expired, or whose grace is over: nothing goes, in either tier.
             return Policy {
                 copy,
-                grace_ms: self.settings.grace_ms,
+                grace_ms: i64::MAX,
                 retention_ms: None,
                 retention_bytes: None,
                 local_retention_ms: None,

@@ -288,7 +288,7 @@ impl Disk for SimDisk {
         let content = match (there, mode) {
             (Some(_), OpenMode::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
             (Some(content), _) => content,
-            (None, OpenMode::Read) => return Err(not_found(path)),
+            (None, OpenMode::Read | OpenMode::ReadWriteExisting) => return Err(not_found(path)),
             (None, _) => {
                 if !path.parent().is_some_and(|folder| state.folders.contains(folder)) {
                     return Err(not_found(path));
