@@ -1,4 +1,4 @@
-"""Histories of clients, written and judged (FAULTS, "What the history checker finds").
+"""Histories of clients, written and judged (the anomalies it finds: tests/README.md).
 
     python history.py write BOOTSTRAP TOPIC PARTITIONS NAME    an idempotent producer with acks=all; increasing numbers to all partitions in turn
     python history.py read BOOTSTRAP TOPIC PARTITIONS          a live reader of everything

@@ -132,6 +132,9 @@ class Configs(ClusterCase):
         # Fifteen rounds of the tier's task: a byte a second lets at most the first segment through, which found room.
         time.sleep(3)
         self.assertLessEqual(len(objects("slow")), 1)
+        # It was the rate: without it they come, also those that wait for it.
+        self.assertEqual(self.change(BROKER, "", [(rate, DELETE, None)]), (0, ""))
+        wait_until("the segments come after all", lambda: len(objects("slow")) > 3, 90, 0.2)
 
     def test_a_file_that_contradicts_what_is_set_takes_all_the_rest_and_doctor_says_what_not(self):
         dev = self.dev_ = self.dev(1)

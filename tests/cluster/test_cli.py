@@ -106,8 +106,8 @@ class CommandLine(ClusterCase):
         self.assertGreater(exported["segments"], 0)
         restored = self.json_("tier", "restore", "t", "--dry-run", *url, *at)
         self.assertEqual((restored["topic"], restored["dry_run"], len(restored["partitions"])), ("t", True, 1))
-        # An object goes: what is damaged is told, and the exit code says so.
-        lost = max(store.rglob("*.seg"), key=lambda path: path.name)
+        # An object goes, one that has been published for long: what is damaged is told, and the exit code says so.
+        lost = min(store.rglob("*.seg"), key=lambda path: path.name)
         lost.unlink()
         damaged = self.run_("tier", "verify", *url, "--output", "json")
         self.assertEqual((damaged.returncode, len(json.loads(damaged.stdout)["damage"])), (1, 1), damaged.stderr)
