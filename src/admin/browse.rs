@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::State;
 use super::access::Caller;
 use super::rest::{Answer, Asked, Failure};
-use crate::broker::{ClientPlace, FetchError, FetchPartition, FetchRequest, OffsetSpec};
+use crate::broker::{ClientPlace, FetchError, FetchPartition, FetchRequest};
 use crate::metadata::AclOperation;
 use crate::replication::Isolation;
 use crate::types::{Offset, TopicPartition};
@@ -56,15 +56,11 @@ pub(super) async fn records(
     let positions = replica.positions();
     let offset = match (from.offset, from.timestamp) {
         (Some(offset), _) => Offset(offset).max(positions.log_start),
-        (None, Some(timestamp)) => {
-            let spec = OffsetSpec::Timestamp(timestamp);
-            let found = broker.list_offset(&partition, spec, Isolation::ReadUncommitted, None).await;
-            match found {
-                Ok(found) if found.offset < Offset::ZERO => positions.high_watermark,
-                Ok(found) => found.offset,
-                Err(error) => return Err(Failure(StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
-            }
-        }
+        (None, Some(timestamp)) => match broker.offset_at_time(&partition, timestamp).await {
+            Ok(found) if found.offset < Offset::ZERO => positions.high_watermark,
+            Ok(found) => found.offset,
+            Err(error) => return Err(Failure(StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
+        },
         (None, None) => positions.log_start,
     };
     let limit = from.limit.unwrap_or(50).clamp(1, MOST);

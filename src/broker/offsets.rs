@@ -1,9 +1,11 @@
 //! Offsets by time and by name, across both tiers (ListOffsets), and the end of a leader epoch (KIP-101).
 
+use std::sync::Arc;
+
 use super::Broker;
 use super::fetch::FetchError;
 use crate::log::{LogError, TimestampOffset};
-use crate::replication::{Isolation, ServedBy};
+use crate::replication::{Isolation, Positions, Replica, ServedBy};
 use crate::types::{LeaderEpoch, Offset, TopicPartition};
 
 /// What offset is asked for; the numbers are Kafka's.
@@ -114,22 +116,50 @@ impl Broker {
                 newest(local, cold)
             }
             OffsetSpec::Timestamp(timestamp) => {
-                if positions.log_start < positions.local_start
-                    && let Some(tier) = &self.tier
-                    && let Some(found) = tier
-                        .offset_for_timestamp(partition, replica.topic_id(), positions.log_start, timestamp)
-                        .await
-                        .map_err(|e| ListError::Fetch(FetchError::Tier(e.to_string())))?
-                {
-                    return Ok(found);
-                }
-                let replica = replica.clone();
-                let found = self
-                    .on_disk_thread(move || replica.inspect(|log| log.offset_for_timestamp(timestamp, end)))
-                    .await?;
-                found.map_or(ListedOffset::NONE, ListedOffset::from)
+                self.first_since(&replica, &positions, timestamp, end).await?
             }
         })
+    }
+
+    /// The first record at or after a time, in milliseconds, below the high watermark that this replica knows: of the leader or of
+    /// a follower, as for a reader that takes any replica (KIP-392).
+    ///
+    /// # Errors
+    /// As for a fetch from any replica.
+    pub async fn offset_at_time(
+        &self,
+        partition: &TopicPartition,
+        timestamp: i64,
+    ) -> Result<ListedOffset, ListError> {
+        let replica = self.replica_for(partition, None)?;
+        let positions = replica.positions();
+        replica
+            .check_reader(&positions, None, ServedBy::AnyReplica)
+            .map_err(|e| ListError::Fetch(self.refused(partition, e)))?;
+        self.first_since(&replica, &positions, timestamp, positions.high_watermark).await
+    }
+
+    async fn first_since(
+        &self,
+        replica: &Arc<Replica>,
+        positions: &Positions,
+        timestamp: i64,
+        end: Offset,
+    ) -> Result<ListedOffset, ListError> {
+        if positions.log_start < positions.local_start
+            && let Some(tier) = &self.tier
+            && let Some(found) = tier
+                .offset_for_timestamp(replica.partition(), replica.topic_id(), positions.log_start, timestamp)
+                .await
+                .map_err(|e| ListError::Fetch(FetchError::Tier(e.to_string())))?
+        {
+            return Ok(found);
+        }
+        let replica = replica.clone();
+        let found = self
+            .on_disk_thread(move || replica.inspect(|log| log.offset_for_timestamp(timestamp, end)))
+            .await?;
+        Ok(found.map_or(ListedOffset::NONE, ListedOffset::from))
     }
 
     /// The largest epoch at or below `epoch` and its end offset (never below what was consumed, and a missing
