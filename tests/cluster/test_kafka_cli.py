@@ -315,7 +315,9 @@ def producers(text):
 
 def transactions(text):
     """Ids, states and partitions; the coordinator is broker 1 on both sides, producer ids and times are each side's own."""
-    return [re.sub(r"\b\d{3,}\b|\b\d+ms\b", "N", re.sub(r"(left-open|perf)( \d+)( \d+)", r"\1\2 ID", line)) for line in plain(text)]
+    # Time-out, start and how long it is open already: milliseconds, of any number of digits.
+    lines = [re.sub(r"\bOngoing \d+ \d+ \d+\b", "Ongoing N N N", line) for line in plain(text)]
+    return [re.sub(r"\b\d{3,}\b|\b\d+ms\b", "N", re.sub(r"(left-open|perf)( \d+)( \d+)", r"\1\2 ID", line)) for line in lines]
 
 
 def first_words(text):
