@@ -1,5 +1,6 @@
 //! QUIC against its TCP+TLS twin, paired: `cargo bench --bench transport -- [mb=2048] [frame=65536] [streams=4]
-//! [lanes=2] [pairs=5] [mtu=6400]`.
+//! [lanes=2] [pairs=5] [mtu=6400] [acks=0] [gso=1] [buffer=4194304] [window=2097152]`; or each setting of QUIC against the defaults,
+//! paired, as a Markdown table: `cargo bench --bench transport -- tuning=1`.
 //!
 //! Both ends run in this process over loopback; CPU time is that of both together, from `/proc/self/stat`. Each frame
 //! is made of chunks of at most 64 KB, as produce batches come; each is acknowledged by a small frame the other way.
@@ -25,7 +26,34 @@ struct Options {
     lanes: u32,
     pairs: usize,
     mtu: u16,
+    acks: u32,
+    gso: bool,
+    buffer: usize,
+    window: u32,
+    tuning: bool,
 }
+
+/// Settings of QUIC that are measured against the defaults: what is said in words, and what changes.
+type Variant = (&'static str, fn(&mut Options));
+
+const VARIANTS: [Variant; 16] = [
+    ("the same again (noise)", |_| {}),
+    ("MTU 1452", |o| o.mtu = 1452),
+    ("MTU 3000", |o| o.mtu = 3000),
+    ("MTU 6550", |o| o.mtu = 6550),
+    ("an acknowledgement per 10 packets", |o| o.acks = 10),
+    ("an acknowledgement per 40 packets", |o| o.acks = 40),
+    ("no GSO", |o| o.gso = false),
+    ("MTU 1452 without GSO", |o| (o.mtu, o.gso) = (1452, false)),
+    ("stream window 256 KiB", |o| o.window = 256 << 10),
+    ("stream window 8 MiB", |o| o.window = 8 << 20),
+    ("socket buffers 512 KiB", |o| o.buffer = 512 << 10),
+    ("socket buffers 16 MiB", |o| o.buffer = 16 << 20),
+    ("one lane", |o| o.lanes = 1),
+    ("four lanes", |o| o.lanes = 4),
+    ("frames of 4 KB", |o| o.frame = 4096),
+    ("frames of 1 MB", |o| o.frame = 1 << 20),
+];
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
@@ -55,6 +83,9 @@ fn main() {
     for kind in [Kind::Quic, Kind::Tcp] {
         runtime.block_on(run(kind, &Options { mb: 256, ..options.clone() }));
     }
+    if options.tuning {
+        return tune(&runtime, &options);
+    }
     let mut ratios = Vec::new();
     for pair in 0..options.pairs {
         let order = if pair % 2 == 0 { [Kind::Quic, Kind::Tcp] } else { [Kind::Tcp, Kind::Quic] };
@@ -81,8 +112,46 @@ fn main() {
     }
 }
 
+/// Each variant against the defaults, in the order A B B A ….
+fn tune(runtime: &tokio::runtime::Runtime, defaults: &Options) {
+    println!("| setting | MB/s | CPU-s/GB | CPU, setting / default |\n|---|---|---|---|");
+    for (name, change) in VARIANTS {
+        let mut changed = defaults.clone();
+        change(&mut changed);
+        let (mut ratios, mut rates, mut costs) = (Vec::new(), Vec::new(), Vec::new());
+        for pair in 0..defaults.pairs {
+            let both = if pair % 2 == 0 { [defaults, &changed] } else { [&changed, defaults] };
+            let [first, second] = both.map(|options| runtime.block_on(run(Kind::Quic, options)));
+            let (default, variant) = if pair % 2 == 0 { (first, second) } else { (second, first) };
+            ratios.push(variant.cpu() / default.cpu());
+            rates.push(variant.mb_per_s);
+            costs.push(variant.cpu());
+        }
+        println!("| {name} | {} | {} | **{}** |", spread(rates, 0), spread(costs, 2), spread(ratios, 2));
+    }
+}
+
+/// Median (lowest–highest).
+fn spread(mut values: Vec<f64>, digits: usize) -> String {
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values[0], values[values.len() - 1]);
+    format!("{:.digits$} ({low:.digits$}–{high:.digits$})", values[values.len() / 2])
+}
+
 fn options() -> Options {
-    let mut options = Options { mb: 2048, frame: 65_536, streams: 4, lanes: 2, pairs: 5, mtu: 6400 };
+    let mut options = Options {
+        mb: 2048,
+        frame: 65_536,
+        streams: 4,
+        lanes: 2,
+        pairs: 5,
+        mtu: 6400,
+        acks: 0,
+        gso: true,
+        buffer: 4 << 20,
+        window: 2 << 20,
+        tuning: false,
+    };
     for argument in std::env::args().skip(1) {
         let Some((key, value)) = argument.split_once('=') else { continue };
         let number: usize = value.parse().unwrap_or_else(|_| panic!("{argument}: a number is accepted"));
@@ -93,7 +162,14 @@ fn options() -> Options {
             "lanes" => options.lanes = number as u32,
             "pairs" => options.pairs = number,
             "mtu" => options.mtu = number as u16,
-            _ => panic!("{key}: mb, frame, streams, lanes, pairs, mtu are accepted"),
+            "acks" => options.acks = number as u32,
+            "gso" => options.gso = number != 0,
+            "buffer" => options.buffer = number,
+            "window" => options.window = number as u32,
+            "tuning" => options.tuning = number != 0,
+            _ => panic!(
+                "{key}: mb, frame, streams, lanes, pairs, mtu, acks, gso, buffer, window, tuning are accepted"
+            ),
         }
     }
     options
@@ -113,6 +189,11 @@ fn transports(kind: Kind, options: &Options) -> [SharedTransport; 2] {
                 let mut config = QuicConfig::new(bind);
                 config.lanes = options.lanes;
                 config.mtu_upper_bound = options.mtu;
+                config.packets_per_ack = options.acks;
+                config.segmentation_offload = options.gso;
+                config.socket_buffer_bytes = options.buffer;
+                config.stream_window_bytes = options.window;
+                config.connection_window_bytes = options.window.saturating_mul(4);
                 QuicTransport::bind(&env, config, &tls).expect("an endpoint")
             }
             Kind::Tcp => TcpTransport::bind(&env, TcpConfig::new(bind), &tls).expect("a listener"),

@@ -96,10 +96,14 @@ impl Broker {
     async fn dirtiest(&self, failed: &Failed) -> Option<Candidate> {
         let now_ms = self.env.clock.wall_ms();
         let image = self.image();
-        let is_compacted = |replica: &Replica| {
-            let topic = image.topics.get(&replica.partition().topic);
-            let config = topic.and_then(|topic| self.log_config(&topic.configs).ok());
-            config.is_some_and(|config| config.cleanup.compact)
+        // Each topic's config is looked at once, not once per partition.
+        let mut compacted = BTreeMap::new();
+        let mut is_compacted = |replica: &Replica| {
+            let name = &replica.partition().topic;
+            *compacted.entry(name.clone()).or_insert_with(|| {
+                let config = image.topics.get(name).and_then(|topic| self.log_config(&topic.configs).ok());
+                config.is_some_and(|config| config.cleanup.compact)
+            })
         };
         let mut best: Option<Candidate> = None;
         for replica in self.replicas.replicas() {

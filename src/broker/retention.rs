@@ -11,6 +11,9 @@ use crate::replication::Replica;
 
 /// Between two looks at how long the interval is.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Partitions that one job of a disk thread looks after: few enough that others wait for it shortly, and enough that ten thousand
+/// idle ones do not wake a thread each.
+const A_JOB: usize = 32;
 
 impl Broker {
     /// Looks after every partition once an interval until the broker stops.
@@ -36,13 +39,17 @@ impl Broker {
     /// One round over all partitions on this broker.
     pub async fn check_retention(&self) {
         let (now_ms, quorum_ms) = (self.env.clock.wall_ms(), self.metadata.retention_ms());
-        for replica in self.replicas.replicas() {
-            let partition = replica.partition().clone();
-            let worked = self.disk_threads.run(move || expire(&replica, now_ms, quorum_ms)).await;
-            match worked {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%partition, %error, "retention failed"),
-                Err(error) => tracing::error!(%partition, %error, "retention failed"),
+        for some in self.replicas.replicas().chunks(A_JOB) {
+            let replicas = some.to_vec();
+            let worked = self.disk_threads.run(move || {
+                for replica in replicas {
+                    if let Err(error) = expire(&replica, now_ms, quorum_ms) {
+                        tracing::error!(partition = %replica.partition(), %error, "retention failed");
+                    }
+                }
+            });
+            if let Err(error) = worked.await {
+                tracing::error!(first = %some[0].partition(), partitions = some.len(), %error, "retention failed");
             }
         }
     }

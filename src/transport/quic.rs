@@ -72,6 +72,11 @@ pub struct QuicConfig {
     pub send_window_bytes: u64,
     /// What the socket asks the system for, each way.
     pub socket_buffer_bytes: usize,
+    /// Packets that a peer may take before it acknowledges them, of data sent from here (draft-ietf-quic-ack-frequency); 0 for what
+    /// RFC 9000 says, every second one.
+    pub packets_per_ack: u32,
+    /// Whether the system is given many packets in one call (UDP GSO), where it can do that.
+    pub segmentation_offload: bool,
     /// Streams that a peer may have open at once on one connection.
     pub max_streams: u32,
     /// Handshakes in progress from which on an address must prove itself by a Retry first.
@@ -94,6 +99,8 @@ impl QuicConfig {
             connection_window_bytes: 8 << 20,
             send_window_bytes: 4 << 20,
             socket_buffer_bytes: 4 << 20,
+            packets_per_ack: 0,
+            segmentation_offload: true,
             max_streams: 16_384,
             retry_from: 32,
         }
@@ -141,7 +148,13 @@ impl QuicConfig {
             .initial_rtt(Duration::from_millis(10))
             .mtu_discovery_config(Some(mtu))
             .congestion_controller_factory(Arc::new(cubic))
+            .enable_segmentation_offload(self.segmentation_offload)
             .datagram_receive_buffer_size(None);
+        if self.packets_per_ack > 0 {
+            let mut acks = quinn::AckFrequencyConfig::default();
+            acks.ack_eliciting_threshold(self.packets_per_ack.into());
+            transport.ack_frequency_config(Some(acks));
+        }
         transport
     }
 }

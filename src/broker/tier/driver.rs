@@ -41,6 +41,9 @@ const DELETIONS_AT_ONCE: usize = 4;
 /// A scan for new leaderships and for followers' local retention.
 const LONGEST_SCAN: Duration = Duration::from_secs(5);
 
+/// Logs that are asked for their config in one job: a job each would wake a thread for every idle partition at every scan.
+const ASKED_AT_ONCE: usize = 256;
+
 /// One leadership.
 type Leadership = (TopicId, i32, LeaderEpoch);
 
@@ -157,8 +160,11 @@ impl TierDriver {
         }
         // A task that ended for good is kept as long as its leadership lasts, so that it is not started again.
         tasks.offloads.retain(|leadership, _| led.contains_key(leadership));
-        for (leadership, replica) in led {
-            if tasks.offloads.contains_key(&leadership) || self.log_config(&replica).await.is_none() {
+        led.retain(|leadership, _| !tasks.offloads.contains_key(leadership));
+        let (new, replicas): (Vec<_>, Vec<_>) = led.into_iter().unzip();
+        let configs = self.log_configs(&replicas).await;
+        for ((leadership, replica), config) in new.into_iter().zip(replicas).zip(configs) {
+            if config.is_none() {
                 continue;
             }
             let partition = replica.partition();
@@ -226,12 +232,24 @@ impl TierDriver {
     /// The log's config, if its topic has a tier to look after: it is tiered, or gives up what it has there. Compacted
     /// topics are not (as in Kafka).
     async fn log_config(&self, replica: &Arc<Replica>) -> Option<Arc<LogConfig>> {
-        let topic = self.topic_configs(replica);
-        let replica = replica.clone();
-        let config =
-            self.cold.threads.run(move || replica.with_log(|log| log.config().clone())).await.ok()?;
-        let tiered = config.remote_storage_enable && !config.cleanup.compact;
-        (tiered || self.discards(&config, &topic)).then_some(config)
+        self.log_configs(std::slice::from_ref(replica)).await.pop().flatten()
+    }
+
+    /// Of each replica what `log_config` says.
+    async fn log_configs(&self, replicas: &[Arc<Replica>]) -> Vec<Option<Arc<LogConfig>>> {
+        let mut found = Vec::with_capacity(replicas.len());
+        for some in replicas.chunks(ASKED_AT_ONCE) {
+            let logs = some.to_vec();
+            let asked =
+                move || logs.iter().map(|replica| replica.with_log(|log| log.config().clone())).collect();
+            // The pool ends only with the process.
+            let configs: Vec<Arc<LogConfig>> = self.cold.threads.run(asked).await.unwrap_or_default();
+            found.extend(some.iter().zip(configs).map(|(replica, config)| {
+                let tiered = config.remote_storage_enable && !config.cleanup.compact;
+                (tiered || self.discards(&config, &self.topic_configs(replica))).then_some(config)
+            }));
+        }
+        found
     }
 
     /// The topic is not tiered any more, and gives up what it has in the tier.
