@@ -141,6 +141,7 @@ class Configs(ClusterCase):
         for values in ([("log.retention.ms", SET, "9000000"), ("log.local.retention.ms", SET, "8000000")],
                        [("num.partitions", SET, "6"), ("group.consumer.session.timeout.ms", SET, "50000")]):
             self.assertEqual(self.change(BROKER, "", values), (0, ""))
+        self.assertEqual(self.change(BROKER, "1", [("log.local.retention.ms", SET, "8500000")]), (0, ""))
         self.assertEqual(self.change(BROKER, "", [("log.retention.ms", DELETE, None)]), (0, ""))
         dev.reconfigure(1, "log.retention.ms", "5000000")
 
@@ -162,6 +163,11 @@ class Configs(ClusterCase):
         config = dev.data / "broker-1/broker.properties"
         looked = lambda: {f["what"]: f for f in json.loads(esker(
             "doctor", "--config", config, "--live", "--bootstrap-server", dev.bootstrap, "--output", "json", check=False).stdout)}
+        self.assertIn("esker config unset --broker 1 log.local.retention.ms", looked()["set at run time: log.local.retention.ms"]["mend"])
+        esker("config", "unset", "--broker", "1", "log.local.retention.ms", "--bootstrap-server", dev.bootstrap)
+        # What is set for all brokers stands behind it, and contradicts the file as well.
+        wait_until("the broker's own value is gone", lambda: "--all-brokers" in looked().get(
+            "set at run time: log.local.retention.ms", {}).get("mend", ""), 30, 0.5)
         finding = looked()["set at run time: log.local.retention.ms"]
         self.assertEqual(finding["grade"], "warn")
         self.assertIn("above log.retention.ms (5000000)", finding["found"])
