@@ -2,6 +2,7 @@
 //! threads, paced by `log.cleaner.io.max.bytes.per.second`.
 //!
 //! Leaders and followers compact their own copies, each below its own high watermark; what consumers read is the same.
+//! What is old enough goes by the quorum's time: a broker that does not know it, or is far from it, compacts nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ type Failed = BTreeMap<(TopicId, i32), (LeaderEpoch, u32)>;
 struct Candidate {
     replica: Arc<Replica>,
     found: Cleanable,
+    /// The quorum's time when it was looked at.
+    now_ms: i64,
 }
 
 impl Broker {
@@ -94,7 +97,7 @@ impl Broker {
     }
 
     async fn dirtiest(&self, failed: &Failed) -> Option<Candidate> {
-        let now_ms = self.env.clock.wall_ms();
+        let now_ms = self.metadata.retention_ms()?;
         let image = self.image();
         // Each topic's config is looked at once, not once per partition.
         let mut compacted = BTreeMap::new();
@@ -130,17 +133,16 @@ impl Broker {
             };
             let rank = |found: &Cleanable| (found.overdue, found.dirty_millionths());
             if best.as_ref().is_none_or(|best| rank(&found) > rank(&best.found)) {
-                best = Some(Candidate { replica, found });
+                best = Some(Candidate { replica, found, now_ms });
             }
         }
         best
     }
 
     async fn compact(&self, candidate: &Candidate, settings: Settings) -> Result<(), LogError> {
-        let Candidate { replica, found } = candidate;
+        let Candidate { replica, found, now_ms } = candidate;
         let begun = self.env.clock.now();
-        let now_ms = self.env.clock.wall_ms();
-        let (log, found) = (replica.clone(), *found);
+        let (log, found, now_ms) = (replica.clone(), *found, *now_ms);
         let before = found.clean_bytes + found.dirty_bytes;
         let mut pass = self
             .on_disk(move || log.with_log(|log| log.begin_compaction(&found, settings.map_bytes, now_ms)))

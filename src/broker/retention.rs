@@ -55,12 +55,12 @@ impl Broker {
     }
 }
 
-/// Without the quorum's time nothing expires.
-fn expire(replica: &Replica, now_ms: i64, quorum_ms: Option<i64>) -> Result<(), LogError> {
+/// Without the quorum's time nothing expires, idle producers neither.
+pub(super) fn expire(replica: &Replica, now_ms: i64, quorum_ms: Option<i64>) -> Result<(), LogError> {
     let positions = replica.positions();
     let removal = replica.with_log(|log| {
         log.roll_if_due(now_ms)?;
-        log.forget_old_producers(positions.high_watermark, now_ms);
+        log.forget_old_producers(positions.high_watermark, quorum_ms);
         let config = log.config();
         let expires = config.cleanup.delete && !config.is_tiered();
         let Some(quorum_ms) = quorum_ms.filter(|_| positions.leads() && expires) else { return Ok(None) };

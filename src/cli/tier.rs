@@ -3,6 +3,7 @@
 
 mod check;
 mod init;
+mod open_transactions;
 mod restore;
 mod restore_cluster;
 

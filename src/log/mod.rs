@@ -281,10 +281,13 @@ impl Log {
     }
 
     /// Forgets what no reader of committed data needs any more: transactions decided below the high watermark, and
-    /// producers that have been idle for `producer.id.expiration.ms`. Call it now and then.
-    pub fn forget_old_producers(&mut self, high_watermark: Offset, now_ms: i64) {
+    /// producers that have been idle for `producer.id.expiration.ms` by the quorum's time (none while it is not known). Call it
+    /// now and then.
+    pub fn forget_old_producers(&mut self, high_watermark: Offset, quorum_ms: Option<i64>) {
         self.producers.forget_decided(high_watermark);
-        self.producers.expire(now_ms, self.config.producer_id_expiration_ms);
+        if let Some(quorum_ms) = quorum_ms {
+            self.producers.expire(quorum_ms, self.config.producer_id_expiration_ms);
+        }
     }
 
     fn active(&self) -> &Segment {

@@ -118,6 +118,71 @@ class ColdFaults(ClusterCase):
         verify(consume(self.processes, "python", dev.bootstrap, "t", RECORDS), produced, "read back")
 
     @slow
+    def test_a_transaction_whose_end_was_lost_with_the_brokers_is_aborted_when_its_topic_comes_back(self):
+        from confluent_kafka import Producer
+
+        dev = self.cluster(1, **{"cluster.id": "old-cluster"})
+        dev.topic_create("t", 1, configs={**TIERED, "segment.bytes": 65536})
+        writer = Producer({"bootstrap.servers": dev.bootstrap, "transactional.id": "w", "linger.ms": 5, "batch.size": 16384})
+        writer.init_transactions(60)
+
+        def transaction(name, records):
+            writer.begin_transaction()
+            for i in range(records):
+                writer.produce("t", f"{name} {i} ".ljust(1000, "x").encode(), partition=0)
+                writer.poll(0)
+            writer.commit_transaction(60)
+
+        transaction("whole", 100)
+        # Committed too; but its end is in the open segment, which is only on the broker's disk.
+        transaction("open", 200)
+        store = ["--store", f"s3://{Minio.BUCKET}/test", "--endpoint", f"http://{self.proxy.address}",
+                 "--access-key", Minio.USER, "--secret-key", Minio.PASSWORD]
+
+        def tier_end():
+            said = esker("tier", "restore", "t", "--dry-run", *store, check=False).stdout
+            ends = [int(word.split("..")[1]) for word in said.split() if word.startswith("0..")]
+            return ends[0] if ends else 0
+
+        wait_until("both are in the tier, one without its end", lambda: tier_end() > 110, 120, 0.5)
+        dev.kill(1)
+        dev.stop()
+        shutil.rmtree(dev.data)
+        end = tier_end()
+        self.assertLess(end, 302, "the end of the second one is not in the tier")
+        dev.start()
+        done = esker("tier", "restore", "t", "--bootstrap-server", dev.bootstrap, "--replication-factor", 1, *store, timeout=180)
+        self.assertIn("1 transactions of t had no end in the tier, and are aborted", done.stdout)
+
+        # Offset 100 is the first one's marker; at the end comes the one that the restore has written.
+        self.assertEqual(self.read_to_end(dev, "t", "read_committed"), (["whole"] * 100, end + 1))
+        # The control: they are there, and only not committed.
+        everything = ["whole"] * 100 + ["open"] * (end - 101)
+        self.assertEqual(self.read_to_end(dev, "t", "read_uncommitted"), (everything, end + 1))
+
+    def read_to_end(self, dev, topic, isolation):
+        """The first word of each value of partition 0, and where the log ends for such a reader."""
+        from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+
+        reader = Consumer({"bootstrap.servers": dev.bootstrap, "group.id": isolation, "isolation.level": isolation,
+                           "enable.auto.commit": False, "enable.partition.eof": True})
+        self.addCleanup(reader.close)
+        reader.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+        words, end = [], None
+
+        def at_the_end():
+            nonlocal end
+            message = reader.poll(1)
+            if message is not None and message.error() is None:
+                words.append(message.value().split()[0].decode())
+            elif message is not None and message.error().code() == KafkaError._PARTITION_EOF:
+                end = message.offset()
+            return end is not None
+
+        wait_until("the reader has reached the end", at_the_end, 60, 0)
+        return words, end
+
+    @slow
     def test_a_topic_comes_back_from_the_bucket_alone_when_all_brokers_are_gone(self):
         dev = self.cluster(**{"cluster.id": "old-cluster"})
         # All of it goes cold, the last segment too.

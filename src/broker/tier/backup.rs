@@ -303,7 +303,9 @@ impl ClusterBackup {
                 Err(error) => return Err(error),
             };
         }
-        let writer = PartWriter::new(&*self.cold.store, cluster_id, &broker, last.as_ref());
+        let directories = image.brokers.get(&self.node_id).map(|broker| &broker.directories);
+        let directory = directories.and_then(|all| all.iter().min().copied());
+        let writer = PartWriter::new(&*self.cold.store, cluster_id, (&broker, directory), last.as_ref());
         let now = match writer.write(&self.coordinators, &image).await {
             Ok(now) => now,
             Err(PartError::Store(error)) => return Err(error.into()),

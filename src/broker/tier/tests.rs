@@ -1,5 +1,7 @@
 //! A lone broker with a folder as its store: what was produced goes cold, leaves the local disk, and reads back.
 
+mod many_segments;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -509,5 +511,25 @@ async fn a_fetch_of_several_cold_partitions_reads_them_all_within_its_bound() {
     assert!(each.iter().all(|bytes| (3_000..=4_000).contains(bytes)), "{each:?}");
     let bounded = sizes(running.fetch(&fetch(6_000)).await.0);
     assert!(bounded.iter().sum::<usize>() <= 6_000 && bounded[0] > 3_000 && bounded[2] == 0, "{bounded:?}");
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_does_not_know_the_quorums_time_lets_nothing_expire() {
+    let dir = tempfile::tempdir().unwrap();
+    // Its own round comes later than this test ends.
+    let running = broker_with(dir.path(), &[("log.retention.check.interval.ms", "3600000")]).await;
+    let expires = [("remote.storage.enable", "false"), ("local.retention.bytes", "-2"), ("retention.ms", "1000")];
+    let partition = tiered_topic(&running, &expires).await;
+    produce(&running, &partition).await;
+    let replica = running.replicas().replica(&partition).unwrap();
+    let now_ms = running.env().clock.wall_ms();
+    let start_after = |quorum_ms| {
+        crate::broker::retention::expire(&replica, now_ms, quorum_ms).unwrap();
+        replica.positions().log_start
+    };
+    assert_eq!(start_after(None), Offset::ZERO, "though the broker's own clock says that all is old");
+    assert_eq!(start_after(Some(1_000_000)), Offset::ZERO, "by the quorum's time all is fresh");
+    assert!(start_after(Some(now_ms)) > Offset::ZERO, "the control: by that time all is old");
     running.shutdown().await;
 }

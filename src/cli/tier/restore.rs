@@ -4,6 +4,7 @@
 //! bucket ─► what each partition holds (dry run: this far) ─► claim the next incarnation (put if absent)
 //!        ─► create the topic in the new cluster with its old id, under leader epochs above all that the bucket knows
 //!        ─► each leader begins at the tier's end: nothing is copied but epoch chain and producers' state
+//!        ─► transactions whose ends are lost are aborted
 //! ```
 //! The new cluster has the old cluster's id (`cluster.id`), so the manifests go on. What was only on the lost brokers'
 //! disks is gone: each partition ends where its tier ends.
@@ -18,7 +19,7 @@ use tiering::layout::PartitionFolder;
 use tiering::store::{SharedStore, StoreError};
 use tiering::verify::{self, Depth, Findings};
 
-use super::check;
+use super::{check, open_transactions};
 use crate::cli::client::{Client, ClusterArguments};
 use crate::cli::report::{Rows, say};
 use crate::cli::topic::{NewTopic, create};
@@ -116,7 +117,42 @@ pub(super) async fn restore(
             bail!("{topic} was created, but its leaders have not begun at the tier's end in {PATIENCE:?}")
         }
     }
+    told["aborted_transactions"] = abort_open(env, &mut client, cluster, topic, &found).await?.into();
     Ok(told)
+}
+
+/// Ends the transactions of a topic that is back already: what an attempt that broke off has left to do.
+///
+/// # Errors
+/// What the store or the cluster answers.
+pub(super) async fn finish(
+    env: &Env,
+    store: &SharedStore,
+    client: &mut Client,
+    cluster: &ClusterArguments,
+    (topic, topic_id): (&str, &str),
+) -> Result<()> {
+    let found = found(store, topic, Some(topic_id)).await?;
+    abort_open(env, client, cluster, topic, &found).await.map(|_| ())
+}
+
+/// Aborts what has no end in the tier; how many transactions that were.
+async fn abort_open(
+    env: &Env,
+    client: &mut Client,
+    cluster: &ClusterArguments,
+    topic: &str,
+    found: &[(PartitionId, Findings)],
+) -> Result<usize> {
+    let tier_end = |partition: i32| {
+        found.iter().find(|(id, _)| id.partition == partition).map(|(_, findings)| findings.tier_end)
+    };
+    let aborted = open_transactions::abort(env, client, topic, tier_end).await?;
+    if aborted > 0 {
+        let told = format!("{aborted} transactions of {topic} had no end in the tier, and are aborted");
+        say(cluster.output, &told);
+    }
+    Ok(aborted)
 }
 
 /// Each partition with what was found in it. Damage is an error: it must be repaired, or accepted, first.

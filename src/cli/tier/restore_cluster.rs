@@ -83,7 +83,7 @@ pub(super) async fn restore_cluster(
     let (generation, backup) = MetadataBackup::newest(&**store, &cluster_id)
         .await?
         .with_context(|| format!("the store holds no backup of cluster {cluster_id}"))?;
-    let groups = GroupsBackup::newest(&**store, &cluster_id).await?;
+    let groups = GroupsBackup::newest(&**store, &cluster_id, &backup.directories).await?;
     let found = topics(store, &cluster_id, &backup).await?;
     let mut told = show(output, &cluster_id, generation, &backup, &groups, &found);
     told["dry_run"] = order.dry_run.into();
@@ -103,6 +103,9 @@ pub(super) async fn restore_cluster(
         say(output, &format!("topic {} of {}: {}", number + 1, found.len(), topic.name));
         if there.contains_key(&topic.name) {
             say(output, &format!("{} is back already", topic.name));
+            if *in_tier > 0 {
+                restore::finish(env, store, client, cluster, (&topic.name, &topic.id)).await?;
+            }
             continue;
         }
         let replication_factor = order.replication_factor.unwrap_or(topic.replication_factor);

@@ -295,7 +295,7 @@ fn open_transactions_and_markers_above_the_high_watermark_hold_the_last_stable_o
     end_transaction(&mut log, 2, true); // 5
     assert_eq!(log.last_stable(Offset(5)), Offset(2), "its marker is not committed yet");
     assert_eq!(log.last_stable(Offset(6)), Offset(6));
-    log.forget_old_producers(Offset(6), NOW_MS);
+    log.forget_old_producers(Offset(6), Some(NOW_MS));
     assert_eq!(log.last_stable(Offset(6)), Offset(6));
 }
 

@@ -258,9 +258,10 @@ fn an_idle_producer_is_forgotten_but_not_one_that_writes_old_timestamps() {
         builder.build().expect("a batch")
     };
     try_append(&mut log, old.clone()).expect("accepted");
-    log.forget_old_producers(log.log_end(), NOW_MS + DAY_MS - 1);
+    log.forget_old_producers(log.log_end(), Some(NOW_MS + DAY_MS - 1));
+    log.forget_old_producers(log.log_end(), None);
     assert!(try_append(&mut log, old.clone()).expect("acknowledged").duplicate);
-    log.forget_old_producers(log.log_end(), NOW_MS + DAY_MS);
+    log.forget_old_producers(log.log_end(), Some(NOW_MS + DAY_MS));
     assert!(!try_append(&mut log, old).expect("accepted").duplicate);
 }
 

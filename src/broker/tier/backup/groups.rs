@@ -7,6 +7,8 @@
 //! A part is named by its content, so what has not changed since the last backup is not written again. Of several brokers'
 //! backups of a partition that of the higher leader epoch counts. A broker that coordinates a partition no longer keeps its
 //! last parts of it: until the new coordinator has written its own, they are all there is.
+//! A restored cluster counts its leader epochs anew: what an earlier life has written, in log directories that the cluster
+//! has no more, counts only where this life has written nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +24,7 @@ use crate::broker::OFFSETS_TOPIC;
 use crate::coordinator::group::{FetchOffsets, ListGroups};
 use crate::coordinator::{CoordinatorError, Coordinators};
 use crate::metadata::Image;
-use crate::types::TopicName;
+use crate::types::{DirectoryId, TopicName};
 
 /// A part is closed once it is this long; a single group may be longer.
 const PART_BYTES: usize = 4 << 20;
@@ -62,6 +64,9 @@ pub struct PartBackup {
     pub offsets: u64,
     /// The object's key; none for a partition without groups.
     pub object: Option<String>,
+    /// A log directory of the broker that wrote it: it tells one life of the cluster from another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<DirectoryId>,
 }
 
 /// Where the groups of one broker are.
@@ -72,11 +77,16 @@ pub struct GroupsBackup {
 }
 
 impl GroupsBackup {
-    /// The parts of a cluster: of each partition those of whoever coordinated it last.
+    /// The parts of a cluster: of each partition those of whoever coordinated it last, in the life of the cluster that has these
+    /// log `directories` (of [`super::MetadataBackup`]) or, where that has written nothing, in an earlier one.
     ///
     /// # Errors
     /// As for the metadata's backup.
-    pub async fn newest(store: &dyn Store, cluster_id: &str) -> Result<GroupsBackup, BackupError> {
+    pub async fn newest(
+        store: &dyn Store,
+        cluster_id: &str,
+        directories: &BTreeSet<DirectoryId>,
+    ) -> Result<GroupsBackup, BackupError> {
         let folder = PartitionFolder::group_backups_of(cluster_id);
         let mut newest: BTreeMap<i32, Vec<PartBackup>> = BTreeMap::new();
         for broker in store.list_folders(&folder).await? {
@@ -88,8 +98,10 @@ impl GroupsBackup {
                 of_broker.entry(part.partition).or_default().push(part);
             }
             for (partition, parts) in of_broker {
-                let epoch = |parts: &[PartBackup]| parts.first().map(|part| part.epoch);
-                if newest.get(&partition).is_none_or(|known| epoch(known) < epoch(&parts)) {
+                let of_this_life = |part: &PartBackup| part.directory.is_some_and(|id| directories.contains(&id));
+                let rank =
+                    |parts: &[PartBackup]| parts.first().map(|part| (of_this_life(part), part.epoch));
+                if newest.get(&partition).is_none_or(|known| rank(known) < rank(&parts)) {
                     newest.insert(partition, parts);
                 }
             }
@@ -143,6 +155,7 @@ pub(super) enum PartError {
 pub(super) struct PartWriter<'a> {
     store: &'a dyn Store,
     folder: String,
+    directory: Option<DirectoryId>,
     /// Objects that the last backup names.
     there: BTreeSet<String>,
     /// The last backup's parts, by partition.
@@ -158,7 +171,7 @@ impl<'a> PartWriter<'a> {
     pub(super) fn new(
         store: &'a dyn Store,
         cluster_id: &str,
-        broker: &str,
+        (broker, directory): (&str, Option<DirectoryId>),
         last: Option<&GroupsBackup>,
     ) -> PartWriter<'a> {
         let mut by_partition: BTreeMap<i32, Vec<PartBackup>> = BTreeMap::new();
@@ -169,6 +182,7 @@ impl<'a> PartWriter<'a> {
         PartWriter {
             store,
             folder: PartitionFolder::group_parts_of(cluster_id, broker),
+            directory,
             there: named.filter_map(|part| part.object.clone()).collect(),
             last: by_partition,
             part_bytes: PART_BYTES,
@@ -272,9 +286,11 @@ impl<'a> PartWriter<'a> {
     async fn close(&mut self, partition: i32, epoch: i32, empty: bool) -> Result<(), StoreError> {
         let (groups, offsets) = (std::mem::take(&mut self.groups), std::mem::take(&mut self.offsets));
         let body = Bytes::from(std::mem::take(&mut self.lines));
+        let part =
+            PartBackup { partition, epoch, groups, offsets, object: None, directory: self.directory };
         if body.is_empty() {
             if empty {
-                self.parts.push(PartBackup { partition, epoch, groups, offsets, object: None });
+                self.parts.push(part);
             }
             return Ok(());
         }
@@ -283,7 +299,7 @@ impl<'a> PartWriter<'a> {
         if !self.there.contains(&key) {
             backup::write_part(self.store, &key, &body).await?;
         }
-        self.parts.push(PartBackup { partition, epoch, groups, offsets, object: Some(key) });
+        self.parts.push(PartBackup { object: Some(key), ..part });
         Ok(())
     }
 }
@@ -318,12 +334,17 @@ mod tests {
     use super::*;
 
     const INDEX: &str = r#"{"parts":[{"partition":3,"epoch":7,"groups":1,"offsets":1,"object":"k"},{"partition":4,"epoch":7,"groups":0,"offsets":0,"object":null}]}"#;
+    const OF_LIFE: &str = r#"{"partition":3,"epoch":7,"groups":1,"offsets":1,"object":"k","directory":"07070707-0707-0707-0707-070707070707"}"#;
     const GROUP: &str = r#"{"group":"g","offsets":[{"topic":"t","partition":1,"offset":9,"metadata":"m"}]}"#;
 
     fn group(name: &str, offset: i64) -> GroupBackup {
         let metadata = String::new();
         let offsets = vec![CommittedBackup { topic: "t".into(), partition: 0, offset, metadata }];
         GroupBackup { group: name.to_owned(), offsets }
+    }
+
+    fn directory(number: u8) -> DirectoryId {
+        DirectoryId::from_bytes([number; 16])
     }
 
     /// A backup of these groups of one partition, as a broker with such small parts writes it.
@@ -334,9 +355,23 @@ mod tests {
         part_bytes: usize,
         groups: &[GroupBackup],
     ) -> GroupsBackup {
+        write_in((broker, Some(directory(1))), store, epoch, part_bytes, groups).await
+    }
+
+    /// The same in a log directory.
+    async fn write_in(
+        (broker, directory): (&str, Option<DirectoryId>),
+        store: &dyn Store,
+        epoch: i32,
+        part_bytes: usize,
+        groups: &[GroupBackup],
+    ) -> GroupsBackup {
         let folder = format!("{}{broker}/", PartitionFolder::group_backups_of("c"));
         let last = read::<GroupsBackup>(store, folder.clone()).await.unwrap().map(|(_, last)| last);
-        let mut writer = PartWriter { part_bytes, ..PartWriter::new(store, "c", broker, last.as_ref()) };
+        let mut writer = PartWriter {
+            part_bytes,
+            ..PartWriter::new(store, "c", (broker, directory), last.as_ref())
+        };
         for group in groups {
             writer.add(0, epoch, group).await.unwrap();
             assert!(writer.lines.len() < part_bytes, "no more than a part is held");
@@ -350,7 +385,12 @@ mod tests {
     }
 
     async fn all(store: &dyn Store) -> Vec<GroupBackup> {
-        let newest = GroupsBackup::newest(store, "c").await.unwrap();
+        all_of(store, 1).await
+    }
+
+    /// What comes back of a life with this log directory.
+    async fn all_of(store: &dyn Store, life: u8) -> Vec<GroupBackup> {
+        let newest = GroupsBackup::newest(store, "c", &BTreeSet::from([directory(life)])).await.unwrap();
         let mut all = Vec::new();
         for part in &newest.parts {
             all.extend(part.read(store).await.unwrap());
@@ -364,6 +404,9 @@ mod tests {
     fn the_words_of_a_backup_stay() {
         let index: GroupsBackup = serde_json::from_str(INDEX).unwrap();
         assert_eq!(serde_json::to_string(&index).unwrap(), INDEX);
+        let part: PartBackup = serde_json::from_str(OF_LIFE).unwrap();
+        assert_eq!(part.directory, Some(directory(7)));
+        assert_eq!(serde_json::to_string(&part).unwrap(), OF_LIFE);
         let group: GroupBackup = serde_json::from_str(GROUP).unwrap();
         assert_eq!(serde_json::to_string(&group).unwrap(), GROUP);
     }
@@ -418,7 +461,10 @@ mod tests {
         let folder = format!("{}1/", PartitionFolder::group_backups_of("c"));
         let last = read::<GroupsBackup>(&store, folder.clone()).await.unwrap().unwrap().1;
         // The next round of the former coordinator: in its midst the partition moves away.
-        let mut writer = PartWriter { part_bytes: 10, ..PartWriter::new(&store, "c", "1", Some(&last)) };
+        let mut writer = PartWriter {
+            part_bytes: 10,
+            ..PartWriter::new(&store, "c", ("1", Some(directory(1))), Some(&last))
+        };
         writer.add(0, 4, &group("half of", 41)).await.unwrap();
         writer.part_bytes = 1000;
         writer.add(0, 4, &group("them", 41)).await.unwrap();
@@ -434,7 +480,25 @@ mod tests {
         write(&store, "2", 5, 1000, &[group("g", 50)]).await;
         assert_eq!(all(&store).await, [group("g", 50), group("another", 90)]);
         // A topic of fewer partitions keeps none of those that it has no more.
-        assert_eq!(PartWriter::new(&store, "c", "1", Some(&now)).finish(1).parts, last.parts);
+        assert_eq!(PartWriter::new(&store, "c", ("1", None), Some(&now)).finish(1).parts, last.parts);
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_life_has_written_under_higher_epochs_counts_only_until_this_one_has_written() {
+        let store = MemoryStore::new();
+        let (former, now) = (Some(directory(1)), Some(directory(2)));
+        write_in(("1", former), &store, 40, 1000, &[group("g", 40)]).await;
+        write_in(("2", former), &store, 70, 1000, &[group("g", 70)]).await;
+        assert_eq!(all_of(&store, 2).await, [group("g", 70)], "this life has written nothing yet");
+        // Restored under the same broker id, and by one that the former life did not have; epochs begin anew.
+        write_in(("1", now), &store, 1, 1000, &[group("g", 80)]).await;
+        assert_eq!(all_of(&store, 2).await, [group("g", 80)]);
+        write_in(("3", now), &store, 2, 1000, &[group("g", 90)]).await;
+        assert_eq!(all_of(&store, 2).await, [group("g", 90)], "within a life the later coordinator counts");
+        assert_eq!(all_of(&store, 1).await, [group("g", 70)], "the control: by the epochs the former life wins");
+        // Also against words of a version that did not tell the lives apart.
+        write_in(("4", None), &store, 100, 1000, &[group("g", 10)]).await;
+        assert_eq!(all_of(&store, 2).await, [group("g", 90)]);
     }
 
     #[tokio::test]
