@@ -1,5 +1,6 @@
 //! Files and folders. Positions are bytes; every call is synchronous and may block.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -177,12 +178,20 @@ const BLOCK: usize = 4096;
 /// One direct write.
 const DIRECT_BYTES: usize = 128 * BLOCK;
 
+thread_local! {
+    /// What direct writes go through: a thread that makes them makes many, and fresh memory costs more than the copy.
+    static DIRECT_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Writes whole blocks, the last one filled up with zeroes, by way of an aligned buffer, and cuts the file to its length.
 fn write_direct(file: &fs::File, bytes: &[u8]) -> io::Result<()> {
-    let size = bytes.len().next_multiple_of(BLOCK).min(DIRECT_BYTES);
-    let mut buffer = vec![0; size + BLOCK];
+    DIRECT_BUFFER.with_borrow_mut(|buffer| write_direct_by(buffer, file, bytes))
+}
+
+fn write_direct_by(buffer: &mut Vec<u8>, file: &fs::File, bytes: &[u8]) -> io::Result<()> {
+    buffer.resize(DIRECT_BYTES + BLOCK, 0);
     let start = buffer.as_ptr().align_offset(BLOCK);
-    let aligned = &mut buffer[start..start + size];
+    let aligned = &mut buffer[start..start + DIRECT_BYTES];
     for (piece, position) in bytes.chunks(DIRECT_BYTES).zip((0_u64..).step_by(DIRECT_BYTES)) {
         let whole = piece.len().next_multiple_of(BLOCK);
         aligned[..piece.len()].copy_from_slice(piece);

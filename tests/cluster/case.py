@@ -1,5 +1,6 @@
 """What all cluster tests share: a folder of processes that is emptied after each test, and logs when one fails."""
 
+import os
 import unittest
 from pathlib import Path
 
@@ -31,6 +32,11 @@ class ClusterCase(unittest.TestCase):
     def dev(self, *args, **kwargs):
         """A `Dev` whose logs are shown if the test fails."""
         return _dev(self, *args, **kwargs)
+
+    def figure(self, text):
+        """A measured number, shown with TESTS_FIGURES=1."""
+        if os.environ.get("TESTS_FIGURES"):
+            print(f"\nfigure: {text}", flush=True)
 
     def unharmed(self, dev, most_kb=400_000):
         """After hostile input: every broker lives, has never panicked, holds little memory, and serves the next client."""

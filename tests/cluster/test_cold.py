@@ -100,6 +100,7 @@ class Cold(ClusterCase):
                 gets = self.gets_of_three_readers(dev, partition, end)
                 told.append((end, len(gets), len(set(gets))))
                 if end > 0 and len(gets) == len(set(gets)) > 3:
+                    self.figure(f"three brokers read {end} offsets: {len(set(gets))} chunks, {len(gets)} GETs, tries {len(told)}")
                     self.assertEqual(self.gets_of_three_readers(dev, partition, end), [], "every broker has them now")
                     return
         self.fail(f"cold offsets, GETs of chunks and how many chunks, by try: {told}")

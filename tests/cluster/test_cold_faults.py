@@ -75,6 +75,7 @@ class ColdFaults(ClusterCase):
         counts = self.proxy.by_class()
         segments = self.segments() - before
         self.assertGreater(segments, 5)
+        self.figure(f"requests of {segments} segments, each alone in its generation: {counts}")
         self.assertLessEqual(counts["put"] + counts["list"], 2 * segments, counts)
         self.assertLessEqual(counts["get"] + counts["head"], 5 * segments, counts)
 
@@ -110,6 +111,7 @@ class ColdFaults(ClusterCase):
         self.assertLess(local + from_store, 0.25 * size, f"{local} local, {from_store} from the store, of {size}")
         plain = sum(f.stat().st_size for f in dev.data.glob(f"broker-{wiped}/data/plain-0/*.log"))
         self.assertGreater(plain, 0.75 * size, f"{plain} copied of a topic without a tier, of about {size}")
+        self.figure(f"an empty disk, {size} bytes in the tier: {local} local, {from_store} from the store, {plain} without a tier")
         # And it can lead: what it does not have itself, it reads from the store.
         for broker in {1, 2, 3} - {wiped}:
             if broker == leader:
@@ -121,7 +123,8 @@ class ColdFaults(ClusterCase):
     def test_a_transaction_whose_end_was_lost_with_the_brokers_is_aborted_when_its_topic_comes_back(self):
         from confluent_kafka import Producer
 
-        dev = self.cluster(1, **{"cluster.id": "old-cluster"})
+        # The writer lives on, and would bring the topic into the new cluster before it is restored.
+        dev = self.cluster(1, **{"cluster.id": "old-cluster", "auto.create.topics.enable": "false"})
         dev.topic_create("t", 1, configs={**TIERED, "segment.bytes": 65536})
         writer = Producer({"bootstrap.servers": dev.bootstrap, "transactional.id": "w", "linger.ms": 5, "batch.size": 16384})
         writer.init_transactions(60)

@@ -205,6 +205,12 @@ impl ChunkCache {
         }
     }
 
+    /// How many bytes may be in memory that were read ahead and that nobody has asked for yet.
+    #[must_use]
+    pub fn ahead_bytes(&self) -> u64 {
+        lock(&self.shared.ahead).limit
+    }
+
     /// The bytes of all chunk files.
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {

@@ -4,7 +4,9 @@
 //! the object and the range of offsets, and that a client may retry; nothing unchecked is ever returned. A chunk is asked of
 //! the other brokers before the store, where there are any ([`ChunkPeers`]).
 
-use std::collections::{HashMap, VecDeque};
+mod cursors;
+
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
@@ -12,6 +14,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use self::cursors::Cursors;
 use crate::batch;
 use crate::cache::{ChunkCache, ChunkId};
 use crate::index::{self, AbortedTransaction};
@@ -236,7 +239,9 @@ impl Reader {
     ) -> Result<TierSlice, ReadError> {
         let mut slice = TierSlice { batches: Vec::new(), next: offset };
         let mut left = max_bytes;
-        let ahead = self.lock_cursors().ahead(folder, offset, self.limits.read_ahead_bytes);
+        let (most, room) = (self.limits.read_ahead_bytes, self.chunks.ahead_bytes());
+        let cursor = self.lock_cursors().begin(folder, offset, most, room);
+        let ahead = cursor.ahead;
         'lists: for list in lists(manifest, offset) {
             let rows = match self.rows(folder, list).await {
                 Ok(rows) => rows,
@@ -264,7 +269,8 @@ impl Reader {
         if slice.batches.is_empty() {
             return Err(ReadError::NotInTier { offset });
         }
-        self.lock_cursors().note(folder, slice.next, ahead);
+        let bytes = slice.batches.iter().map(|batches| batches.len() as u64).sum();
+        self.lock_cursors().note(folder, slice.next, bytes, cursor);
         Ok(slice)
     }
 
@@ -503,7 +509,7 @@ impl Reader {
             if run.now > 0 {
                 run.now = run.now.saturating_sub(u64::from(chunk.bytes));
                 self.chunks.prepare(id, *chunk, fetch);
-            } else if run.ahead > 0 && self.chunks.read_ahead(id, *chunk, fetch) {
+            } else if run.ahead > u64::from(chunk.bytes) / 2 && self.chunks.read_ahead(id, *chunk, fetch) {
                 run.ahead = run.ahead.saturating_sub(u64::from(chunk.bytes));
             } else {
                 return Run::default();
@@ -740,37 +746,6 @@ fn corrupt(
         base: footer.chunks[number].base,
         end: footer.chunks.get(number + 1).map_or(segment.end, |next| next.base),
         reason: error.to_string(),
-    }
-}
-
-/// Where recent reads ended: a read that starts there is sequential, and is run ahead of, twice as far each time.
-#[derive(Debug, Default)]
-struct Cursors {
-    ends: HashMap<(PartitionFolder, i64), u64>,
-    order: VecDeque<(PartitionFolder, i64)>,
-}
-
-const CURSORS: usize = 4096;
-const FIRST_AHEAD_BYTES: u64 = 2 << 20;
-
-impl Cursors {
-    fn ahead(&mut self, folder: &PartitionFolder, offset: i64, most: u64) -> u64 {
-        match self.ends.remove(&(folder.clone(), offset)) {
-            Some(before) => (before * 2).max(FIRST_AHEAD_BYTES).min(most),
-            None => 0,
-        }
-    }
-
-    fn note(&mut self, folder: &PartitionFolder, next: i64, ahead: u64) {
-        let cursor = (folder.clone(), next);
-        if self.ends.insert(cursor.clone(), ahead).is_none() {
-            self.order.push_back(cursor);
-        }
-        while self.order.len() > CURSORS {
-            if let Some(oldest) = self.order.pop_front() {
-                self.ends.remove(&oldest);
-            }
-        }
     }
 }
 

@@ -519,7 +519,8 @@ async fn a_broker_that_does_not_know_the_quorums_time_lets_nothing_expire() {
     let dir = tempfile::tempdir().unwrap();
     // Its own round comes later than this test ends.
     let running = broker_with(dir.path(), &[("log.retention.check.interval.ms", "3600000")]).await;
-    let expires = [("remote.storage.enable", "false"), ("local.retention.bytes", "-2"), ("retention.ms", "1000")];
+    let expires =
+        [("remote.storage.enable", "false"), ("local.retention.bytes", "-2"), ("retention.ms", "1000")];
     let partition = tiered_topic(&running, &expires).await;
     produce(&running, &partition).await;
     let replica = running.replicas().replica(&partition).unwrap();

@@ -98,9 +98,9 @@ impl GroupsBackup {
                 of_broker.entry(part.partition).or_default().push(part);
             }
             for (partition, parts) in of_broker {
-                let of_this_life = |part: &PartBackup| part.directory.is_some_and(|id| directories.contains(&id));
-                let rank =
-                    |parts: &[PartBackup]| parts.first().map(|part| (of_this_life(part), part.epoch));
+                let of_this_life =
+                    |part: &PartBackup| part.directory.is_some_and(|id| directories.contains(&id));
+                let rank = |parts: &[PartBackup]| parts.first().map(|part| (of_this_life(part), part.epoch));
                 if newest.get(&partition).is_none_or(|known| rank(known) < rank(&parts)) {
                     newest.insert(partition, parts);
                 }
@@ -286,8 +286,7 @@ impl<'a> PartWriter<'a> {
     async fn close(&mut self, partition: i32, epoch: i32, empty: bool) -> Result<(), StoreError> {
         let (groups, offsets) = (std::mem::take(&mut self.groups), std::mem::take(&mut self.offsets));
         let body = Bytes::from(std::mem::take(&mut self.lines));
-        let part =
-            PartBackup { partition, epoch, groups, offsets, object: None, directory: self.directory };
+        let part = PartBackup { partition, epoch, groups, offsets, object: None, directory: self.directory };
         if body.is_empty() {
             if empty {
                 self.parts.push(part);
@@ -368,10 +367,8 @@ mod tests {
     ) -> GroupsBackup {
         let folder = format!("{}{broker}/", PartitionFolder::group_backups_of("c"));
         let last = read::<GroupsBackup>(store, folder.clone()).await.unwrap().map(|(_, last)| last);
-        let mut writer = PartWriter {
-            part_bytes,
-            ..PartWriter::new(store, "c", (broker, directory), last.as_ref())
-        };
+        let mut writer =
+            PartWriter { part_bytes, ..PartWriter::new(store, "c", (broker, directory), last.as_ref()) };
         for group in groups {
             writer.add(0, epoch, group).await.unwrap();
             assert!(writer.lines.len() < part_bytes, "no more than a part is held");
@@ -495,7 +492,11 @@ mod tests {
         assert_eq!(all_of(&store, 2).await, [group("g", 80)]);
         write_in(("3", now), &store, 2, 1000, &[group("g", 90)]).await;
         assert_eq!(all_of(&store, 2).await, [group("g", 90)], "within a life the later coordinator counts");
-        assert_eq!(all_of(&store, 1).await, [group("g", 70)], "the control: by the epochs the former life wins");
+        assert_eq!(
+            all_of(&store, 1).await,
+            [group("g", 70)],
+            "the control: by the epochs the former life wins"
+        );
         // Also against words of a version that did not tell the lives apart.
         write_in(("4", None), &store, 100, 1000, &[group("g", 10)]).await;
         assert_eq!(all_of(&store, 2).await, [group("g", 90)]);

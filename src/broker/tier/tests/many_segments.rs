@@ -82,8 +82,7 @@ async fn large_tier(store: &SharedStore, folder: &PartitionFolder, archives: i64
         manifest.archives.push(archive);
     }
     let last = row(archives * rows_each);
-    let mut batch =
-        BatchBuilder::new(Compression::None).placed(Offset(last.base()), LeaderEpoch(EPOCH));
+    let mut batch = BatchBuilder::new(Compression::None).placed(Offset(last.base()), LeaderEpoch(EPOCH));
     (0..SPAN).for_each(|i| batch.add(1_000_000 + i, None, Some(&value(i)), &[]));
     let request = UploadRequest {
         folder: folder.clone(),
