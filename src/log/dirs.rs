@@ -663,7 +663,10 @@ impl DirectoryCheckpoints {
                 .map(|(partition, entry)| (partition, *field(&mut entry.stored.clone())))
                 .collect();
             let path = self.dir.join(name);
-            let text = checkpoint::encode_offsets(offsets.into_iter());
+            let text = match *name {
+                LOG_STARTS => checkpoint::encode_offsets_twice(offsets.into_iter()),
+                _ => checkpoint::encode_offsets(offsets.into_iter()),
+            };
             self.disk.write_atomically(&path, &text).map_err(LogError::io("write", &path))?;
         }
         Ok(())

@@ -445,8 +445,10 @@ impl Opening {
     /// written, and nothing good can follow; else a segment is missing.
     fn drop_empty_tail(&mut self, end: Offset, later: &[Offset]) -> Result<(), LogError> {
         if let Some(found) = self.find_valid_after(end, later)? {
-            return Err(LogError::Layout {
+            return Err(LogError::Corrupt {
                 path: segment_path(&self.open.dir, end, LOG),
+                position: 0,
+                offset: end,
                 detail: format!("missing: valid batches follow in {}", found.display()),
             });
         }
@@ -592,8 +594,8 @@ fn read_epochs(open: &OpenLog, empty: bool) -> Result<(EpochCache, bool), LogErr
         "is missing beside the segments".to_owned()
     };
     if open.config.remote_storage_enable {
-        // The batches of the earlier epochs may be in the tier only.
-        return Err(LogError::Layout { path, detail: problem });
+        // The batches of the earlier epochs may be in the tier only. Another broker has the chain: the copy is taken anew from it.
+        return Err(LogError::Corrupt { path, position: 0, offset: open.log_start, detail: problem });
     }
     tracing::warn!(path = %path.display(), "{problem}: taking the leader epochs from the batches");
     Ok((EpochCache::default(), true))

@@ -90,6 +90,8 @@ fn the_text_files_are_kafkas() {
     let partition = partition();
     let offsets = [(&partition, Offset(42))];
     assert_eq!(checkpoint::encode_offsets(offsets.into_iter()), b"0\n1\norders 7 42\n");
+    let twice = checkpoint::encode_offsets_twice(offsets.into_iter());
+    assert_eq!(twice, b"0\n2\norders 7 42\norders 7 42\n");
     let text = checkpoint::encode_partition_metadata(TopicId::from_bytes([7; 16]));
     assert_eq!(text, b"version: 0\ntopic_id: BwcHBwcHBwcHBwcHBwcHBw\n");
     assert_eq!(decode_partition_metadata(&text).expect("reads"), TopicId::from_bytes([7; 16]));
@@ -114,6 +116,8 @@ fn a_text_file_that_is_not_right_is_refused_with_its_line() {
         assert!(line(decode_epochs(text).expect_err("refused")).contains(at), "{text:?}");
     }
     assert!(line(decode_offsets(b"0\n1\n../x 0 5\n").expect_err("refused")).contains("line 3"));
+    assert!(line(decode_offsets(b"0\n2\nx 0 5\nx 0 7\n").expect_err("refused")).contains("line 4"));
+    assert!(line(decode_offsets(b"0\n3\nx 0 5\ny 0 5\nx 0 5\n").expect_err("refused")).contains("line 5"));
     assert!(line(decode_partition_metadata(b"version: 1\n").expect_err("refused")).contains("line 1"));
     assert!(line(decode_partition_metadata(b"version: 0\n").expect_err("refused")).contains("line 2"));
 }
@@ -171,5 +175,26 @@ proptest! {
             .collect();
         let text = checkpoint::encode_offsets(offsets.iter().map(|(partition, offset)| (partition, *offset)));
         prop_assert_eq!(decode_offsets(&text).expect("reads"), offsets);
+    }
+
+    #[test]
+    fn offsets_that_are_written_twice_come_back_and_a_flipped_bit_changes_none_of_them(
+        starts in proptest::collection::btree_map(0..1000_i32, 0..1000_i64, 1..20), bit in any::<usize>(),
+    ) {
+        let offsets: std::collections::BTreeMap<TopicPartition, Offset> = starts
+            .into_iter()
+            .map(|(number, start)| (TopicPartition::new(partition().topic, number), Offset(start)))
+            .collect();
+        let mut text =
+            checkpoint::encode_offsets_twice(offsets.iter().map(|(partition, offset)| (partition, *offset)));
+        prop_assert_eq!(decode_offsets(&text).expect("reads"), offsets.clone());
+        let bit = bit % (text.len() * 8);
+        text[bit / 8] ^= 1 << (bit % 8);
+        // A flipped name may be one that is not there; all that are there say what they did.
+        if let Ok(read) = decode_offsets(&text) {
+            for (partition, offset) in &offsets {
+                prop_assert_eq!(read.get(partition).unwrap_or(offset), offset);
+            }
+        }
     }
 }

@@ -94,6 +94,23 @@ fn a_lost_chain_of_epochs_is_taken_from_the_batches() {
 }
 
 #[test]
+fn of_a_tiered_log_a_lost_chain_of_epochs_is_damage_by_which_the_copy_is_taken_anew() {
+    let config = LogConfig { remote_storage_enable: true, ..small(300) };
+    let (disk, mut log) = filled(&config, 10);
+    log.close_clean().expect("closes");
+    drop(log);
+    let chain = dir().join("leader-epoch-checkpoint");
+    for damage in [Some(&b"0\n1\n1 x\n"[..]), None] {
+        match damage {
+            Some(text) => disk.write_atomically(&chain, text).expect("written"),
+            None => disk.remove_file(&chain).expect("removed"),
+        }
+        let opened = Log::open(OpenLog { clean: true, ..opening(&disk, &config) });
+        assert!(matches!(opened.err(), Some(LogError::Corrupt { path, .. }) if path == chain));
+    }
+}
+
+#[test]
 fn a_new_log_start_deletes_whole_segments_only() {
     let config = small(500);
     let (disk, mut log) = filled(&config, 40);
