@@ -22,21 +22,26 @@ use crate::wire::messages::describe_quorum::{
 use crate::wire::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
+use crate::wire::messages::list_partition_reassignments::ListPartitionReassignmentsRequest;
 use crate::wire::messages::remove_raft_voter::RemoveRaftVoterRequest;
 use crate::wire::messages::unregister_broker::UnregisterBrokerRequest;
 use crate::wire::{ErrorCode, StrBytes};
 
-/// What the configuration APIs call a broker.
+/// What the configuration APIs call a broker, and a topic.
 const BROKER_RESOURCE: i8 = 4;
+const TOPIC_RESOURCE: i8 = 2;
 const SET: i8 = 0;
 const DELETE: i8 = 1;
 const CORDON: &str = "cordoned.log.dirs";
 const THROTTLES: [&str; 2] = ["leader.replication.throttled.rate", "follower.replication.throttled.rate"];
+const THROTTLED_REPLICAS: &str = "leader.replication.throttled.replicas";
 const TIMEOUT_MS: i32 = 30_000;
 /// Partitions of one request.
 const BATCH: usize = 500;
 /// Between two looks at how far a drain has come.
 const LOOK: Duration = Duration::from_millis(500);
+/// Looks in a row that show nothing under way before a drain is given up: the broker that is asked may lag.
+const LOOKS_AT_NOTHING: usize = 6;
 
 /// Arguments of `esker cluster`.
 #[derive(clap::Args, Debug)]
@@ -271,30 +276,55 @@ async fn drain(env: &Env, client: &mut Client, id: i32, how: Draining) -> Result
         }
         return Ok(());
     }
-    configure(client, id, &[(CORDON, Some("*".to_owned()))])
+    configure(client, BROKER_RESOURCE, &id.to_string(), &[(CORDON, Some("*".to_owned()))])
         .await
         .context("the broker cannot be cordoned")?;
-    let rates: Vec<_> = THROTTLES.map(|key| (key, throttle.map(|rate| rate.to_string()))).into();
+    let throttled = throttled(&placed(&metadata)?, &moves);
     if throttle.is_some() {
-        for broker in &known {
-            configure(client, *broker, &rates).await.context("the throttle cannot be set")?;
-        }
+        set_throttles(client, &known, &throttled, throttle).await.context("the throttle cannot be set")?;
     }
     for some in moves.chunks(BATCH) {
         reassign(client, some.iter().map(|m| (m, Some(m.replicas.clone())))).await?;
     }
     let outcome = wait_until_empty(env, client, id, moves.len(), output).await;
     if throttle.is_some() {
-        for broker in &known {
-            configure(client, *broker, &THROTTLES.map(|key| (key, None))).await?;
-        }
+        set_throttles(client, &known, &throttled, None).await.context("the throttle cannot be taken away")?;
     }
     outcome?;
     say(output, &format!("broker {id} holds nothing any more; stop it, then: esker cluster remove {id}"));
     Ok(())
 }
 
-/// Says how far it has come, whenever that changes.
+/// What `leader.replication.throttled.replicas` must say for each topic: whoever may lead what moves.
+fn throttled(placed: &[Placed], moves: &[Placed]) -> BTreeMap<String, String> {
+    let mut lists: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for moved in moves {
+        let now = placed.iter().filter(|p| p.topic == moved.topic && p.partition == moved.partition);
+        let list = lists.entry(moved.topic.clone()).or_default();
+        list.extend(now.flat_map(|p| &p.replicas).map(|replica| format!("{}:{replica}", moved.partition)));
+    }
+    lists.into_iter().map(|(topic, list)| (topic, list.join(","))).collect()
+}
+
+/// Sets what brokers may copy to replicas that are not in sync, or takes it away.
+async fn set_throttles(
+    client: &mut Client,
+    brokers: &[i32],
+    topics: &BTreeMap<String, String>,
+    rate: Option<u64>,
+) -> Result<()> {
+    for (topic, list) in topics {
+        let changes = [(THROTTLED_REPLICAS, rate.map(|_| list.clone()))];
+        configure(client, TOPIC_RESOURCE, topic, &changes).await?;
+    }
+    for broker in brokers {
+        let changes = THROTTLES.map(|key| (key, rate.map(|rate| rate.to_string())));
+        configure(client, BROKER_RESOURCE, &broker.to_string(), &changes).await?;
+    }
+    Ok(())
+}
+
+/// Says how far it has come, whenever that changes. Ends with an error when somebody cancels what has not moved yet.
 async fn wait_until_empty(
     env: &Env,
     client: &mut Client,
@@ -303,6 +333,7 @@ async fn wait_until_empty(
     output: Output,
 ) -> Result<()> {
     let mut before = None;
+    let mut at_rest = 0;
     loop {
         let metadata = client.metadata(None).await?;
         let left = placed(&metadata)?.iter().filter(|p| p.replicas.contains(&id)).count();
@@ -313,12 +344,19 @@ async fn wait_until_empty(
         if left == 0 {
             return Ok(());
         }
+        let under_way = client.ask_any(&ListPartitionReassignmentsRequest::default()).await?;
+        check(under_way.error_code, under_way.error_message.as_ref())?;
+        let mut moving = under_way.topics.iter().flat_map(|t| &t.partitions);
+        at_rest = if moving.any(|p| p.removing_replicas.contains(&id)) { 0 } else { at_rest + 1 };
+        if at_rest >= LOOKS_AT_NOTHING {
+            bail!("{left} partitions stay on broker {id}: their moves were cancelled");
+        }
         env.clock.sleep(LOOK).await;
     }
 }
 
 async fn undrain(client: &mut Client, id: i32, output: Output) -> Result<()> {
-    configure(client, id, &[(CORDON, None)]).await?;
+    configure(client, BROKER_RESOURCE, &id.to_string(), &[(CORDON, None)]).await?;
     let metadata = client.metadata(None).await?;
     let held: Vec<Placed> = placed(&metadata)?.into_iter().filter(|p| p.replicas.contains(&id)).collect();
     let mut cancelled = 0;
@@ -366,15 +404,20 @@ async fn reassign<'a>(
     Ok(done)
 }
 
-async fn configure(client: &mut Client, id: i32, changes: &[(&str, Option<String>)]) -> Result<()> {
-    let configs = changes.iter().map(|(name, value)| AlterableConfig {
-        name: StrBytes::from(*name),
+async fn configure(
+    client: &mut Client,
+    resource_type: i8,
+    name: &str,
+    changes: &[(&str, Option<String>)],
+) -> Result<()> {
+    let configs = changes.iter().map(|(key, value)| AlterableConfig {
+        name: StrBytes::from(*key),
         config_operation: if value.is_some() { SET } else { DELETE },
         value: value.as_deref().map(StrBytes::from),
     });
     let resource = AlterConfigsResource {
-        resource_type: BROKER_RESOURCE,
-        resource_name: StrBytes::from(id.to_string().as_str()),
+        resource_type,
+        resource_name: StrBytes::from(name),
         configs: configs.collect(),
     };
     let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
@@ -410,4 +453,23 @@ async fn remove(client: &mut Client, id: i32, output: Output) -> Result<()> {
     check(response.error_code, response.error_message.as_ref())?;
     say(output, &format!("broker {id} is out of the cluster"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_may_lead_what_moves_is_throttled_and_nobody_else() {
+        let placed = |topic: &str, partition, replicas: &[i32]| Placed {
+            topic: topic.to_owned(),
+            partition,
+            replicas: replicas.to_vec(),
+        };
+        let now =
+            [placed("a", 0, &[1, 2]), placed("a", 1, &[2, 3]), placed("a", 2, &[1, 3]), placed("b", 0, &[3])];
+        let moves = [placed("a", 0, &[4, 2]), placed("a", 2, &[4, 3])];
+        let lists = throttled(&now, &moves);
+        assert_eq!(lists, BTreeMap::from([("a".to_owned(), "0:1,0:2,2:1,2:3".to_owned())]));
+    }
 }
