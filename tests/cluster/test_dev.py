@@ -7,11 +7,13 @@ import socket
 import tempfile
 import time
 import unittest
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from case import ClusterCase
 from clients import consume, produce, verify
-from dev import BROKER_LINE, Admin, Dev, esker
+from dev import BROKER_LINE, CONSOLE_LINE, Admin, Dev, esker
 from processes import alive, free_ports, wait_until
 
 
@@ -46,6 +48,24 @@ class DevCommand(ClusterCase):
         refused = esker("dev", "start", 2, "--data", dev.data, check=False)
         self.assertNotEqual(refused.returncode, 0)
         self.assertIn("broker 2 runs", refused.stderr)
+
+    def test_killed_brokers_are_started_again_side_by_side_and_print_their_lines_and_consoles(self):
+        dev = self.dev(3)
+        pids = [dev.pid(broker) for broker in (1, 2, 3)]
+        dev.topic_create("t")
+        produced = produce("python", dev.bootstrap, "t", 100, "seed")
+        for broker in (1, 2, 3):
+            dev.kill(broker)
+        # None of them can serve before another one is there too.
+        with ThreadPoolExecutor() as pool:
+            lines = list(pool.map(dev.restart, (1, 2, 3)))
+        self.assertEqual([BROKER_LINE.fullmatch(line)[1] for line in lines], ["1", "2", "3"])
+        self.assertFalse({dev.pid(broker) for broker in (1, 2, 3)} & set(pids))
+        self.assertEqual(sorted(broker for broker, _ in CONSOLE_LINE.findall(dev.output())), ["1", "1", "2", "2", "3", "3"])
+        for broker, url in dev.consoles().items():
+            with urllib.request.urlopen(f"{url}/metrics", timeout=20) as answer:
+                self.assertEqual(answer.status, 200, f"the console of broker {broker} is where its last line says")
+        verify(consume(self.processes, "python", dev.bootstrap, "t", 100), produced, "after all were killed")
 
     def test_the_whole_cluster_survives_a_stop_and_a_start(self):
         dev = self.dev(3)

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::layout::{Layout, Node, Options};
 use crate::cli::server::ADMIN;
@@ -82,13 +83,22 @@ impl StoreRequests {
 struct Running {
     pid: Pid,
     exited: watch::Receiver<Option<ExitStatus>>,
-    ready: watch::Receiver<bool>,
-    /// The address of its console, once it listens.
-    console: watch::Receiver<Option<String>>,
     /// What it answers to `requests`.
     answers: mpsc::Receiver<StoreRequests>,
     /// Open as long as we live.
     stdin: ChildStdin,
+}
+
+/// A broker that was started and does not serve yet.
+pub struct Starting {
+    env: Env,
+    node: Node,
+    line: String,
+    exited: watch::Receiver<Option<ExitStatus>>,
+    ready: watch::Receiver<bool>,
+    console: watch::Receiver<Option<String>>,
+    /// Ends when all that the broker said is in its log.
+    log_kept: JoinHandle<()>,
 }
 
 /// A broker's process has ended.
@@ -145,23 +155,25 @@ impl Cluster {
     /// # Errors
     /// When one ends or does not serve in time, with the end of its log.
     pub async fn start_all(&mut self, mut line: impl FnMut(&str)) -> Result<()> {
+        let mut all = Vec::new();
         for node in self.layout.nodes.clone() {
-            line(&self.spawn(&node)?);
+            let starting = self.spawn(&node)?;
+            line(&starting.line);
+            all.push(starting);
         }
-        for node in self.layout.nodes.clone() {
-            self.until_ready(&node).await?;
-            if let Some(url) = self.console(node.id) {
-                line(&format!("console {} {url}", node.id));
+        for starting in all {
+            if let (_, Some(console)) = starting.until_ready().await? {
+                line(&console);
             }
         }
         Ok(())
     }
 
-    /// Starts one broker that is not running, waits until it serves, and returns its line.
+    /// Starts one broker that is not running. It may not serve before others are started too.
     ///
     /// # Errors
-    /// When there is no such broker, it runs, or it does not serve in time.
-    pub async fn start(&mut self, id: BrokerId) -> Result<String> {
+    /// When there is no such broker, or it runs.
+    pub async fn start(&mut self, id: BrokerId) -> Result<Starting> {
         let node = self.layout.nodes.iter().find(|n| n.id == id).cloned();
         let node = node.with_context(|| format!("there is no broker {id}"))?;
         if let Some(running) = self.running.get_mut(&id) {
@@ -171,9 +183,7 @@ impl Cluster {
                 bail!("broker {id} runs, with pid {}", running.pid.as_raw_nonzero());
             }
         }
-        let line = self.spawn(&node)?;
-        self.until_ready(&node).await?;
-        Ok(line)
+        self.spawn(&node)
     }
 
     /// The next broker that ended by itself.
@@ -225,7 +235,7 @@ impl Cluster {
         self.running.clear();
     }
 
-    fn spawn(&mut self, node: &Node) -> Result<String> {
+    fn spawn(&mut self, node: &Node) -> Result<Starting> {
         let program = std::env::current_exe().context("cannot find our own program")?;
         let mut child = Command::new(program)
             .args(["server", "--with-parent", "--config"])
@@ -242,45 +252,51 @@ impl Cluster {
             bail!("broker {} has no pipes", node.id)
         };
         let log = self.env.disk.open(&log_file(node), OpenMode::ReadWrite)?;
-        tokio::spawn(keep_log(stderr, log));
+        let log_kept = tokio::spawn(keep_log(stderr, log));
         let (ready_sender, ready) = watch::channel(false);
         let (answer_sender, answers) = mpsc::channel(1);
         let (console_sender, console) = watch::channel(None);
         tokio::spawn(watch_output(stdout, ready_sender, console_sender, answer_sender));
         let (exit_sender, exited) = watch::channel(None);
         tokio::spawn(watch_process(child, node.id, exit_sender, self.exit_sender.clone()));
-        self.running.insert(node.id, Running { pid, exited, ready, console, answers, stdin });
-        Ok(format!("broker {} pid {} kafka {}", node.id, pid.as_raw_nonzero(), node.kafka))
+        let line = format!("broker {} pid {} kafka {}", node.id, pid.as_raw_nonzero(), node.kafka);
+        self.running.insert(node.id, Running { pid, exited: exited.clone(), answers, stdin });
+        Ok(Starting { env: self.env.clone(), node: node.clone(), line, exited, ready, console, log_kept })
     }
+}
 
-    /// The address of a broker's console, once it serves.
-    fn console(&self, id: BrokerId) -> Option<String> {
-        self.running.get(&id)?.console.borrow().clone()
-    }
-
-    async fn until_ready(&mut self, node: &Node) -> Result<()> {
-        let env = self.env.clone();
-        let Some(running) = self.running.get_mut(&node.id) else {
-            bail!("broker {} was not started", node.id)
-        };
+impl Starting {
+    /// Waits until the broker serves; its line, and the one of its console if it has one.
+    ///
+    /// # Errors
+    /// When it ends or does not serve in time, with the end of its log.
+    pub async fn until_ready(self) -> Result<(String, Option<String>)> {
+        let Starting { env, node, line, mut exited, mut ready, console, log_kept } = self;
         let serves = async {
             tokio::select! {
                 biased;
-                Ok(_) = running.ready.wait_for(|ready| *ready) => None,
-                Ok(status) = running.exited.wait_for(Option::is_some) => *status,
+                Ok(_) = ready.wait_for(|ready| *ready) => None,
+                Ok(status) = exited.wait_for(Option::is_some) => *status,
                 else => None,
             }
         };
         let trouble = match timeout(env.clock.as_ref(), START_PATIENCE, serves).await {
-            Ok(None) => return Ok(()),
-            Ok(Some(status)) => format!("ended ({status}) before it served"),
+            Ok(None) => {
+                let console = console.borrow().as_ref().map(|url| format!("console {} {url}", node.id));
+                return Ok((line, console));
+            }
+            Ok(Some(status)) => {
+                // Why it ended may still be on its way; if it takes longer, the log has it.
+                let _ = timeout(env.clock.as_ref(), NOTICE, log_kept).await;
+                format!("ended ({status}) before it served")
+            }
             Err(late) => format!("does not serve: {late}"),
         };
-        let log = env.disk.read(&log_file(node)).unwrap_or_default();
+        let log = env.disk.read(&log_file(&node)).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines[lines.len().saturating_sub(15)..].join("\n");
-        bail!("broker {} {trouble}; the end of {}:\n{tail}", node.id, log_file(node).display())
+        bail!("broker {} {trouble}; the end of {}:\n{tail}", node.id, log_file(&node).display())
     }
 }
 

@@ -3,7 +3,8 @@
 //! Runs in the foreground. On standard output: a line `broker ID pid PID kafka HOST:PORT` for each broker as it is
 //! started, a line `console ID URL` for each once it serves,
 //! and `bootstrap.servers=…` once all of them do. On SIGTERM or Ctrl-C it ends them all. A broker that
-//! died is started again by `esker dev start ID --data DIR`, which asks the running `dev` through `control`. With `--output json`
+//! died is started again by `esker dev start ID --data DIR`, which asks the running `dev` through `control`; its lines are printed again once
+//! it serves. With `--output json`
 //! each line is an object.
 
 mod cluster;
@@ -138,13 +139,20 @@ async fn foreground(env: &Env, options: Options, output: Output) -> Result<()> {
                     _ = terminate.recv() => break Ok(()),
                     _ = interrupt.recv() => break Ok(()),
                     (id, status) = cluster.next_exit() => eprintln!("broker {id} ended ({status})"),
-                    Some(request) = requests.recv() => {
-                        let answer = cluster.start(request.broker).await;
-                        if let Ok(line) = &answer {
-                            tell(output, line);
-                        }
-                        request.answer(answer);
-                    }
+                    Some(request) = requests.recv() => match cluster.start(request.broker).await {
+                        // Others are started meanwhile: one alone may have no quorum to serve with.
+                        Ok(starting) => drop(tokio::spawn(async move {
+                            let served = starting.until_ready().await;
+                            if let Ok((line, console)) = &served {
+                                tell(output, line);
+                                if let Some(console) = console {
+                                    tell(output, console);
+                                }
+                            }
+                            request.answer(served.map(|(line, _)| line));
+                        })),
+                        Err(error) => request.answer(Err(error)),
+                    },
                 }
             }
         }
