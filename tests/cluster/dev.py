@@ -100,6 +100,34 @@ class Dev:
         path.write_text("\n".join([*kept, f"{key}={value}"]) + "\n")
         self.restart(broker)
 
+    def all_vote(self, former_store=None):
+        """Whether each broker is a voter of the metadata quorum, with its present store, and has about all of its log."""
+        quorum = self.quorum()
+        if not quorum or sorted(voter["ReplicaId"] for voter in quorum["CurrentVoters"]) != [1, 2, 3]:
+            return False
+        return all(voter["ReplicaDirectoryId"] != former_store and voter["LogEndOffset"] >= quorum["HighWatermark"] - 20
+                   for voter in quorum["CurrentVoters"])
+
+    def quorum(self):
+        """The metadata quorum, as whoever answers describes it; None when nobody does."""
+        from messages import ask
+        from wire import Closed, Connection
+
+        for _, address in self.brokers().values():
+            try:
+                with Connection(address, 5) as connection:
+                    answer = ask(connection, "DescribeQuorum", 2, {"Topics": [{"TopicName": "__cluster_metadata", "Partitions": [{"PartitionIndex": 0}]}]})
+            except (OSError, Closed):
+                continue
+            if answer["ErrorCode"] == 0 and answer["Topics"][0]["Partitions"][0]["ErrorCode"] == 0:
+                return answer["Topics"][0]["Partitions"][0]
+        return None
+
+    def store_of(self, broker):
+        """The id of a voter's store."""
+        quorum = wait_until("the quorum answers", self.quorum, 30)
+        return next(voter["ReplicaDirectoryId"] for voter in quorum["CurrentVoters"] if voter["ReplicaId"] == broker)
+
     def stop(self):
         """SIGTERM; returns the exit code."""
         return self.processes.stop(self.process, 60)

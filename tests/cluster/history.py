@@ -1,59 +1,236 @@
-"""Histories of clients, written and judged (the anomalies it finds: tests/README.md).
+"""Clients that write down what they do and see, for `judge.py`.
 
-    python history.py write BOOTSTRAP TOPIC PARTITIONS NAME    an idempotent producer with acks=all; increasing numbers to all partitions in turn
-    python history.py read BOOTSTRAP TOPIC PARTITIONS          a live reader of everything
+    python history.py write BOOTSTRAP TOPIC PARTITIONS NAME [ROOM]   an idempotent producer with acks=all; increasing numbers to all partitions in turn
+    python history.py transact BOOTSTRAP TOPIC PARTITIONS NAME      transactions over all partitions, of librdkafka, which read within them too;
+                                                                    every fourth is aborted, one is left open
+    python history.py read BOOTSTRAP TOPIC PARTITIONS [ISOLATION]   a live reader of everything
+    python history.py watch BOOTSTRAP TOPIC PARTITIONS              high watermark, last stable offset and log start, as leaders tell them by raw
+                                                                    fetches under the epoch that is asked for
+    python history.py commit BOOTSTRAP TOPIC PARTITIONS GROUP       increasing offsets committed in a group, and asked for again
 
-Both write a line per operation to standard output, with the moment, until standard input ends: they may run in a network namespace, or
-be stopped, without the test noticing more than that. `check` judges lines of writers and readers, and what is there after the final drain.
+Each writes a line per operation to standard output until standard input ends, so it may run in a network namespace, or be stopped, without
+the test noticing more than that. Moments are of the monotonic clock, which all processes of a machine share. The lines:
+
+    ok NAME NUMBER PARTITION OFFSET SENT ANSWERED · unknown NAME NUMBER WHY · done NAME COUNT LEFT
+    begin NAME TRANSACTION MOMENT · saw NAME TRANSACTION PARTITION OFFSET NAME NUMBER · deciding, committed, aborted or undecided NAME TRANSACTION MOMENT
+    read PARTITION OFFSET NAME NUMBER MOMENT · gone CODE · bad CODE
+    mark PARTITION EPOCH HIGH-WATERMARK LAST-STABLE LOG-START MOMENT
+    commit PARTITION OFFSET · group PARTITION OFFSET
+
+The records of transaction T of a writer have the numbers T × `RECORDS` and on.
 """
 
+import os
+import subprocess
 import sys
 import threading
 import time
 
+RECORDS = 4  # of a transaction
+TRANSACTION_TIMEOUT = 5.0
+LEFT_OPEN = 5  # the number of the transaction that nobody ends
+PATIENT = {"linger.ms": 0, "log_level": 0, "socket.timeout.ms": 5000, "retry.backoff.ms": 50, "retry.backoff.max.ms": 200,
+           "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 500, "topic.metadata.refresh.fast.interval.ms": 50}
+READER = {"enable.auto.commit": False, "auto.offset.reset": "error", "log_level": 0, "socket.timeout.ms": 5000, "reconnect.backoff.max.ms": 500,
+          "fetch.error.backoff.ms": 100, "check.crcs": True}
+# OFFSET_OUT_OF_RANGE, auto.offset.reset, log truncation: what was there is no more.
+GONE = (1, -140, -168)
+BAD = -199  # bytes that the client itself finds damaged
 
-def write(bootstrap, topic, partitions, name):
+
+def say(*words):
+    print(*words, flush=True)
+
+
+def write(bootstrap, topic, partitions, name, room="0"):
     from confluent_kafka import Producer
 
-    producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 0, "log_level": 0, "message.timeout.ms": 120000,
-                         "socket.timeout.ms": 5000, "retry.backoff.ms": 50, "retry.backoff.max.ms": 200, "reconnect.backoff.ms": 50,
-                         "reconnect.backoff.max.ms": 500, "topic.metadata.refresh.fast.interval.ms": 50})
-    ended, number = _end_of_input(), 0
+    told_why = {"debug": "eos,msg", "log_level": 7} if "HISTORY_DEBUG" in os.environ else {}
+    # A batch that fits into no segment is refused for good; librdkafka then takes a new epoch, under which it sends again what was in flight.
+    producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "message.timeout.ms": 120000, "batch.size": 30000,
+                         **PATIENT, **told_why})
+    ended, number, padding = _end_of_input(), 0, " " * int(room)
 
     def told(error, message, number, sent):
         if error is None:
-            print("ok", name, number, message.partition(), message.offset(), sent, time.monotonic(), flush=True)
+            say("ok", name, number, message.partition(), message.offset(), sent, time.monotonic())
         else:
             # It may have been written all the same.
-            print("unknown", name, number, str(error).replace(" ", "_"), flush=True)
+            say("unknown", name, number, str(error).replace(" ", "_"))
 
     while not ended.is_set():
         sent = time.monotonic()
         try:
-            producer.produce(topic, f"{name} {number}", partition=number % partitions,
+            producer.produce(topic, f"{name} {number}{padding}", partition=number % partitions,
                              on_delivery=lambda e, m, n=number, s=sent: told(e, m, n, s))
             number += 1
         except BufferError:
             pass
         producer.poll(0.005)
     left = producer.flush(130)
-    print("done", name, number, left, flush=True)
+    say("done", name, number, left)
 
 
-def read(bootstrap, topic, partitions):
-    from confluent_kafka import Consumer, TopicPartition
+class Transactor:
+    def __init__(self, bootstrap, topic, partitions, name):
+        from confluent_kafka import Consumer, TopicPartition
 
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "history", "enable.auto.commit": False, "auto.offset.reset": "error",
-                         "log_level": 0, "socket.timeout.ms": 5000})
-    consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
+        self.bootstrap, self.topic, self.partitions, self.name = bootstrap, topic, partitions, name
+        self.ended, self.life, self.producer = _end_of_input(), 0, None
+        self.consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"within-{name}", "isolation.level": "read_committed", **READER})
+        self.consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
+
+    def begin_life(self):
+        """A producer that has begun; the one before, if it was of the same id, is fenced by it and what it left open is aborted."""
+        from confluent_kafka import KafkaException, Producer
+
+        while True:
+            try:
+                self.producer = Producer({"bootstrap.servers": self.bootstrap, "transactional.id": f"{self.name}-{self.life}",
+                                          "transaction.timeout.ms": int(1000 * TRANSACTION_TIMEOUT), **PATIENT})
+                self.producer.init_transactions(30)
+                return
+            except KafkaException:  # a coordinator that moves
+                time.sleep(0.2)
+
+    def run(self):
+        self.begin_life()
+        transaction = 0
+        while not self.ended.is_set():
+            say("begin", self.name, transaction, time.monotonic())
+            outcome = self.one(transaction)
+            say(outcome, self.name, transaction, time.monotonic())
+            if outcome == "undecided" or self.producer is None:
+                self.begin_life()
+            transaction += 1
+        # Whoever is left open by an error is fenced, so that readers get to the end.
+        self.begin_life()
+        self.consumer.close()
+        say("done", self.name, transaction * RECORDS, 0)
+
+    def one(self, transaction):
+        from confluent_kafka import KafkaException
+
+        deciding, failed = False, []
+
+        def told(error, message, number, sent):
+            if error is None:
+                say("ok", self.name, number, message.partition(), message.offset(), sent, time.monotonic())
+            else:
+                failed.append(error)
+
+        try:
+            self.producer.begin_transaction()
+            for number in range(transaction * RECORDS, (transaction + 1) * RECORDS):
+                self.producer.produce(self.topic, f"{self.name} {number}", partition=number % self.partitions,
+                                      on_delivery=lambda e, m, n=number, s=time.monotonic(): told(e, m, n, s))
+            for message in self.consumer.consume(100, 0.05):
+                if message.error() is None:
+                    say("saw", self.name, transaction, message.partition(), message.offset(), *message.value().decode().split())
+            if transaction == LEFT_OPEN:
+                # Nobody ends it but its time-out.
+                self.producer.flush(30)
+                self.producer, self.life = None, self.life + 1
+                return "aborted"
+            if transaction % 4 == 3:
+                self.producer.abort_transaction(30)
+                return "aborted"
+            if self.producer.flush(30) or failed:
+                raise KafkaException(failed[0] if failed else None)
+            deciding = True
+            say("deciding", self.name, transaction, time.monotonic())
+            self.producer.commit_transaction(30)
+            return "committed"
+        except KafkaException as error:
+            told_so = getattr(error.args[0], "txn_requires_abort", None) if error.args else None
+            if told_so and told_so():
+                try:
+                    self.producer.abort_transaction(30)
+                    return "aborted"
+                except KafkaException:
+                    pass
+            self.producer = None  # made anew, under the same id
+            return "undecided" if deciding else "aborted"
+
+
+def read(bootstrap, topic, partitions, isolation="read_uncommitted"):
+    from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "history", "isolation.level": isolation, **READER})
+    consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in range(partitions)])
     ended = _end_of_input()
     while not ended.is_set():
         for message in consumer.consume(500, 0.2):
             if message.error() is None:
-                print("read", message.partition(), message.offset(), *message.value().decode().split(), flush=True)
-            elif not message.error().retriable() and message.error().code() in (1, -140, -168):
-                # OFFSET_OUT_OF_RANGE, auto.offset.reset, log truncation: what was there is no more.
-                print("gone", message.error().code(), flush=True)
+                say("read", message.partition(), message.offset(), *message.value().decode().split(), time.monotonic())
+            elif message.error().code() in GONE:
+                say("gone", message.error().code())
+            elif message.error().code() == BAD:
+                say("bad", BAD)
+    consumer.close()
+
+
+def watch(bootstrap, topic, partitions):
+    from messages import ask
+    from wire import Closed, Connection
+
+    addresses, connections, ended = bootstrap.split(","), {}, _end_of_input()
+    marks, epochs = dict.fromkeys(range(partitions), 0), dict.fromkeys(range(partitions), -1)
+
+    def call(address, api, version, values):
+        try:
+            if address not in connections:
+                connections[address] = Connection(address, 3)
+            return ask(connections[address], api, version, values)
+        except (OSError, Closed, AssertionError):
+            if address in connections:
+                connections.pop(address).socket.close()
+            return None
+
+    turn = 0
+    while not ended.is_set():
+        turn += 1
+        told = call(addresses[turn % len(addresses)], "Metadata", 8, {"Topics": [{"Name": topic}], "AllowAutoTopicCreation": False})
+        if told:
+            hosts = {b["NodeId"]: f"{b['Host']}:{b['Port']}" for b in told["Brokers"]}
+            for found in told["Topics"][0]["Partitions"]:
+                partition, epoch = found["PartitionIndex"], found["LeaderEpoch"]
+                # Who is cut off may still name the leader of before, as the clients know by its epoch.
+                if found["LeaderId"] not in hosts or epoch < epochs[partition]:
+                    continue
+                epochs[partition] = epoch
+                answer = call(hosts[found["LeaderId"]], "Fetch", 11, {
+                    "MaxWaitMs": 0, "MinBytes": 0, "MaxBytes": 1, "IsolationLevel": 1, "RackId": "", "Topics": [{"Topic": topic, "Partitions": [{
+                        "Partition": partition, "CurrentLeaderEpoch": epoch, "FetchOffset": marks[partition], "PartitionMaxBytes": 1}]}]})
+                data = answer and answer["Responses"][0]["Partitions"][0]
+                if data and data["ErrorCode"] == 1:
+                    say("gone", 1, partition, marks[partition], epoch)
+                elif data and data["ErrorCode"] == 0:
+                    marks[partition] = max(marks[partition], data["HighWatermark"])
+                    say("mark", partition, epoch, data["HighWatermark"], data["LastStableOffset"], data["LogStartOffset"], time.monotonic())
+        ended.wait(0.1)
+
+
+def commit(bootstrap, topic, partitions, group):
+    from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+    ended, number = _end_of_input(), 0
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, **READER})
+    while not ended.is_set():
+        number += 1
+        try:
+            for one in consumer.commit(offsets=[TopicPartition(topic, p, number) for p in range(partitions)], asynchronous=False):
+                if one.error is None:
+                    say("commit", one.partition, one.offset)
+        except KafkaException:
+            pass  # it may have been committed all the same
+        try:
+            for one in consumer.committed([TopicPartition(topic, p) for p in range(partitions)], timeout=5):
+                if one.error is None:
+                    say("group", one.partition, one.offset)
+        except KafkaException:
+            pass
+        ended.wait(0.05)
     consumer.close()
 
 
@@ -68,77 +245,100 @@ def _end_of_input():
     return ended
 
 
-def check(writers, readers, final):
-    """`writers` and `readers`: lists of lines; `final`: {partition: [(offset, (name, number))]} in the order read. Returns the anomalies, each
-    by its name first; and how many acknowledged records there are."""
-    anomalies, places, values = [], {}, {}
+class Clients:
+    """The clients of one topic, as processes of a test. `place`: the words before a command that make it run where the clients are."""
 
-    def at(place, value, told):
-        if values.setdefault(place, value) != value:
-            anomalies.append(f"inconsistent-offsets: {value} {told} at {place}, where {values[place]} is")
+    def __init__(self, processes, bootstrap, topic, partitions, place=(), isolation="read_uncommitted"):
+        from processes import CACHE, ROOT
 
-    for partition, records in final.items():
-        last = {}
-        for before, after in zip(records, records[1:]):
-            if after[0] <= before[0]:
-                anomalies.append(f"nonmonotonic-poll: {partition}: {before[0]}, then {after[0]}")
-        for offset, value in records:
-            at((partition, offset), value, "was read at the end")
-            if places.setdefault(value, (partition, offset)) != (partition, offset):
-                anomalies.append(f"duplicate: {value} at {places[value]} and at {(partition, offset)}")
-            name, number = value
-            if last.get(name, -1) >= number:
-                anomalies.append(f"nonmonotonic-send: {value} in {partition} after {last[name]}")
-            last[name] = max(last.get(name, -1), number)
-    acknowledged = 0
-    finished = []  # (moment of the answer, offset) by partition
-    for lines in writers:
-        for line in lines:
+        self.processes, self.bootstrap, self.topic, self.partitions = processes, bootstrap, topic, partitions
+        self.command = [*place, str(CACHE / "python/bin/python"), str(ROOT / "tests/cluster/history.py")]
+        self.isolation, self.running, self.verbs = isolation, {}, {}
+
+    def start(self, name, verb, *more):
+        out = open(self.file(name), "wb")
+        errors = open(self.processes.dir / f"{self.topic}-{name}.log", "wb")
+        self.running[name] = subprocess.Popen([*self.command, verb, self.bootstrap, self.topic, str(self.partitions), *map(str, more)],
+                                              stdin=subprocess.PIPE, stdout=out, stderr=errors)
+        out.close()
+        errors.close()
+        self.verbs[name] = verb
+        self.processes.running.append(self.running[name])
+        return self
+
+    def file(self, name):
+        return self.processes.dir / f"{self.topic}-{name}.history"
+
+    def lines(self, name):
+        text = self.file(name).read_text()
+        return text[:text.rfind("\n") + 1].splitlines()
+
+    def all_lines(self):
+        return [self.lines(name) for name in self.verbs if name != "final"]
+
+    def count(self, name):
+        return len(self.lines(name))
+
+    def end(self, *names):
+        for name in names:
+            self.running[name].stdin.close()
+        for name in names:
+            if self.running[name].wait(200) != 0:
+                raise AssertionError(f"{self.topic}-{name} ended with an error: {self.processes.log(f'{self.topic}-{name}')}")
+
+    def of(self, *verbs):
+        return [name for name, verb in self.verbs.items() if verb in verbs and name != "final"]
+
+    def finish(self, seconds=90):
+        """Ends the writers, then the readers when they are at the end of all that was acknowledged, and reads all once more; returns that."""
+        from processes import wait_until
+
+        self.end(*self.of("write", "transact"))
+        for name in self.of("write"):
+            if self.lines(name)[-1].split()[-1] != "0":
+                raise AssertionError(f"{name} has records without an answer: {self.lines(name)[-1]}")
+        self.start("final", "read", self.isolation)
+        wanted = self.ends()
+        for name in (*self.of("read"), "final"):
+            try:
+                wait_until(f"{name} of {self.topic} is at the end", lambda: self.has_read(name, wanted), seconds, 0.3)
+            except AssertionError as late:
+                raise AssertionError(f"{late}: wanted {wanted}, at {self.positions(name)}") from None
+        self.end(*self.of("read", "watch", "commit"), "final")
+        final = {p: [] for p in range(self.partitions)}
+        for line in self.lines("final"):
             words = line.split()
-            if words[0] != "ok":
-                continue
-            acknowledged += 1
-            value = (words[1], int(words[2]))
-            if words[4] == "None":
-                # Acknowledged by the answer to a later one, while its own was lost: the client does not know where it is.
-                if value not in places:
-                    anomalies.append(f"unseen: {value}, acknowledged without an offset")
-                continue
-            place = (int(words[3]), int(words[4]))
-            finished.append((place[0], float(words[5]), float(words[6]), place[1], value))
-            at(place, value, "was acknowledged")
-            if value not in places:
-                highest = final.get(place[0], [(-1, None)])[-1][0] if final.get(place[0]) else -1
-                anomalies.append(f"{'lost-write' if place[1] <= highest else 'unseen'}: {value}, acknowledged at {place}")
-    # Whoever was answered before another was even sent comes first.
-    for partition in {entry[0] for entry in finished}:
-        answers = sorted((answered, offset) for p, _, answered, offset, _ in finished if p == partition)
-        sends = sorted((sent, offset, value) for p, sent, _, offset, value in finished if p == partition)
-        highest, next_answer = -1, 0
-        for sent, offset, value in sends:
-            while next_answer < len(answers) and answers[next_answer][0] < sent:
-                highest = max(highest, answers[next_answer][1])
-                next_answer += 1
-            if offset <= highest:
-                anomalies.append(f"acknowledged-back: {value} of {partition} at {offset}, {highest} was acknowledged before it was sent")
-    for lines in readers:
-        position = {}
-        for line in lines:
+            if words[0] == "read":
+                final[int(words[1])].append((int(words[2]), (words[3], int(words[4]))))
+        return final
+
+    def ends(self):
+        """The last offset of each partition that readers must get to: of what was acknowledged, and of transactions what was committed."""
+        ends = {}
+        for name in self.of("write", "transact"):
+            committed = {int(line.split()[2]) for line in self.lines(name) if line.startswith("committed ")}
+            for line in self.lines(name):
+                words = line.split()
+                if words[0] == "ok" and words[4] != "None" and (self.verbs[name] == "write" or int(words[2]) // RECORDS in committed):
+                    ends[int(words[3])] = max(ends.get(int(words[3]), -1), int(words[4]))
+        return ends
+
+    def positions(self, name):
+        seen = {}
+        for line in self.lines(name):
             words = line.split()
-            if words[0] == "gone":
-                anomalies.append(f"gone: a reader's position was answered with {words[1]}")
-            if words[0] != "read":
-                continue
-            partition, offset, value = int(words[1]), int(words[2]), (words[3], int(words[4]))
-            at((partition, offset), value, "was read")
-            expected = position.get(partition, 0)
-            if offset != expected:
-                anomalies.append(f"{'poll-skip' if offset > expected else 'nonmonotonic-poll'}: {partition}: {offset} instead of {expected}")
-            position[partition] = offset + 1
-            if places.get(value) != (partition, offset):
-                anomalies.append(f"deleted: {value}, read at {(partition, offset)}, is not there at the end")
-    return anomalies, acknowledged
+            if words[0] == "read":
+                seen[int(words[1])] = int(words[2])
+        return seen
+
+    def has_read(self, name, ends):
+        seen = self.positions(name)
+        return all(seen.get(partition, -1) >= last for partition, last in ends.items())
 
 
 if __name__ == "__main__":
-    {"write": write, "read": read}[sys.argv[1]](sys.argv[2], sys.argv[3], int(sys.argv[4]), *sys.argv[5:])
+    what, arguments = sys.argv[1], (sys.argv[2], sys.argv[3], int(sys.argv[4]), *sys.argv[5:])
+    if what == "transact":
+        Transactor(*arguments).run()
+    else:
+        {"write": write, "read": read, "watch": watch, "commit": commit}[what](*arguments)

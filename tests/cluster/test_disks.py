@@ -1,12 +1,14 @@
 """A log directory on a disk of its own that runs full, and one whose file system fails: what is acknowledged stays, reads go
-on, and the rest of the broker does not notice. Needs the right to mount a tmpfs and a loop device."""
+on, and the rest of the broker does not notice; a Raft log that is damaged. Needs the right to mount a tmpfs and a loop device."""
 
+import shutil
 import subprocess
 import unittest
 from pathlib import Path
 
-from case import ClusterCase
-from dev import Admin
+from case import ClusterCase, slow
+from clients import consume, produce, verify
+from dev import Admin, esker
 from kafka_peer import Side
 from processes import alive, wait_until
 
@@ -232,6 +234,34 @@ class Disks(ClusterCase):
         producer.flush(30)
         wait_until("the broker has stopped", lambda: not alive(pid), 30, 0.2)
         self.assertIn("no log directory can be used", dev.broker_logs(400))
+
+    @slow
+    def test_a_voter_with_a_damaged_raft_log_does_not_start_the_others_go_on_and_with_a_new_store_it_votes_again(self):
+        dev = self.dev(3)
+        dev.topic_create("t")
+        produced = produce("python", dev.bootstrap, "t", 200, "a")
+        former = dev.store_of(2)
+        dev.kill(2)
+        store = dev.data / "broker-2/data/metadata"
+        for file in store.rglob("*"):
+            if file.is_file():
+                self.flip_a_bit_of_each_page(file)
+        refused = esker("dev", "start", 2, "--data", dev.data, check=False, timeout=130)
+        self.assertNotEqual(refused.returncode, 0, refused.stdout)
+        self.assertRegex((dev.data / "broker-2/broker.log").read_text(errors="replace").splitlines()[-1], "damaged|orrupt|hecksum")
+        dev.topic_create("while-it-is-away", replicas=2)
+        produced += produce("python", dev.bootstrap, "t", 200, "b")
+        shutil.rmtree(store)
+        dev.restart(2)
+        Admin(dev.bootstrap).wait_for_isr("t", 1, 3)
+        wait_until("2 votes again, with another store", lambda: dev.all_vote(former), 60, 0.3)
+        verify(consume(self.processes, "python", dev.bootstrap, "t", 400), produced, "read back")
+
+    def flip_a_bit_of_each_page(self, file):
+        data = bytearray(file.read_bytes())
+        for at in range(64, len(data), 4096):
+            data[at] ^= 1
+        file.write_bytes(data)
 
 
 if __name__ == "__main__":
