@@ -76,6 +76,7 @@ locals {
       "peer.listener"                            = "0.0.0.0:${var.peer_port}"
       "peer.advertised.listener"                 = "${broker.host}:${var.peer_port}"
       "controller.quorum.voters"                 = local.quorum
+      "admin.listeners"                          = "http://127.0.0.1:9644,https://0.0.0.0:${var.admin_port}"
       "log.dirs"                                 = "/var/lib/esker/data"
       "tier.store.url"                           = local.store_url
       "tier.store.region"                        = local.region

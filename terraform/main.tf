@@ -11,11 +11,12 @@ resource "aws_network_interface" "broker" {
   depends_on = [data.aws_subnet.zone]
 }
 
-# Brokers of one zone stand on hardware of their own: a partition shares no rack with another.
+# Brokers of one zone stand on hardware of their own: a partition shares no rack with another. All seven that a zone may have,
+# whatever the number of brokers: the count can't be changed while instances are in the group.
 resource "aws_placement_group" "brokers" {
   name            = "${var.name}-brokers"
   strategy        = "partition"
-  partition_count = min(7, max(1, ceil(var.brokers / length(var.zones))))
+  partition_count = 7
   tags            = local.tags
 }
 
@@ -26,9 +27,10 @@ resource "aws_instance" "broker" {
   instance_type              = var.instance_type
   iam_instance_profile       = aws_iam_instance_profile.broker[each.key].name
   placement_group            = aws_placement_group.brokers.name
-  placement_partition_number = each.value.turn % aws_placement_group.brokers.partition_count + 1
+  placement_partition_number = each.value.turn % 7 + 1
   user_data_base64           = base64gzip(local.user_data[each.key])
-  # An instance that is stopped loses its disks: only a replacement is asked for, and that by name.
+  # An instance that is stopped loses its disks: only a replacement is asked for, and that by name. The service refuses to end
+  # it too while this holds: deploy/scripts/replace-instance lifts it from the one instance that it replaces.
   disable_api_stop                     = true
   instance_initiated_shutdown_behavior = "stop"
   monitoring                           = true

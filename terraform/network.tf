@@ -27,6 +27,8 @@ locals {
     description = "Clients" } },
     { for block in var.client_cidr_blocks : "bootstrap ${block}" => { group = "bootstrap", protocol = "tcp", port = var.client_port, peer = null, cidr = block
     description = "Clients" } },
+    { for block in var.monitoring_cidr_blocks : "monitoring ${block}" => { group = "broker", protocol = "tcp", port = var.admin_port, peer = null, cidr = block
+    description = "Metrics and the console, by HTTPS" } },
   )
   egress = {
     peers = { group = "broker", protocol = "udp", port = var.peer_port, peer = "broker", prefix_list = null, cidr = null

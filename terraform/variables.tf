@@ -258,6 +258,28 @@ variable "client_port" {
   }
 }
 
+variable "admin_port" {
+  description = "TCP port of the brokers' metrics and console, by HTTPS and with a user's name and password. On the machine itself they are at http://127.0.0.1:9644."
+  type        = number
+  default     = 9645
+
+  validation {
+    condition     = var.admin_port >= 1024 && var.admin_port <= 65535 && !contains([var.client_port, 9644], var.admin_port)
+    error_message = "admin_port must be from 1024 to 65535, and neither the client_port nor 9644 (the machine's own)."
+  }
+}
+
+variable "monitoring_cidr_blocks" {
+  description = "Networks from which metrics and the console may be asked. Empty: from the brokers' machines alone."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for block in var.monitoring_cidr_blocks : can(cidrhost(block, 0))]) && !contains(var.monitoring_cidr_blocks, "0.0.0.0/0")
+    error_message = "monitoring_cidr_blocks must be networks such as 10.0.9.0/24, and not the whole internet."
+  }
+}
+
 variable "peer_port" {
   description = "UDP port on which brokers talk QUIC to each other."
   type        = number
@@ -316,6 +338,8 @@ variable "settings" {
       "default.replication.factor", "min.insync.replicas", "peer.ssl.ca.location",
       "peer.ssl.certificate.location", "peer.ssl.key.location", "ssl.keystore.certificate.location",
       "ssl.keystore.key.location", "security.bootstrap.user",
+      "admin.listeners", "authorizer.class.name", "super.users", "audit.log.path", "offsets.topic.replication.factor",
+      "transaction.state.log.replication.factor", "transaction.state.log.min.isr",
     ])) == 0
     error_message = "settings may not hold what the module sets itself (node.id, listeners, log.dirs, tier.store.url, …): use its variables."
   }

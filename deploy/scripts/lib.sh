@@ -52,10 +52,10 @@ not_whole() {
 
 # until WHAT COMMAND…: waits until the command succeeds.
 until_true() {
-  what=$1 && shift
+  what=$1 health= && shift
   deadline=$(($(date +%s) + PATIENCE))
   until "$@"; do
-    [ "$(date +%s)" -lt "$deadline" ] || die "not within $PATIENCE s: $what. Nothing further was touched; mend it, then run this again."
+    [ "$(date +%s)" -lt "$deadline" ] || die "not within $PATIENCE s: $what${health:+ (last answer: $health)}. Nothing further was touched; mend it, then run this again."
     sleep "${PAUSE:-1}"
   done
 }
@@ -65,7 +65,15 @@ all_whole() {
   [ -z "$left" ]
 }
 
-healthy() { driver health "$1" "$2" >/dev/null 2>&1; }
+# Whether a broker answers that path with yes. What was said instead is in $health: a broker that is behind, and a driver that
+# does not reach its machine, are not the same.
+healthy() { health=$(driver health "$1" "$2" 2>&1); }
+
+# Whether the cluster has given a broker up. No when nobody answers.
+given_up() {
+  table=$(esker_at cluster describe) || return 1
+  ! printf '%s\n' "$table" | rows | awk -F'|' -v id="$1" '$1 == id { print $4 }' | grep -q alive
+}
 
 # Before anything is changed: every partition has all its replicas in sync.
 require_whole() {

@@ -43,11 +43,14 @@ variables {
   }
   route_table_ids    = ["rtb-01"]
   client_cidr_blocks = ["10.0.0.0/16"]
-  bucket_name        = "prod-cold"
-  binary_url         = "s3://releases/esker/0.1.0/esker-aarch64"
-  binary_sha256      = "0123456789012345678901234567890123456789012345678901234567890123"
-  kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/k"
-  brokers            = 5
+
+  monitoring_cidr_blocks = ["10.0.9.0/24"]
+
+  bucket_name   = "prod-cold"
+  binary_url    = "s3://releases/esker/0.1.0/esker-aarch64"
+  binary_sha256 = "0123456789012345678901234567890123456789012345678901234567890123"
+  kms_key_arn   = "arn:aws:kms:eu-central-1:123456789012:key/k"
+  brokers       = 5
 }
 
 run "brokers_stand_in_all_zones_with_addresses_of_their_own" {
@@ -70,6 +73,10 @@ run "brokers_stand_in_all_zones_with_addresses_of_their_own" {
     error_message = "two brokers of a zone share a partition"
   }
   assert {
+    condition     = aws_placement_group.brokers.partition_count == 7
+    error_message = "the placement group is not the one of another number of brokers"
+  }
+  assert {
     condition     = alltrue([for broker in aws_instance.broker : broker.metadata_options[0].http_tokens == "required" && broker.root_block_device[0].encrypted])
     error_message = "IMDSv2 or an encrypted root volume is not asked for"
   }
@@ -80,6 +87,19 @@ run "brokers_stand_in_all_zones_with_addresses_of_their_own" {
   assert {
     condition     = output.bootstrap_servers == "bootstrap.prod.internal:9092" && strcontains(output.client_properties, "security.protocol=SASL_SSL")
     error_message = "clients are not told how to connect"
+  }
+}
+
+# The group of a cluster that runs can't be made anew, and no broker in it may move.
+run "fewer_brokers_stand_in_the_same_placement_group" {
+  command = plan
+  variables {
+    brokers = 3
+  }
+
+  assert {
+    condition     = aws_placement_group.brokers.partition_count == 7 && [for id in ["1", "2", "3"] : aws_instance.broker[id].placement_partition_number] == [1, 1, 1]
+    error_message = "growing from three brokers to five would make the placement group anew"
   }
 }
 
@@ -149,7 +169,7 @@ run "the_network_is_closed_but_for_named_ports" {
   command = plan
 
   assert {
-    condition     = { for name, rule in output.rendered.ingress : name => "${rule.group} ${rule.protocol} ${rule.port} ${coalesce(rule.peer, rule.cidr)}" } == { "peers" = "broker udp 9093 broker", "bootstrap" = "broker tcp 9092 bootstrap", "clients 10.0.0.0/16" = "broker tcp 9092 10.0.0.0/16", "bootstrap 10.0.0.0/16" = "bootstrap tcp 9092 10.0.0.0/16" }
+    condition     = { for name, rule in output.rendered.ingress : name => "${rule.group} ${rule.protocol} ${rule.port} ${coalesce(rule.peer, rule.cidr)}" } == { "peers" = "broker udp 9093 broker", "bootstrap" = "broker tcp 9092 bootstrap", "clients 10.0.0.0/16" = "broker tcp 9092 10.0.0.0/16", "bootstrap 10.0.0.0/16" = "bootstrap tcp 9092 10.0.0.0/16", "monitoring 10.0.9.0/24" = "broker tcp 9645 10.0.9.0/24" }
     error_message = "ingress is not the one that was reviewed"
   }
   assert {
@@ -175,6 +195,8 @@ run "user_data_holds_what_a_broker_needs_and_no_secret" {
       "advertised.listeners=SASL_SSL://broker-2.prod.internal:9092", "peer.advertised.listener=broker-2.prod.internal:9093",
       "controller.quorum.voters=1@broker-1.prod.internal:9093,2@broker-2.prod.internal:9093,3@broker-3.prod.internal:9093",
       "tier.store.url=s3://prod-cold/esker", "min.insync.replicas=2",
+      # The first is what `esker health` asks on the machine, and with it every procedure; the second what monitoring may ask.
+      "admin.listeners=http://127.0.0.1:9644,https://0.0.0.0:9645",
     ] : contains(split("\n", one([for file in yamldecode(output.rendered.user_data["2"]).write_files : file.content if file.path == "/etc/esker/esker.properties"])), line)])
     error_message = "a property of broker 2 is missing"
   }

@@ -4,6 +4,7 @@ certificates, a driver by which scripts stop and start brokers, and an operator'
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,13 @@ CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 PYTHON = CACHE / "python/bin/python"
 HERE = Path(__file__).resolve().parent
 STORE = "s3://cold/prod"
+
+
+def module_listeners():
+    """The admin listeners that the Terraform module gives a broker: the procedures run on the same, or not at all."""
+    text = (ROOT / "terraform/locals.tf").read_text()
+    port = re.search(r'variable "admin_port" {.*?default += (\d+)', (ROOT / "terraform/variables.tf").read_text(), re.S)[1]
+    return re.search(r'^ *"admin.listeners" += "(.*)"$', text, re.M)[1].replace("${var.admin_port}", port)
 
 
 class Cluster:
@@ -93,7 +101,7 @@ class Cluster:
             "ssl.keystore.certificate.location": f"{tls}/node.crt", "ssl.keystore.key.location": f"{tls}/node.key",
             "ssl.reload.interval.ms": 500, "default.replication.factor": min(self.voters, 3),
             "min.insync.replicas": min(self.voters, 2), "offsets.topic.num.partitions": 3,
-            "group.initial.rebalance.delay.ms": 0, "admin.listeners": "http://127.0.0.1:9644",
+            "group.initial.rebalance.delay.ms": 0, "admin.listeners": module_listeners(),
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:admin", **self.settings,
         }
@@ -205,6 +213,7 @@ class Driver:
         path = cluster.dir / "driver.socket"
         self.command = f"{sys.executable} {HERE / 'driver.py'} {path}"
         self.calls = []
+        self.unreachable = set()  # brokers whose machines the driver does not reach
         self.server = socket.socket(socket.AF_UNIX)
         self.server.bind(str(path))
         self.server.listen()
@@ -228,6 +237,8 @@ class Driver:
 
     def act(self, verb, id, *more):
         id = int(id)
+        if id in self.unreachable:
+            raise RuntimeError(f"no way to the machine of broker {id}")
         if verb == "health":
             if not self.cluster.healthy(id, *more):
                 raise RuntimeError("not healthy")

@@ -52,6 +52,13 @@ class Procedures(unittest.TestCase):
         refused = cluster.script("replace-broker", 2, check=False)
         self.assertNotEqual(refused.returncode, 0)
         self.assertIn("broker 2 is alive", refused.stdout)
+        # A driver that does not get through says nothing about the broker: its peers know that it lives.
+        cluster.driver.unreachable.add(2)
+        refused = cluster.script("replace-broker", 2, check=False, GIVEN_UP_WITHIN="3")
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("no way to the machine of broker 2", refused.stdout)
+        self.assertIn("the cluster holds it for alive", refused.stdout)
+        cluster.driver.unreachable.clear()
         self.assertEqual(cluster.driver.calls, [])
         cluster.kill(2)
         self.assertIn("broker 2 is back and in sync", cluster.script("replace-broker", 2).stdout)

@@ -23,7 +23,7 @@ class Stubbed(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.dir = Path(folder.name)
         self.stub = self.dir / "stub"
-        for name in ("parameters", "keys", "bucket"):
+        for name in ("parameters", "keys", "bucket", "protected"):
             (self.stub / name).mkdir(parents=True)
         self.env = {**os.environ, "PATH": f"{STUBS}:{Path(sys.executable).parent}:{os.environ['PATH']}", "STUB_DIR": str(self.stub), "TMPDIR": str(self.dir)}
 
@@ -96,14 +96,20 @@ class Instances(Stubbed):
     BROKER = 'module.esker.aws_instance.broker["2"]'
 
     def replace(self, *changes):
-        plan = {"resource_changes": [{"address": address, "change": {"actions": actions}} for address, actions in changes]}
+        plan = {"resource_changes": [{"address": address, "change": {"actions": actions, "before": {"id": f"i-{address[-3]}"}}}
+                                     for address, actions in changes]}
         (self.stub / "plan.json").write_text(json.dumps(plan))
         return run(SCRIPTS / "replace-instance", 2, env=self.env, check=False)
 
     def applied(self):
         return [line for line in (self.stub / "terraform").read_text().splitlines() if line.startswith("apply")]
 
+    def protected(self):
+        return sorted(file.name for file in (self.stub / "protected").iterdir())
+
     def test_one_instance_is_replaced_and_a_plan_that_does_more_is_refused(self):
+        for id in (1, 2, 3):
+            (self.stub / "protected" / f"i-{id}").touch()
         unchanged = ("module.esker.aws_s3_bucket.cold", ["no-op"])
         for more in ((self.BROKER, ["delete"]), ('module.esker.aws_instance.broker["1"]', ["delete", "create"]),
                      ("module.esker.aws_s3_bucket.cold", ["update"])):
@@ -112,9 +118,18 @@ class Instances(Stubbed):
             self.assertIn("more would change than broker", refused.stdout)
         self.assertNotEqual(self.replace((self.BROKER, ["delete"])).returncode, 0, "gone without coming back")
         self.assertEqual(self.applied(), [])
+        self.assertEqual(self.protected(), ["i-1", "i-2", "i-3"])
+        # Terraform fails midway: the instance that is still there is protected again.
+        (self.stub / "apply-fails").touch()
+        self.assertNotEqual(self.replace((self.BROKER, ["delete", "create"]), unchanged).returncode, 0)
+        self.assertEqual(self.protected(), ["i-1", "i-2", "i-3"])
+        (self.stub / "apply-fails").unlink()
+        (self.stub / "terraform").unlink()
         done = self.replace((self.BROKER, ["delete", "create"]), unchanged)
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertEqual(len(self.applied()), 1)
+        # An instance that may not be stopped may not be ended either: this one may now, the others as little as before.
+        self.assertEqual(self.protected(), ["i-1", "i-3"])
         self.assertIn(f"-replace={self.BROKER}", (self.stub / "terraform").read_text())
 
 

@@ -98,6 +98,23 @@ class Texts(unittest.TestCase):
         self.assertNotRegex(text, r"\n\s*(expiration|noncurrent_version_expiration|transition)\s*{")
         self.assertIn("force_destroy = false", re.sub(r" +", " ", text))
 
+    def test_the_procedures_are_tested_with_the_properties_that_the_module_gives(self):
+        modules = set(re.findall(r'^ {6}"([a-z.]+)" += ', (ROOT / "terraform/locals.tf").read_text(), re.M))
+        tests = set(re.findall(r'"([a-z.]+\.[a-z.]+|listeners)":', (ROOT / "tests/deploy/cluster.py").read_text()))
+        # What depends on the account, and what has defaults that the small clusters take.
+        self.assertEqual(modules - tests, {
+            "broker.rack", "tier.store.region", "audit.log.path", "offsets.topic.replication.factor",
+            "transaction.state.log.replication.factor", "transaction.state.log.min.isr"})
+        # What makes them faster, or needs a bucket.
+        self.assertEqual(tests - modules, {
+            "ssl.reload.interval.ms", "offsets.topic.num.partitions", "group.initial.rebalance.delay.ms",
+            "tier.backup.interval.ms", "remote.log.manager.task.interval.ms"})
+
+    def test_a_setting_that_the_module_would_overwrite_is_refused(self):
+        modules = set(re.findall(r'^ {6}"([a-z.]+)" += ', (ROOT / "terraform/locals.tf").read_text(), re.M))
+        refused = re.search(r"setintersection\(keys\(var.settings\), \[(.*?)\]", (ROOT / "terraform/variables.tf").read_text(), re.S)[1]
+        self.assertEqual(modules - set(re.findall(r'"([a-z.]+)"', refused)), set())
+
     def test_a_running_broker_is_replaced_by_name_only(self):
         text = (ROOT / "terraform/main.tf").read_text()
         self.assertRegex(text, r"ignore_changes = \[ami, user_data_base64, instance_type\]")
