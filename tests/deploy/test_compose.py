@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 
 from machines import ESKER, Machines, machines_work, wait_until
-from tools import CACHE, DEPLOY, run
+from tools import CACHE, DEPLOY, asked, run
 
 FILE = DEPLOY / "compose/compose.yaml"
 ENVIRONMENT = {"ESKER_PASSWORD": "first-password", "MINIO_PASSWORD": "store-secret"}
@@ -129,6 +129,13 @@ class Run(unittest.TestCase):
         local = copy.copy(self.machine("broker-2"))
         local.run(ESKER, "topic", "list", "--bootstrap-server", "localhost:29092", "--command-config", properties,
                   mounts={"/etc/esker/tls": tls})
+        # The console and metrics, at the container's port that is published for this machine.
+        published = {(port["target"], int(port["published"])) for port in self.services["broker-2"]["ports"]}
+        self.assertEqual(published, {(29092, 29092), (9645, 29645)})
+        for path, user, status, said in [("/metrics", f"admin:{ENVIRONMENT['ESKER_PASSWORD']}", 200, "esker_uptime_seconds"),
+                                         ("/", f"admin:{ENVIRONMENT['ESKER_PASSWORD']}", 200, "<!doctype html>"),
+                                         ("/metrics", "", 401, "")]:
+            self.assertEqual(*asked(client, f"https://broker-2:9645{path}", tls / "ca.crt", user, status, said))
         wrong = properties.read_text().replace(ENVIRONMENT["ESKER_PASSWORD"], "wrong")
         properties.write_text(wrong)
         self.assertNotEqual(client.run(ESKER, "topic", "list", *at, check=False).returncode, 0)

@@ -11,7 +11,7 @@ import unittest
 from pathlib import Path
 
 from machines import ESKER, Machines, machines_work, wait_until
-from tools import BIN, CACHE, DEPLOY, run
+from tools import BIN, CACHE, DEPLOY, asked, run
 
 CHART = DEPLOY / "helm/esker"
 HELM = CACHE / "bin/helm"
@@ -84,13 +84,22 @@ class Chart(unittest.TestCase):
         self.assertFalse(pod["automountServiceAccountToken"])
         self.assertFalse(pod["enableServiceLinks"], "ESKER_…_PORT would be taken for a property")
 
-    def test_the_network_policy_opens_three_ports_and_no_more(self):
+    def test_the_network_policy_opens_four_ports_and_no_more(self):
         policy = rendered()["NetworkPolicy", "prod"]["spec"]
         ports = [(port["port"], port["protocol"]) for rule in policy["ingress"] for port in rule["ports"]]
-        self.assertEqual(ports, [(9092, "TCP"), (9093, "UDP"), (9644, "TCP")])
+        self.assertEqual(ports, [(9092, "TCP"), (9093, "UDP"), (9644, "TCP"), (9645, "TCP")])
         self.assertTrue(all(rule.get("from") for rule in policy["ingress"]))
         self.assertEqual([(port["port"], port["protocol"]) for rule in policy["egress"] for port in rule["ports"]],
                          [(53, "UDP"), (53, "TCP"), (9093, "UDP"), (443, "TCP")])
+
+    def test_metrics_without_a_password_are_a_matter_of_one_value(self):
+        for anonymous in (False, True):
+            resources = rendered(**{"metrics.anonymous": anonymous})
+            self.assertIn(f"\nadmin.metrics.anonymous={str(anonymous).lower()}\n", resources["ConfigMap", "prod"]["data"]["esker.properties"])
+            annotations = resources["StatefulSet", "prod"]["spec"]["template"]["metadata"]["annotations"]
+            told = {key: value for key, value in annotations.items() if key.startswith("prometheus.io/")}
+            self.assertEqual(told, {"prometheus.io/scrape": "true", "prometheus.io/port": "9644", "prometheus.io/path": "/metrics"}
+                             if anonymous else {})
 
     def test_no_secret_is_in_a_manifest(self):
         kinds = {kind for kind, _ in rendered()}
@@ -110,6 +119,8 @@ class Chart(unittest.TestCase):
             ({"replicsa": 3}, "replicsa"),
             ({"settings.listeners": "x"}, "settings"),
             ({"settings.log\\.dirs": "/tmp"}, "log.dirs is set by the chart"),
+            ({"settings.admin\\.metrics\\.anonymous": "true"}, "admin.metrics.anonymous is set by the chart"),
+            ({"metrics.anonymous": "yes"}, "anonymous"),
             ({"storage.size": "big"}, "storage.size"),
         ]:
             with self.subTest(str(change)):
@@ -277,6 +288,24 @@ class Run(unittest.TestCase):
         properties.write_text(f"security.protocol=SASL_SSL\nsasl.mechanism=SCRAM-SHA-512\nsasl.username=admin\n"
                               f"sasl.password=first-password\nssl.truststore.location={tls}/ca.crt\n")
         at = ["--bootstrap-server", f"prod-1.{stateful['serviceName']}.kafka.svc:9092", "--command-config", properties]
+        # Metrics and the console, from another machine: by the headless service's ports alone.
+        ports = {port["name"]: port["targetPort"] for port in resources["Service", "prod-headless"]["spec"]["ports"]}
+        listening = {port["name"]: port["containerPort"] for port in container["ports"]}
+        host = f"prod-2.{stateful['serviceName']}.kafka.svc"
+        plain, console = (f"{scheme}://{host}:{listening[ports[name]]}" for scheme, name in (("http", "admin"), ("https", "console")))
+        first = (f"{console}/metrics", tls / "ca.crt", "admin:first-password", 200, "esker_uptime_seconds")
+        wait_until("the first user is known to broker 2", lambda: len(set(asked(operator, *first))) == 1, 60, 0.5)
+        for url, user, status, said in [
+            (f"{plain}/livez", "", 200, ""),
+            (f"{plain}/metrics", "", 403, "no TLS"),
+            (f"{plain}/", "admin:first-password", 403, "no TLS"),
+            (f"{console}/metrics", "", 401, ""),
+            (f"{console}/metrics", "admin:wrong", 401, ""),
+            (f"{console}/metrics", "admin:first-password", 200, "esker_uptime_seconds"),
+            (f"{console}/", "admin:first-password", 200, "<!doctype html>"),
+        ]:
+            with self.subTest(f"{url} {user}"):
+                self.assertEqual(*asked(operator, url, tls / "ca.crt", user, status, said))
         operator.run(ESKER, "topic", "create", "t", *at)
         self.assertIn(" 1 2 3 ", " " + " ".join(sorted(re.findall(r"┆ (\d \d \d) +│", operator.run(
             ESKER, "topic", "describe", "t", *at).stdout)[0].split())) + " ")

@@ -46,7 +46,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if and (gt (int $v.replicationFactor) 1) (ge (int $v.minInsyncReplicas) (int $v.replicationFactor)) -}}
 {{- fail (printf "minInsyncReplicas: with %d of %d no broker could be restarted without stopping acks=all" (int $v.minInsyncReplicas) (int $v.replicationFactor)) -}}
 {{- end -}}
-{{- range $key := list "node.id" "cluster.id" "broker.rack" "listeners" "advertised.listeners" "peer.listener" "peer.advertised.listener" "controller.quorum.voters" "log.dirs" "tier.store.url" "admin.listeners" -}}
+{{- range $key := list "node.id" "cluster.id" "broker.rack" "listeners" "advertised.listeners" "peer.listener" "peer.advertised.listener" "controller.quorum.voters" "log.dirs" "tier.store.url" "admin.listeners" "admin.metrics.anonymous" -}}
 {{- if hasKey $v.settings $key -}}
 {{- fail (printf "settings: %s is set by the chart" $key) -}}
 {{- end -}}
