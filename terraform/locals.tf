@@ -15,6 +15,39 @@ data "aws_ec2_instance_type" "broker" {
   }
 }
 
+# What runs, or will again, under this cluster's name. A plan that does not know it would change it without knowing.
+data "aws_instances" "live" {
+  instance_tags        = { "esker:cluster" = var.name }
+  instance_state_names = ["pending", "running", "stopping", "stopped"]
+
+  lifecycle {
+    postcondition {
+      condition     = var.is_live || length(self.ids) == 0
+      error_message = "Brokers of a cluster ${var.name} run already: ${join(", ", self.ids)}. Nothing was changed. If this state made them, set is_live = true; if another did, work with that one, or choose another name."
+    }
+  }
+}
+
+data "aws_instances" "beyond" {
+  instance_state_names = ["pending", "running", "stopping", "stopped"]
+
+  filter {
+    name   = "tag:esker:cluster"
+    values = [var.name]
+  }
+  filter {
+    name   = "tag:esker:broker"
+    values = [for id in range(var.brokers + 1, 101) : tostring(id)]
+  }
+
+  lifecycle {
+    postcondition {
+      condition     = length(self.ids) == 0 || try(var.drained_to == var.brokers, false)
+      error_message = "Brokers above ${var.brokers} run: ${join(", ", self.ids)}. They would be destroyed with what only they hold; nothing was changed. Drain each (deploy/scripts/remove-broker ID), then set drained_to = ${var.brokers}."
+    }
+  }
+}
+
 data "aws_subnet" "zone" {
   for_each = var.zones
   id       = each.value.subnet_id

@@ -112,7 +112,7 @@ variable "client_cidr_blocks" {
 # The cluster's size.
 
 variable "brokers" {
-  description = "How many brokers. Their ids are 1 to brokers. A broker is drained before this number goes down (deploy/scripts/remove-broker)."
+  description = "How many brokers. Their ids are 1 to brokers. A broker is drained before this number goes down (deploy/scripts/remove-broker), and then drained_to says so."
   type        = number
   default     = 3
 
@@ -125,6 +125,18 @@ variable "brokers" {
     condition     = var.brokers >= var.replication_factor
     error_message = "replication_factor ${var.replication_factor} needs as many brokers, there are ${var.brokers}."
   }
+}
+
+variable "is_live" {
+  description = "Whether the cluster of this name runs, made from this very state. Set it to true after the first apply. Without it a plan in whose account brokers of this name run is refused: it would be a second one over a live cluster."
+  type        = bool
+  default     = false
+}
+
+variable "drained_to" {
+  description = "To lower `brokers`: the number that is left when deploy/scripts/remove-broker has emptied those above it. Instances of brokers above `brokers` are destroyed only when both are the same."
+  type        = number
+  default     = null
 }
 
 variable "voters" {

@@ -182,6 +182,62 @@ run "the_network_is_closed_but_for_named_ports" {
   }
 }
 
+run "brokers_reach_systems_manager_without_the_internet" {
+  command = plan
+  override_resource {
+    target          = aws_security_group.broker
+    values          = { id = "sg-brokers" }
+    override_during = plan
+  }
+
+  assert {
+    condition     = toset([for endpoint in aws_vpc_endpoint.ssm : endpoint.service_name]) == toset(["com.amazonaws.eu-central-1.ssm", "com.amazonaws.eu-central-1.ssmmessages"])
+    error_message = "not the two endpoints that the agent needs"
+  }
+  assert {
+    condition     = alltrue([for endpoint in aws_vpc_endpoint.ssm : endpoint.vpc_endpoint_type == "Interface" && endpoint.private_dns_enabled && endpoint.subnet_ids == toset(["subnet-01", "subnet-02", "subnet-03"])])
+    error_message = "an endpoint is not in every zone, or not under the service's own name"
+  }
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.endpoints[0].from_port == 443 && aws_vpc_security_group_ingress_rule.endpoints[0].to_port == 443 && aws_vpc_security_group_ingress_rule.endpoints[0].referenced_security_group_id == "sg-brokers"
+    error_message = "others than brokers reach the endpoints"
+  }
+}
+
+run "the_load_balancer_is_internal_and_leaves_tls_to_the_brokers" {
+  command = plan
+
+  assert {
+    condition     = aws_lb.bootstrap[0].internal && aws_lb.bootstrap[0].load_balancer_type == "network" && aws_lb.bootstrap[0].subnets == toset(["subnet-01", "subnet-02", "subnet-03"])
+    error_message = "the load balancer is public, or not in every zone"
+  }
+  assert {
+    condition     = aws_lb_listener.bootstrap[0].protocol == "TCP" && aws_lb_listener.bootstrap[0].port == 9092 && aws_lb_target_group.bootstrap[0].port == 9092 && aws_lb_target_group.bootstrap[0].target_type == "ip"
+    error_message = "not the clients' port is handed on as it comes"
+  }
+  assert {
+    condition     = { for id, target in aws_lb_target_group_attachment.bootstrap : id => target.target_id } == { for id, broker in output.brokers : id => broker.address }
+    error_message = "not every broker is a target"
+  }
+}
+
+run "without_load_balancer_and_endpoints_there_are_none" {
+  command = plan
+  variables {
+    create_load_balancer = false
+    create_ssm_endpoints = false
+  }
+
+  assert {
+    condition     = length(aws_lb.bootstrap) + length(aws_lb_listener.bootstrap) + length(aws_lb_target_group_attachment.bootstrap) + length(aws_vpc_endpoint.ssm) + length(aws_security_group.endpoints) == 0
+    error_message = "something is made that was not asked for"
+  }
+  assert {
+    condition     = output.bootstrap_servers == "broker-1.prod.internal:9092,broker-2.prod.internal:9092,broker-3.prod.internal:9092,broker-4.prod.internal:9092,broker-5.prod.internal:9092"
+    error_message = "clients do not begin with the brokers themselves"
+  }
+}
+
 run "user_data_holds_what_a_broker_needs_and_no_secret" {
   command = plan
 
@@ -203,6 +259,18 @@ run "user_data_holds_what_a_broker_needs_and_no_secret" {
   assert {
     condition     = one([for file in yamldecode(output.rendered.user_data["1"]).write_files : file.content if file.path == "/usr/local/lib/esker/esker-disks"]) == file("../deploy/host/esker-disks")
     error_message = "the disk script that is installed is not the tested one"
+  }
+  assert {
+    condition = alltrue([for path, source in {
+      "/etc/sysctl.d/90-esker.conf"             = "90-esker.conf"
+      "/etc/systemd/system/esker.service"       = "esker.service"
+      "/etc/systemd/system/esker-disks.service" = "esker-disks.service"
+    } : one([for file in yamldecode(output.rendered.user_data["1"]).write_files : file.content if file.path == path]) == file("../deploy/host/${source}")])
+    error_message = "the sysctls (UDP buffers) or a unit that is installed is not the tested one"
+  }
+  assert {
+    condition     = slice([for command in yamldecode(output.rendered.user_data["1"]).runcmd : join(" ", command)], 2, 6) == ["systemctl daemon-reload", "/usr/local/lib/esker/esker-fetch all", "systemctl enable --now esker-disks.service", "systemctl enable --now esker.service"] && join(" ", yamldecode(output.rendered.user_data["1"]).runcmd[0]) == "sysctl --system"
+    error_message = "sysctls, secrets, disks and the broker do not come in that order"
   }
   assert {
     condition     = !strcontains(output.rendered.user_data["1"], "PRIVATE KEY") && !strcontains(output.rendered.user_data["1"], "password")
@@ -303,6 +371,74 @@ run "settings_that_the_module_owns_are_refused" {
     settings = { "listeners" = "PLAINTEXT://0.0.0.0:9092" }
   }
   expect_failures = [var.settings]
+}
+
+run "a_second_run_over_a_live_cluster_is_refused" {
+  command = plan
+  override_data {
+    target = data.aws_instances.live
+    values = { ids = ["i-1", "i-2", "i-3", "i-4", "i-5"] }
+  }
+  expect_failures = [data.aws_instances.live]
+}
+
+run "the_state_that_made_a_live_cluster_goes_on" {
+  command = plan
+  variables {
+    is_live = true
+  }
+  override_data {
+    target = data.aws_instances.live
+    values = { ids = ["i-1", "i-2", "i-3", "i-4", "i-5"] }
+  }
+  assert {
+    condition     = data.aws_instances.live.instance_tags == tomap({ "esker:cluster" = "prod" }) && !contains(data.aws_instances.live.instance_state_names, "terminated") && contains(data.aws_instances.live.instance_state_names, "stopped")
+    error_message = "not this cluster's instances are looked for"
+  }
+}
+
+run "brokers_that_are_not_drained_are_not_destroyed" {
+  command = plan
+  variables {
+    is_live = true
+    brokers = 3
+  }
+  override_data {
+    target = data.aws_instances.beyond
+    values = { ids = ["i-4", "i-5"] }
+  }
+  expect_failures = [data.aws_instances.beyond]
+}
+
+run "brokers_drained_to_another_number_are_not_destroyed" {
+  command = plan
+  variables {
+    is_live    = true
+    brokers    = 3
+    drained_to = 4
+  }
+  override_data {
+    target = data.aws_instances.beyond
+    values = { ids = ["i-4", "i-5"] }
+  }
+  expect_failures = [data.aws_instances.beyond]
+}
+
+run "drained_brokers_may_go" {
+  command = plan
+  variables {
+    is_live    = true
+    brokers    = 3
+    drained_to = 3
+  }
+  override_data {
+    target = data.aws_instances.beyond
+    values = { ids = ["i-4", "i-5"] }
+  }
+  assert {
+    condition     = toset(flatten([for filter in data.aws_instances.beyond.filter : filter.values if filter.name == "tag:esker:broker"])) == toset([for id in range(4, 101) : tostring(id)])
+    error_message = "the brokers above the number are not those that are looked for"
+  }
 }
 
 run "an_empty_prefix_is_refused" {

@@ -25,6 +25,7 @@ module "esker" {
   route_table_ids    = var.route_table_ids
   client_cidr_blocks = var.client_cidr_blocks
 
+  is_live             = var.is_live
   brokers             = 1
   voters              = 1
   replication_factor  = 1

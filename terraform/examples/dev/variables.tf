@@ -53,3 +53,9 @@ variable "binary_sha256" {
   description = "Its SHA-256."
   type        = string
 }
+
+variable "is_live" {
+  description = "true after the first apply, see the module."
+  type        = bool
+  default     = false
+}

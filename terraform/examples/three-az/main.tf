@@ -54,7 +54,11 @@ module "esker" {
   route_table_ids    = [aws_route_table.brokers.id]
   client_cidr_blocks = var.client_cidr_blocks
 
+  monitoring_cidr_blocks = var.monitoring_cidr_blocks
+
+  is_live       = var.is_live
   brokers       = var.brokers
+  drained_to    = var.drained_to
   instance_type = var.instance_type
   bucket_name   = var.bucket_name
   create_bucket = var.create_bucket

@@ -75,3 +75,21 @@ variable "binary_sha256" {
   description = "Its SHA-256."
   type        = string
 }
+
+variable "is_live" {
+  description = "true after the first apply, see the module."
+  type        = bool
+  default     = false
+}
+
+variable "drained_to" {
+  description = "To lower brokers: the number that is left when those above are drained, see the module."
+  type        = number
+  default     = null
+}
+
+variable "monitoring_cidr_blocks" {
+  description = "Networks from which metrics and the console may be asked."
+  type        = list(string)
+  default     = []
+}
