@@ -324,6 +324,8 @@ class ClientMetrics(ClusterCase):
             b"org.apache.kafka." in body and b"client_instance_id" in body and b"pusher-1" in body for _, _, body in server.posted), 60)
         told = samples(dev.consoles()[1])
         self.assertGreater(told["esker_client_telemetry_pushes_total", 'outcome="taken"'], 0)
+        self.assertGreater(told["esker_client_telemetry_bytes_total", ""], told["esker_client_telemetry_pushes_total", 'outcome="taken"'])
+        self.assertGreater(told["esker_client_telemetry_instances", ""], 0)
 
     def test_pushes_that_nobody_asked_for_are_refused(self):
         dev = self.dev(1)
