@@ -18,21 +18,6 @@ async function main() {
     await page.goto(`${url}/${hash}`);
     await page.waitForSelector(`main[data-page="${name}"]`, { timeout: 30000 });
   };
-  await page.goto(`${url}/`);
-  if (user) {
-    await page.waitForSelector("input[name=password]");
-    await page.fill("input[name=user]", user);
-    await page.fill("input[name=password]", "wrong");
-    await page.click("button[type=submit]");
-    seen.refused = await page.textContent("[role=alert]");
-    // The refusal itself is told in the browser's log.
-    seen.errors = seen.errors.filter((text) => !text.includes("401"));
-    await page.fill("input[name=user]", user);
-    await page.fill("input[name=password]", password);
-    await page.click("button[type=submit]");
-    await page.waitForSelector('main[data-page="overview"]', { timeout: 30000 });
-    seen.cookie = (await context.cookies()).find((cookie) => cookie.name === "esker_session");
-  }
   // The least contrast of any text with what is behind it (WCAG's formula), and that text.
   const contrast = () => page.evaluate(() => {
     const numbers = (text) => (text.match(/[\d.]+/g) || []).map(Number);
@@ -61,6 +46,25 @@ async function main() {
       seen.contrast[`${name}, ${colorScheme}`] = await contrast();
     }
   };
+  const unlabelled = () => page.$$eval("input, button, svg, select", (all) => all.filter((node) =>
+    !(node.labels && node.labels.length) && !node.getAttribute("aria-label") && !node.textContent.trim() && !node.closest("[aria-hidden]")).length);
+  await page.goto(`${url}/`);
+  if (user) {
+    await page.waitForSelector("input[name=password]");
+    await looked("login");
+    seen.login_unlabelled = await unlabelled();
+    await page.fill("input[name=user]", user);
+    await page.fill("input[name=password]", "wrong");
+    await page.click("button[type=submit]");
+    seen.refused = await page.textContent("[role=alert]");
+    // The refusal itself is told in the browser's log.
+    seen.errors = seen.errors.filter((text) => !text.includes("401"));
+    await page.fill("input[name=user]", user);
+    await page.fill("input[name=password]", password);
+    await page.click("button[type=submit]");
+    await page.waitForSelector('main[data-page="overview"]', { timeout: 30000 });
+    seen.cookie = (await context.cookies()).find((cookie) => cookie.name === "esker_session");
+  }
   // A topic is made with the keyboard alone.
   await at("#/topics", "topics");
   await page.focus("#topic-name");
@@ -74,8 +78,7 @@ async function main() {
     await at(hash, name);
     seen[name] = await page.textContent("main");
     await looked(name);
-    seen[`${name}_unlabelled`] = await page.$$eval("input, button, svg, select", (all) => all.filter((node) =>
-      !(node.labels && node.labels.length) && !node.getAttribute("aria-label") && !node.textContent.trim() && !node.closest("[aria-hidden]")).length);
+    seen[`${name}_unlabelled`] = await unlabelled();
   }
   await at("#/", "overview");
   await page.waitForFunction(() => [...document.querySelectorAll("polyline")].every((line) => line.getAttribute("points").includes(" ")), null, { timeout: 30000 });
@@ -101,6 +104,41 @@ async function main() {
   await page.click('form[aria-label="By time"] button');
   await page.waitForFunction(another, seen.last[0][0], { timeout: 30000 });
   seen.by_time = await rows();
+  }
+  if (process.env.GROUP) {
+    await at("#/groups", "groups");
+    await page.click(`a[href="#/groups/${process.env.GROUP}"]`);
+    await page.waitForSelector('main[data-page="group"]', { timeout: 30000 });
+    seen.group = await page.textContent("main");
+    seen.group_offsets = await page.$$eval("table:last-of-type tbody tr", (all) => all.map((row) => [...row.cells].map((cell) => cell.textContent)));
+    seen.group_unlabelled = await unlabelled();
+    await looked("group");
+  }
+  // Who is asked and says no keeps the topic; who says yes has it deleted.
+  await at("#/topics/made-in-the-console", "topic");
+  const asked = async (answer) => {
+    const dialog = page.waitForEvent("dialog", { timeout: 30000 }).then(async (it) => { const text = it.message(); await it[answer](); return text; });
+    await page.click("text=Delete topic");
+    return dialog;
+  };
+  seen.asked = await asked("dismiss");
+  await at("#/topics", "topics");
+  seen.kept = await page.$$eval('a[href="#/topics/made-in-the-console"]', (all) => all.length);
+  await at("#/topics/made-in-the-console", "topic");
+  await asked("accept");
+  await page.waitForSelector('main[data-page="topics"]', { timeout: 30000 });
+  for (let tries = 0; tries < 100 && !seen.deleted; tries += 1) {
+    await at("#/brokers", "brokers");
+    await at("#/topics", "topics");
+    seen.deleted = !(await page.$$eval('a[href="#/topics/made-in-the-console"]', (all) => all.length));
+  }
+  if (user) {
+    await page.click("text=Log out");
+    await page.waitForSelector("input[name=password]", { timeout: 30000 });
+    // Nothing is shown any more.
+    await page.goto(`${url}/#/topics`);
+    await page.waitForSelector("input[name=password]", { timeout: 30000 });
+    seen.logged_out = page.url();
   }
   await browser.close();
   console.log(JSON.stringify(seen));
