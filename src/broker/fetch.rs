@@ -300,7 +300,10 @@ impl Broker {
         max_bytes: usize,
         answer: &mut Fetched,
     ) -> Result<(Records, usize), FetchError> {
-        let records = self.read_cold(wanted, offset, max_bytes).await?;
+        let begun = self.env.clock.now();
+        let read = self.read_cold(wanted, offset, max_bytes).await;
+        self.fetch_remote.record(self.env.clock.now().since(begun));
+        let records = read?;
         if let Some(replica) = self.replicas.replica(&wanted.partition) {
             replica.traffic().fetched_cold.add(records.len() as u64);
         }

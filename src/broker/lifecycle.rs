@@ -154,6 +154,7 @@ impl Broker {
             answers,
             lags: Mutex::default(),
             fetch_wait: env.metrics.histogram(REQUEST_SECONDS, &["Fetch", "wait"]),
+            fetch_remote: env.metrics.histogram(REQUEST_SECONDS, &["Fetch", "remote"]),
             env,
             config,
             live,

@@ -105,6 +105,7 @@ pub struct Broker {
     producer_ids: ProducerIds,
     answers: AnswerBudget,
     fetch_wait: Histogram,
+    fetch_remote: Histogram,
     lags: Mutex<standing::Lags>,
     stopping: StopSignal,
     cold: Background,

@@ -23,11 +23,14 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
-    /// Checks a file, and the environment over it, as `esker server` does at its start.
+    /// Checks a file, and the environment and flags over it, as `esker server` does at its start.
     Check {
         /// The configuration: TOML, or Kafka's key=value lines if it ends in `.properties`.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// A property, over the file and the environment; may be given several times.
+        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::key_value)]
+        settings: Vec<(String, String)>,
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
@@ -78,6 +81,9 @@ enum Command {
         /// The configuration; without one, the defaults with the environment over them.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// A property, over the file and the environment; may be given several times.
+        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::key_value)]
+        settings: Vec<(String, String)>,
         /// Also what nobody set.
         #[arg(long)]
         all: bool,
@@ -92,8 +98,8 @@ enum Command {
 /// A configuration that is refused, with the property, what is accepted, and the line.
 pub async fn run(env: &Env, arguments: Arguments) -> Result<()> {
     match arguments.command {
-        Command::Check { config, output } => {
-            load(env, &config)?;
+        Command::Check { config, settings, output } => {
+            load(env, &config, &settings)?;
             let file = config.display().to_string();
             match output {
                 Output::Table => println!("{file}: a broker would start with it"),
@@ -114,10 +120,15 @@ pub async fn run(env: &Env, arguments: Arguments) -> Result<()> {
         }
         Command::Reference { output: Output::Table } => print!("{}", reference()),
         Command::Reference { output: Output::Json } => print_json(&reference_list()),
-        Command::Show { config, all, output } => {
+        Command::Show { config, settings, all, output } => {
             let config = match config {
-                Some(file) => load(env, &file)?,
-                None => BrokerConfig::load(Path::new("defaults.properties"), "", std::env::vars())?,
+                Some(file) => load(env, &file, &settings)?,
+                None => BrokerConfig::load_with(
+                    Path::new("defaults.properties"),
+                    "",
+                    std::env::vars(),
+                    &settings,
+                )?,
             };
             show(&config, all, output)?;
         }
@@ -129,7 +140,7 @@ pub async fn run(env: &Env, arguments: Arguments) -> Result<()> {
 fn reference() -> String {
     let mut out = String::from(
         "# Configuration\n\nA property comes from the file that `esker server --config` names, and over it from the environment \
-         (`ESKER_LOG_DIRS` for `log.dirs`). Where a topic config is named, the property is its default.\n\n\
+         (`ESKER_LOG_DIRS` for `log.dirs`), and over both from `--set KEY=VALUE`. Where a topic config is named, the property is its default.\n\n\
          | property | default | accepted | topic config | meaning |\n|---|---|---|---|---|\n",
     );
     let mut sorted: Vec<_> = DEFINITIONS.iter().collect();
@@ -171,11 +182,11 @@ fn reference_list() -> Value {
     sorted.iter().map(property).collect()
 }
 
-/// Reads a broker's configuration, with the environment over it.
-pub(super) fn load(env: &Env, file: &Path) -> Result<BrokerConfig> {
+/// Reads a broker's configuration, with the environment over it, and over that the flags.
+pub(super) fn load(env: &Env, file: &Path, flags: &[(String, String)]) -> Result<BrokerConfig> {
     let bytes = env.disk.read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let text = String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8", file.display()))?;
-    Ok(BrokerConfig::load(file, &text, std::env::vars())?)
+    Ok(BrokerConfig::load_with(file, &text, std::env::vars(), flags)?)
 }
 
 fn show(config: &BrokerConfig, all: bool, output: Output) -> Result<()> {

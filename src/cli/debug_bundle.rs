@@ -36,7 +36,8 @@ pub struct Arguments {
     /// A broker's log, of which the end goes in; may be given several times.
     #[arg(long = "log", value_name = "FILE")]
     logs: Vec<PathBuf>,
-    /// A broker's admin listener (plain HTTP), for its metrics; may be given several times.
+    /// A broker's admin listener, for its metrics (`https://HOST:PORT` for one with TLS); may be given several times. Asked as the same
+    /// user as the cluster.
     #[arg(long = "admin", value_name = "HOST:PORT")]
     admin: Vec<String>,
     #[command(flatten)]
@@ -139,18 +140,12 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     bundle.add_json("about.json", Ok(about));
     bundle.add_json("machine.json", serde_json::to_value(doctor::machine(&env)).map_err(Into::into));
     if let Some(file) = &arguments.config {
-        let config = config::load(&env, file)?;
+        let config = config::load(&env, file, &[])?;
         bundle.secrets = secrets_of(&config);
         bundle.add_json("config.json", Ok(json!(config::rows(&config, true))));
     }
     collect_cluster(&env, &arguments.cluster, &mut bundle).await;
-    for address in &arguments.admin {
-        for (path, name) in [("/metrics", "metrics.txt"), ("/readyz?in-sync", "readyz.txt")] {
-            let answer = health::get(&env, address, path, ADMIN_BYTES).await;
-            let name = format!("admin-{}-{name}", address.replace([':', '/', '[', ']'], "_"));
-            bundle.add(&name, answer.map(|(status, body)| format!("{status}\n{body}").into_bytes()));
-        }
-    }
+    collect_admin(&env, &arguments, &mut bundle).await;
     for (at, log) in arguments.logs.iter().enumerate() {
         let name = log.file_name().map_or_else(|| "log".into(), |name| name.to_string_lossy().into_owned());
         let short: String = name.chars().take(40).collect();
@@ -171,6 +166,26 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
     }
     done(arguments.cluster.output, "wrote", &out.display().to_string());
     Ok(())
+}
+
+async fn collect_admin(env: &Env, arguments: &Arguments, bundle: &mut Bundle) {
+    let security = match arguments.cluster.security(env) {
+        Ok(security) => security,
+        Err(error) => return bundle.errors.push(format!("admin listeners: {error:#}")),
+    };
+    for address in &arguments.admin {
+        let place = address.replace([':', '/', '[', ']'], "_");
+        let ready = health::get(env, address, "/readyz?in-sync", ADMIN_BYTES, &security).await;
+        // Why it is not ready is worth as much.
+        let ready = ready.map(|(status, body)| format!("{status}\n{body}").into_bytes());
+        bundle.add(&format!("admin-{place}-readyz.txt"), ready);
+        let metrics = health::get(env, address, "/metrics", ADMIN_BYTES, &security).await;
+        let metrics = metrics.and_then(|(status, body)| {
+            anyhow::ensure!(status == 200, "{status}: {body}");
+            Ok(body.into_bytes())
+        });
+        bundle.add(&format!("admin-{place}-metrics.txt"), metrics);
+    }
 }
 
 async fn collect_cluster(env: &Env, cluster: &ClusterArguments, bundle: &mut Bundle) {

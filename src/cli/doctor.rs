@@ -69,7 +69,7 @@ fn finding(what: &str, good: bool, otherwise: Grade, found: String, mend: &str) 
 /// # Errors
 /// A configuration that is refused, or something that is bad.
 pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
-    let config = arguments.config.as_ref().map(|file| super::config::load(&env, file)).transpose()?;
+    let config = arguments.config.as_ref().map(|file| super::config::load(&env, file, &[])).transpose()?;
     let mut findings = machine(&env);
     if let Some(config) = &config {
         for dir in &config.log_dirs {

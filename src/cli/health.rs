@@ -1,13 +1,16 @@
 //! `esker health`: asks a broker's admin listener how it is, for health checks of images that have no other client.
 //!
-//! Exit 0 when the answer is 200, else 1 with what was said. Plain HTTP only: a health check asks its own machine.
+//! Exit 0 when the answer is 200, else 1 with what was said.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use rustls_pki_types::ServerName;
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use super::client::Security;
 use super::report::{Output, print_json};
 use crate::env::{Env, timeout};
 
@@ -22,9 +25,12 @@ pub struct Arguments {
     /// What to ask: `/livez`, `/readyz`, or `/readyz?in-sync` (no replica of the broker is outside its ISR).
     #[arg(default_value = "/livez")]
     path: String,
-    /// The admin listener.
+    /// The admin listener; `https://HOST:PORT` for one with TLS.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9644")]
     address: String,
+    /// Who signed the certificate of one with TLS (PEM).
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
     /// How to print the answer.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -35,8 +41,9 @@ pub struct Arguments {
 /// # Errors
 /// When nobody answers in ten seconds, or the answer is not 200.
 pub async fn run(env: &Env, arguments: &Arguments) -> Result<()> {
-    let Arguments { path, address, output } = arguments;
-    let (status, body) = get(env, address, path, ANSWER_BYTES).await?;
+    let Arguments { path, address, tls_ca, output } = arguments;
+    let security = Security::trusting(env, tls_ca.as_deref())?;
+    let (status, body) = get(env, address, path, ANSWER_BYTES, &security).await?;
     if *output == Output::Json {
         print_json(&json!({ "address": address, "path": path, "status": status, "answer": body }));
     }
@@ -49,12 +56,19 @@ pub async fn run(env: &Env, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Status and body of what an admin listener answers, by plain HTTP.
+/// Status and body of what an admin listener answers, over TLS if the address begins with `https://`. The password goes with the
+/// question there, and to this machine itself; never in plain text over a network.
 ///
 /// # Errors
 /// When it does not answer in ten seconds, or not in HTTP.
-pub async fn get(env: &Env, address: &str, path: &str, most_bytes: u64) -> Result<(u16, String)> {
-    let asked = timeout(&*env.clock, PATIENCE, ask(env, address, path, most_bytes)).await;
+pub async fn get(
+    env: &Env,
+    address: &str,
+    path: &str,
+    most_bytes: u64,
+    security: &Security,
+) -> Result<(u16, String)> {
+    let asked = timeout(&*env.clock, PATIENCE, ask(env, address, path, most_bytes, security)).await;
     let answer = match asked {
         Ok(answer) => answer.with_context(|| format!("{address} does not answer"))?,
         Err(_) => bail!("{address} has not answered in {PATIENCE:?}"),
@@ -63,12 +77,36 @@ pub async fn get(env: &Env, address: &str, path: &str, most_bytes: u64) -> Resul
     Ok((status, body.to_owned()))
 }
 
-async fn ask(env: &Env, address: &str, path: &str, most_bytes: u64) -> Result<String> {
-    let resolved = env.net.resolve(address.to_owned()).await?;
+async fn ask(env: &Env, address: &str, path: &str, most_bytes: u64, security: &Security) -> Result<String> {
+    let (encrypted, authority) = match address.split_once("://") {
+        None => (false, address),
+        Some(("http", authority)) => (false, authority),
+        Some(("https", authority)) => (true, authority),
+        Some((scheme, _)) => bail!("{scheme}: http and https are accepted"),
+    };
+    let resolved = env.net.resolve(authority.to_owned()).await?;
     let first = resolved.first().copied().context("the name has no address")?;
-    let mut stream = env.net.connect(first).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let stream = env.net.connect(first).await?;
+    let mut request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n");
+    if let Some(basic) = security.basic().filter(|_| encrypted || first.ip().is_loopback()) {
+        request.push_str(&format!("Authorization: Basic {basic}\r\n"));
+    }
+    request.push_str("\r\n");
+    if !encrypted {
+        return exchange(stream, &request, most_bytes).await;
+    }
+    let tls = security.tls().context("https needs the authority of the certificate: --tls-ca")?;
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
+    exchange(tls.connect(ServerName::try_from(host.to_owned())?, stream).await?, &request, most_bytes).await
+}
+
+async fn exchange(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: &str,
+    most_bytes: u64,
+) -> Result<String> {
     stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
     let mut answer = Vec::new();
     stream.take(most_bytes).read_to_end(&mut answer).await?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
@@ -99,7 +137,12 @@ mod tests {
         let env = Env::real();
         let listener = env.net.listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let arguments = Arguments { path: "/readyz".into(), address: address.clone(), output: Output::Table };
+        let arguments = Arguments {
+            path: "/readyz".into(),
+            address: address.clone(),
+            tls_ca: None,
+            output: Output::Table,
+        };
         let broker = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             // Read whole: closing over unread bytes would reset the connection.

@@ -19,6 +19,7 @@ use tracing_subscriber::fmt::layer;
 use tracing_subscriber::prelude::*;
 
 use super::audit_log::AuditLog;
+use super::config;
 use super::dev::{READY, REQUESTS, StoreRequests};
 use super::otlp_log::OtlpLog;
 use crate::admin::{self, Doorkeeper};
@@ -46,6 +47,9 @@ pub struct Arguments {
     /// The configuration: TOML, or Kafka's key=value lines if it ends in `.properties`.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// A property, over the file and the environment; may be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::key_value)]
+    settings: Vec<(String, String)>,
     /// Stop when standard input ends; answer `requests` on it.
     #[arg(long, hide = true)]
     with_parent: bool,
@@ -56,10 +60,7 @@ pub struct Arguments {
 /// # Errors
 /// A configuration that is refused, or anything that the broker needs and does not get.
 pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
-    let file = &arguments.config;
-    let bytes = env.disk.read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let text = String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8", file.display()))?;
-    let config = BrokerConfig::load(file, &text, std::env::vars())?;
+    let config = config::load(&env, &arguments.config, &arguments.settings)?;
     start_logging(&env, config.properties.get("audit.log.path").map(Path::new))?;
     match raise_open_files() {
         Ok(Some(files)) => {

@@ -138,6 +138,17 @@ pub struct Offloader {
     known_ms: Option<i64>,
     /// Generations by when they were known to be there, on the monotonic clock.
     history: VecDeque<(u64, i64)>,
+    /// Not yet taken by `take_orphans`.
+    removed: Orphans,
+}
+
+/// Objects that no manifest names and that were removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Orphans {
+    /// How many, of segments and of archives.
+    pub objects: u64,
+    /// Bytes of the segments among them.
+    pub bytes: u64,
 }
 
 impl std::fmt::Debug for Offloader {
@@ -173,7 +184,13 @@ impl Offloader {
             attempt: None,
             known_ms: None,
             history: VecDeque::new(),
+            removed: Orphans::default(),
         }
+    }
+
+    /// The orphans that were removed since the last call.
+    pub fn take_orphans(&mut self) -> Orphans {
+        std::mem::take(&mut self.removed)
     }
 
     /// The newest generation this offloader knows.
@@ -507,6 +524,8 @@ impl Offloader {
             let (objects, generations) = (swept.segments.len(), swept.generations.len());
             tracing::info!(folder = %self.folder, objects, bytes = swept.bytes, generations, "orphans removed");
         }
+        self.removed.objects += (swept.segments.len() + swept.archives.len()) as u64;
+        self.removed.bytes += swept.bytes;
         self.tier.swept = true;
         self.tier.abandoned.clear();
         self.tier.abandoned_archives.clear();

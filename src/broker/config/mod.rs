@@ -195,6 +195,19 @@ impl BrokerConfig {
         text: &str,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<BrokerConfig, ConfigError> {
+        BrokerConfig::load_with(file, text, environment, &[])
+    }
+
+    /// The same, with flags of the command line on top of the environment.
+    ///
+    /// # Errors
+    /// As [`BrokerConfig::load`].
+    pub fn load_with(
+        file: &Path,
+        text: &str,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: &[(String, String)],
+    ) -> Result<BrokerConfig, ConfigError> {
         let mut properties = Properties::default();
         let name = file.display().to_string();
         if file.extension().is_some_and(|e| e == "properties") {
@@ -203,6 +216,9 @@ impl BrokerConfig {
             properties.read_toml(&name, text)?;
         }
         properties.read_environment(environment)?;
+        for (key, value) in flags {
+            properties.set(key, value, "--set")?;
+        }
         BrokerConfig::new(properties)
     }
 
@@ -454,6 +470,28 @@ mod tests {
         ] {
             let error = config(text).unwrap_err().to_string();
             assert!(error.contains(wanted), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn flags_go_over_the_environment_and_that_over_the_file() {
+        let text = "num.partitions=2\nlog.retention.ms=5000\nlog.segment.bytes=1048576";
+        let environment = || {
+            [("ESKER_NUM_PARTITIONS", "3"), ("ESKER_LOG_RETENTION_MS", "6000")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into_iter()
+        };
+        let load = |flags: &[(&str, &str)]| {
+            let flags: Vec<_> = flags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            BrokerConfig::load_with(Path::new("x.properties"), text, environment(), &flags)
+        };
+        let c = load(&[("num.partitions", "4")]).unwrap();
+        assert_eq!(c.number("num.partitions"), 4);
+        assert_eq!(c.number("log.retention.ms"), 6000);
+        assert_eq!(c.number("log.segment.bytes"), 1_048_576);
+        for (key, value) in [("num.partition", "4"), ("num.partitions", "many")] {
+            let error = load(&[(key, value)]).unwrap_err().to_string();
+            assert!(error.contains("--set") && error.contains(key), "{error}");
         }
     }
 

@@ -26,6 +26,7 @@ use super::topic_rules::{COPY_DISABLE, DELETE_ON_DISABLE, ENABLE, MAX_LAG_MS, fl
 use crate::broker::config::{BrokerConfig, InForce};
 use crate::broker::live::LiveConfig;
 use crate::broker::stop::StopSignal;
+use crate::env::metrics::{Counter, TIER_ORPHAN_BYTES, TIER_ORPHANS};
 use crate::env::{Env, MonoTime};
 use crate::log::{LogConfig, LogError};
 use crate::metadata::{ColdTopic, Command, Metadata};
@@ -56,6 +57,8 @@ pub struct TierDriver {
     settings: Settings,
     live: Arc<LiveConfig>,
     at_once: Semaphore,
+    orphans: Counter,
+    orphan_bytes: Counter,
 }
 
 /// The broker's own properties.
@@ -122,7 +125,11 @@ impl TierDriver {
         let at_once = Semaphore::new(PARTITIONS_AT_ONCE);
         let node_id = config.node_id;
         Scrub::start(&cold, config, replicas.clone(), stopping.clone());
-        let driver = Arc::new(TierDriver { cold, replicas, stopping, node_id, settings, live, at_once });
+        let [orphans, orphan_bytes] =
+            [TIER_ORPHANS, TIER_ORPHAN_BYTES].map(|metric| cold.env.metrics.counter(metric, &[]));
+        let driver =
+            TierDriver { cold, replicas, stopping, node_id, settings, live, at_once, orphans, orphan_bytes };
+        let driver = Arc::new(driver);
         runtime.spawn(driver.run());
     }
 
@@ -305,6 +312,9 @@ impl TierDriver {
         let mut pause = FIRST_PAUSE;
         loop {
             let outcome = self.round(&mut work, &folder).await;
+            let orphans = work.offloader.take_orphans();
+            self.orphans.add(orphans.objects);
+            self.orphan_bytes.add(orphans.bytes);
             self.make_room(&work).await;
             let wait = match outcome {
                 Ok(()) => {

@@ -17,6 +17,7 @@ mod reads;
 mod room;
 mod scrub;
 mod store;
+mod timed;
 mod topic_rules;
 
 pub use backup::{

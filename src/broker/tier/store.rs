@@ -23,6 +23,7 @@ use super::pace::{Pace, PacedStore};
 use super::peer::{OfBroker, Patience, TierPeers};
 use super::room::{FULL_POLICY, REJECT, Room};
 use super::scrub::{Findings, ScrubCounts};
+use super::timed::TimedStore;
 use super::topic_rules::{ENABLE, flag};
 use crate::broker::config::BrokerConfig;
 use crate::broker::seams::ObjectStores;
@@ -147,7 +148,8 @@ impl ColdStore {
         let location: StoreLocation = url.parse()?;
         let text = |key: &str| config.properties.get(key).map(str::to_owned);
         let options = remote_options(config);
-        let metered = MeteredStore::new(stores.open(&location, &options)?);
+        let timed = TimedStore::new(env, stores.open(&location, &options)?);
+        let metered = MeteredStore::new(Arc::new(timed));
         let requests = metered.requests();
         let sleeper = Arc::new(OnClock(env.clock.clone()));
         let adaptive = AdaptiveStore::new(Arc::new(metered), READS_AT_ONCE, WRITES_AT_ONCE);

@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use self::connection::Connection;
-use self::security::Security;
+pub use self::security::Security;
 use super::report::Output;
 use crate::env::{Env, timeout};
 use crate::wire::messages::metadata::{
@@ -66,6 +66,21 @@ pub struct ClusterArguments {
 }
 
 impl ClusterArguments {
+    /// How to encrypt and who to be, for another listener of the same brokers. With an authority there is TLS also where the clients'
+    /// listener has none.
+    ///
+    /// # Errors
+    /// When the settings cannot be read or contradict each other.
+    pub fn security(&self, env: &Env) -> Result<Security> {
+        let mut settings = self.settings(env)?;
+        if ["ssl.truststore.location", "ssl.ca.location"].iter().any(|key| settings.contains_key(*key)) {
+            let protocol = settings.entry("security.protocol".to_owned()).or_default();
+            let sasl = protocol.starts_with("SASL_");
+            *protocol = if sasl { "SASL_SSL" } else { "SSL" }.to_owned();
+        }
+        Security::from_settings(env, &settings)
+    }
+
     /// All settings in Kafka's names.
     fn settings(&self, env: &Env) -> Result<BTreeMap<String, String>> {
         let mut settings = profile::load(env, self.profile.as_deref())?;

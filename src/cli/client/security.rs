@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use rsasl::callback::{Context as SaslContext, Request as SaslRequest, SessionCallback, SessionData};
 use rsasl::prelude::{Mechname, SASLClient, SASLConfig, SessionError};
@@ -82,6 +84,25 @@ impl Security {
         let tls = if encrypted { Some(connector(env, &get)?) } else { None };
         let sasl = if authenticated { Some(sasl(&get)?) } else { None };
         Ok(Security { tls, sasl })
+    }
+
+    /// TLS with whom this authority vouches for (PEM), and no user; without one neither.
+    ///
+    /// # Errors
+    /// When the file is none.
+    pub fn trusting(env: &Env, authority: Option<&Path>) -> Result<Security> {
+        let Some(file) = authority else { return Ok(Security { tls: None, sasl: None }) };
+        let settings = [
+            ("security.protocol", "SSL".to_owned()),
+            ("ssl.truststore.location", file.display().to_string()),
+        ];
+        Security::from_settings(env, &settings.map(|(key, value)| (key.to_owned(), value)).into())
+    }
+
+    /// Name and password as HTTP's Basic has them (RFC 7617), if there is a user.
+    pub fn basic(&self) -> Option<String> {
+        let Credentials { username, password } = &self.sasl.as_ref()?.credentials;
+        Some(STANDARD.encode(format!("{username}:{password}")))
     }
 
     /// The TLS side, if there is one.

@@ -82,14 +82,14 @@ pub const PROCESS_CPU: &Metric = &Metric {
     help: "Time on processors, in user and kernel mode, in whole seconds.",
 };
 
-/// Time of a request by API and stage: `queue` (whole, not yet begun), `handle` (from its begin to its answer), `send` (the answer's way to the client's socket), `total`; of Produce, for each batch, `local` (queue and write of the partition) and `replication` (until it is committed); of Fetch `wait` (the long poll).
+/// Time of a request by API and stage: `queue` (whole, not yet begun), `handle` (from its begin to its answer), `send` (the answer's way to the client's socket), `total`; of Produce, for each batch, `local` (queue and write of the partition) and `replication` (until it is committed); of Fetch `wait` (the long poll) and `remote` (a read of the cold tier, from its caches or from the store).
 pub const REQUEST_SECONDS: &Metric = &Metric {
     name: "esker_request_seconds",
     kind: MetricKind::Histogram,
     unit: "s",
     labels: &["api", "stage"],
     max_series: 600,
-    help: "Time of a request by API and stage: `queue` (whole, not yet begun), `handle` (from its begin to its answer), `send` (the answer's way to the client's socket), `total`; of Produce, for each batch, `local` (queue and write of the partition) and `replication` (until it is committed); of Fetch `wait` (the long poll).",
+    help: "Time of a request by API and stage: `queue` (whole, not yet begun), `handle` (from its begin to its answer), `send` (the answer's way to the client's socket), `total`; of Produce, for each batch, `local` (queue and write of the partition) and `replication` (until it is committed); of Fetch `wait` (the long poll) and `remote` (a read of the cold tier, from its caches or from the store).",
 };
 
 /// Client connections that were accepted.
@@ -492,6 +492,36 @@ pub const STORE_BYTES: &Metric = &Metric {
     help: "Bytes to the store (`up`) and from it (`down`).",
 };
 
+/// Time of a request to the cold tier's store by kind (`put`, `get`, `head`, `list`, `delete`), each attempt by itself, failed ones too.
+pub const STORE_SECONDS: &Metric = &Metric {
+    name: "esker_store_request_seconds",
+    kind: MetricKind::Histogram,
+    unit: "s",
+    labels: &["kind"],
+    max_series: 8,
+    help: "Time of a request to the cold tier's store by kind (`put`, `get`, `head`, `list`, `delete`), each attempt by itself, failed ones too.",
+};
+
+/// Objects in the store that no manifest names and that were removed: what an upload left that was broken off or lost its turn.
+pub const TIER_ORPHANS: &Metric = &Metric {
+    name: "esker_tier_orphans_removed_total",
+    kind: MetricKind::Counter,
+    unit: "{object}",
+    labels: &[],
+    max_series: 1,
+    help: "Objects in the store that no manifest names and that were removed: what an upload left that was broken off or lost its turn.",
+};
+
+/// Bytes of the orphans that were removed.
+pub const TIER_ORPHAN_BYTES: &Metric = &Metric {
+    name: "esker_tier_orphans_removed_bytes_total",
+    kind: MetricKind::Counter,
+    unit: "By",
+    labels: &[],
+    max_series: 1,
+    help: "Bytes of the orphans that were removed.",
+};
+
 /// Chunks of cold segments that were asked for: found in `memory`, on `disk`, with a `peer`, or a `miss` that the store had to serve.
 pub const CACHE_LOOKUPS: &Metric = &Metric {
     name: "esker_tier_cache_lookups_total",
@@ -669,6 +699,9 @@ pub const METRICS: &[&Metric] = &[
     TIER_LAG_SECONDS,
     STORE_REQUESTS,
     STORE_ERRORS,
+    STORE_SECONDS,
+    TIER_ORPHANS,
+    TIER_ORPHAN_BYTES,
     STORE_BYTES,
     CACHE_LOOKUPS,
     CACHE_EVICTIONS,
