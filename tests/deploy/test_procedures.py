@@ -24,6 +24,11 @@ class Procedures(unittest.TestCase):
         new.chmod(0o755)
 
         self.assertIn("is not a program", cluster.script("rolling-upgrade", cluster.client, 1, 2, 3, check=False).stdout)
+        # A driver that does not get through is told as what it is, before anything is touched.
+        cluster.driver.unreachable.add(3)
+        said = cluster.script("rolling-upgrade", new, 1, 2, 3, check=False).stdout
+        self.assertRegex(said, "broker 3 is not ready: .*no way to the machine of broker 3; nothing was changed")
+        cluster.driver.unreachable.clear()
         self.assertEqual(cluster.driver.calls, [])
 
         said = cluster.script("rolling-upgrade", new, 1, 2, 3).stdout
