@@ -154,6 +154,9 @@ class Values(ClusterCase):
         self.become({
             ("esker_tier_lag_bytes", ""): 0, ("esker_tier_lag_seconds", ""): 0, ("esker_log_bytes", own_dir): sizes[last],
             ("esker_store_requests_total", 'kind="put"'): lambda n: n > len(sizes) - 1,
+            ("esker_store_request_seconds_count", 'kind="put"'): lambda n: n > len(sizes) - 1,
+            ("esker_store_request_seconds_sum", 'kind="put"'): lambda s: s > 0,
+            ("esker_tier_orphans_removed_total", ""): 0, ("esker_tier_orphans_removed_bytes_total", ""): 0,
             ("esker_store_requests_total", 'kind="delete"'): lambda n: n < len(sizes),
             ("esker_store_bytes_total", 'direction="up"'): lambda n: n > sum(f.stat().st_size for f in objects()) > closed,
             ("esker_store_errors_total", 'code="refused"'): 0, ("esker_store_errors_total", 'code="unavailable"'): 0,
@@ -166,6 +169,8 @@ class Values(ClusterCase):
             ("esker_fetched_bytes_total", 'topic="told",tier="hot"'): sizes[last],
             ("esker_store_bytes_total", 'direction="down"'): lambda n: n >= closed,
             ("esker_store_requests_total", 'kind="get"'): lambda n: n >= len(sizes) - 1,
+            ("esker_store_request_seconds_count", 'kind="get"'): lambda n: n >= len(sizes) - 1,
+            ("esker_request_seconds_count", 'api="Fetch",stage="remote"'): lambda n: n > 0,
             ("esker_tier_cache_lookups_total", 'outcome="miss"'): lambda n: n > 0,
             ("esker_tier_cache_lookups_total", 'outcome="peer"'): 0,
             ("esker_tier_scrubbed_objects_total", ""): lambda n: n >= len(sizes) - 1,
