@@ -137,7 +137,7 @@ impl Core {
             let mut liveness = self.liveness.lock();
             liveness.lead(term, now);
             if let Some(its_ms) = heartbeat.wall_ms {
-                self.wall_clocks.lock().hear(heartbeat.id, its_ms, self.env.clock.wall_ms(), now);
+                self.wall_clocks.lock().hear(heartbeat.id, its_ms, now);
             }
             liveness.hear(life, now)
         };
@@ -172,7 +172,7 @@ impl Core {
         let metrics = self.metrics();
         let voters: Vec<BrokerId> =
             metrics.membership_config.membership().voter_ids().filter_map(broker).collect();
-        let quorum_ms = self.wall_clocks.lock().quorum_ms(&voters, clock.wall_ms(), clock.now(), lately);
+        let quorum_ms = self.wall_clocks.lock().quorum_ms(&voters, clock.now(), lately);
         Answer::RenewedAt { quorum_ms }
     }
 

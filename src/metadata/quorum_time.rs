@@ -12,35 +12,34 @@ use crate::types::BrokerId;
 /// A broker whose clock is further off deletes nothing.
 pub(super) const MOST_OFF_MS: i64 = 5 * 60 * 1000;
 
-/// The brokers' wall clocks, as a Raft leader has heard them.
+/// The brokers' wall clocks, as a Raft leader has heard them. Its own wall clock counts only by its own heartbeats: between two
+/// of them nothing but the clock that nobody sets moves the time, so a jump is one voice and not the whole answer.
 #[derive(Debug, Default)]
 pub(super) struct WallClocks {
-    /// By how much each is ahead of this node's, and when it was heard.
-    ahead_ms: BTreeMap<BrokerId, (i64, MonoTime)>,
+    /// What each showed when this node's monotonic clock began, and when it was heard.
+    began_ms: BTreeMap<BrokerId, (i64, MonoTime)>,
 }
 
 impl WallClocks {
     /// A broker has said its time.
-    pub fn hear(&mut self, broker: BrokerId, its_ms: i64, own_ms: i64, now: MonoTime) {
-        self.ahead_ms.insert(broker, (its_ms.saturating_sub(own_ms), now));
+    pub fn hear(&mut self, broker: BrokerId, its_ms: i64, now: MonoTime) {
+        self.began_ms.insert(broker, (its_ms.saturating_sub(ms(now)), now));
     }
 
     /// The median of the voters that were heard within `lately`, if that is a majority of them; of two the earlier one, by
     /// which less is deleted.
-    pub fn quorum_ms(
-        &mut self,
-        voters: &[BrokerId],
-        own_ms: i64,
-        now: MonoTime,
-        lately: Duration,
-    ) -> Option<i64> {
-        self.ahead_ms.retain(|_, (_, heard)| now.since(*heard) < lately);
-        let mut ahead: Vec<i64> =
-            voters.iter().filter_map(|voter| self.ahead_ms.get(voter)).map(|(ahead, _)| *ahead).collect();
-        ahead.sort_unstable();
-        let median = ahead.get(ahead.len().checked_sub(1)? / 2)?;
-        (ahead.len() * 2 > voters.len()).then(|| own_ms.saturating_add(*median))
+    pub fn quorum_ms(&mut self, voters: &[BrokerId], now: MonoTime, lately: Duration) -> Option<i64> {
+        self.began_ms.retain(|_, (_, heard)| now.since(*heard) < lately);
+        let mut began: Vec<i64> =
+            voters.iter().filter_map(|voter| self.began_ms.get(voter)).map(|(began, _)| *began).collect();
+        began.sort_unstable();
+        let median = began.get(began.len().checked_sub(1)? / 2)?;
+        (began.len() * 2 > voters.len()).then(|| median.saturating_add(ms(now)))
     }
+}
+
+fn ms(now: MonoTime) -> i64 {
+    i64::try_from(now.since(MonoTime::default()).as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -54,35 +53,52 @@ mod tests {
         MonoTime(ms * 1_000_000)
     }
 
-    fn heard(times: &[(i32, i64)], own_ms: i64) -> WallClocks {
+    fn heard(times: &[(i32, i64)]) -> WallClocks {
         let mut clocks = WallClocks::default();
         for (broker, its_ms) in times {
-            clocks.hear(BrokerId(*broker), *its_ms, own_ms, at(0));
+            clocks.hear(BrokerId(*broker), *its_ms, at(7_000));
         }
         clocks
     }
 
     #[test]
-    fn one_wrong_clock_of_three_moves_nothing_the_leaders_neither() {
-        let mut clocks = heard(&[(1, 1_000_000), (2, 1_000_010), (3, 99_000_000)], 1_000_000);
-        assert_eq!(clocks.quorum_ms(&VOTERS, 1_000_500, at(500), LATELY), Some(1_000_510));
-        let mut clocks = heard(&[(1, 50_000_000), (2, 1_000_000), (3, 1_000_007)], 50_000_000);
-        assert_eq!(clocks.quorum_ms(&VOTERS, 50_001_000, at(1000), LATELY), Some(1_001_007));
+    fn one_wrong_clock_of_three_moves_nothing() {
+        let mut clocks = heard(&[(1, 1_000_000), (2, 1_000_010), (3, 99_000_000)]);
+        assert_eq!(clocks.quorum_ms(&VOTERS, at(7_500), LATELY), Some(1_000_510));
+        let mut clocks = heard(&[(1, 50_000_000), (2, 1_000_000), (3, 1_000_007)]);
+        assert_eq!(clocks.quorum_ms(&VOTERS, at(8_000), LATELY), Some(1_001_007));
+    }
+
+    /// The leader's clock jumps between a heartbeat and an answer, ahead of what the others are known to show.
+    #[test]
+    fn a_clock_that_jumps_moves_nothing_whoever_has_it_and_when() {
+        const DAY_MS: i64 = 24 * 3_600_000;
+        let mut clocks = heard(&[(1, 1_000_000), (2, 1_000_000), (3, 1_000_000)]);
+        for jumped in VOTERS {
+            let mut clocks = heard(&[(1, 1_000_000), (2, 1_000_000), (3, 1_000_000)]);
+            clocks.hear(jumped, 1_000_100 + DAY_MS, at(7_100));
+            assert_eq!(
+                clocks.quorum_ms(&VOTERS, at(7_200), LATELY),
+                Some(1_000_200),
+                "{jumped:?} is one voice"
+            );
+        }
+        assert_eq!(clocks.quorum_ms(&VOTERS, at(7_200), LATELY), Some(1_000_200));
     }
 
     #[test]
     fn of_two_the_earlier_counts_and_less_than_a_majority_knows_no_time() {
-        let mut clocks = heard(&[(1, 50_000_000), (2, 1_000_000)], 50_000_000);
-        assert_eq!(clocks.quorum_ms(&VOTERS, 50_000_000, at(0), LATELY), Some(1_000_000));
-        let mut clocks = heard(&[(1, 50_000_000)], 50_000_000);
-        assert_eq!(clocks.quorum_ms(&VOTERS, 50_000_000, at(0), LATELY), None, "the others are silent");
+        let mut clocks = heard(&[(1, 50_000_000), (2, 1_000_000)]);
+        assert_eq!(clocks.quorum_ms(&VOTERS, at(7_000), LATELY), Some(1_000_000));
+        let mut clocks = heard(&[(1, 50_000_000)]);
+        assert_eq!(clocks.quorum_ms(&VOTERS, at(7_000), LATELY), None, "the others are silent");
         assert_eq!(
-            clocks.quorum_ms(&VOTERS[..1], 50_000_000, at(0), LATELY),
+            clocks.quorum_ms(&VOTERS[..1], at(7_000), LATELY),
             Some(50_000_000),
             "there are no others"
         );
-        clocks.hear(BrokerId(9), 1, 50_000_000, at(0));
-        assert_eq!(clocks.quorum_ms(&VOTERS, 50_000_000, at(0), LATELY), None, "one without a vote");
-        assert_eq!(clocks.quorum_ms(&VOTERS[..1], 50_000_000, at(2000), LATELY), None, "it is too long ago");
+        clocks.hear(BrokerId(9), 1, at(7_000));
+        assert_eq!(clocks.quorum_ms(&VOTERS, at(7_000), LATELY), None, "one without a vote");
+        assert_eq!(clocks.quorum_ms(&VOTERS[..1], at(9_000), LATELY), None, "it is too long ago");
     }
 }
