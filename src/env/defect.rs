@@ -1,9 +1,9 @@
 //! Planted defects: each switches one defence off, so that a test can be seen to notice.
 //!
-//! They are there only in a build with `--cfg esker_defect`, which no release can be (see below); everywhere else
-//! [`planted`] is the constant `false` and the compiler removes what depends on it. One such build has all of them, and
-//! `ESKER_DEFECT` names the one that is planted: a build for each would take `tests/defects` an hour. `tests/defects` runs
-//! for each name the test that must fail, and looks for the invariant that it must name.
+//! They are there only in the unit tests and in a build with `--cfg esker_defect`, which no release can be (see below);
+//! everywhere else [`planted`] is the constant `false` and the compiler removes what depends on it. One such build has all of
+//! them, and `ESKER_DEFECT` names the one that is planted: a build for each would take an hour. `tests/defects` runs for each
+//! name the tests that must fail, and looks for the invariant that they must name.
 
 /// A defence that can be switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,42 @@ pub enum Defect {
     HighWatermarkBelieved,
     /// The checksums of the Raft log are not compared.
     RaftLogUnchecked,
+    /// A follower truncates below its high watermark without an unclean election.
+    CutBelowHighWatermark,
+    /// A follower takes a frame that does not begin at its log end.
+    FrameAnywhere,
+    /// A new leader tells its latest offset before its epoch has begun to commit (KIP-207).
+    LatestAtOnce,
+    /// DeleteRecords is answered before the replicas have stored the new log start.
+    DeletionUnstored,
+    /// Every acknowledgement makes its sender caught up, also one that brings nothing new.
+    SilenceIsCaughtUp,
+    /// The session of a broker's former life goes on.
+    FormerLifeGoesOn,
+    /// A follower joins the ISR before it has reached the start of the leader's epoch.
+    JoinsBelowEpochStart,
+    /// A leader takes its own proposal for committed.
+    OwnProposalBelieved,
+    /// An unclean election needs no leave of the topic.
+    UncleanWithoutLeave,
+    /// A new leader goes on under the epoch of the last one.
+    EpochGoesOn,
+    /// A process that was killed on a machine that ran on counts as one that lost its tail.
+    KillIsPowerLoss,
+    /// A reassignment switches before the added replicas are in sync.
+    SwitchWithoutAdded,
+    /// A new leader of the quorum fences whom it has not heard yet.
+    FencesAtOnce,
+    /// The clock that is furthest ahead is taken for the cluster's.
+    FastestClockBelieved,
+    /// Readers are given what is not committed.
+    ReadsBeyondHighWatermark,
+    /// A reader's leader epoch is not looked at (KIP-320).
+    AnyEpochReads,
+    /// A leader whose write has failed goes on.
+    FailedWriteGoesOn,
+    /// An fsync that has failed is forgotten.
+    FailedFsyncForgotten,
 }
 
 /// The names, as `ESKER_DEFECT` says them.
@@ -63,13 +99,31 @@ pub const DEFECTS: &[(&str, Defect)] = &[
     ("unchecked-bytes", Defect::UncheckedBytes),
     ("high-watermark-believed", Defect::HighWatermarkBelieved),
     ("raft-log-unchecked", Defect::RaftLogUnchecked),
+    ("cut-below-high-watermark", Defect::CutBelowHighWatermark),
+    ("frame-anywhere", Defect::FrameAnywhere),
+    ("latest-at-once", Defect::LatestAtOnce),
+    ("deletion-unstored", Defect::DeletionUnstored),
+    ("silence-is-caught-up", Defect::SilenceIsCaughtUp),
+    ("former-life-goes-on", Defect::FormerLifeGoesOn),
+    ("joins-below-epoch-start", Defect::JoinsBelowEpochStart),
+    ("own-proposal-believed", Defect::OwnProposalBelieved),
+    ("unclean-without-leave", Defect::UncleanWithoutLeave),
+    ("epoch-goes-on", Defect::EpochGoesOn),
+    ("kill-is-power-loss", Defect::KillIsPowerLoss),
+    ("switch-without-added", Defect::SwitchWithoutAdded),
+    ("fences-at-once", Defect::FencesAtOnce),
+    ("fastest-clock-believed", Defect::FastestClockBelieved),
+    ("reads-beyond-high-watermark", Defect::ReadsBeyondHighWatermark),
+    ("any-epoch-reads", Defect::AnyEpochReads),
+    ("failed-write-goes-on", Defect::FailedWriteGoesOn),
+    ("failed-fsync-forgotten", Defect::FailedFsyncForgotten),
 ];
 
 #[cfg(all(esker_defect, not(debug_assertions)))]
 compile_error!("a release has no planted defects: build without --cfg esker_defect");
 
 /// Whether this defence is switched off.
-#[cfg(not(esker_defect))]
+#[cfg(not(any(test, esker_defect)))]
 #[must_use]
 #[inline]
 pub const fn planted(_: Defect) -> bool {
@@ -80,7 +134,7 @@ pub const fn planted(_: Defect) -> bool {
 ///
 /// # Panics
 /// When `ESKER_DEFECT` names a defect that there is not.
-#[cfg(esker_defect)]
+#[cfg(any(test, esker_defect))]
 #[must_use]
 pub fn planted(defect: Defect) -> bool {
     static CHOSEN: std::sync::OnceLock<Option<Defect>> = std::sync::OnceLock::new();

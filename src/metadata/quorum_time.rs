@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::env::MonoTime;
+use crate::env::defect::{Defect, planted};
 use crate::types::BrokerId;
 
 /// A broker whose clock is further off deletes nothing.
@@ -33,6 +34,9 @@ impl WallClocks {
         let mut began: Vec<i64> =
             voters.iter().filter_map(|voter| self.began_ms.get(voter)).map(|(began, _)| *began).collect();
         began.sort_unstable();
+        if planted(Defect::FastestClockBelieved) {
+            return began.last().map(|began| began.saturating_add(ms(now)));
+        }
         let median = began.get(began.len().checked_sub(1)? / 2)?;
         (began.len() * 2 > voters.len()).then(|| median.saturating_add(ms(now)))
     }

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::history::Value;
-use super::world::World;
+use super::world::{Reached, World};
 use crate::api::{Answer, Client, Service as _};
 use crate::env::{Clock as _, timeout};
 use crate::security::Principal;
@@ -68,8 +68,13 @@ impl Caller {
         if !self.travel().await {
             return None;
         }
-        let (api, alive) = self.world.api(broker)?;
-        let call = api.call(&self.client, frame.slice(4..));
+        let Reached { api, alive, gate } = self.world.api(broker)?;
+        let call = async {
+            gate.pass().await;
+            let answer = api.call(&self.client, frame.slice(4..)).await;
+            gate.pass().await;
+            answer
+        };
         let answer = timeout(&*self.world.clock, Duration::from_secs(8), call).await.ok()?;
         drop(api);
         if !self.travel().await || !alive.load(Ordering::SeqCst) {

@@ -22,6 +22,8 @@ struct State {
     last_acknowledged: BTreeMap<usize, i64>,
     /// By partition and leader epoch: the highest high watermark.
     high_watermarks: BTreeMap<(i32, LeaderEpoch), i64>,
+    /// Answers and positions that were looked at.
+    checked: u64,
     violation: Option<String>,
 }
 
@@ -44,8 +46,14 @@ impl History {
         self.0.lock().violation.clone()
     }
 
+    /// Answers and positions that were judged so far.
+    pub fn checked(&self) -> u64 {
+        self.0.lock().checked
+    }
+
     pub fn acknowledged(&self, partition: i32, offset: i64, value: Value) {
         let mut state = self.0.lock();
+        state.checked += 1;
         if let Some(other) = state.acknowledged.insert((partition, offset), value)
             && other != value
         {
@@ -69,6 +77,7 @@ impl History {
 
     pub fn read(&self, partition: i32, offset: i64, value: Value) {
         let mut state = self.0.lock();
+        state.checked += 1;
         let before = state.read.insert((partition, offset), value);
         let before = before.or_else(|| state.acknowledged.get(&(partition, offset)).copied());
         if let Some(other) = before
@@ -87,6 +96,7 @@ impl History {
 
     pub fn high_watermark(&self, partition: i32, epoch: LeaderEpoch, offset: i64) {
         let mut state = self.0.lock();
+        state.checked += 1;
         let highest = state.high_watermarks.entry((partition, epoch)).or_insert(offset);
         if offset < *highest {
             let highest = *highest;

@@ -3,20 +3,22 @@
 //!
 //! | seam | here |
 //! |---|---|
-//! | clock | the runtime's paused time; each broker's runs a little faster or slower, and its wall clock is hours off and jumps |
+//! | clock | the runtime's paused time; each broker's runs a little faster or slower, and its wall clock is hours off and jumps; a process stands still |
 //! | randomness | the seed |
-//! | disk | memory: torn and lost writes, power loss, errors, full disks, wiped disks |
+//! | disk | memory: torn writes, lost fsyncs, power loss, errors, full, slow and wiped disks, flipped bits |
 //! | threads | tasks, with a random time for each job |
 //! | peers | streams in memory: delay, jitter (what loss below QUIC looks like from above), cuts of one way or both |
-//! | object store | memory: errors before and after the effect, slowness, outages |
+//! | object store | memory: errors before and after the effect, slowness, outages, damaged answers, lost objects |
 //!
-//! `world` holds the brokers and does the faults, `clients` produces and consumes through the Kafka API as bytes, `history`
+//! `world` holds the brokers, `faults` is what befalls them, `clients` produces and consumes through the Kafka API as bytes, `history`
 //! judges. A run has a safety phase, in which faults come and every answer is checked, and a liveness phase: everything is
 //! healed, and within a bound of simulated time all replicas are in sync, every producer is answered and every consumer
 //! is at the end. `tests/simulate` runs thousands of seeds.
 
 mod clients;
+mod faults;
 mod history;
+mod pause;
 mod tests;
 mod trace;
 mod world;

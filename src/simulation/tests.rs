@@ -10,13 +10,16 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::clients::{Caller, PARTITIONS, TOPIC};
+use super::faults::Struck;
 use super::world::{BROKERS, World};
 use crate::env::Clock as _;
 use crate::wire::ErrorCode;
 use crate::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 
-/// Faults of one run.
-const FAULTS: usize = 12;
+/// Faults of one run, and times that all heals.
+const FAULTS: usize = 16;
+/// Seeds that a run of the unit tests looks at; `tests/simulate` takes more.
+const SEEDS: u64 = 4;
 /// Service is back within this, in simulated time.
 const LIVENESS: Duration = Duration::from_secs(90);
 
@@ -24,9 +27,10 @@ const LIVENESS: Duration = Duration::from_secs(90);
 #[derive(Debug)]
 struct Outcome {
     acknowledged: usize,
+    checked: u64,
     compared: usize,
     objects: usize,
-    faults: u64,
+    struck: Struck,
     age: Duration,
     trace: Vec<String>,
     violation: Option<String>,
@@ -34,7 +38,9 @@ struct Outcome {
 
 async fn create_topic(world: &Arc<World>) {
     let mut caller = Caller::new(world.clone(), 99);
+    let flushed = ("flush.messages", if world.is_flushed { "1" } else { "9223372036854775807" });
     let configs = [
+        flushed,
         ("segment.bytes", "1500"),
         // Clocks are hours off.
         ("message.timestamp.after.max.ms", "9223372036854775807"),
@@ -99,7 +105,7 @@ async fn play(seed: u64, faults: usize) -> Outcome {
         if world.history.violation().is_some() {
             break;
         }
-        world.disturb(&mut rng).await;
+        world.disturb(&mut rng);
     }
     world.clock.sleep(Duration::from_millis(1_000)).await;
 
@@ -120,7 +126,7 @@ async fn play(seed: u64, faults: usize) -> Outcome {
         .collect();
     let read = || last.iter().all(tokio::task::JoinHandle::is_finished);
     world.within(LIVENESS, "everything has been read from the start", read).await;
-    let compared = world.compare_replicas();
+    let compared = world.compare_replicas(LIVENESS).await;
     never.store(true, Ordering::SeqCst);
     for task in producers.into_iter().chain(readers).chain(last).chain([watching]) {
         task.abort();
@@ -134,9 +140,10 @@ async fn play(seed: u64, faults: usize) -> Outcome {
     world.shut_down().await;
     Outcome {
         acknowledged,
+        checked: world.history.checked(),
         compared,
         objects: world.objects(),
-        faults: world.faults.load(Ordering::SeqCst),
+        struck: world.struck.lock().clone(),
         age: world.age(),
         trace: world.trace.take(),
         violation: world.history.violation(),
@@ -165,7 +172,7 @@ fn still(test: &str, setting: (&str, &str)) -> String {
         .status();
     assert!(built.expect("rustc is there, for it has built this").success());
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("simulation::tests::{test}"), "--nocapture", "--include-ignored"])
+        .args(["--exact", &format!("simulation::tests::{test}"), "--nocapture"])
         .env("LD_PRELOAD", &library)
         .env(setting.0, setting.1)
         .output()
@@ -175,49 +182,47 @@ fn still(test: &str, setting: (&str, &str)) -> String {
     said
 }
 
-/// What `tests/simulate` and `tests/defects` start.
-#[test]
-#[ignore = "asked for by tests/simulate"]
-fn the_seeds_that_were_asked_for() {
-    let seeds = match (given("ESKER_SIMULATION_SEED"), given("ESKER_SIMULATION_SEEDS")) {
-        (Some(seed), _) => seed..seed + 1,
-        (None, Some(count)) => 0..count,
-        (None, None) => panic!("ESKER_SIMULATION_SEED or ESKER_SIMULATION_SEEDS says which"),
-    };
-    let faults = given("ESKER_SIMULATION_FAULTS").unwrap_or(FAULTS);
-    for seed in seeds {
-        let outcome = run(seed, faults);
-        println!(
-            "seed {seed}: {} faults, {} acknowledged, {} batches compared, {} objects, {:?} simulated, {} events",
-            outcome.faults,
-            outcome.acknowledged,
-            outcome.compared,
-            outcome.objects,
-            outcome.age,
-            outcome.trace.len()
-        );
-        assert_eq!(outcome.violation, None, "ESKER_SIMULATION_SEED={seed}");
-        assert!(outcome.acknowledged > 0 && outcome.compared > 0, "seed {seed} proves nothing");
-    }
+/// A seed in a process of its own (`ESKER_SIMULATION_SEED`), as `tests/simulate` and `tests/defects` start it too.
+fn one_seed(seed: u64) {
+    let outcome = run(seed, given("ESKER_SIMULATION_FAULTS").unwrap_or(FAULTS));
+    let struck: Vec<String> = outcome.struck.iter().map(|(kind, times)| format!("{kind}={times}")).collect();
+    println!(
+        "seed {seed}: {} acknowledged, {} checked, {} batches compared, {} objects, {:?} simulated, {} events; {}",
+        outcome.acknowledged,
+        outcome.checked,
+        outcome.compared,
+        outcome.objects,
+        outcome.age,
+        outcome.trace.len(),
+        struck.join(" ")
+    );
+    assert_eq!(outcome.violation, None, "ESKER_SIMULATION_SEED={seed}");
+    assert!(outcome.acknowledged > 0 && outcome.compared > 0, "seed {seed} proves nothing");
 }
 
-/// A child of the test below.
 #[test]
-#[ignore = "asked for by tests/simulate"]
-fn one_run_writes_its_trace() {
-    let seed = given("ESKER_SIMULATION_TRACE").expect("ESKER_SIMULATION_TRACE says which seed");
-    let outcome = run(seed, FAULTS);
-    assert_eq!(outcome.violation, None);
-    for line in outcome.trace {
-        println!("@{line}");
+fn seeds_of_whole_brokers_leave_no_anomaly() {
+    let name = "seeds_of_whole_brokers_leave_no_anomaly";
+    match given("ESKER_SIMULATION_SEED") {
+        Some(seed) => one_seed(seed),
+        None => (0..SEEDS).for_each(|seed| {
+            let said = still(name, ("ESKER_SIMULATION_SEED", &seed.to_string()));
+            print!("{}", said.lines().filter(|line| line.starts_with("seed ")).collect::<String>());
+        }),
     }
 }
 
 #[test]
-#[ignore = "asked for by tests/simulate"]
 fn the_same_seed_writes_the_same_trace_to_the_last_byte() {
+    let name = "the_same_seed_writes_the_same_trace_to_the_last_byte";
+    if let Some(seed) = given("ESKER_SIMULATION_TRACE") {
+        let outcome = run(seed, FAULTS);
+        assert_eq!(outcome.violation, None);
+        outcome.trace.iter().for_each(|line| println!("@{line}"));
+        return;
+    }
     let trace = |seed| {
-        let said = still("one_run_writes_its_trace", ("ESKER_SIMULATION_TRACE", seed));
+        let said = still(name, ("ESKER_SIMULATION_TRACE", seed));
         said.lines().filter(|line| line.starts_with('@')).map(str::to_owned).collect::<Vec<_>>()
     };
     let (first, second, other) = (trace("3"), trace("3"), trace("4"));

@@ -11,10 +11,12 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tiering::store::{Listed, PartUpload, Pieces, SharedStore, Store, StoreError, Suffix};
 
+use super::pause::Gate;
 use crate::env::{Clock, Rng};
 use crate::transport::memory::MemoryTransport;
 use crate::transport::{
-    FrameSend, Incoming, Peer, PeerTls, PeerTlsError, Stream, StreamKind, Transport, TransportError,
+    FrameRecv, FrameSend, Incoming, Peer, PeerTls, PeerTlsError, Stream, StreamKind, Transport,
+    TransportError,
 };
 use crate::types::BrokerId;
 
@@ -63,14 +65,15 @@ pub(super) struct Tapped {
     pub me: BrokerId,
     pub trace: Trace,
     pub jitter: Arc<Jitter>,
+    pub gate: Gate,
 }
 
 impl Tapped {
     fn tap(&self, peer: BrokerId, kind: StreamKind, stream: Stream) -> Stream {
         let name = format!("{}>{peer} {kind:?}", self.me);
-        let send =
-            TappedSend { inner: stream.send, name, trace: self.trace.clone(), jitter: self.jitter.clone() };
-        Stream { send: Box::new(send), recv: stream.recv }
+        let (trace, jitter, gate) = (self.trace.clone(), self.jitter.clone(), self.gate.clone());
+        let send = TappedSend { inner: stream.send, name, trace, jitter, gate: gate.clone() };
+        Stream { send: Box::new(send), recv: Box::new(TappedRecv { inner: stream.recv, gate, held: None }) }
     }
 }
 
@@ -108,16 +111,38 @@ struct TappedSend {
     name: String,
     trace: Trace,
     jitter: Arc<Jitter>,
+    gate: Gate,
 }
 
 impl FrameSend for TappedSend {
     fn send<'a>(&'a mut self, chunks: &'a [Bytes]) -> BoxFuture<'a, Result<(), TransportError>> {
         Box::pin(async move {
             self.jitter.pass().await;
+            self.gate.pass().await;
             let crc = chunks.iter().fold(0, |crc, chunk| crc32c::crc32c_append(crc, chunk));
             let len: usize = chunks.iter().map(Bytes::len).sum();
             self.trace.say(&format!("{} {len} {crc:08x}", self.name));
             self.inner.send(chunks).await
+        })
+    }
+}
+
+struct TappedRecv {
+    inner: Box<dyn FrameRecv>,
+    gate: Gate,
+    /// What has come while the process stands still.
+    held: Option<Result<Option<Bytes>, TransportError>>,
+}
+
+impl FrameRecv for TappedRecv {
+    // Cancel-safe, as the transport below: what has come is held until it is given.
+    fn recv(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, TransportError>> {
+        Box::pin(async move {
+            if self.held.is_none() {
+                self.held = Some(self.inner.recv().await);
+            }
+            self.gate.pass().await;
+            self.held.take().unwrap_or(Ok(None))
         })
     }
 }
@@ -127,6 +152,10 @@ impl FrameSend for TappedSend {
 pub(super) struct StoreHealth {
     /// Of a thousand requests so many fail, half of them after they have had their effect.
     pub failing: AtomicU64,
+    /// Of a thousand objects that are read so many come damaged, or cut off.
+    pub rotten: AtomicU64,
+    /// Of a thousand objects that are written so many are acknowledged and lost.
+    pub forgetful: AtomicU64,
     /// Nobody reaches it.
     pub is_down: AtomicBool,
 }
@@ -179,26 +208,56 @@ impl LifeStore {
     }
 }
 
+impl LifeStore {
+    fn is_one_of(&self, per_mille: &AtomicU64) -> bool {
+        let per_mille = per_mille.load(Ordering::SeqCst);
+        per_mille > 0 && self.rng.next_u64() % 1_000 < per_mille
+    }
+
+    /// What is written, unless the store loses it.
+    async fn kept(&self, write: impl Future<Output = Result<(), StoreError>>) -> Result<(), StoreError> {
+        if self.is_one_of(&self.health.forgetful) { Ok(()) } else { write.await }
+    }
+
+    /// What is read, with a bit flipped or the end missing now and then.
+    fn perhaps_damaged(&self, bytes: Bytes) -> Bytes {
+        if bytes.is_empty() || !self.is_one_of(&self.health.rotten) {
+            return bytes;
+        }
+        let draw = self.rng.next_u64();
+        let at = usize::try_from(draw >> 8).unwrap_or(0) % bytes.len();
+        if draw & 1 == 0 {
+            return bytes.slice(..at);
+        }
+        let mut damaged = bytes.to_vec();
+        damaged[at] ^= 1 << (draw >> 1 & 7);
+        damaged.into()
+    }
+}
+
 #[async_trait]
 impl Store for LifeStore {
     async fn put(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
-        self.request("put", key, self.inner.put(key, pieces)).await
+        self.request("put", key, self.kept(self.inner.put(key, pieces))).await
     }
 
     async fn put_if_absent(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
-        self.request("put-if-absent", key, self.inner.put_if_absent(key, pieces)).await
+        self.request("put-if-absent", key, self.kept(self.inner.put_if_absent(key, pieces))).await
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
-        self.request("get", key, self.inner.get(key)).await
+        let bytes = self.request("get", key, self.inner.get(key)).await?;
+        Ok(self.perhaps_damaged(bytes))
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
-        self.request("get-range", key, self.inner.get_range(key, range)).await
+        let bytes = self.request("get-range", key, self.inner.get_range(key, range)).await?;
+        Ok(self.perhaps_damaged(bytes))
     }
 
     async fn get_suffix(&self, key: &str, bytes: u64) -> Result<Suffix, StoreError> {
-        self.request("get-suffix", key, self.inner.get_suffix(key, bytes)).await
+        let suffix = self.request("get-suffix", key, self.inner.get_suffix(key, bytes)).await?;
+        Ok(Suffix { bytes: self.perhaps_damaged(suffix.bytes.clone()), ..suffix })
     }
 
     async fn head(&self, key: &str) -> Result<u64, StoreError> {

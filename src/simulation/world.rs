@@ -3,25 +3,25 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use rand::Rng as _;
-use rand::rngs::StdRng;
 use tiering::store::{MemoryStore, RemoteOptions, SharedStore, StoreError, StoreLocation};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::clients::{PARTITIONS, TOPIC};
+use super::faults::Struck;
 use super::history::History;
+use super::pause::{Gate, ProcessClock};
 use super::trace::{Jitter, LifeStore, StoreHealth, Tapped, Trace};
 use crate::api::Api;
 use crate::broker::config::BrokerConfig;
 use crate::broker::{Broker, Endpoint, ObjectStores, PeerNetwork, Seams, StartError};
-use crate::env::sim::{DiskCall, Fault, NoNet, SeededRng, SimDisk, TaskThreads, VirtualClock};
-use crate::env::{Clock, Disk as _, Env, OpenMode, timeout};
+use crate::env::sim::{NoNet, SeededRng, SimDisk, TaskThreads, VirtualClock};
+use crate::env::{Clock, Disk as _, Env, MonoTime, OpenMode, timeout};
 use crate::transport::SharedTransport;
 use crate::transport::memory::MemoryNetwork;
 use crate::types::{BrokerId, TopicName, TopicPartition};
@@ -39,6 +39,8 @@ const SLOWEST_JOB: Duration = Duration::from_micros(900);
 struct Node {
     disk: SimDisk,
     clock: Arc<VirtualClock>,
+    /// A job of a disk thread takes so many times longer.
+    slowness: Arc<AtomicU32>,
     life: Option<Life>,
     /// A process is being started or ended, or is about to be.
     is_changing: bool,
@@ -50,8 +52,17 @@ struct Life {
     broker: Arc<Broker>,
     api: Arc<Api>,
     alive: Arc<AtomicBool>,
+    gate: Gate,
     ended: watch::Sender<bool>,
     network: Arc<LifeNetwork>,
+}
+
+/// What a client reaches of a process.
+pub(super) struct Reached {
+    pub api: Arc<Api>,
+    /// Whether it still lives.
+    pub alive: Arc<AtomicBool>,
+    pub gate: Gate,
 }
 
 /// All that a run holds.
@@ -60,14 +71,18 @@ pub(super) struct World {
     pub clock: Arc<VirtualClock>,
     pub history: History,
     pub trace: Trace,
-    pub faults: AtomicU64,
+    /// Whether the topic is flushed before each answer.
+    pub is_flushed: bool,
+    pub(super) struck: Mutex<Struck>,
+    pub(super) network: MemoryNetwork,
+    pub(super) jitter: Arc<Jitter>,
+    pub(super) health: Arc<StoreHealth>,
+    pub(super) rough: AtomicBool,
+    /// When the last copy of a partition was taken away.
+    pub(super) last_copy_lost: Mutex<Option<MonoTime>>,
     origin: Instant,
-    network: MemoryNetwork,
-    jitter: Arc<Jitter>,
     store: MemoryStore,
-    health: Arc<StoreHealth>,
     nodes: Mutex<BTreeMap<i32, Node>>,
-    rough: AtomicBool,
 }
 
 /// How a process ends.
@@ -85,6 +100,7 @@ pub(super) enum End {
 struct LifeNetwork {
     network: MemoryNetwork,
     jitter: Arc<Jitter>,
+    gate: Gate,
     trace: Trace,
     bound: Mutex<Option<SharedTransport>>,
 }
@@ -96,8 +112,8 @@ impl PeerNetwork for LifeNetwork {
         config: &'a BrokerConfig,
     ) -> BoxFuture<'a, Result<SharedTransport, StartError>> {
         let inner = self.network.join(config.node_id, &config.peer_advertised);
-        let (trace, jitter) = (self.trace.clone(), self.jitter.clone());
-        let transport: SharedTransport = Arc::new(Tapped { inner, me: config.node_id, trace, jitter });
+        let (trace, jitter, gate) = (self.trace.clone(), self.jitter.clone(), self.gate.clone());
+        let transport: SharedTransport = Arc::new(Tapped { inner, me: config.node_id, trace, jitter, gate });
         *self.bound.lock() = Some(transport.clone());
         Box::pin(async move { Ok(transport) })
     }
@@ -159,6 +175,15 @@ fn reboot(disk: &SimDisk, boots: u32) {
     file.sync().expect("it is flushed");
 }
 
+/// How much of what was appended to a segment and not flushed survives a power loss.
+fn torn_tail(seed: u64, path: &Path, len: usize) -> usize {
+    if path.extension().is_none_or(|extension| extension != "log") {
+        return 0;
+    }
+    let drawn = seed ^ u64::from(crc32c::crc32c(path.to_string_lossy().as_bytes()));
+    usize::try_from(drawn % (len as u64 + 1)).unwrap_or(0)
+}
+
 impl World {
     pub fn new(seed: u64) -> Arc<World> {
         let origin = Instant::now();
@@ -171,12 +196,15 @@ impl World {
             let drift = (seed.wrapping_mul(id as u64 + 7) % 2_001) as i32 - 1_000;
             let off = (seed.wrapping_mul(id as u64 + 3) % 7_200_000) as i64 - 3_600_000;
             let clock = Arc::new(VirtualClock::new(origin, WALL_MS + off, drift));
-            (id, Node { disk: disk(0), clock, life: None, is_changing: false, boots: 0 })
+            let slowness = Arc::new(AtomicU32::new(1));
+            (id, Node { disk: disk(0), clock, slowness, life: None, is_changing: false, boots: 0 })
         });
         Arc::new(World {
             seed,
             history: History::default(),
-            faults: AtomicU64::new(0),
+            is_flushed: seed % 4 == 3,
+            struck: Mutex::default(),
+            last_copy_lost: Mutex::default(),
             origin,
             network: MemoryNetwork::new(&env),
             jitter,
@@ -198,11 +226,24 @@ impl World {
         self.clock.wall_ms()
     }
 
-    /// What a client reaches of a broker, and whether that process still lives.
-    pub fn api(&self, id: i32) -> Option<(Arc<Api>, Arc<AtomicBool>)> {
+    /// What a client reaches of a broker.
+    pub fn api(&self, id: i32) -> Option<Reached> {
         let nodes = self.nodes.lock();
         let life = nodes.get(&id)?.life.as_ref()?;
-        Some((life.api.clone(), life.alive.clone()))
+        Some(Reached { api: life.api.clone(), alive: life.alive.clone(), gate: life.gate.clone() })
+    }
+
+    pub(super) fn disk_of(&self, id: i32) -> SimDisk {
+        self.nodes.lock()[&id].disk.clone()
+    }
+
+    pub(super) fn clock_of(&self, id: i32) -> Arc<VirtualClock> {
+        self.nodes.lock()[&id].clock.clone()
+    }
+
+    /// Jobs of its disk threads take so many times longer than usual.
+    pub(super) fn slow_down_disk(&self, id: i32, times: u32) {
+        self.nodes.lock()[&id].slowness.store(times, Ordering::SeqCst);
     }
 
     fn brokers(&self) -> Vec<(i32, Arc<Broker>)> {
@@ -210,7 +251,7 @@ impl World {
         nodes.iter().filter_map(|(id, node)| Some((*id, node.life.as_ref()?.broker.clone()))).collect()
     }
 
-    fn say(&self, what: &str) {
+    pub(super) fn say(&self, what: &str) {
         self.trace.say(&format!("== {what}"));
         if std::env::var_os("ESKER_SIMULATION_SHOW").is_some() {
             println!("{:>9} ms  {what}", self.clock.now().0 / 1_000_000);
@@ -223,25 +264,29 @@ impl World {
     }
 
     async fn start_one(self: Arc<Self>, id: i32) {
-        let (disk, clock, boots) = {
+        let gate = Gate::new();
+        let (disk, clock, slowness, boots) = {
             let mut nodes = self.nodes.lock();
             let node = nodes.get_mut(&id).expect("a machine");
             node.is_changing = true;
             node.boots += 1;
-            (node.disk.clone(), node.clock.clone(), node.boots)
+            let clock = ProcessClock { machine: node.clock.clone(), gate: gate.clone() };
+            (node.disk.clone(), Arc::new(clock), node.slowness.clone(), node.boots)
         };
         let seed = self.seed ^ (u64::from(boots) << 32) ^ ((id as u64) << 56);
         let rng = Arc::new(SeededRng::new(seed));
-        let threads = TaskThreads::new(clock.clone(), Arc::new(SeededRng::new(!seed)), SLOWEST_JOB);
+        let jobs = SeededRng::new(!seed);
+        let threads = TaskThreads::new(clock.clone(), Arc::new(jobs), SLOWEST_JOB).slowed_by(slowness);
         let alive = Arc::new(AtomicBool::new(true));
         let network = Arc::new(LifeNetwork {
             network: self.network.clone(),
             jitter: self.jitter.clone(),
+            gate: gate.clone(),
             trace: self.trace.clone(),
             bound: Mutex::new(None),
         });
         let stores = {
-            let (store, health, clock) = (self.store.clone(), self.health.clone(), self.clock.clone());
+            let (store, health, clock) = (self.store.clone(), self.health.clone(), clock.clone());
             let (alive, trace) = (alive.clone(), self.trace.clone());
             let rng = Arc::new(SeededRng::new(seed.rotate_left(17)));
             LifeStores(Box::new(move || {
@@ -295,7 +340,7 @@ impl World {
         let mut nodes = self.nodes.lock();
         let node = nodes.get_mut(&id).expect("a machine");
         node.is_changing = false;
-        node.life = Some(Life { broker, api, alive, ended, network });
+        node.life = Some(Life { broker, api, alive, gate, ended, network });
     }
 
     /// A process whose directory is lost ends; whoever runs it starts it again.
@@ -326,7 +371,8 @@ impl World {
             node.disk = match how {
                 End::Killed => old.duplicate(),
                 End::PowerLost => {
-                    let rest = old.left_by_power_loss();
+                    let torn = self.seed.rotate_left(node.boots) ^ u64::from(node.boots);
+                    let rest = old.left_by_power_loss(|path, len| torn_tail(torn, path, len));
                     reboot(&rest, node.boots);
                     rest
                 }
@@ -344,6 +390,7 @@ impl World {
     fn bury(&self, life: Life) {
         life.alive.store(false, Ordering::SeqCst);
         life.ended.send_replace(true);
+        life.gate.open();
         if let Some(transport) = life.network.bound.lock().take() {
             transport.close();
         }
@@ -351,7 +398,7 @@ impl World {
     }
 
     /// Stops a process in order.
-    async fn stop(&self, id: i32) -> bool {
+    pub(super) async fn stop(&self, id: i32) -> bool {
         let life = {
             let mut nodes = self.nodes.lock();
             let node = nodes.get_mut(&id).expect("a machine");
@@ -364,6 +411,7 @@ impl World {
         };
         self.say(&format!("broker {id}: a stop in order"));
         life.ended.send_replace(true);
+        life.gate.open();
         life.broker.shutdown().await;
         life.alive.store(false, Ordering::SeqCst);
         true
@@ -422,8 +470,23 @@ impl World {
         })
     }
 
-    /// Compares the local logs batch by batch, where they overlap; how many batches were compared.
-    pub fn compare_replicas(&self) -> usize {
+    /// Compares the local logs batch by batch, where they overlap; how many batches were compared. A copy that this finds
+    /// damaged steps aside, and has been rebuilt within `limit`.
+    pub async fn compare_replicas(&self, limit: Duration) -> usize {
+        for _ in 0..=PARTITIONS * 2 {
+            match self.compare_once() {
+                Ok(compared) => return compared,
+                Err(found) => self.say(&found),
+            }
+            self.clock.sleep(Duration::from_millis(1_000)).await;
+            let mended = || self.is_whole() && self.is_level();
+            self.within(limit, "a damaged copy is rebuilt", mended).await;
+        }
+        self.history.violated("unreadable: a damaged copy is still there".to_owned());
+        0
+    }
+
+    fn compare_once(&self) -> Result<usize, String> {
         let mut compared = 0;
         for partition in 0..PARTITIONS {
             let mut batches: BTreeMap<i64, (i32, bytes::Bytes)> = BTreeMap::new();
@@ -431,7 +494,7 @@ impl World {
                 let Some(replica) = broker.replicas().replica(&Self::topic_partition(partition)) else {
                     continue;
                 };
-                let local = replica.with_log(|log| {
+                let local = replica.inspect(|log| {
                     let (mut from, mut all) = (log.local_start(), Vec::new());
                     while from < log.log_end() {
                         let bytes = log.read(from, 1 << 20, log.log_end(), true)?.load()?;
@@ -441,133 +504,20 @@ impl World {
                             all.push((batch.header.base_offset.0, batch.bytes.clone()));
                         }
                     }
-                    Ok::<_, crate::log::LogError>(all)
+                    Ok(all)
                 });
-                match local {
-                    Ok(local) => {
-                        for (base, bytes) in local {
-                            let (first, theirs) = batches.entry(base).or_insert((id, bytes.clone()));
-                            compared += usize::from(*first != id);
-                            if *theirs != bytes {
-                                let what = format!("digests-differ: {partition}/{base} on {first} and {id}");
-                                self.history.violated(what);
-                            }
-                        }
+                let local = local.map_err(|error| format!("{partition} on {id}: {error}"))?;
+                for (base, bytes) in local {
+                    let (first, theirs) = batches.entry(base).or_insert((id, bytes.clone()));
+                    compared += usize::from(*first != id);
+                    if *theirs != bytes {
+                        let what = format!("digests-differ: {partition}/{base} on {first} and {id}");
+                        self.history.violated(what);
                     }
-                    Err(error) => self.history.violated(format!("unreadable: {partition} on {id}: {error}")),
                 }
             }
         }
-        compared
-    }
-
-    /// One random fault.
-    pub async fn disturb(self: &Arc<Self>, rng: &mut StdRng) {
-        self.rough.store(true, Ordering::SeqCst);
-        self.faults.fetch_add(1, Ordering::SeqCst);
-        let a = rng.random_range(1..=BROKERS);
-        let b = a % BROKERS + 1;
-        let (one, other) = (BrokerId(a), BrokerId(b));
-        let after = Duration::from_millis(rng.random_range(0..2_500));
-        match rng.random_range(0..20) {
-            0 => {
-                self.say(&format!("{a} and {b} are cut off from each other"));
-                self.network.cut(one, other);
-            }
-            1 => {
-                self.say(&format!("{a} is not heard by {b}"));
-                self.network.cut_one_way(one, other);
-            }
-            2 => {
-                self.say(&format!("{a} is alone"));
-                (1..=BROKERS).filter(|c| *c != a).for_each(|c| self.network.cut(one, BrokerId(c)));
-            }
-            3 => {
-                let delay = Duration::from_millis(rng.random_range(1..120));
-                self.say(&format!("{a} to {b} takes {delay:?}"));
-                self.network.delay(one, other, delay);
-            }
-            4 => {
-                let late = rng.random_range(0..150);
-                self.say(&format!("{late} of 1,000 frames are late"));
-                self.jitter.late.store(late, Ordering::SeqCst);
-            }
-            5..=8 => self.heal_network(),
-            9..=11 => self.end_and_start(a, End::Killed, after),
-            12 if self.is_whole() => self.end_and_start(a, End::PowerLost, after),
-            13 if self.is_whole() => self.end_and_start(a, End::Wiped, after),
-            14 => {
-                let world = self.clone();
-                tokio::spawn(async move {
-                    if world.stop(a).await {
-                        world.clock.sleep(after).await;
-                        world.start(a).await;
-                    }
-                });
-            }
-            15 => {
-                for id in 1..=BROKERS {
-                    self.end_and_start(id, End::Killed, after);
-                }
-            }
-            16 => {
-                let by = rng.random_range(-7_200_000..7_200_000);
-                self.say(&format!("the wall clock of {a} jumps by {by} ms"));
-                self.nodes.lock()[&a].clock.jump_wall(by);
-            }
-            17 => {
-                let failing = rng.random_range(0..600);
-                self.say(&format!("{failing} of 1,000 requests to the store fail"));
-                self.health.failing.store(failing, Ordering::SeqCst);
-            }
-            18 => {
-                let down = !self.health.is_down.fetch_xor(true, Ordering::SeqCst);
-                self.say(if down { "the store is down" } else { "the store is back" });
-            }
-            _ => {
-                let (call, written) = match rng.random_range(0..3) {
-                    0 => (DiskCall::Sync, 0),
-                    _ => (DiskCall::Write, rng.random_range(0..200)),
-                };
-                let error =
-                    if rng.random() { std::io::ErrorKind::StorageFull } else { std::io::ErrorKind::Other };
-                self.say(&format!("the disk of {a} fails a {call:?}: {error:?}"));
-                let fault = Fault { written, ..Fault::next(call, "/data/t-", error) };
-                self.nodes.lock()[&a].disk.inject(fault);
-            }
-        }
-    }
-
-    fn end_and_start(self: &Arc<Self>, id: i32, how: End, after: Duration) {
-        if self.end(id, how) {
-            let world = self.clone();
-            tokio::spawn(async move {
-                world.clock.sleep(after).await;
-                world.start(id).await;
-            });
-        }
-    }
-
-    fn heal_network(&self) {
-        self.say("the network is well");
-        for a in (1..=BROKERS).map(BrokerId) {
-            for b in (1..=BROKERS).map(BrokerId).filter(|b| *b != a) {
-                self.network.heal(a, b);
-                self.network.delay(a, b, Duration::ZERO);
-            }
-        }
-    }
-
-    /// Everything works from now on.
-    pub fn heal(&self) {
-        self.rough.store(false, Ordering::SeqCst);
-        self.heal_network();
-        self.jitter.late.store(0, Ordering::SeqCst);
-        self.health.failing.store(0, Ordering::SeqCst);
-        self.health.is_down.store(false, Ordering::SeqCst);
-        for node in self.nodes.lock().values() {
-            node.disk.heal();
-        }
+        Ok(compared)
     }
 
     /// Waits for it, so long at most in simulated time; else that is a violation.

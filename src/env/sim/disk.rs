@@ -82,6 +82,8 @@ struct State {
     dies_after: Option<u64>,
     died: bool,
     faults: Vec<Fault>,
+    /// Fsync of files whose path contains this does nothing, and says that it did.
+    lies: Option<String>,
     /// The last write: file, position, length.
     last_write: Option<(Content, u64, usize)>,
     capacity: Option<u64>,
@@ -143,7 +145,14 @@ impl SimDisk {
 
     /// Takes all waiting faults away.
     pub fn heal(&self) {
-        self.state.lock().faults.clear();
+        let mut state = self.state.lock();
+        state.faults.clear();
+        state.lies = None;
+    }
+
+    /// From now on an fsync of a file whose path contains `path` is answered, but not done.
+    pub fn lose_fsyncs(&self, path: &str) {
+        self.state.lock().lies = Some(path.to_owned());
     }
 
     /// From now on the files hold so many bytes at most; `None` for no bound.
@@ -216,9 +225,10 @@ impl SimDisk {
         state.files.iter().map(|(path, content)| (path.clone(), content.lock().now.clone())).collect()
     }
 
-    /// Another disk that holds what a power loss would leave of this one, which stays as it is.
+    /// Another disk that holds what a power loss would leave of this one, which stays as it is. Of what was appended to a
+    /// file since it was synced, so many bytes long, as many survive as `tail` says.
     #[must_use]
-    pub fn left_by_power_loss(&self) -> SimDisk {
+    pub fn left_by_power_loss(&self, tail: impl Fn(&Path, usize) -> usize) -> SimDisk {
         let state = self.state.lock();
         let mut copies: BTreeMap<*const Mutex<FileContent>, Content> = BTreeMap::new();
         let mut copied = |files: &BTreeMap<PathBuf, Content>| -> BTreeMap<PathBuf, Content> {
@@ -242,7 +252,18 @@ impl SimDisk {
         };
         drop(state);
         let copy = SimDisk { state: Arc::new(Mutex::new(copy)) };
+        let before = copy.snapshot();
         copy.lose_power();
+        for (path, content) in &copy.state.lock().files {
+            let mut content = content.lock();
+            let synced = content.now.len();
+            let more = before.get(path).filter(|now| now.starts_with(&content.now));
+            if let Some(more) = more.and_then(|now| now.get(synced..)) {
+                content.now.extend_from_slice(&more[..tail(path, more.len()).min(more.len())]);
+                let now = content.now.clone();
+                content.synced = now;
+            }
+        }
         copy
     }
 
@@ -435,7 +456,10 @@ impl DiskFile for SimFile {
         let mut state = self.state.lock();
         state.live()?;
         state.writes += 1;
-        let bytes: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
+        let bytes: Vec<u8> = buffers.iter().fold(Vec::new(), |mut bytes, buffer| {
+            bytes.extend_from_slice(buffer);
+            bytes
+        });
         let start = usize::try_from(position).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let mut written = bytes.len();
         let mut result = Ok(());
@@ -479,6 +503,9 @@ impl DiskFile for SimFile {
         state.live()?;
         state.syncs += 1;
         state.check(DiskCall::Sync, &self.path)?;
+        if state.lies.as_ref().is_some_and(|lies| self.path.to_string_lossy().contains(lies)) {
+            return Ok(());
+        }
         let mut content = self.content.lock();
         content.synced = content.now.clone();
         Ok(())
@@ -552,6 +579,29 @@ mod tests {
         file.write_all_at(b"two", 3).expect("writes");
         assert_eq!(disk.tear_last_write(1), Some(3));
         assert_eq!(disk.read(&path).expect("reads"), b"onet");
+    }
+
+    #[test]
+    fn a_power_loss_may_leave_a_part_of_what_was_not_synced() {
+        let (disk, path) = disk();
+        disk.write_atomically(&path, b"one").expect("writes");
+        let file = disk.open(&path, OpenMode::ReadWrite).expect("opens");
+        file.write_all_at(b"two", 3).expect("writes");
+        let rest = disk.left_by_power_loss(|_, len| len - 1);
+        assert_eq!(rest.read(&path).expect("reads"), b"onetw");
+        assert_eq!(disk.read(&path).expect("reads"), b"onetwo");
+    }
+
+    #[test]
+    fn a_disk_that_loses_fsyncs_says_that_it_did_them() {
+        let (disk, path) = disk();
+        disk.write_atomically(&path, b"one").expect("writes");
+        let file = disk.open(&path, OpenMode::ReadWrite).expect("opens");
+        disk.lose_fsyncs("file");
+        file.write_all_at(b"two", 3).expect("writes");
+        file.sync().expect("it says so");
+        disk.lose_power();
+        assert_eq!(disk.read(&path).expect("reads"), b"one");
     }
 
     #[test]

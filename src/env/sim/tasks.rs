@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc};
@@ -16,20 +17,28 @@ pub struct TaskThreads {
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
     slowest: Duration,
+    slowness: Arc<AtomicU32>,
 }
 
 impl TaskThreads {
     /// Threads on this clock.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, rng: Arc<dyn Rng>, slowest: Duration) -> TaskThreads {
-        TaskThreads { clock, rng, slowest }
+        TaskThreads { clock, rng, slowest, slowness: Arc::new(AtomicU32::new(1)) }
+    }
+
+    /// The same, whose jobs take as many times longer as this says.
+    #[must_use]
+    pub fn slowed_by(self, slowness: Arc<AtomicU32>) -> TaskThreads {
+        TaskThreads { slowness, ..self }
     }
 
     async fn work(self, jobs: Arc<Mutex<mpsc::UnboundedReceiver<Job>>>) {
         loop {
             let Some(job) = jobs.lock().await.recv().await else { return };
             let micros = u64::try_from(self.slowest.as_micros()).unwrap_or(u64::MAX).max(1);
-            self.clock.sleep(Duration::from_micros(self.rng.next_u64() % micros)).await;
+            let slowness = self.slowness.load(Ordering::SeqCst);
+            self.clock.sleep(Duration::from_micros(self.rng.next_u64() % micros) * slowness).await;
             run_one(job);
         }
     }

@@ -79,7 +79,8 @@ impl Image {
         match registration.proof {
             Proof::CleanShutdown { previous } if is_latest(previous) => Trust::Whole,
             Proof::Unclean { previous: Some(previous) } if is_latest(previous) => {
-                let went_on = former.machine == registration.machine || planted(Defect::PowerLossUnnoticed);
+                let went_on = former.machine == registration.machine && !planted(Defect::KillIsPowerLoss)
+                    || planted(Defect::PowerLossUnnoticed);
                 if went_on { Trust::Whole } else { Trust::Flushed }
             }
             _ if planted(Defect::WipeUnnoticed) => Trust::Whole,

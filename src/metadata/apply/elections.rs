@@ -94,7 +94,8 @@ fn seal(before: &Partition, mut after: Partition) -> Partition {
     if after.leader.is_some() {
         after.last_known_leader = None;
     }
-    if after.leader != before.leader && after.leader_epoch == before.leader_epoch {
+    let is_new = after.leader != before.leader && !planted(Defect::EpochGoesOn);
+    if is_new && after.leader_epoch == before.leader_epoch {
         after.leader_epoch = before.leader_epoch.next();
     }
     if after != *before {
@@ -181,7 +182,7 @@ impl Image {
                 current: before.partition_epoch,
             });
         }
-        if !rules.unclean_elections {
+        if !rules.unclean_elections && !planted(Defect::UncleanWithoutLeave) {
             return Err(CommandError::Invalid(format!(
                 "topic {} does not allow unclean elections",
                 found.name

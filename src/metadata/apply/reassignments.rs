@@ -5,6 +5,7 @@
 //! image shows a switch half made. Nobody is dropped who is the last to hold what is committed.
 
 use super::{Rules, elections};
+use crate::env::defect::{Defect, planted};
 use crate::metadata::command::{CommandError, CommandReply};
 use crate::metadata::image::{Image, Partition, Reassignment, ReplicaState};
 use crate::types::{BrokerId, TopicId};
@@ -18,7 +19,8 @@ pub(super) fn complete(rules: &Rules<'_>, partition: &mut Partition) {
     let Some(Reassignment { target, adding }) = &partition.reassignment else { return };
     let staying = partition.isr.iter().filter(|member| target.contains(member)).count();
     let enough = rules.min_insync_replicas.min(target.len()).min(partition.isr.len());
-    if staying == 0 || staying < enough || !adding.iter().all(|added| partition.isr.contains(added)) {
+    let is_in_sync = |added| partition.isr.contains(added) || planted(Defect::SwitchWithoutAdded);
+    if staying == 0 || staying < enough || !adding.iter().all(is_in_sync) {
         return;
     }
     let target = target.clone();

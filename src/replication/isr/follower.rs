@@ -231,7 +231,7 @@ impl Follower {
             // Only bytes from before the unclean election may be given up for it.
             let excused =
                 self.unclean.is_some_and(|unclean| log.last_epoch < unclean && unclean <= self.leader_epoch);
-            if !excused {
+            if !excused && !planted(defect::Defect::CutBelowHighWatermark) {
                 return Step::Corrupt(Corrupt { epoch, to, high_watermark: self.high_watermark });
             }
             self.high_watermark = to;
@@ -245,7 +245,7 @@ impl Follower {
         if self.phase != Phase::Streaming(session) {
             return Frame::Ignore;
         }
-        if base != log_end {
+        if base != log_end && !planted(defect::Defect::FrameAnywhere) {
             self.phase = Phase::Closed;
             return Frame::Reopen;
         }

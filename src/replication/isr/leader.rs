@@ -305,7 +305,7 @@ impl Leader {
     /// Whether the latest offset may be told (KIP-207): the high watermark has reached the start of this epoch.
     #[must_use]
     pub fn latest_is_known(&self) -> bool {
-        self.high_watermark >= self.epoch_start
+        self.high_watermark >= self.epoch_start || planted(defect::Defect::LatestAtOnce)
     }
 
     /// Whether every assigned replica with a session has stored this log start (DeleteRecords).
@@ -315,6 +315,7 @@ impl Leader {
             .values()
             .filter(|peer| peer.view.active && peer.session.is_some())
             .all(|peer| peer.log_start.is_some_and(|stored| stored >= log_start))
+            || planted(defect::Defect::DeletionUnstored)
     }
 
     /// A replica's acknowledged end.
@@ -503,6 +504,8 @@ impl Leader {
         let end = end.min(self.log_end);
         if end >= self.log_end {
             peer.caught_up = now;
+        } else if planted(defect::Defect::SilenceIsCaughtUp) {
+            peer.caught_up = now;
         } else if end >= peer.seen_end {
             peer.caught_up = peer.caught_up.max(peer.seen_at);
         }
@@ -552,6 +555,7 @@ impl Leader {
             });
             peer.view = *replica;
             if peer.epoch < replica.epoch
+                && !planted(defect::Defect::FormerLifeGoesOn)
                 && let Some(session) = peer.session.take()
             {
                 // Its broker has registered anew: whatever the old life still sends is fenced.
@@ -687,8 +691,9 @@ impl Leader {
                     }
                 }
             } else {
-                let caught_up =
-                    peer.end.is_some_and(|end| end >= self.high_watermark && end >= self.epoch_start);
+                let has_epoch =
+                    |end| end >= self.epoch_start || planted(defect::Defect::JoinsBelowEpochStart);
+                let caught_up = peer.end.is_some_and(|end| end >= self.high_watermark && has_epoch(end));
                 let alive = peer.session.is_some() && peer.view.active && peer.epoch == peer.view.epoch;
                 let may_return = now >= peer.expand_after || planted(defect::Defect::FlappingLink);
                 if caught_up && alive && may_return {
@@ -712,6 +717,9 @@ impl Leader {
                 },
             })
             .collect();
+        if planted(defect::Defect::OwnProposalBelieved) {
+            self.isr.clone_from(&isr);
+        }
         self.in_flight = Some(isr.into_iter().collect());
         self.attempt += 1;
         actions.push(Action::Propose {

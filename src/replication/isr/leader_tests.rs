@@ -381,16 +381,18 @@ fn an_image_from_a_quorum_member_that_lags_changes_nothing() {
 
 #[test]
 fn a_leader_that_sees_its_own_removal_last_commits_nothing_without_the_others() {
-    let mut l = leader(&[ME, B, C], 2, 100, 100);
-    join(&mut l, B, 100, ms(1));
-    join(&mut l, C, 100, ms(1));
-    l.handle(Event::SessionLost { broker: B, session: 2 }, ms(2));
-    l.handle(Event::SessionLost { broker: C, session: 3 }, ms(2));
-    append(&mut l, 110, ms(3));
-    assert_eq!(proposed(&l.handle(Event::Tick, ms(2000))), Some(vec![ME]));
-    for reply in [ProposalReply::Refused, ProposalReply::Unknown] {
-        l.handle(Event::Reply { attempt: 1, reply }, ms(2001));
-        assert_eq!(l.high_watermark(), Offset(100));
+    for min_isr in [1, 2] {
+        let mut l = leader(&[ME, B, C], min_isr, 100, 100);
+        join(&mut l, B, 100, ms(1));
+        join(&mut l, C, 100, ms(1));
+        l.handle(Event::SessionLost { broker: B, session: 2 }, ms(2));
+        l.handle(Event::SessionLost { broker: C, session: 3 }, ms(2));
+        append(&mut l, 110, ms(3));
+        assert_eq!(proposed(&l.handle(Event::Tick, ms(2000))), Some(vec![ME]));
+        for reply in [ProposalReply::Refused, ProposalReply::Unknown] {
+            l.handle(Event::Reply { attempt: 1, reply }, ms(2001));
+            assert_eq!(l.high_watermark(), Offset(100), "min ISR {min_isr}");
+        }
     }
 }
 

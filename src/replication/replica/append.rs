@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::lead::Effects;
 use super::{Replica, Role};
 use crate::env::MonoTime;
+use crate::env::defect::{Defect, planted};
 use crate::log::{Appended, LeaderBatch, LogError, Rejected};
 use crate::replication::isr::leader::{Event, NotEnoughReplicas};
 use crate::types::{LeaderEpoch, Offset};
@@ -161,7 +162,11 @@ impl Replica {
         let mut effects = match outcome {
             Ok(results) => self.written(&log, results.into_iter().zip(answers)),
             Err(e) => {
-                let mut effects = self.log_failed(&mut self.state.lock(), &e);
+                let mut effects = if planted(Defect::FailedWriteGoesOn) {
+                    Effects::default()
+                } else {
+                    self.log_failed(&mut self.state.lock(), &e)
+                };
                 let failed =
                     answers.into_iter().map(|asker| (asker.answer, Err(AppendError::Storage(e.clone()))));
                 effects.answers.extend(failed);

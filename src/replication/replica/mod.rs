@@ -390,6 +390,7 @@ impl Replica {
                 });
             }
             let end = match isolation {
+                _ if planted(Defect::ReadsBeyondHighWatermark) => positions.log_end,
                 Isolation::ReadUncommitted => positions.high_watermark,
                 Isolation::ReadCommitted => positions.last_stable,
             };
@@ -494,6 +495,7 @@ impl Replica {
             ServedBy::AnyReplica => positions.role != ReplicaRole::Offline,
         };
         match client_epoch.filter(|epoch| *epoch != LeaderEpoch::NONE) {
+            _ if planted(Defect::AnyEpochReads) => Ok(()),
             Some(asked) if asked < current => Err(ReadError::FencedLeaderEpoch { asked, current }),
             Some(asked) if asked > current => Err(ReadError::UnknownLeaderEpoch { asked, current }),
             _ if !serves => Err(ReadError::NotLeader),
@@ -697,6 +699,7 @@ impl Replica {
                 self.event(&mut state, Event::Appended { log_end, durable_end }, now, effects);
                 self.publish(&mut state);
             }
+            Err(_) if planted(Defect::FailedFsyncForgotten) => {}
             Err(e) => effects.absorb(self.log_failed(&mut state, &e)),
         }
     }
