@@ -175,6 +175,12 @@ fn reboot(disk: &SimDisk, boots: u32) {
     file.sync().expect("it is flushed");
 }
 
+/// Whether a broker that refuses to start for this reason will not do so for good: the session of its former life goes on,
+/// or its disk is full or fails.
+fn passes_by_itself(reason: &str) -> bool {
+    reason.contains("held by another live broker") || reason.contains("cannot write /data")
+}
+
 /// How much of what was appended to a segment and not flushed survives a power loss.
 fn torn_tail(seed: u64, path: &Path, len: usize) -> usize {
     if path.extension().is_none_or(|extension| extension != "log") {
@@ -316,8 +322,8 @@ impl World {
         let started = Broker::start(seams, config, vec![endpoint]).await;
         let broker = match started {
             Ok(broker) => broker,
-            Err(error) if error.to_string().contains("held by another live broker") => {
-                // The session of its former life goes on: the process ends, and whoever runs it starts it again.
+            Err(error) if passes_by_itself(&error.to_string()) => {
+                // The process ends, and whoever runs it starts it again.
                 self.say(&format!("broker {id} does not start: {error}"));
                 if let Some(transport) = network.bound.lock().take() {
                     transport.close();

@@ -502,9 +502,7 @@ impl Leader {
         let Some(peer) = self.peers.get_mut(&broker) else { return };
         // An end above the leader's own cannot be one that the leader has sent.
         let end = end.min(self.log_end);
-        if end >= self.log_end {
-            peer.caught_up = now;
-        } else if planted(defect::Defect::SilenceIsCaughtUp) {
+        if end >= self.log_end || planted(defect::Defect::SilenceIsCaughtUp) {
             peer.caught_up = now;
         } else if end >= peer.seen_end {
             peer.caught_up = peer.caught_up.max(peer.seen_at);
