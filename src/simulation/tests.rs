@@ -172,7 +172,7 @@ fn still(test: &str, setting: (&str, &str)) -> String {
         .status();
     assert!(built.expect("rustc is there, for it has built this").success());
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("simulation::tests::{test}"), "--nocapture"])
+        .args(["--exact", &format!("simulation::tests::{test}"), "--nocapture", "--include-ignored"])
         .env("LD_PRELOAD", &library)
         .env(setting.0, setting.1)
         .output()
@@ -201,6 +201,7 @@ fn one_seed(seed: u64) {
 }
 
 #[test]
+#[ignore = "asked for by tests/simulate"]
 fn seeds_of_whole_brokers_leave_no_anomaly() {
     let name = "seeds_of_whole_brokers_leave_no_anomaly";
     match given("ESKER_SIMULATION_SEED") {
@@ -213,6 +214,7 @@ fn seeds_of_whole_brokers_leave_no_anomaly() {
 }
 
 #[test]
+#[ignore = "asked for by tests/simulate"]
 fn the_same_seed_writes_the_same_trace_to_the_last_byte() {
     let name = "the_same_seed_writes_the_same_trace_to_the_last_byte";
     if let Some(seed) = given("ESKER_SIMULATION_TRACE") {

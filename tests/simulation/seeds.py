@@ -58,7 +58,7 @@ def play(program, library, seed, faults=None, defect=None, timeout=600):
     if defect:
         more["ESKER_DEFECT"] = defect
     try:
-        done = subprocess.run([program, "--exact", SEEDS, "--nocapture"], env={**os.environ, **more}, stdout=subprocess.PIPE,
+        done = subprocess.run([program, "--exact", SEEDS, "--nocapture", "--include-ignored"], env={**os.environ, **more}, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout)
     except subprocess.TimeoutExpired:
         return Seed(1, f"it hangs: not done within {timeout} s")
