@@ -43,7 +43,42 @@ data "aws_instances" "beyond" {
   lifecycle {
     postcondition {
       condition     = length(self.ids) == 0 || try(var.drained_to == var.brokers, false)
-      error_message = "Brokers above ${var.brokers} run: ${join(", ", self.ids)}. They would be destroyed with what only they hold; nothing was changed. Drain each (deploy/scripts/remove-broker ID), then set drained_to = ${var.brokers}."
+      error_message = "Brokers above ${var.brokers} run: ${join(", ", self.ids)}. They would be destroyed with what only they hold; nothing was changed. Drain each (deploy/scripts/remove-broker ID), then apply drained_to = ${var.brokers} with brokers as it was, and lower brokers after that."
+    }
+  }
+}
+
+# Those of them that go now. The service would refuse to end one that is still protected, when the apply is half done.
+data "aws_instance" "going" {
+  for_each    = try(var.drained_to == var.brokers, false) ? toset(data.aws_instances.beyond.ids) : toset([])
+  instance_id = each.key
+
+  lifecycle {
+    postcondition {
+      condition     = !self.disable_api_stop
+      error_message = "${each.key}, a broker above ${var.brokers}, is still protected from being ended; nothing was changed. First apply drained_to = ${var.brokers} with brokers as it was, which lifts that; then lower brokers."
+    }
+  }
+}
+
+# Those whose protection drained_to lifts: brokers that run. One that is made would have none from its first day.
+data "aws_instances" "leaving" {
+  count                = try(var.drained_to < var.brokers, false) ? 1 : 0
+  instance_state_names = ["pending", "running", "stopping", "stopped"]
+
+  filter {
+    name   = "tag:esker:cluster"
+    values = [var.name]
+  }
+  filter {
+    name   = "tag:esker:broker"
+    values = [for id in range(var.drained_to + 1, var.brokers + 1) : tostring(id)]
+  }
+
+  lifecycle {
+    postcondition {
+      condition     = length(self.ids) == var.brokers - var.drained_to
+      error_message = "drained_to = ${var.drained_to} says that the brokers above it go, and of the ${var.brokers - var.drained_to} up to ${var.brokers} there are ${length(self.ids)}: the others would be made without protection from being stopped or ended. Nothing was changed. Take drained_to away to have more brokers."
     }
   }
 }

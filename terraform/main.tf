@@ -30,8 +30,9 @@ resource "aws_instance" "broker" {
   placement_partition_number = each.value.turn % 7 + 1
   user_data_base64           = base64gzip(local.user_data[each.key])
   # An instance that is stopped loses its disks: only a replacement is asked for, and that by name. The service refuses to end
-  # it too while this holds: deploy/scripts/replace-instance lifts it from the one instance that it replaces.
-  disable_api_stop                     = true
+  # it too while this holds: deploy/scripts/replace-instance lifts it from the one instance that it replaces, and drained_to from
+  # those that go. What Terraform destroys it takes as it is: lifted in one apply, destroyed in the next.
+  disable_api_stop                     = tonumber(each.key) <= coalesce(var.drained_to, var.brokers)
   instance_initiated_shutdown_behavior = "stop"
   monitoring                           = true
 

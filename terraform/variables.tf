@@ -112,7 +112,7 @@ variable "client_cidr_blocks" {
 # The cluster's size.
 
 variable "brokers" {
-  description = "How many brokers. Their ids are 1 to brokers. A broker is drained before this number goes down (deploy/scripts/remove-broker), and then drained_to says so."
+  description = "How many brokers. Their ids are 1 to brokers. A broker is drained before this number goes down (deploy/scripts/remove-broker), and then drained_to says so, in an apply of its own."
   type        = number
   default     = 3
 
@@ -134,9 +134,14 @@ variable "is_live" {
 }
 
 variable "drained_to" {
-  description = "To lower `brokers`: the number that is left when deploy/scripts/remove-broker has emptied those above it. Instances of brokers above `brokers` are destroyed only when both are the same."
+  description = "To lower `brokers`: the number that is left when deploy/scripts/remove-broker has emptied those above it. One apply with it, and `brokers` as it was, lifts the protection of the instances above it; a second, with `brokers` lowered to the same, destroys them. Take it away before `brokers` is raised again."
   type        = number
   default     = null
+
+  validation {
+    condition     = var.drained_to == null || try(var.drained_to >= max(var.voters, var.replication_factor) && floor(var.drained_to) == var.drained_to, false)
+    error_message = "drained_to must be a whole number, and neither below voters (${var.voters}) nor below replication_factor (${var.replication_factor}): brokers could not be lowered to it."
+  }
 }
 
 variable "voters" {
@@ -265,8 +270,8 @@ variable "client_port" {
   default     = 9092
 
   validation {
-    condition     = var.client_port >= 1024 && var.client_port <= 65535 && var.client_port != var.peer_port
-    error_message = "client_port must be from 1024 to 65535, and not the peer_port."
+    condition     = var.client_port >= 1024 && var.client_port <= 65535 && !contains([var.peer_port, 9644], var.client_port)
+    error_message = "client_port must be from 1024 to 65535, and neither the peer_port nor 9644 (the machine's own: metrics and the console on 127.0.0.1)."
   }
 }
 

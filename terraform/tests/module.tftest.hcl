@@ -424,6 +424,95 @@ run "brokers_drained_to_another_number_are_not_destroyed" {
   expect_failures = [data.aws_instances.beyond]
 }
 
+# While it is protected from being stopped, the service does not end an instance either: no destruction could be applied.
+run "instances_are_protected_from_being_stopped" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for broker in aws_instance.broker : broker.disable_api_stop])
+    error_message = "an instance could be stopped, and lose its disks"
+  }
+}
+
+run "drained_brokers_lose_their_protection_first_and_no_other_does" {
+  command = plan
+  variables {
+    is_live    = true
+    drained_to = 3
+  }
+  override_data {
+    target = data.aws_instances.leaving[0]
+    values = { ids = ["i-4", "i-5"] }
+  }
+  assert {
+    condition     = { for id, broker in aws_instance.broker : id => broker.disable_api_stop } == { "1" = true, "2" = true, "3" = true, "4" = false, "5" = false }
+    error_message = "the protection is lifted from others than those above drained_to, or not from them"
+  }
+  assert {
+    condition     = toset(flatten([for filter in data.aws_instances.leaving[0].filter : filter.values if filter.name == "tag:esker:broker"])) == toset(["4", "5"])
+    error_message = "not those above drained_to are looked for"
+  }
+}
+
+run "a_broker_is_not_made_without_protection" {
+  command = plan
+  variables {
+    is_live    = true
+    drained_to = 3
+  }
+  override_data {
+    target = data.aws_instances.leaving[0]
+    values = { ids = ["i-4"] }
+  }
+  expect_failures = [data.aws_instances.leaving]
+}
+
+run "drained_to_fewer_than_the_replicas_is_refused" {
+  command = plan
+  variables {
+    is_live    = true
+    drained_to = 2
+    voters     = 1
+  }
+  override_data {
+    target = data.aws_instances.leaving[0]
+    values = { ids = ["i-3", "i-4", "i-5"] }
+  }
+  expect_failures = [var.drained_to]
+}
+
+run "drained_to_fewer_than_the_voters_is_refused" {
+  command = plan
+  variables {
+    is_live    = true
+    drained_to = 4
+    voters     = 5
+  }
+  override_data {
+    target = data.aws_instances.leaving[0]
+    values = { ids = ["i-5"] }
+  }
+  expect_failures = [var.drained_to]
+}
+
+run "brokers_that_are_still_protected_are_not_destroyed" {
+  command = plan
+  variables {
+    is_live    = true
+    brokers    = 3
+    drained_to = 3
+  }
+  override_data {
+    target = data.aws_instances.beyond
+    values = { ids = ["i-4", "i-5"] }
+  }
+  override_data {
+    target = data.aws_instance.going["i-5"]
+    values = { disable_api_stop = true }
+  }
+  expect_failures = [data.aws_instance.going["i-5"]]
+}
+
 run "drained_brokers_may_go" {
   command = plan
   variables {
@@ -436,8 +525,50 @@ run "drained_brokers_may_go" {
     values = { ids = ["i-4", "i-5"] }
   }
   assert {
+    condition     = keys(data.aws_instance.going) == ["i-4", "i-5"] && alltrue([for broker in aws_instance.broker : broker.disable_api_stop])
+    error_message = "the protection of those that go is not looked at, or one that stays has none"
+  }
+  assert {
     condition     = toset(flatten([for filter in data.aws_instances.beyond.filter : filter.values if filter.name == "tag:esker:broker"])) == toset([for id in range(4, 101) : tostring(id)])
     error_message = "the brokers above the number are not those that are looked for"
+  }
+}
+
+# On the machine itself metrics and the console are at 127.0.0.1:9644.
+run "the_machines_own_port_for_clients_is_refused" {
+  command = plan
+  variables {
+    client_port = 9644
+  }
+  expect_failures = [var.client_port]
+}
+
+run "the_machines_own_port_for_metrics_is_refused" {
+  command = plan
+  variables {
+    admin_port = 9644
+  }
+  expect_failures = [var.admin_port]
+}
+
+run "one_port_for_clients_and_metrics_is_refused" {
+  command = plan
+  variables {
+    client_port = 9700
+    admin_port  = 9700
+  }
+  expect_failures = [var.admin_port]
+}
+
+run "ports_beside_them_are_taken" {
+  command = plan
+  variables {
+    client_port = 9645
+    admin_port  = 9643
+  }
+  assert {
+    condition     = endswith(output.bootstrap_servers, ":9645")
+    error_message = "clients are told of another port"
   }
 }
 

@@ -65,15 +65,27 @@ class Terraform(unittest.TestCase):
             output = self.terraform("test", cwd=place).stdout
             print(re.findall(r"Success! (.*)", output)[0], end=" ", flush=True)
 
-    def test_a_planted_hole_in_a_policy_fails_the_test(self):
-        iam = self.dir / "terraform/iam.tf"
-        text = iam.read_text()
-        self.addCleanup(iam.write_text, text)
-        iam.write_text(text.replace('"s3:AbortMultipartUpload"]', '"s3:AbortMultipartUpload", "s3:PutBucketPolicy"]'))
-        self.assertNotEqual(iam.read_text(), text)
-        done = self.terraform("test", "-filter=tests/module.tftest.hcl", check=False)
-        self.assertNotEqual(done.returncode, 0)
-        self.assertIn("not the one that was reviewed", done.stdout)
+    def test_each_planted_mistake_fails_the_run_that_is_to_find_it(self):
+        iam = ("iam.tf", '"s3:AbortMultipartUpload"]', '"s3:AbortMultipartUpload", "s3:PutBucketPolicy"]', "a_broker_may_do_exactly_what_it_needs")
+        # Brokers that go could not be destroyed, and nobody would look.
+        lifted = ("main.tf", "tonumber(each.key) <= coalesce(var.drained_to, var.brokers)", "true",
+                  "drained_brokers_lose_their_protection_first_and_no_other_does")
+        looked = ("locals.tf", "!self.disable_api_stop", "self.disable_api_stop || true", "brokers_that_are_still_protected_are_not_destroyed")
+        grown = ("locals.tf", "length(self.ids) == var.brokers - var.drained_to", "length(self.ids) >= 0", "a_broker_is_not_made_without_protection")
+        port = ("variables.tf", "!contains([var.peer_port, 9644], var.client_port)", "var.client_port != var.peer_port",
+                "the_machines_own_port_for_clients_is_refused")
+        # Terraform skips what comes after a failure that was to come and did not.
+        for planted in ([iam, lifted, looked], [grown], [port]):
+            texts = {name: (self.dir / "terraform" / name).read_text() for name, *_ in planted}
+            for name, right, wrong, _ in planted:
+                self.assertEqual(texts[name].count(right), 1, right)
+                self.addCleanup((self.dir / "terraform" / name).write_text, texts[name])
+                (self.dir / "terraform" / name).write_text(texts[name].replace(right, wrong))
+            done = self.terraform("test", "-filter=tests/module.tftest.hcl", check=False)
+            for name, text in texts.items():
+                (self.dir / "terraform" / name).write_text(text)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertEqual(set(re.findall(r'run "(\w+)"\.\.\. fail', done.stdout)), {found for *_, found in planted}, done.stdout)
 
 
 class WithoutTerraform(unittest.TestCase):

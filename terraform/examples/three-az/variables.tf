@@ -83,7 +83,7 @@ variable "is_live" {
 }
 
 variable "drained_to" {
-  description = "To lower brokers: the number that is left when those above are drained, see the module."
+  description = "To lower brokers: the number that is left when those above are drained; in an apply of its own before that, see the module."
   type        = number
   default     = null
 }
