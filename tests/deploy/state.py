@@ -27,7 +27,8 @@ def acls():
 
 
 def write():
-    producer = Producer({**base, "acks": "all", "linger.ms": 2, "batch.num.messages": 50})
+    # Each record once and at its place, though leaders move: without idempotence a batch that is sent again may be there twice.
+    producer = Producer({**base, "enable.idempotence": True, "linger.ms": 2, "batch.num.messages": 50})
     for n in range(RECORDS):
         producer.produce(topic, value(n % PARTITIONS, n // PARTITIONS), partition=n % PARTITIONS)
         producer.poll(0)

@@ -63,10 +63,17 @@ class Procedures(unittest.TestCase):
         self.assertNotEqual(refused.returncode, 0)
         self.assertIn("no way to the machine of broker 2", refused.stdout)
         self.assertIn("the cluster holds it for alive", refused.stdout)
+        # Nor does a look that shows it fenced, when its lease has just lapsed: some seconds later it is alive.
+        looks = cluster.dir / "looks"
+        refused = cluster.script("replace-broker", 2, check=False, GIVEN_UP_WITHIN="4", LOOK_AGAIN="6",
+                                 ESKER=str(self.lapsed(cluster, 2, looks, 5)))
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("the cluster holds it for alive", refused.stdout)
+        self.assertEqual((looks.read_text().split()[0], "alive" in looks.read_text()), ("fenced", True))
         cluster.driver.unreachable.clear()
         self.assertEqual(cluster.driver.calls, [])
         cluster.kill(2)
-        self.assertIn("broker 2 is back and in sync", cluster.script("replace-broker", 2).stdout)
+        self.assertIn("broker 2 is back and in sync", cluster.script("replace-broker", 2, LOOK_AGAIN="2").stdout)
         self.assertEqual(cluster.driver.order("replace", "start"), [("replace", 2), ("start", 2)])
         # Only the hot tail was copied; the rest it reads from the tier when it leads.
         after = self.local_starts(cluster, 2, "cold")
@@ -75,6 +82,22 @@ class Procedures(unittest.TestCase):
         found = json.loads(cluster.program("state.py", "read", "cold", json.dumps(told)).stdout.splitlines()[-1])
         self.assertEqual((found["records"], found["wrong"]), (told["records"], 0))
         writer.check(self)
+
+    def lapsed(self, cluster, id, looks, seconds):
+        """`esker`, but for so long after the first look at the cluster it shows this broker fenced; notes what each look has shown."""
+        program = cluster.dir / "esker-lapsed"
+        program.write_text(f"""#!/bin/sh
+[ "$1 $2" = "cluster describe" ] || exec {ESKER} "$@"
+table=$({ESKER} "$@") || exit 1
+[ -e {looks}.first ] || date +%s >{looks}.first
+if [ $(($(date +%s) - $(cat {looks}.first))) -lt {seconds} ]; then
+  table=$(printf '%s' "$table" | sed '/^│ *{id} /s/alive /fenced/')
+fi
+printf '%s\\n' "$table" | grep '^│ *{id} ' | grep -Eo 'alive|fenced' >>{looks}
+printf '%s\\n' "$table"
+""")
+        program.chmod(0o755)
+        return program
 
     def local_starts(self, cluster, broker, topic):
         """The first offset on a broker's disk, per partition; 0 where nothing is."""
