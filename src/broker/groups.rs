@@ -33,9 +33,14 @@ struct ReplicaLog {
     clock: Arc<dyn Clock>,
     threads: BlockingPool,
     lease: Lease,
+    metadata: Metadata,
 }
 
 impl PartitionLog for ReplicaLog {
+    fn clock_is_right(&self) -> bool {
+        self.metadata.retention_ms().is_some()
+    }
+
     fn append(&self, batch: Bytes) -> BoxFuture<'static, Result<Offset, PartitionLogError>> {
         let replica = self.replica.clone();
         let deadline = self.clock.now() + APPEND_LIMIT;
@@ -223,6 +228,7 @@ impl Broker {
                             clock: self.env.clock.clone(),
                             threads: self.disk_threads.clone(),
                             lease: self.metadata.lease(),
+                            metadata: self.metadata.clone(),
                         };
                         coordinators.on_leader(index, Arc::new(log), epoch);
                         hosted.insert(index, epoch);

@@ -183,6 +183,7 @@ impl Broker {
             out.level(PEER_RTT, &[&name], rtt.as_secs_f64());
             let window = of().map(|way| way.window_bytes).min().unwrap_or_default();
             out.level(PEER_WINDOW, &[&name], window as f64);
+            out.count(PEER_PACKETS, &[&name], of().map(|way| way.sent_packets).sum());
             out.count(PEER_LOST, &[&name], of().map(|way| way.lost_packets).sum());
             out.count(PEER_CONGESTION, &[&name], of().map(|way| way.congestion_events).sum());
             out.count(PEER_SENT, &[&name], of().map(|way| way.sent_bytes).sum());

@@ -173,8 +173,8 @@ fn disk(env: &Env, dir: &Path) -> Vec<Finding> {
         ));
     }
     let mounts = kernel_text(env, "/proc/self/mountinfo").unwrap_or_default();
-    let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-    if let Some(kind) = file_system(&mounts, &dir) {
+    let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    if let Some((kind, options)) = file_system(&mounts, &absolute) {
         findings.push(finding(
             &name("file system of"),
             matches!(kind, "xfs" | "ext4"),
@@ -182,21 +182,31 @@ fn disk(env: &Env, dir: &Path) -> Vec<Finding> {
             kind.to_owned(),
             "XFS (or ext4) on a local disk, mounted with noatime",
         ));
+        // relatime, the kernel's default, writes a time at most once a day and file.
+        let quiet = options.split(',').any(|option| matches!(option, "noatime" | "relatime"));
+        findings.push(finding(
+            &name("access times on"),
+            quiet,
+            Grade::Warn,
+            if quiet { "not written at each read" } else { "written at each read" }.to_owned(),
+            "mount it with noatime",
+        ));
     }
     findings
 }
 
-/// The type of the file system that holds a folder (proc_pid_mountinfo(5)).
-fn file_system<'a>(mounts: &'a str, dir: &Path) -> Option<&'a str> {
+/// The type of the file system that holds a folder, and how it is mounted (proc_pid_mountinfo(5)).
+fn file_system<'a>(mounts: &'a str, dir: &Path) -> Option<(&'a str, &'a str)> {
     mounts
         .lines()
         .filter_map(|line| {
             let point = line.split(' ').nth(4)?;
             let (_, rest) = line.split_once(" - ")?;
-            dir.starts_with(point).then_some((point.len(), rest.split(' ').next()?))
+            let found = (rest.split(' ').next()?, line.split(' ').nth(5)?);
+            dir.starts_with(point).then_some((point.len(), found))
         })
         .max_by_key(|(length, _)| *length)
-        .map(|(_, kind)| kind)
+        .map(|(_, found)| found)
 }
 
 async fn store(env: &Env, config: &BrokerConfig) -> Vec<Finding> {
@@ -296,13 +306,111 @@ async fn probe(env: &Env, store: SharedStore) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
+    use async_trait::async_trait;
+    use tiering::store::{Listed, MemoryStore, PartUpload, Pieces, Store, Suffix};
+
     use super::*;
+    use crate::env::sim::SimDisk;
+    use crate::env::{Disk as _, DiskFile as _};
 
     #[test]
     fn the_longest_mount_point_says_the_file_system() {
-        let mounts = "1 0 8:1 / / rw - ext4 a rw\n22 1 8:2 / /data rw shared:1 - tmpfs b rw\n";
-        assert_eq!(file_system(mounts, Path::new("/data/x")), Some("tmpfs"));
-        assert_eq!(file_system(mounts, Path::new("/database")), Some("ext4"));
+        let mounts = "1 0 8:1 / / rw,relatime - ext4 a rw\n22 1 8:2 / /data rw shared:1 - tmpfs b rw\n";
+        assert_eq!(file_system(mounts, Path::new("/data/x")), Some(("tmpfs", "rw")));
+        assert_eq!(file_system(mounts, Path::new("/database")), Some(("ext4", "rw,relatime")));
+    }
+
+    /// The grade of what a machine with these files of the kernel has.
+    fn graded(files: &[(&str, &str)], what: &str) -> Option<Grade> {
+        let disk = SimDisk::new();
+        for (path, text) in files {
+            disk.create_dir_all(Path::new(path).parent().unwrap()).unwrap();
+            disk.open(Path::new(path), OpenMode::CreateNew).unwrap().write_all_at(text.as_bytes(), 0).unwrap();
+        }
+        let env = Env { disk: Arc::new(disk), ..Env::real() };
+        let mut findings = machine(&env);
+        findings.extend(super::disk(&env, Path::new("/data")));
+        let found = findings.into_iter().find(|finding| finding.what == what)?;
+        assert_eq!(found.mend.is_empty(), found.grade == Grade::Ok, "{found:?}");
+        Some(found.grade)
+    }
+
+    #[test]
+    fn small_buffers_a_clock_that_nobody_sets_and_access_times_are_found() {
+        let (receive, send) = ("/proc/sys/net/core/rmem_max", "/proc/sys/net/core/wmem_max");
+        let buffers = |bytes: &'static str| [(receive, bytes), (send, bytes)];
+        for what in ["UDP receive buffer", "UDP send buffer"] {
+            assert_eq!(graded(&buffers("212992\n"), what), Some(Grade::Warn));
+            assert_eq!(graded(&buffers("16777216\n"), what), Some(Grade::Ok));
+            assert_eq!(graded(&[], what), None, "a kernel that does not tell");
+        }
+        assert_eq!(graded(&[], "clock"), Some(Grade::Warn));
+        assert_eq!(graded(&[("/run/chrony/chronyd.sock", "")], "clock"), Some(Grade::Ok));
+        let mounts = |line: &'static str| [("/proc/self/mountinfo", line)];
+        for (line, kind, times) in [
+            ("22 1 8:2 / /data rw,noatime shared:1 - xfs b rw\n", Grade::Ok, Grade::Ok),
+            ("22 1 8:2 / /data rw,relatime shared:1 - btrfs b rw\n", Grade::Warn, Grade::Ok),
+            ("22 1 8:2 / /data rw shared:1 - nfs4 b rw\n", Grade::Bad, Grade::Warn),
+        ] {
+            assert_eq!(graded(&mounts(line), "file system of /data"), Some(kind), "{line}");
+            assert_eq!(graded(&mounts(line), "access times on /data"), Some(times), "{line}");
+        }
+    }
+
+    /// A store that takes no notice of If-None-Match.
+    #[derive(Debug)]
+    struct Careless(MemoryStore);
+
+    #[async_trait]
+    impl Store for Careless {
+        async fn put(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
+            self.0.put(key, pieces).await
+        }
+
+        async fn put_if_absent(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
+            self.0.put(key, pieces).await
+        }
+
+        async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+            self.0.get(key).await
+        }
+
+        async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+            self.0.get_range(key, range).await
+        }
+
+        async fn get_suffix(&self, key: &str, bytes: u64) -> Result<Suffix, StoreError> {
+            self.0.get_suffix(key, bytes).await
+        }
+
+        async fn head(&self, key: &str) -> Result<u64, StoreError> {
+            self.0.head(key).await
+        }
+
+        async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+            self.0.list(prefix, start_after).await
+        }
+
+        async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+            self.0.list_folders(prefix).await
+        }
+
+        async fn delete(&self, key: &str) -> Result<(), StoreError> {
+            self.0.delete(key).await
+        }
+
+        async fn begin_multipart(&self, key: &str) -> Result<Box<dyn PartUpload>, StoreError> {
+            self.0.begin_multipart(key).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_does_not_obey_if_none_match_is_bad_and_nothing_else_of_it() {
+        let findings = probe(&Env::real(), Arc::new(Careless(MemoryStore::new()))).await;
+        let bad: Vec<_> = findings.iter().filter(|f| f.grade == Grade::Bad).map(|f| f.what.as_str()).collect();
+        assert_eq!(bad, ["store: put if absent"], "{findings:?}");
     }
 
     #[tokio::test]

@@ -40,6 +40,9 @@ pub trait PartitionLog: Send + Sync + 'static {
     /// Whether this broker still leads under that epoch and its lease holds. A coordinator that no longer leads
     /// must not answer from its memory.
     fn leads(&self) -> bool;
+
+    /// Whether the quorum's time is known and this broker's wall clock agrees with it. Nothing expires before.
+    fn clock_is_right(&self) -> bool;
 }
 
 /// Why the partition did not take or give records.

@@ -26,6 +26,8 @@ pub struct Now {
     pub mono: MonoTime,
     /// Timestamps and retention are made of it.
     pub wall_ms: i64,
+    /// Whether the wall clock agrees with the quorum's time: what has become old is forgotten only then.
+    pub may_expire: bool,
 }
 
 /// A transactional producer in one of its lives.

@@ -97,7 +97,7 @@ impl<S: Shard> ShardTask<S> {
 
     /// Serves one loaded shard, until a write fails or nobody can send any more.
     async fn serve(&mut self, mut shard: S) -> Result<(), PartitionLogError> {
-        let started = shard.start(now(&self.env));
+        let started = shard.start(now(&self.env, &*self.log));
         let mut turn = Turn::new(shard, self.worker.clone());
         turn.take(started);
         let mut commands = Vec::with_capacity(TURN);
@@ -116,7 +116,7 @@ impl<S: Shard> ShardTask<S> {
                 },
                 Some(outcome) = turn.working.next(), if !turn.working.is_empty() && turn.has_room() => {
                     if let Some(request) = outcome {
-                        turn.decide_own(request, now(&self.env));
+                        turn.decide_own(request, now(&self.env, &*self.log));
                     }
                 }
                 count = self.commands.recv_many(&mut commands, TURN), if turn.has_room() => {
@@ -126,14 +126,14 @@ impl<S: Shard> ShardTask<S> {
                     let leads = self.log.leads();
                     for command in commands.drain(..) {
                         if leads {
-                            turn.decide(command, now(&self.env));
+                            turn.decide(command, now(&self.env, &*self.log));
                         } else {
                             let _ = command.answer.send(Err(CoordinatorError::NotCoordinator));
                         }
                     }
                 }
                 () = alarm.rings() => {
-                    let output = turn.shard.on_time(now(&self.env));
+                    let output = turn.shard.on_time(now(&self.env, &*self.log));
                     turn.take(output);
                 }
             }
@@ -141,8 +141,8 @@ impl<S: Shard> ShardTask<S> {
     }
 }
 
-fn now(env: &Env) -> Now {
-    Now { mono: env.clock.now(), wall_ms: env.clock.wall_ms() }
+fn now(env: &Env, log: &dyn PartitionLog) -> Now {
+    Now { mono: env.clock.now(), wall_ms: env.clock.wall_ms(), may_expire: log.clock_is_right() }
 }
 
 /// A loaded shard with what it has decided and whom it still owes an answer.

@@ -202,7 +202,6 @@ impl Log {
     pub(super) fn roll_at(&mut self, end: Offset, now_ms: i64) -> Result<(), LogError> {
         let path = self.active().file.path().to_owned();
         self.active_mut().finish().map_err(LogError::io("write the indexes of", &path))?;
-        self.producers.expire(now_ms, self.config.producer_id_expiration_ms);
         self.write_snapshot(end)?;
         let mut segment = Segment::create(&self.disk, &self.dir, end, now_ms)
             .map_err(LogError::io("create a segment in", &self.dir))?;

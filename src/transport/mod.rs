@@ -135,6 +135,8 @@ pub struct Way {
     pub round_trip: Duration,
     /// The congestion window in bytes.
     pub window_bytes: u64,
+    /// Packets that were sent.
+    pub sent_packets: u64,
     /// Packets that were lost.
     pub lost_packets: u64,
     /// How often it was found congested.

@@ -317,6 +317,7 @@ impl Transport for QuicTransport {
             peer,
             round_trip: stats.path.rtt,
             window_bytes: stats.path.cwnd,
+            sent_packets: stats.path.sent_packets,
             lost_packets: stats.path.lost_packets,
             congestion_events: stats.path.congestion_events,
             sent_bytes: stats.udp_tx.bytes,

@@ -123,6 +123,8 @@ class Operate(ClusterCase):
             told = ("esker_peer_congestion_window_bytes", "esker_peer_lost_packets_total", "esker_peer_congestion_events_total")
             sound = all(one[name, way] >= 0 for one, way in ways for name in told if (told[0], way) in one)
             sound = sound and all(one.get((told[0], way), 1) > 0 for one, way in ways)
+            packets = sum(one.get(("esker_peer_sent_packets_total", way), 0) for one, way in ways)
+            sound = sound and packets > sent / 65_536  # of at most so many bytes each
             if min(sent, received) <= 2 * produced:
                 # They are of the connections that stand: one that was made anew counts from nothing.
                 produce("python", dev.bootstrap, "known", 3000, "more")

@@ -217,6 +217,12 @@ impl BrokerConfig {
         }
         properties.read_environment(environment)?;
         for (key, value) in flags {
+            // Everybody on the machine sees the command line of a process.
+            if definition(key).is_some_and(|definition| definition.kind == Kind::Secret) {
+                return Err(ConfigError::Contradiction(format!(
+                    "--set {key}: a secret belongs into the file or the environment"
+                )));
+            }
             properties.set(key, value, "--set")?;
         }
         BrokerConfig::new(properties)
@@ -489,7 +495,9 @@ mod tests {
         assert_eq!(c.number("num.partitions"), 4);
         assert_eq!(c.number("log.retention.ms"), 6000);
         assert_eq!(c.number("log.segment.bytes"), 1_048_576);
-        for (key, value) in [("num.partition", "4"), ("num.partitions", "many")] {
+        for (key, value) in
+            [("num.partition", "4"), ("num.partitions", "many"), ("tier.store.secret.key", "a-secret")]
+        {
             let error = load(&[(key, value)]).unwrap_err().to_string();
             assert!(error.contains("--set") && error.contains(key), "{error}");
         }

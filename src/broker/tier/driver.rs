@@ -249,8 +249,11 @@ impl TierDriver {
             let logs = some.to_vec();
             let asked =
                 move || logs.iter().map(|replica| replica.with_log(|log| log.config().clone())).collect();
-            // The pool ends only with the process.
-            let configs: Vec<Arc<LogConfig>> = self.cold.threads.run(asked).await.unwrap_or_default();
+            let asked: Result<Vec<Arc<LogConfig>>, _> = self.cold.threads.run(asked).await;
+            let Ok(configs) = asked else {
+                found.extend(some.iter().map(|_| None));
+                continue;
+            };
             found.extend(some.iter().zip(configs).map(|(replica, config)| {
                 let tiered = config.remote_storage_enable && !config.cleanup.compact;
                 (tiered || self.discards(&config, &self.topic_configs(replica))).then_some(config)

@@ -68,6 +68,9 @@ impl GroupShard {
 
     /// Forgets what has expired, and the empty groups that have nothing left.
     pub(super) fn expire_offsets(&mut self, now: Now, out: &mut Output) {
+        if !now.may_expire {
+            return;
+        }
         self.transactions.forget_before(now.wall_ms.saturating_sub(SILENT_PRODUCER_MS));
         let groups: Vec<GroupId> = self.groups.keys().cloned().collect();
         for id in groups {

@@ -296,6 +296,9 @@ impl TxnShard {
     }
 
     pub(super) fn forget_idle(&mut self, now: Now, out: &mut Output) {
+        if !now.may_expire {
+            return;
+        }
         let idle = |t: &Transaction| {
             !t.state.is_ending()
                 && t.state != TxnState::Ongoing

@@ -22,7 +22,7 @@ fn part(index: i32) -> TopicPartition {
 impl Bench {
     fn new() -> Bench {
         let shard = TxnShard::new(Arc::new(TxnConfig::default()), LeaderEpoch(3));
-        let now = Now { mono: MonoTime::default() + Duration::from_secs(1), wall_ms: 1_000_000 };
+        let now = Now { mono: MonoTime::default() + Duration::from_secs(1), wall_ms: 1_000_000, may_expire: true };
         let mut bench = Bench { shard, now, log: Vec::new(), tasks: Vec::new(), next_id: 100 };
         let out = bench.shard.start(now);
         bench.take(out);

@@ -362,6 +362,16 @@ pub const PEER_WINDOW: &Metric = &Metric {
     help: "Congestion window towards a peer, the smallest of its connections.",
 };
 
+/// Packets sent to a peer, over the connections that stand.
+pub const PEER_PACKETS: &Metric = &Metric {
+    name: "esker_peer_sent_packets_total",
+    kind: MetricKind::Counter,
+    unit: "{packet}",
+    labels: &["peer"],
+    max_series: 100,
+    help: "Packets sent to a peer, over the connections that stand.",
+};
+
 /// Packets to a peer that were lost, over the connections that stand.
 pub const PEER_LOST: &Metric = &Metric {
     name: "esker_peer_lost_packets_total",
@@ -687,6 +697,7 @@ pub const METRICS: &[&Metric] = &[
     LEASE_HELD,
     PEER_RTT,
     PEER_WINDOW,
+    PEER_PACKETS,
     PEER_LOST,
     PEER_CONGESTION,
     PEER_SENT,

@@ -86,6 +86,7 @@ impl Replica {
             let start = log.log_start();
             tracing::warn!(partition = %self.partition, "drops its copy, to be rebuilt from broker {leader}");
             resumed = log.reset_to(start, Vec::new());
+            self.state.lock().rebuilding = Some((self.context.now(), self.context.clock.wall_ms()));
         }
         let effects = {
             let mut state = self.state.lock();
@@ -365,6 +366,13 @@ impl Replica {
             state.positions.tier = leader.tier.or(state.positions.tier);
             state.positions.high_watermark = following.isr.high_watermark();
             outcome.log_start = Some(log_start);
+            if log_end >= leader.high_watermark
+                && let Some((begun, begun_ms)) = state.rebuilding.take()
+            {
+                let attributes =
+                    vec![("partition", self.partition.to_string()), ("log.end", log_end.to_string())];
+                self.context.counts.env.work_done("partition.rebuild", begun, begun_ms, attributes, None);
+            }
         }
     }
 

@@ -196,6 +196,8 @@ struct State {
     lost: bool,
     /// The quorum has said so.
     loss_is_known: bool,
+    /// Since when a copy that was dropped is being copied anew, for traces; wall clock beside it.
+    rebuilding: Option<(MonoTime, i64)>,
     /// It went offline for something that may pass: it takes up its role again.
     retry: bool,
     /// What goes to replicas that are not in sync obeys the throttle.
@@ -285,6 +287,7 @@ impl Replica {
                 next_ticket: 0,
                 lost: false,
                 loss_is_known: false,
+                rebuilding: None,
                 retry: false,
                 throttled: false,
                 stranded: false,
@@ -604,6 +607,12 @@ impl Replica {
         };
         drop(log);
         self.finish(effects);
+    }
+
+    /// What a collector is told of.
+    #[cfg(test)]
+    pub(super) fn traces(&self) -> Arc<crate::env::Traces> {
+        self.context.counts.env.traces.clone()
     }
 
     /// The quorum has taken this copy out of ISR and ELR.

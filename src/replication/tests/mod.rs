@@ -434,6 +434,8 @@ async fn a_leader_whose_damage_a_client_finds_steps_aside_and_its_copy_is_rebuil
         cluster.append(1, Acks::All, &["a value that will be damaged on 1"]).await.unwrap();
         cluster.append(1, Acks::All, &["another"]).await.unwrap();
         assert!(!fetch_from_1(&cluster).await.unwrap().is_empty());
+        let traces = cluster.replica(1).traces();
+        traces.switch_on(1);
         let disk = cluster.nodes[&1].disk.clone();
         if broken_device {
             let fault = Fault { times: 2, ..Fault::next(DiskCall::Read, ".log", std::io::ErrorKind::Other) };
@@ -448,6 +450,9 @@ async fn a_leader_whose_damage_a_client_finds_steps_aside_and_its_copy_is_rebuil
         cluster.leads(2).await;
         cluster.append(2, Acks::All, &["b"]).await.unwrap();
         cluster.agree(&[1, 2], 3).await;
+        let (spans, _) = traces.take();
+        let rebuilt = spans.iter().filter(|span| span.name == "partition.rebuild");
+        assert_eq!(rebuilt.count(), 1, "a collector is told of it once, when all is there again");
     }
 }
 
