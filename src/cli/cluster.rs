@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::client::{Client, ClusterArguments, check};
@@ -280,15 +280,28 @@ async fn drain(env: &Env, client: &mut Client, id: i32, how: Draining) -> Result
         .await
         .context("the broker cannot be cordoned")?;
     let throttled = throttled(&placed(&metadata)?, &moves);
-    if throttle.is_some() {
-        set_throttles(client, &known, &throttled, throttle).await.context("the throttle cannot be set")?;
+    if let Some(rate) = throttle {
+        let set = set_throttles(client, &known, &throttled, rate).await;
+        if let Err(error) = set {
+            // Half of it is worse than none.
+            let away = take_throttles_away(client, &known, &throttled).await;
+            let error = error.context("the throttle cannot be set, and nothing was moved");
+            return Err(away.err().into_iter().fold(error, |error, stays| error.context(stays.to_string())));
+        }
     }
-    for some in moves.chunks(BATCH) {
-        reassign(client, some.iter().map(|m| (m, Some(m.replicas.clone())))).await?;
-    }
-    let outcome = wait_until_empty(env, client, id, moves.len(), output).await;
+    let outcome = async {
+        for some in moves.chunks(BATCH) {
+            reassign(client, some.iter().map(|m| (m, Some(m.replicas.clone())))).await?;
+        }
+        wait_until_empty(env, client, id, moves.len(), output).await
+    };
+    let outcome = outcome.await;
     if throttle.is_some() {
-        set_throttles(client, &known, &throttled, None).await.context("the throttle cannot be taken away")?;
+        let away = take_throttles_away(client, &known, &throttled).await;
+        // What happened first is worth more than what could not be cleared after it.
+        if let (Ok(()), Err(error)) = (&outcome, away) {
+            return Err(error);
+        }
     }
     outcome?;
     say(output, &format!("broker {id} holds nothing any more; stop it, then: esker cluster remove {id}"));
@@ -306,21 +319,57 @@ fn throttled(placed: &[Placed], moves: &[Placed]) -> BTreeMap<String, String> {
     lists.into_iter().map(|(topic, list)| (topic, list.join(","))).collect()
 }
 
-/// Sets what brokers may copy to replicas that are not in sync, or takes it away.
+/// Sets what brokers may copy to replicas that are not in sync.
 async fn set_throttles(
     client: &mut Client,
     brokers: &[i32],
     topics: &BTreeMap<String, String>,
-    rate: Option<u64>,
+    rate: u64,
 ) -> Result<()> {
     for (topic, list) in topics {
-        let changes = [(THROTTLED_REPLICAS, rate.map(|_| list.clone()))];
+        let changes = [(THROTTLED_REPLICAS, Some(list.clone()))];
         configure(client, TOPIC_RESOURCE, topic, &changes).await?;
     }
     for broker in brokers {
-        let changes = THROTTLES.map(|key| (key, rate.map(|rate| rate.to_string())));
+        let changes = THROTTLES.map(|key| (key, Some(rate.to_string())));
         configure(client, BROKER_RESOURCE, &broker.to_string(), &changes).await?;
     }
+    Ok(())
+}
+
+/// Takes all of it away that can be, the rates first: a rate that stays would hold back every replica that lags. A topic that was
+/// deleted meanwhile has none.
+async fn take_throttles_away(
+    client: &mut Client,
+    brokers: &[i32],
+    topics: &BTreeMap<String, String>,
+) -> Result<()> {
+    let mut stay = Vec::new();
+    for broker in brokers {
+        let changes = THROTTLES.map(|key| (key, None));
+        if let Err(error) = configure(client, BROKER_RESOURCE, &broker.to_string(), &changes).await {
+            stay.push(format!("broker {broker}: {error:#}"));
+        }
+    }
+    let left = client.metadata(None).await.map(|metadata| {
+        let names = metadata.topics.iter().filter_map(|t| t.name.as_ref());
+        names.map(ToString::to_string).collect::<BTreeSet<_>>()
+    });
+    for topic in topics.keys() {
+        if left.as_ref().is_ok_and(|names| !names.contains(topic)) {
+            continue;
+        }
+        let changes = [(THROTTLED_REPLICAS, None)];
+        if let Err(error) = configure(client, TOPIC_RESOURCE, topic, &changes).await {
+            stay.push(format!("topic {topic}: {error:#}"));
+        }
+    }
+    ensure!(
+        stay.is_empty(),
+        "throttles stay: {}; take them away with `esker config unset --broker ID {}` and `--topic NAME {THROTTLED_REPLICAS}`",
+        stay.join("; "),
+        THROTTLES.join(" ")
+    );
     Ok(())
 }
 

@@ -312,8 +312,8 @@ mod tests {
     use tiering::store::{Listed, MemoryStore, PartUpload, Pieces, Store, Suffix};
 
     use super::*;
+    use crate::env::Disk as _;
     use crate::env::sim::SimDisk;
-    use crate::env::{Disk as _, DiskFile as _};
 
     #[test]
     fn the_longest_mount_point_says_the_file_system() {
@@ -327,7 +327,10 @@ mod tests {
         let disk = SimDisk::new();
         for (path, text) in files {
             disk.create_dir_all(Path::new(path).parent().unwrap()).unwrap();
-            disk.open(Path::new(path), OpenMode::CreateNew).unwrap().write_all_at(text.as_bytes(), 0).unwrap();
+            disk.open(Path::new(path), OpenMode::CreateNew)
+                .unwrap()
+                .write_all_at(text.as_bytes(), 0)
+                .unwrap();
         }
         let env = Env { disk: Arc::new(disk), ..Env::real() };
         let mut findings = machine(&env);
@@ -409,7 +412,8 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_does_not_obey_if_none_match_is_bad_and_nothing_else_of_it() {
         let findings = probe(&Env::real(), Arc::new(Careless(MemoryStore::new()))).await;
-        let bad: Vec<_> = findings.iter().filter(|f| f.grade == Grade::Bad).map(|f| f.what.as_str()).collect();
+        let bad: Vec<_> =
+            findings.iter().filter(|f| f.grade == Grade::Bad).map(|f| f.what.as_str()).collect();
         assert_eq!(bad, ["store: put if absent"], "{findings:?}");
     }
 

@@ -47,7 +47,8 @@ pub(super) fn config() -> GroupConfig {
 impl Bench {
     pub(super) fn new(config: GroupConfig) -> Bench {
         let mut shard = GroupShard::new(Arc::new(config));
-        let now = Now { mono: MonoTime::default() + Duration::from_secs(1), wall_ms: 1_000_000, may_expire: true };
+        let now =
+            Now { mono: MonoTime::default() + Duration::from_secs(1), wall_ms: 1_000_000, may_expire: true };
         shard.start(now);
         Bench { shard, now, log: Vec::new(), tasks: Vec::new(), answers: BTreeMap::new(), next_id: 0, ids: 0 }
     }

@@ -189,7 +189,8 @@ fn partition(index: usize) -> TopicPartition {
 
 impl World {
     fn new(defences: Defences) -> World {
-        let now = Now { mono: MonoTime::default() + Duration::from_secs(1), wall_ms: 1_000_000, may_expire: true };
+        let now =
+            Now { mono: MonoTime::default() + Duration::from_secs(1), wall_ms: 1_000_000, may_expire: true };
         let mut shard = TxnShard::new(Arc::new(TxnConfig::default()), LeaderEpoch(1));
         shard.start(now);
         World {

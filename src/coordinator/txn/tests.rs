@@ -22,7 +22,8 @@ fn part(index: i32) -> TopicPartition {
 impl Bench {
     fn new() -> Bench {
         let shard = TxnShard::new(Arc::new(TxnConfig::default()), LeaderEpoch(3));
-        let now = Now { mono: MonoTime::default() + Duration::from_secs(1), wall_ms: 1_000_000, may_expire: true };
+        let now =
+            Now { mono: MonoTime::default() + Duration::from_secs(1), wall_ms: 1_000_000, may_expire: true };
         let mut bench = Bench { shard, now, log: Vec::new(), tasks: Vec::new(), next_id: 100 };
         let out = bench.shard.start(now);
         bench.take(out);
@@ -315,7 +316,11 @@ fn a_partition_is_verified_only_while_it_is_in_the_open_transaction() {
 fn an_idle_id_is_forgotten_and_an_open_transaction_is_not() {
     let mut bench = Bench::new();
     let p = bench.init();
+    bench.now.may_expire = false;
     bench.pass(Duration::from_secs(8 * 86_400));
+    assert_eq!(bench.shard.kept(), 1, "a clock that is not the quorum's says nothing");
+    bench.now.may_expire = true;
+    bench.pass(Duration::from_secs(86_400));
     assert_eq!(bench.shard.kept(), 0);
     assert_eq!(bench.add(p, 1, V2), Err(TxnError::InvalidMapping));
     assert_eq!(bench.failed_over().shard.kept(), 0);

@@ -68,6 +68,12 @@ struct Outcome {
 }
 
 impl Replica {
+    /// What a collector is told of.
+    #[cfg(test)]
+    pub(in crate::replication) fn traces(&self) -> Arc<crate::env::Traces> {
+        self.context.counts.env.traces.clone()
+    }
+
     /// Follows a leader under a new epoch. Runs on a disk thread.
     pub(in crate::replication) fn follow(
         self: &Arc<Self>,

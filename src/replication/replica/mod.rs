@@ -609,12 +609,6 @@ impl Replica {
         self.finish(effects);
     }
 
-    /// What a collector is told of.
-    #[cfg(test)]
-    pub(super) fn traces(&self) -> Arc<crate::env::Traces> {
-        self.context.counts.env.traces.clone()
-    }
-
     /// The quorum has taken this copy out of ISR and ELR.
     pub(super) fn loss_is_known(&self) {
         self.state.lock().loss_is_known = true;
