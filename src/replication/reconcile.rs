@@ -288,9 +288,13 @@ impl ReplicaManager {
         }
     }
 
-    /// A copy with damaged bytes leaves ISR and ELR; if another broker leads, it is dropped and copied anew.
+    /// A copy with damaged bytes leaves ISR and ELR; if another broker leads, it is dropped and copied anew. The only one that has what is
+    /// acknowledged keeps its place: it is offline until somebody puts its files right, which the next looks find.
     async fn replace_corrupt(self: &Arc<Self>, job: &Job, partition: TopicPartition) {
         let broker = self.context.config.node_id;
+        if has_the_only_copy(job.partition(), broker) {
+            return;
+        }
         let Some(epoch) = self.context.broker_epoch() else { return };
         let command = Command::LoseReplicas { broker, epoch, partitions: vec![job.key] };
         let known = self.context.quorum.submit(command).await;
@@ -425,4 +429,10 @@ pub(super) fn view_of(image: &Image, topic: &Topic, partition: &Partition) -> Pa
         min_isr: image.min_insync_replicas(topic).min(partition.replicas.len()),
         replicas: replicas.collect::<Vec<ReplicaView>>(),
     }
+}
+
+/// Nobody else is in ISR or ELR, and this broker is.
+fn has_the_only_copy(partition: &Partition, broker: BrokerId) -> bool {
+    let mut counted_on = partition.isr.iter().chain(&partition.elr).peekable();
+    counted_on.peek().is_some() && counted_on.all(|member| *member == broker)
 }
