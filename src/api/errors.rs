@@ -40,6 +40,7 @@ impl Coded for Rejected {
             Rejected::OutOfOrderSequence { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
             Rejected::InvalidProducerEpoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
             Rejected::NotInTransaction | Rejected::TransactionIsOpen => ErrorCode::INVALID_TXN_STATE,
+            Rejected::MarkerOfOtherEpoch { .. } => ErrorCode::NOT_LEADER_OR_FOLLOWER,
             Rejected::CoordinatorFenced { .. } => ErrorCode::TRANSACTION_COORDINATOR_FENCED,
         }
     }

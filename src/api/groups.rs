@@ -56,6 +56,7 @@ pub(super) fn group_code(error: &GroupError) -> ErrorCode {
         GroupError::SubscribedToTopic => ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
         // The client asks again, and the transaction's coordinator says what has become of it.
         GroupError::TransactionEnded => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        GroupError::MarkerOfOtherEpoch => ErrorCode::NOT_COORDINATOR,
         GroupError::MarkerFenced => ErrorCode::INVALID_PRODUCER_EPOCH,
         GroupError::CoordinatorFenced => ErrorCode::TRANSACTION_COORDINATOR_FENCED,
     }

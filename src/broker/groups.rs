@@ -46,7 +46,8 @@ impl PartitionLog for ReplicaLog {
         let deadline = self.clock.now() + APPEND_LIMIT;
         let is_marker = BatchHeader::parse(&batch).is_ok_and(|header| header.attributes.is_control());
         // The group coordinator has judged the marker.
-        let origin = if is_marker { Origin::Marker { strict: false } } else { Origin::Coordinator };
+        let origin =
+            if is_marker { Origin::Marker { strict: false, decision: None } } else { Origin::Coordinator };
         Box::pin(async move {
             match replica.append(LeaderBatch { records: batch, origin }, Acks::All, deadline).await {
                 Ok(appended) => Ok(appended.last.next()),

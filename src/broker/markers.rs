@@ -19,7 +19,7 @@ use crate::env::Env;
 use crate::log::{LeaderBatch, Origin, Rejected};
 use crate::metadata::Metadata;
 use crate::replication::{Acks, AppendError, ReplicaManager};
-use crate::types::{BrokerId, TopicName, TopicPartition};
+use crate::types::{BrokerId, Decision, LeaderEpoch, TopicName, TopicPartition};
 use crate::wire::record_batch::{ControlKind, end_transaction_marker};
 
 /// How long one marker waits for its replicas.
@@ -52,13 +52,14 @@ pub(super) struct Markers {
 impl Markers {
     /// Writes the marker in the partitions that this broker leads; the outcomes in their order.
     pub(super) async fn write_here(&self, request: &MarkerRequest) -> Vec<MarkerOutcome> {
-        join_all(request.partitions.iter().map(|(topic, partition)| {
+        join_all(request.partitions.iter().enumerate().map(|(place, (topic, partition))| {
             let partition = TopicPartition::new(topic.clone(), *partition);
+            let decision = request.decision_at(place);
             async move {
                 if partition.topic.as_str() == OFFSETS_TOPIC {
-                    self.complete_offsets(request, partition.partition).await
+                    self.complete_offsets(request, decision, partition.partition).await
                 } else {
-                    self.append(request, &partition).await
+                    self.append(request, decision, &partition).await
                 }
             }
         }))
@@ -66,13 +67,18 @@ impl Markers {
     }
 
     /// In a partition of offsets, the group coordinator ends the transaction.
-    async fn complete_offsets(&self, request: &MarkerRequest, partition: i32) -> MarkerOutcome {
+    async fn complete_offsets(
+        &self,
+        request: &MarkerRequest,
+        decision: Option<Decision>,
+        partition: i32,
+    ) -> MarkerOutcome {
         let marker = Marker {
             producer: Producer { id: request.producer, epoch: request.epoch },
             commit: request.commit,
             coordinator_epoch: request.coordinator_epoch,
         };
-        match self.groups.ask(partition, CompleteTransaction(marker)).await {
+        match self.groups.ask(partition, CompleteTransaction { marker, decision }).await {
             Ok(()) => MarkerOutcome::Written,
             Err(CoordinatorError::Group(GroupError::MarkerFenced)) => MarkerOutcome::ProducerFenced,
             Err(CoordinatorError::Group(GroupError::CoordinatorFenced)) => MarkerOutcome::CoordinatorFenced,
@@ -80,7 +86,12 @@ impl Markers {
         }
     }
 
-    async fn append(&self, request: &MarkerRequest, partition: &TopicPartition) -> MarkerOutcome {
+    async fn append(
+        &self,
+        request: &MarkerRequest,
+        decision: Option<Decision>,
+        partition: &TopicPartition,
+    ) -> MarkerOutcome {
         let Some(replica) = self.replicas.replica(partition) else { return MarkerOutcome::Retry };
         let kind = if request.commit { ControlKind::Commit } else { ControlKind::Abort };
         let producer = (request.producer, request.epoch);
@@ -92,7 +103,7 @@ impl Markers {
                 return MarkerOutcome::Retry;
             }
         };
-        let batch = LeaderBatch { records, origin: Origin::Marker { strict: request.bumped } };
+        let batch = LeaderBatch { records, origin: Origin::Marker { strict: request.bumped, decision } };
         let deadline = self.env.clock.now() + APPEND_LIMIT;
         match replica.append(batch, Acks::All, deadline).await {
             Ok(_) => MarkerOutcome::Written,
@@ -117,18 +128,20 @@ impl Markers {
     ) -> Option<Vec<TopicPartition>> {
         let image = self.metadata.image();
         let mut left = Vec::new();
-        let mut by_leader: BTreeMap<BrokerId, Vec<(TopicName, i32)>> = BTreeMap::new();
+        let mut by_leader: BTreeMap<BrokerId, (Vec<(TopicName, i32)>, Vec<LeaderEpoch>)> = BTreeMap::new();
         for partition in partitions {
-            match image.partition(&partition.topic, partition.partition).map(|p| p.leader) {
+            match image.partition(&partition.topic, partition.partition).map(|p| (p.leader, p.leader_epoch)) {
                 // The topic was deleted, and the transaction's records with it.
                 None => {}
-                Some(None) => left.push(partition),
-                Some(Some(leader)) => {
-                    by_leader.entry(leader).or_default().push((partition.topic, partition.partition));
+                Some((None, _)) => left.push(partition),
+                Some((Some(leader), epoch)) => {
+                    let (partitions, epochs) = by_leader.entry(leader).or_default();
+                    partitions.push((partition.topic, partition.partition));
+                    epochs.push(epoch);
                 }
             }
         }
-        let asked = by_leader.into_iter().map(|(leader, partitions)| async move {
+        let asked = by_leader.into_iter().map(|(leader, (partitions, leader_epochs))| async move {
             let request = MarkerRequest {
                 producer: markers.producer.id,
                 epoch: markers.producer.epoch,
@@ -136,6 +149,8 @@ impl Markers {
                 coordinator_epoch: markers.coordinator_epoch,
                 bumped: markers.epoch_was_bumped,
                 partitions,
+                decision: Some(markers.decision),
+                leader_epochs,
             };
             let outcomes = if leader == self.node_id {
                 Some(self.write_here(&request).await)

@@ -14,7 +14,7 @@ use super::standing::{Asked, GroupStanding, Standing, groups_here, offsets_parti
 use super::transactions::{NotJoined, TransactionHost};
 use crate::env::BlockingPool;
 use crate::metadata::Metadata;
-use crate::types::{BrokerId, ProducerEpoch, ProducerId, TopicName};
+use crate::types::{BrokerId, Decision, LeaderEpoch, ProducerEpoch, ProducerId, TopicName};
 
 /// How long a broker waits for another one.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -42,6 +42,20 @@ pub(super) struct MarkerRequest {
     /// The epoch is above that of the transaction.
     pub(super) bumped: bool,
     pub(super) partitions: Vec<(TopicName, i32)>,
+    /// The coordinator's number of the decision. Without one (an administrator's, or an older broker's) markers are written as
+    /// often as they are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) decision: Option<u64>,
+    /// The leader epochs in which the partitions are asked, in their order; with a `decision` only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) leader_epochs: Vec<LeaderEpoch>,
+}
+
+impl MarkerRequest {
+    /// Which decision the marker of the partition at a place carries out.
+    pub(super) fn decision_at(&self, place: usize) -> Option<Decision> {
+        Some(Decision { leader_epoch: *self.leader_epochs.get(place)?, number: self.decision? })
+    }
 }
 
 /// A partition that a producer wants to write to.
@@ -136,7 +150,13 @@ mod tests {
             coordinator_epoch: 5,
             bumped: true,
             partitions: vec![(topic(), 1)],
+            decision: None,
+            leader_epochs: Vec::new(),
         });
+        let mut decided = markers.clone();
+        if let PeerRequest::WriteMarkers(request) = &mut decided {
+            (request.decision, request.leader_epochs) = (Some(9), vec![LeaderEpoch(4)]);
+        }
         let join = PeerRequest::Join(JoinRequest {
             id: "x".to_owned(),
             producer: ProducerId(7),
@@ -174,6 +194,10 @@ mod tests {
                 text(&markers),
                 r#"{"WriteMarkers":{"producer":7,"epoch":3,"commit":true,"coordinator_epoch":5,"bumped":true,"partitions":[["t",1]]}}"#,
             ),
+            (
+                text(&decided),
+                r#"{"WriteMarkers":{"producer":7,"epoch":3,"commit":true,"coordinator_epoch":5,"bumped":true,"partitions":[["t",1]],"decision":9,"leader_epochs":[4]}}"#,
+            ),
             (text(&join), r#"{"Join":{"id":"x","producer":7,"epoch":3,"partition":["t",1],"add":false}}"#),
             (text(&written), r#"{"Markers":["Written","Retry"]}"#),
             (text(&refused), r#"{"Joined":{"Err":"NotInTransaction"}}"#),
@@ -191,6 +215,7 @@ mod tests {
             assert_eq!(value, golden);
         }
         assert_eq!(serde_json::from_str::<PeerRequest>(&text(&markers)).unwrap(), markers);
+        assert_eq!(serde_json::from_str::<PeerRequest>(&text(&decided)).unwrap(), decided);
         assert_eq!(serde_json::from_str::<PeerRequest>(&text(&join)).unwrap(), join);
         assert_eq!(serde_json::from_str::<PeerAnswer>(&text(&refused)).unwrap(), refused);
         assert_eq!(serde_json::from_str::<PeerRequest>(&text(&stand)).unwrap(), stand);

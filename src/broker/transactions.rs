@@ -316,6 +316,8 @@ impl Broker {
             coordinator_epoch,
             bumped,
             partitions: partitions.iter().map(|p| (p.topic.clone(), p.partition)).collect(),
+            decision: None,
+            leader_epochs: Vec::new(),
         };
         self.markers.write_here(&request).await
     }

@@ -7,13 +7,13 @@ use std::io::IoSlice;
 use bytes::{Bytes, BytesMut};
 
 use super::error::{LogError, Rejected};
-use super::producer_state::Sequence;
+use super::producer_state::{ProducerBatch, Sequence, coordinator_epoch};
 use super::segment::Segment;
 use super::transaction_guard::{LeaderBatch, Origin, Verification};
 use super::txn_index::AbortedTransaction;
 use super::{Health, Log, LogConfig};
 use crate::env::defect::{Defect, planted};
-use crate::types::{LeaderEpoch, Offset};
+use crate::types::{Decision, LeaderEpoch, Offset};
 use crate::wire::record_batch::{
     Batch, BatchError, BatchHeader, BatchIter, Compression, HEADER_BYTES, NO_TIMESTAMP, TimestampType,
 };
@@ -68,7 +68,9 @@ impl Log {
         let mut answers = Vec::with_capacity(items.len());
         let mut end = self.log_end();
         for item in items {
-            let answer = match self.accept(item.into(), epoch, now_ms) {
+            let item = item.into();
+            let decision = item.origin.decision();
+            let answer = match self.accept(item, epoch, now_ms) {
                 Ok((Sequence::Next, mut batch)) => {
                     let header = &mut batch.header;
                     if self.config.timestamp_type == TimestampType::LogAppendTime {
@@ -84,6 +86,13 @@ impl Log {
                     group.headers.push(batch.header);
                     if batch.header.attributes.is_control() {
                         self.markers.add(batch.header.producer_id);
+                        if let (Some(decision), Some(coordinator_epoch)) =
+                            (decision, coordinator_epoch(&batch))
+                        {
+                            let header = &batch.header;
+                            let (producer, at) = (header.producer_id, header.base_offset);
+                            self.markers.carried_out(producer, coordinator_epoch, decision, at);
+                        }
                     }
                     group.aborted.extend(self.producers.apply(&batch, now_ms));
                     end = batch.header.end_offset();
@@ -223,9 +232,18 @@ impl Log {
                 sequence
             }
             Origin::Coordinator => Sequence::Next,
-            Origin::Marker { strict } => {
-                self.producers.check_marker(&batch, strict)?;
-                Sequence::Next
+            Origin::Marker { strict, decision } => {
+                let coordinator_epoch = self.producers.check_marker(&batch, strict)?;
+                match decision {
+                    Some(Decision { leader_epoch: got, .. }) if got != epoch => {
+                        return Err(Rejected::MarkerOfOtherEpoch { current: epoch, got });
+                    }
+                    Some(decision) => self
+                        .markers
+                        .done(header.producer_id, coordinator_epoch, decision)
+                        .map_or(Sequence::Next, |at| Sequence::Duplicate(ProducerBatch::marker(at, header))),
+                    None => Sequence::Next,
+                }
             }
         };
         let batch = match (origin, sequence) {

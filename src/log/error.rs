@@ -188,6 +188,14 @@ pub enum Rejected {
     /// A batch outside of any transaction, by a producer that has one open.
     #[error("the producer has an open transaction, and the batch is not part of one")]
     TransactionIsOpen,
+    /// A marker that was asked of this leader under another leader epoch than its own: it may have come late.
+    #[error("the marker was asked for in leader epoch {got}, this is {current}")]
+    MarkerOfOtherEpoch {
+        /// The leader's.
+        current: LeaderEpoch,
+        /// The marker's.
+        got: LeaderEpoch,
+    },
     /// A marker of a coordinator that has been replaced.
     #[error("coordinator epoch {got} is older than {current}")]
     CoordinatorFenced {

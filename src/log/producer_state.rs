@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::error::Rejected;
 use super::txn_index::AbortedTransaction;
 use crate::types::{Offset, ProducerEpoch, ProducerId};
-use crate::wire::record_batch::{Batch, BatchHeader, ControlKind};
+use crate::wire::record_batch::{Batch, BatchHeader, ControlKind, Record};
 
 /// Batches remembered per producer: as many as a client keeps in flight.
 const REMEMBERED: usize = 5;
@@ -37,6 +37,16 @@ impl ProducerBatch {
         }
     }
 
+    /// A marker that is in the log, instead of one that comes again.
+    pub(super) fn marker(at: Offset, again: &BatchHeader) -> ProducerBatch {
+        ProducerBatch {
+            last_sequence: again.last_sequence(),
+            last_offset: at,
+            offset_delta: 0,
+            timestamp: again.max_timestamp,
+        }
+    }
+
     pub(super) fn base_offset(&self) -> Offset {
         self.last_offset + -i64::from(self.offset_delta)
     }
@@ -61,6 +71,16 @@ pub(super) struct Producer {
 struct Decided {
     first: Offset,
     last: Offset,
+}
+
+/// The only record of a marker.
+fn marker_of(batch: &Batch) -> Option<Record> {
+    batch.records(MARKER_LIMIT_BYTES).ok()?.next()?.ok()
+}
+
+/// The epoch of the coordinator that a marker comes from.
+pub(super) fn coordinator_epoch(marker: &Batch) -> Option<i32> {
+    marker_of(marker)?.coordinator_epoch()
 }
 
 /// All producers of a log.
@@ -131,15 +151,16 @@ impl ProducerState {
         self.producers.get(&id).is_some_and(|p| p.transaction.is_some() && p.epoch == epoch)
     }
 
-    /// Judges a coordinator's marker. With `strict` it must be of a later epoch than the transaction that it ends; one
+    /// Judges a coordinator's marker; the coordinator's epoch. With `strict` it must be of a later epoch than the transaction that it ends; one
     /// that comes again, after the transaction has ended, is let through.
-    pub(super) fn check_marker(&self, batch: &Batch, strict: bool) -> Result<(), Rejected> {
+    pub(super) fn check_marker(&self, batch: &Batch, strict: bool) -> Result<i32, Rejected> {
         let header = &batch.header;
-        let marker = batch.records(MARKER_LIMIT_BYTES).ok().and_then(|mut records| records.next()?.ok());
-        let Some(marker) = marker.filter(|m| m.control_kind().is_some() && header.count == 1) else {
+        let marker = marker_of(batch).filter(|m| m.control_kind().is_some() && header.count == 1);
+        let Some(marker) = marker else {
             return Err(Rejected::InvalidRecord("a control batch is one transaction marker"));
         };
-        let Some(producer) = self.producers.get(&header.producer_id) else { return Ok(()) };
+        let got = marker.coordinator_epoch().unwrap_or(-1);
+        let Some(producer) = self.producers.get(&header.producer_id) else { return Ok(got) };
         let ends_itself = strict && producer.transaction.is_some() && header.producer_epoch == producer.epoch;
         if header.producer_epoch < producer.epoch || ends_itself {
             return Err(Rejected::InvalidProducerEpoch {
@@ -147,11 +168,10 @@ impl ProducerState {
                 got: header.producer_epoch,
             });
         }
-        let got = marker.coordinator_epoch().unwrap_or(-1);
         if got < producer.coordinator_epoch {
             return Err(Rejected::CoordinatorFenced { current: producer.coordinator_epoch, got });
         }
-        Ok(())
+        Ok(got)
     }
 
     /// Takes in a batch that is in the log at its final place. The aborted transaction, if the batch ends one so.
@@ -199,7 +219,7 @@ impl ProducerState {
 
     fn apply_marker(&mut self, batch: &Batch, now_ms: i64) -> Option<AbortedTransaction> {
         let header = &batch.header;
-        let marker = batch.records(MARKER_LIMIT_BYTES).ok()?.next()?.ok()?;
+        let marker = marker_of(batch)?;
         let kind = marker.control_kind()?;
         self.make_room_for(header.producer_id);
         let producer = self.producers.entry(header.producer_id).or_insert_with(|| Producer {

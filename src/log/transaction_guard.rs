@@ -4,14 +4,17 @@
 //! Between that answer and the append the transaction may have been ended: the batch would then hang for ever. So a
 //! guard is taken before the coordinator is asked, and a marker of the same producer since then makes it worthless.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::types::{LeaderEpoch, ProducerId};
+use crate::types::{Decision, LeaderEpoch, Offset, ProducerId};
 
 /// Markers remembered: a guard from before the oldest of them is refused, and the client tries again.
 const REMEMBERED: usize = 4096;
+
+/// Producers whose last decision is remembered; above this a tenth of them goes, those whose markers lie furthest back.
+const MAX_DONE: usize = 100_000;
 
 /// A batch for the leader's log, and who wrote it.
 #[derive(Clone, Debug)]
@@ -34,6 +37,8 @@ pub enum Origin {
         /// The marker's epoch must be above that of the transaction: every transaction has an epoch of its own
         /// (transaction.version 2).
         strict: bool,
+        /// Which decision it carries out; `None`: it is written as often as it comes.
+        decision: Option<Decision>,
     },
 }
 
@@ -44,6 +49,15 @@ pub enum Verification {
     Off,
     /// The coordinator was asked after the guard was taken; not, if the transaction was open here.
     Guard(Option<TransactionGuard>),
+}
+
+impl Origin {
+    pub(super) fn decision(self) -> Option<Decision> {
+        match self {
+            Origin::Marker { decision, .. } => decision,
+            Origin::Client(_) | Origin::Coordinator => None,
+        }
+    }
 }
 
 impl From<Bytes> for LeaderBatch {
@@ -65,6 +79,19 @@ pub struct TransactionGuard {
 pub(super) struct RecentMarkers {
     count: u64,
     producers: VecDeque<ProducerId>,
+    /// The last decision about each producer that was carried out, while this leads.
+    done: BTreeMap<ProducerId, Done>,
+    /// The leader epoch of `done`.
+    epoch: LeaderEpoch,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Done {
+    coordinator_epoch: i32,
+    number: u64,
+    at: Offset,
+    /// Of all markers, which one it was.
+    count: u64,
 }
 
 impl RecentMarkers {
@@ -78,6 +105,40 @@ impl RecentMarkers {
             self.producers.pop_front();
         }
         self.producers.push_back(producer);
+    }
+
+    /// Where the marker of a decision lies, if the decision was carried out in this leader epoch, or a later one about the
+    /// same producer was.
+    pub(super) fn done(
+        &self,
+        producer: ProducerId,
+        coordinator_epoch: i32,
+        decision: Decision,
+    ) -> Option<Offset> {
+        let done = self.done.get(&producer).filter(|_| self.epoch == decision.leader_epoch)?;
+        let is_later = done.coordinator_epoch == coordinator_epoch && done.number >= decision.number;
+        is_later.then_some(done.at)
+    }
+
+    /// A decision is carried out by the marker at `at`.
+    pub(super) fn carried_out(
+        &mut self,
+        producer: ProducerId,
+        coordinator_epoch: i32,
+        decision: Decision,
+        at: Offset,
+    ) {
+        if self.epoch != decision.leader_epoch {
+            self.epoch = decision.leader_epoch;
+            self.done.clear();
+        }
+        if self.done.len() >= MAX_DONE && !self.done.contains_key(&producer) {
+            let mut counts: Vec<u64> = self.done.values().map(|done| done.count).collect();
+            let oldest = *counts.select_nth_unstable(MAX_DONE / 10).1;
+            self.done.retain(|_, done| done.count > oldest);
+        }
+        let done = Done { coordinator_epoch, number: decision.number, at, count: self.count };
+        self.done.insert(producer, done);
     }
 
     /// Whether a transaction of the producer may begin under this guard.

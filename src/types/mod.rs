@@ -8,4 +8,4 @@ mod positions;
 
 pub use ids::{BrokerEpoch, BrokerId, DirectoryId, Incarnation, ProducerEpoch, ProducerId, TopicId};
 pub use names::{InvalidTopicName, TopicName, TopicPartition};
-pub use positions::{LeaderEpoch, Offset, PartitionEpoch};
+pub use positions::{Decision, LeaderEpoch, Offset, PartitionEpoch};

@@ -85,3 +85,16 @@ epoch! {
     /// Raised by every change of a partition's replicas, ISR, ELR or leader.
     PartitionEpoch
 }
+
+/// A coordinator's decision, as the leader of a partition is asked to carry it out.
+///
+/// A request of which nobody has heard the answer is sent again, and the first one may still arrive: after the transaction is
+/// over and the producer's next one, under the same producer epoch, has begun, which it would then end. So a leader carries
+/// out each decision once, and none that is asked of another leader epoch than its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Of the leader that is asked.
+    pub leader_epoch: LeaderEpoch,
+    /// Goes up with the decisions of one coordinator epoch.
+    pub number: u64,
+}

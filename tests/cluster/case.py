@@ -20,12 +20,13 @@ class ClusterCase(unittest.TestCase):
 
     def _end(self):
         self._show_what_failed()
-        self.processes.end()
+        self.processes.end(keep=self._failed() and "TESTS_KEEP" in os.environ)
+
+    def _failed(self):
+        return any(error for _, error in getattr(self._outcome, "errors", [])) or getattr(self._outcome, "success", True) is False
 
     def _show_what_failed(self):
-        failed = any(error for _, error in getattr(self._outcome, "errors", [])) or (
-            getattr(self._outcome, "success", True) is False)
-        if failed:
+        if self._failed():
             for dev in self.devs:
                 print(f"\n--- {dev.name}\n{dev.output()[-2000:]}\n{dev.broker_logs(30)}", flush=True)
 

@@ -11,7 +11,6 @@ Not a part of CI: what it has found is in tests/README.md. `TESTS_SECONDS` says 
 
 import os
 import random
-import re
 import shutil
 import signal
 import time
@@ -20,7 +19,7 @@ from case import ClusterCase, slow
 from damage import damage
 from dev import Admin, esker
 from history import Clients
-from judge import batches_at, check, compare
+from judge import around, check, compare
 from processes import Minio, alive, wait_until
 from store_proxy import StoreProxy
 
@@ -72,18 +71,8 @@ class Chaos(ClusterCase):
             raise AssertionError(f"{failure}; after {self.said}") from None
         print(f"({sum(self.faults.values())} faults {self.faults}, {self.proxy.injected} in the store; {operations} operations; {batches} "
               f"batches compared, {damaged} with damage that nobody has met) ", end="", flush=True)
-        self.assertEqual(anomalies[:10], [], f"{self.said}\n{self.looked_up(anomalies)}")
+        self.assertEqual(anomalies[:10], [], f"{self.said}\n{around(anomalies, self.copies)}")
         self.assertGreater(batches, 100)
-
-    def looked_up(self, anomalies):
-        """The batches around what the anomalies name, as they lie on the disks."""
-        places = {(int(p), int(o)) for anomaly in anomalies for p, o in re.findall(r"\((\d+), (\d+)\)", anomaly)}
-        lines = []
-        for topic in ("t", "x"):
-            for partition in {p for p, _ in places}:
-                near = {o + i for p, o in places if p == partition for i in range(-3, 4)}
-                lines += [f"{topic}-{partition}", *batches_at(self.copies(topic, partition), near)]
-        return "\n".join(lines)
 
     def start_cluster(self, seed):
         self.minio = Minio(self.processes)

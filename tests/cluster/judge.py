@@ -1,6 +1,7 @@
 """Judges histories that `history.py` has written, and logs on disks, against each other. What it finds has a name: the table in tests/README.md."""
 
 import collections
+import re
 import struct
 from pathlib import Path
 
@@ -252,16 +253,38 @@ def read_batches(folder):
             at += 12 + length
 
 
+CONTROL, TRANSACTIONAL = 1 << 5, 1 << 4
+
+
 def batches_at(folders, offsets):
     """What the headers of the batches that hold these offsets say, for the message of a failure."""
     told = {}
     for folder in folders.values():
         for base, data in read_batches(Path(folder)):
-            if data is not None:
-                epoch, _, _, _, delta, _, _, producer, producer_epoch, sequence, count = struct.unpack_from(">iBIhiqqqhii", data, 12)
-                if any(base <= offset <= base + delta for offset in offsets):
-                    told[base] = f"{base}: {count} records, leader epoch {epoch}, producer {producer}.{producer_epoch} from {sequence}"
+            if data is None:
+                continue
+            epoch, _, _, attributes, delta, begun, _, producer, producer_epoch, sequence, count = struct.unpack_from(">iBIhiqqqhii", data, 12)
+            if not any(base <= offset <= base + delta for offset in offsets):
+                continue
+            what = f"{count} records"
+            if attributes & CONTROL:
+                # The only record of a marker: its key is version and kind, its value version and coordinator epoch.
+                what = ("abort", "commit")[data[61 + 5 + 3]] + f" of coordinator {struct.unpack_from('>i', data, 61 + 5 + 4 + 1 + 2)[0]}"
+            elif attributes & TRANSACTIONAL:
+                what += " in a transaction"
+            told[base] = f"{base}: {what}, leader epoch {epoch}, producer {producer}.{producer_epoch} from {sequence}, at {begun} ms"
     return [told[base] for base in sorted(told)]
+
+
+def around(anomalies, copies):
+    """The batches around what anomalies name (`(partition, offset)`), as they lie in `copies(topic, partition)`."""
+    places = {(int(p), int(o)) for anomaly in anomalies for p, o in re.findall(r"\((\d+), (\d+)\)", anomaly)}
+    lines = []
+    for topic in ("t", "x"):
+        for partition in sorted({p for p, _ in places}):
+            near = {o + i for p, o in places if p == partition for i in range(-8, 9)}
+            lines += [f"{topic}-{partition}", *batches_at(copies(topic, partition), near)]
+    return "\n".join(lines)
 
 
 def sound(batch):

@@ -172,3 +172,7 @@ class Servers:
     def topic_create(self, name, partitions):
         subprocess.run([*self.network.inside("hub"), str(ESKER), "topic", "create", name, "--partitions", str(partitions), "--replication-factor",
                         "3", "--bootstrap-server", self.bootstrap], check=True, capture_output=True)
+
+    def copies(self, topic, partition):
+        """The folder of a partition at each broker that has one, for `judge.py`."""
+        return {f"broker {i}": folder for i in BROKERS if (folder := self.processes.dir / f"data-{i}/{topic}-{partition}").is_dir()}

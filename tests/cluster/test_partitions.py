@@ -9,7 +9,7 @@ import unittest
 
 from case import ClusterCase, slow
 from history import Clients
-from judge import check
+from judge import around, check
 from processes import wait_until
 from spaces import Network, Servers, Wires, namespaces_work
 
@@ -55,7 +55,7 @@ class Partitions(ClusterCase):
             anomalies += found
             operations += looked_at
         print(f"({sum(faults.values())} faults {faults}; {operations} operations) ", end="", flush=True)
-        self.assertEqual(anomalies[:10], [])
+        self.assertEqual(anomalies[:10], [], around(anomalies, self.servers.copies))
 
     def clients(self):
         place, histories = self.network.inside("hub"), []

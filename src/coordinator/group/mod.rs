@@ -134,6 +134,9 @@ pub enum GroupError {
     /// A marker of a former life of the producer.
     #[error("the marker's producer epoch is over")]
     MarkerFenced,
+    /// The marker was asked of another leader epoch: it may have come late.
+    #[error("the marker was asked for in another leader epoch")]
+    MarkerOfOtherEpoch,
     /// A marker of a coordinator that has been replaced.
     #[error("the marker's coordinator has been replaced")]
     CoordinatorFenced,
@@ -161,6 +164,8 @@ pub struct GroupShard {
     /// When a group was last removed, counted in records: reads of absent groups wait for it.
     removed_at: u64,
     transactions: Transactions,
+    /// Under which this leads its partition.
+    epoch: LeaderEpoch,
 }
 
 /// One event being decided: the world outside the group it concerns.
@@ -208,6 +213,7 @@ impl GroupShard {
             decided: 0,
             removed_at: 0,
             transactions: Transactions::default(),
+            epoch: LeaderEpoch::NONE,
         }
     }
 
@@ -310,7 +316,7 @@ impl GroupShard {
             Request::DeleteOffsets(r) => self.delete_offsets(id, &r, now, &mut out),
             Request::BeginTxn(r) => self.begin_txn(id, r.0, &mut out),
             Request::TxnCommit(r) => self.txn_commit(id, r, now, &mut out),
-            Request::Complete(r) => self.complete(id, r.0, now, &mut out),
+            Request::Complete(r) => self.complete(id, r, now, &mut out),
             Request::TopicsDeleted(topics) => self.forget_topics(id, &topics, now, &mut out),
             Request::ConsumerHeartbeat(r) => self.consumer_heartbeat(id, r, now, &mut out),
             Request::ConsumerDescribe(r) => self.describe_consumer(id, &r, &mut out),
@@ -428,8 +434,8 @@ impl Shard for GroupShard {
     type Task = GroupTask;
     const KEEPS: &'static str = "groups";
 
-    fn new(config: Arc<GroupConfig>, _epoch: LeaderEpoch) -> GroupShard {
-        GroupShard::new(config)
+    fn new(config: Arc<GroupConfig>, epoch: LeaderEpoch) -> GroupShard {
+        GroupShard { epoch, ..GroupShard::new(config) }
     }
 
     fn limits(config: &GroupConfig) -> LogLimits {

@@ -12,7 +12,7 @@ use super::consumer::{
 use crate::coordinator::record::{CommittedOffset, GroupId};
 use crate::coordinator::shard::{Marker, Producer};
 use crate::coordinator::topics::TopicCatalog;
-use crate::types::{LeaderEpoch, Offset, TopicId, TopicName};
+use crate::types::{Decision, LeaderEpoch, Offset, TopicId, TopicName};
 
 pub use crate::coordinator::shard::{Now, RequestId};
 
@@ -324,7 +324,12 @@ pub struct TxnCommitOffsets {
 
 /// A producer's transaction is over in this partition.
 #[derive(Debug, Clone)]
-pub struct CompleteTransaction(pub Marker);
+pub struct CompleteTransaction {
+    /// How it ends.
+    pub marker: Marker,
+    /// Which decision this carries out; one that was carried out is not carried out again (see [`Decision`]).
+    pub decision: Option<Decision>,
+}
 
 /// Asks for one group in full.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use super::bench::*;
 use super::*;
 use crate::coordinator::compacted::Cleaning;
 use crate::coordinator::{Marker, Producer};
-use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicId};
+use crate::types::{Decision, LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicId};
 
 fn producer(id: i64, epoch: i16) -> Producer {
     Producer { id: ProducerId(id), epoch: ProducerEpoch(epoch) }
@@ -59,7 +59,7 @@ impl Bench {
         coordinator_epoch: i32,
     ) -> Result<(), GroupError> {
         let marker = Marker { producer, commit, coordinator_epoch };
-        let id = self.ask(Request::Complete(CompleteTransaction(marker)));
+        let id = self.ask(Request::Complete(CompleteTransaction { marker, decision: None }));
         match self.answer(id).map(|a| a.reply) {
             Some(Reply::Complete(result)) => result,
             other => panic!("{other:?}"),
@@ -102,6 +102,31 @@ fn an_offset_in_a_transaction_holds_once_that_is_committed_and_is_unstable_befor
     bench.txn_commit(p, 0, 9).unwrap();
     bench.complete(p, false, 1).unwrap();
     assert_eq!((bench.offset(0), bench.is_unstable(0)), (Some(5), false));
+}
+
+#[test]
+fn a_decision_that_comes_again_or_of_another_leader_epoch_does_not_end_the_next_transaction() {
+    let mut bench = Bench::new(config());
+    let p = producer(1, 0);
+    let decide = |bench: &mut Bench, leader_epoch, number| {
+        let marker = Marker { producer: p, commit: false, coordinator_epoch: 1 };
+        let decision = Some(Decision { leader_epoch: LeaderEpoch(leader_epoch), number });
+        let id = bench.ask(Request::Complete(CompleteTransaction { marker, decision }));
+        match bench.answer(id).map(|a| a.reply) {
+            Some(Reply::Complete(result)) => result,
+            other => panic!("{other:?}"),
+        }
+    };
+    let here = LeaderEpoch::NONE.0;
+    bench.txn_commit(p, 0, 5).unwrap();
+    decide(&mut bench, here, 3).unwrap();
+    bench.txn_commit(p, 0, 9).unwrap();
+    decide(&mut bench, here, 3).unwrap();
+    decide(&mut bench, here, 2).unwrap();
+    assert_eq!(decide(&mut bench, here + 1, 4), Err(GroupError::MarkerOfOtherEpoch));
+    assert!(bench.is_unstable(0), "still open");
+    decide(&mut bench, here, 4).unwrap();
+    assert!(!bench.is_unstable(0));
 }
 
 #[test]

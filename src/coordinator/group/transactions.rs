@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::join::MAX_NAME_BYTES;
 use super::offsets::check_commit;
-use super::request::{Answer, Now, Reply, RequestId, TxnBegun, TxnCommitOffsets};
+use super::request::{Answer, CompleteTransaction, Now, Reply, RequestId, TxnBegun, TxnCommitOffsets};
 use super::state::{Group, Phase};
 use super::{GroupError, GroupShard, Output, Step};
 use crate::coordinator::record::{CommittedOffset, GroupId, Record};
 use crate::coordinator::shard::{Entry, Marker, Producer};
-use crate::types::{ProducerEpoch, ProducerId, TopicName};
+use crate::types::{Decision, ProducerEpoch, ProducerId, TopicName};
 
 /// Markers remembered: a transaction that asked to begin before the oldest of them is sent back to try again.
 const REMEMBERED_MARKERS: usize = 4096;
@@ -38,8 +38,16 @@ pub(super) struct Transactions {
     /// How many markers there were, and the producers of the last of them.
     markers: u64,
     recent: VecDeque<ProducerId>,
-    /// The newest coordinator epoch of each producer's markers, and when it came.
-    coordinators: BTreeMap<ProducerId, (i32, i64)>,
+    /// The last marker of each producer.
+    last: BTreeMap<ProducerId, Last>,
+}
+
+#[derive(Debug)]
+struct Last {
+    coordinator_epoch: i32,
+    /// The number of its decision.
+    decision: Option<u64>,
+    at_ms: i64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -65,20 +73,25 @@ impl Transactions {
 
     /// Forgets producers that have been silent for long.
     pub(super) fn forget_before(&mut self, wall_ms: i64) {
-        self.coordinators.retain(|id, (_, at)| *at >= wall_ms || self.open.contains_key(id));
+        self.last.retain(|id, last| last.at_ms >= wall_ms || self.open.contains_key(id));
     }
 
     fn is_open(&self, producer: Producer) -> bool {
         self.open.get(&producer.id).is_some_and(|open| open.epoch == producer.epoch)
     }
 
-    fn saw_marker(&mut self, marker: &Marker, now: Now) {
+    fn saw_marker(&mut self, marker: &Marker, decision: Option<Decision>, now: Now) {
         self.markers += 1;
         if self.recent.len() == REMEMBERED_MARKERS {
             self.recent.pop_front();
         }
         self.recent.push_back(marker.producer.id);
-        self.coordinators.insert(marker.producer.id, (marker.coordinator_epoch, now.wall_ms));
+        let last = Last {
+            coordinator_epoch: marker.coordinator_epoch,
+            decision: decision.map(|d| d.number),
+            at_ms: now.wall_ms,
+        };
+        self.last.insert(marker.producer.id, last);
     }
 
     /// Whether no marker of the producer has come since the guard was given out.
@@ -89,9 +102,17 @@ impl Transactions {
         })
     }
 
+    /// Whether a decision, or a later one about the same producer, was carried out before.
+    fn is_done(&self, marker: &Marker, decision: Option<Decision>) -> bool {
+        let last = self.last.get(&marker.producer.id);
+        last.filter(|last| last.coordinator_epoch == marker.coordinator_epoch)
+            .and_then(|last| Some(last.decision? >= decision?.number))
+            .unwrap_or(false)
+    }
+
     fn check(&self, marker: &Marker) -> Result<(), GroupError> {
-        let coordinator = self.coordinators.get(&marker.producer.id);
-        if coordinator.is_some_and(|(epoch, _)| marker.coordinator_epoch < *epoch) {
+        let last = self.last.get(&marker.producer.id);
+        if last.is_some_and(|last| marker.coordinator_epoch < last.coordinator_epoch) {
             return Err(GroupError::CoordinatorFenced);
         }
         let open = self.open.get(&marker.producer.id);
@@ -143,12 +164,29 @@ impl GroupShard {
         }
     }
 
-    pub(super) fn complete(&mut self, id: RequestId, marker: Marker, now: Now, out: &mut Output) {
-        if let Err(error) = self.transactions.check(&marker) {
+    pub(super) fn complete(
+        &mut self,
+        id: RequestId,
+        request: CompleteTransaction,
+        now: Now,
+        out: &mut Output,
+    ) {
+        let CompleteTransaction { marker, decision } = request;
+        let of_other_epoch = decision.is_some_and(|d| d.leader_epoch != self.epoch);
+        let checked = if of_other_epoch {
+            Err(GroupError::MarkerOfOtherEpoch)
+        } else {
+            self.transactions.check(&marker)
+        };
+        if let Err(error) = checked {
             return out.answers.push(Answer { id, after: 0, reply: Reply::Complete(Err(error)) });
         }
-        self.transactions.saw_marker(&marker, now);
-        let groups = self.transactions.end(&marker);
+        let groups = if self.transactions.is_done(&marker, decision) {
+            BTreeSet::new()
+        } else {
+            self.transactions.saw_marker(&marker, decision, now);
+            self.transactions.end(&marker)
+        };
         if !groups.is_empty() {
             self.decided += 1;
             out.entries.push(Entry::Marker(marker));

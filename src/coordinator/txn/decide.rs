@@ -205,8 +205,10 @@ impl TxnShard {
     }
 
     fn write_ending(&mut self, id: &TransactionalId, next: Transaction, now: Now, out: &mut Output) {
-        let markers = self.markers_of(id, &next);
         let after = self.put(id.clone(), next, now, out);
+        let Some(markers) = self.kept.get(id).map(|kept| self.markers_of(id, &kept.transaction)) else {
+            return;
+        };
         if let Some(kept) = self.kept.get_mut(id) {
             kept.last_epoch = NO_EPOCH;
         }

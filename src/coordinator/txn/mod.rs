@@ -163,6 +163,8 @@ impl TxnShard {
             producer: Producer { id: transaction.producer_id, epoch: transaction.epoch },
             commit: transaction.state == TxnState::PrepareCommit,
             coordinator_epoch: self.coordinator_epoch,
+            // Above those of all that this shard has decided, and of none that it has found undone at its start.
+            decision: self.decided,
             epoch_was_bumped: transaction.client_version >= BUMPS_EPOCH,
             partitions: transaction.partitions.iter().cloned().collect(),
         }

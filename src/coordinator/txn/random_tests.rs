@@ -1,5 +1,5 @@
 //! Whole transactions under random events: several producers (two of them share an id), partitions that take batches and
-//! markers by the rules of a leader's log, markers that come late, twice, or from a coordinator that has been replaced,
+//! markers by the rules of a leader's log, markers that come late, twice, or from a coordinator that was replaced,
 //! failovers that lose what was not committed, and time.
 //!
 //! Checked against a plain list of who was told what: what was told to be committed is whole and readable, what was told
@@ -33,7 +33,7 @@ enum Event {
     Commit,
     /// One partition gets one marker that is on its way.
     Marker(usize, usize),
-    /// A coordinator's former life sends a marker once more.
+    /// A marker arrives once more, whoever has sent it.
     LateMarker(usize, usize),
     Pass(u64),
     /// Of what is not committed, so much in 256 parts is lost.
@@ -60,9 +60,11 @@ struct Defences {
     coordinator_epoch: bool,
     /// Markers wait for the decision to be committed.
     decided_first: bool,
+    /// Each decision is carried out once.
+    once: bool,
 }
 
-const ALL: Defences = Defences { coordinator_epoch: true, decided_first: true };
+const ALL: Defences = Defences { coordinator_epoch: true, decided_first: true, once: true };
 
 /// One record: the transaction it belongs to (by its number in the world).
 type Part = usize;
@@ -78,6 +80,8 @@ struct Writer {
     epoch: ProducerEpoch,
     open: Option<Vec<Part>>,
     coordinator_epoch: i32,
+    /// The last decision that was carried out in that coordinator epoch.
+    done: Option<u64>,
 }
 
 impl Partition {
@@ -88,6 +92,7 @@ impl Partition {
             epoch: producer.epoch,
             open: None,
             coordinator_epoch: -1,
+            done: None,
         });
         if producer.epoch < writer.epoch {
             return false;
@@ -106,7 +111,12 @@ impl Partition {
     /// Whether a newer coordinator was seen.
     fn marker(&mut self, markers: &WriteMarkers, defences: Defences) -> bool {
         let Producer { id, epoch } = markers.producer;
-        let writer = self.producers.entry(id).or_insert(Writer { epoch, open: None, coordinator_epoch: -1 });
+        let writer = self.producers.entry(id).or_insert(Writer {
+            epoch,
+            open: None,
+            coordinator_epoch: -1,
+            done: None,
+        });
         let ends_itself = markers.epoch_was_bumped && writer.open.is_some() && epoch == writer.epoch;
         if epoch < writer.epoch || ends_itself {
             return false;
@@ -114,8 +124,14 @@ impl Partition {
         if defences.coordinator_epoch && markers.coordinator_epoch < writer.coordinator_epoch {
             return true;
         }
+        let is_done = writer.coordinator_epoch == markers.coordinator_epoch
+            && writer.done.is_some_and(|done| done >= markers.decision);
+        if defences.once && is_done {
+            return false;
+        }
         writer.epoch = epoch;
         writer.coordinator_epoch = markers.coordinator_epoch;
+        writer.done = Some(markers.decision);
         self.markers.push(id);
         let parts = writer.open.take().unwrap_or_default();
         if markers.commit {
@@ -304,11 +320,8 @@ impl World {
     fn finish_tasks(&mut self) {
         while let Some(at) = self.tasks.iter().position(|(_, left)| left.is_empty()) {
             let (markers, _) = self.tasks.remove(at);
-            // Without an epoch of its own a marker that comes again would end the next transaction: only a
-            // coordinator that was replaced may still send one, and the new one has sent it anew.
-            if markers.epoch_was_bumped {
-                self.late.push(markers.clone());
-            }
+            // It was sent more than once, and one of them is still on its way.
+            self.late.push(markers.clone());
             self.ask(Request::MarkersWritten(markers.written()));
         }
     }
@@ -535,6 +548,11 @@ fn found(defences: Defences) -> Option<String> {
 #[test]
 fn without_the_coordinators_epoch_a_late_marker_does_harm() {
     assert!(found(Defences { coordinator_epoch: false, ..ALL }).is_some());
+}
+
+#[test]
+fn a_decision_that_is_carried_out_twice_does_harm() {
+    assert!(found(Defences { once: false, ..ALL }).is_some());
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Writer {
     fn end(&mut self, producer: usize, kind: ControlKind) {
         let id = ProducerId(i64::try_from(producer).expect("small"));
         let marker = end_transaction_marker((id, ProducerEpoch(0)), kind, 1, NOW_MS).expect("a marker");
-        self.send(marker, Origin::Marker { strict: false });
+        self.send(marker, Origin::Marker { strict: false, decision: None });
     }
 }
 

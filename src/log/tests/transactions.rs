@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::log::{ActiveProducer, LeaderBatch, Origin, Rejected, TransactionGuard, Verification};
+use crate::types::Decision;
 use crate::wire::record_batch::{ControlKind, end_transaction_marker};
 
 const P: ProducerId = ProducerId(7);
@@ -26,7 +27,7 @@ fn send(log: &mut Log, epoch: i16, sequence: i32, guard: Option<TransactionGuard
 fn end(log: &mut Log, epoch: i16, coordinator_epoch: i32, strict: bool) -> Result<(), Rejected> {
     let marker =
         end_transaction_marker((P, ProducerEpoch(epoch)), ControlKind::Abort, coordinator_epoch, NOW_MS);
-    lead(log, marker.expect("a marker"), Origin::Marker { strict })
+    lead(log, marker.expect("a marker"), Origin::Marker { strict, decision: None })
 }
 
 fn guard(log: &Log, epoch: i16) -> Option<TransactionGuard> {
@@ -81,6 +82,45 @@ fn a_marker_of_the_transactions_own_epoch_ends_nothing_where_every_transaction_h
     assert_eq!(known(&log).coordinator_epoch, 2);
 }
 
+/// A marker of coordinator epoch 1; where it lies.
+fn decide(log: &mut Log, leader_epoch: LeaderEpoch, number: u64) -> Result<Offset, Rejected> {
+    let marker =
+        end_transaction_marker((P, ProducerEpoch(0)), ControlKind::Abort, 1, NOW_MS).expect("a marker");
+    let decision = Some(Decision { leader_epoch, number });
+    let batch = LeaderBatch { records: marker, origin: Origin::Marker { strict: false, decision } };
+    log.append_as_leader(vec![batch], EPOCH, NOW_MS).expect("written").remove(0).map(|appended| appended.last)
+}
+
+#[test]
+fn a_decision_that_comes_again_or_late_does_not_end_the_next_transaction() {
+    let (_disk, mut log) = fresh(&LogConfig::default());
+    let taken = guard(&log, 0);
+    send(&mut log, 0, 0, taken).unwrap();
+    assert_eq!(decide(&mut log, EPOCH, 7), Ok(Offset(1)));
+    assert_eq!(decide(&mut log, EPOCH, 7), Ok(Offset(1)), "it is told where it lies, and not written again");
+    let taken = guard(&log, 0);
+    send(&mut log, 0, 1, taken).unwrap();
+    assert_eq!(decide(&mut log, EPOCH, 7), Ok(Offset(1)));
+    assert_eq!(decide(&mut log, EPOCH, 6), Ok(Offset(1)), "one from before that");
+    let (current, got) = (EPOCH, LeaderEpoch(EPOCH.0 - 1));
+    assert_eq!(decide(&mut log, got, 8), Err(Rejected::MarkerOfOtherEpoch { current, got }));
+    assert_eq!(known(&log).transaction_start, Some(Offset(2)), "still open");
+    assert_eq!(decide(&mut log, EPOCH, 8), Ok(Offset(3)));
+    assert_eq!(known(&log).transaction_start, None);
+}
+
+#[test]
+fn what_was_decided_by_the_coordinator_before_says_nothing_of_the_next_ones_numbers() {
+    let (_disk, mut log) = fresh(&LogConfig::default());
+    assert_eq!(decide(&mut log, EPOCH, 7), Ok(Offset(0)));
+    let marker =
+        end_transaction_marker((P, ProducerEpoch(0)), ControlKind::Abort, 2, NOW_MS).expect("a marker");
+    let decision = Some(Decision { leader_epoch: EPOCH, number: 0 });
+    lead(&mut log, marker, Origin::Marker { strict: false, decision }).unwrap();
+    assert_eq!((log.log_end(), known(&log).coordinator_epoch), (Offset(2), 2));
+    assert_eq!(decide(&mut log, EPOCH, 9), Err(Rejected::CoordinatorFenced { current: 2, got: 1 }));
+}
+
 #[test]
 fn a_coordinators_records_have_no_sequence_and_only_coordinators_write_markers() {
     let (_disk, mut log) = fresh(&LogConfig::default());
@@ -90,9 +130,9 @@ fn a_coordinators_records_have_no_sequence_and_only_coordinators_write_markers()
     let marker = end_transaction_marker((P, ProducerEpoch(0)), ControlKind::Commit, 1, NOW_MS).unwrap();
     let from_client = lead(&mut log, marker.clone(), Origin::Client(Verification::Off));
     assert!(matches!(from_client, Err(Rejected::InvalidRecord(_))));
-    let not_a_marker = lead(&mut log, records(0, -1), Origin::Marker { strict: false });
+    let not_a_marker = lead(&mut log, records(0, -1), Origin::Marker { strict: false, decision: None });
     assert!(matches!(not_a_marker, Err(Rejected::InvalidRecord(_))));
-    lead(&mut log, marker, Origin::Marker { strict: false }).unwrap();
+    lead(&mut log, marker, Origin::Marker { strict: false, decision: None }).unwrap();
     assert_eq!(known(&log).transaction_start, None);
 }
 
