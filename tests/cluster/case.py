@@ -23,7 +23,8 @@ class ClusterCase(unittest.TestCase):
         self.processes.end(keep=self._failed() and "TESTS_KEEP" in os.environ)
 
     def _failed(self):
-        return any(error for _, error in getattr(self._outcome, "errors", [])) or getattr(self._outcome, "success", True) is False
+        result = self._outcome.result
+        return any(test is self or getattr(test, "test_case", None) is self for test, _ in [*result.failures, *result.errors])
 
     def _show_what_failed(self):
         if self._failed():

@@ -14,6 +14,7 @@ import random
 import shutil
 import signal
 import time
+from functools import partial
 
 from case import ClusterCase, slow
 from damage import damage
@@ -54,10 +55,11 @@ class Chaos(ClusterCase):
             self.proxy.heal()
             before = everybody()
             wait_until("everybody goes on", lambda: all(count > before[key] + 10 for key, count in everybody().items()), 120)
-            anomalies, operations = [], 0
+            anomalies, operations, resent = [], 0, []
             for clients in (plain, transactions):
                 final = clients.finish(120)
-                found, looked_at = check(clients.all_lines(), final, self.deleted if clients is plain else None)
+                deleted = self.deleted if clients is plain else None
+                found, looked_at = check(clients.all_lines(), final, deleted, partial(self.copies, clients.topic), resent)
                 anomalies += found
                 operations += looked_at
             self.whole()
@@ -70,7 +72,7 @@ class Chaos(ClusterCase):
         except AssertionError as failure:
             raise AssertionError(f"{failure}; after {self.said}") from None
         print(f"({sum(self.faults.values())} faults {self.faults}, {self.proxy.injected} in the store; {operations} operations; {batches} "
-              f"batches compared, {damaged} with damage that nobody has met) ", end="", flush=True)
+              f"batches compared, {damaged} with damage that nobody has met, {len(resent)} records sent under two epochs) ", end="", flush=True)
         self.assertEqual(anomalies[:10], [], f"{self.said}\n{around(anomalies, self.copies)}")
         self.assertGreater(batches, 100)
 

@@ -1,6 +1,6 @@
 """Clients that write down what they do and see, for `judge.py`.
 
-    python history.py write BOOTSTRAP TOPIC PARTITIONS NAME [ROOM]   an idempotent producer with acks=all; increasing numbers to all partitions in turn
+    python history.py write BOOTSTRAP TOPIC PARTITIONS NAME [ROOM [FLIGHT]]   an idempotent producer with acks=all, FLIGHT requests at a time; increasing numbers to all partitions in turn
     python history.py transact BOOTSTRAP TOPIC PARTITIONS NAME      transactions over all partitions, of librdkafka, which read within them too;
                                                                     every fourth is aborted, one is left open
     python history.py read BOOTSTRAP TOPIC PARTITIONS [ISOLATION]   a live reader of everything
@@ -42,12 +42,13 @@ def say(*words):
     print(*words, flush=True)
 
 
-def write(bootstrap, topic, partitions, name, room="0"):
+def write(bootstrap, topic, partitions, name, room="0", flight="5"):
     from confluent_kafka import Producer
 
     told_why = {"debug": "eos,msg", "log_level": 7} if "HISTORY_DEBUG" in os.environ else {}
     # A batch that fits into no segment is refused for good; librdkafka then takes a new epoch, under which it sends again what was in flight.
     producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "message.timeout.ms": 120000, "batch.size": 30000,
+                         "max.in.flight.requests.per.connection": int(flight),
                          **PATIENT, **told_why})
     ended, number, padding = _end_of_input(), 0, " " * int(room)
 

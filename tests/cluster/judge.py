@@ -12,17 +12,22 @@ from wire import crc32c
 HELD_BACK = TRANSACTION_TIMEOUT + 40
 
 
-def check(clients, final, deleted=None):
+def check(clients, final, deleted=None, copies=None, resent=None):
     """`clients`: the lines of each client; `final`: {partition: [(offset, (name, number))]}, in the order read at the very end with the isolation
     that the topic's readers have; `deleted`: {partition: offset}, below which DeleteRecords has removed everything. Returns the anomalies,
-    each by its name first, and how many operations were looked at."""
-    return _Judge(clients, final, deleted or {}).judge()
+    each by its name first, and how many operations were looked at.
+
+    A record that stands twice is a duplicate; unless `copies(partition)`, the folders of the copies, show that its producer has sent it under two
+    producer epochs: no broker can tell that these are one. librdkafka does so, with more than one request in flight, when the first of
+    them is refused and the next one not any more (its issue 4953). Such records are added to `resent`."""
+    return _Judge(clients, final, deleted or {}, copies, [] if resent is None else resent).judge()
 
 
 class _Judge:
-    def __init__(self, clients, final, deleted):
+    def __init__(self, clients, final, deleted, copies, resent):
         self.clients = [[line.split() for line in lines] for lines in clients]
-        self.final, self.deleted = final, deleted
+        self.final, self.deleted, self.copies, self.resent = final, deleted, copies, resent
+        self.again = set()  # places of records that were sent again under a new epoch
         self.anomalies = []
         self.values = {}  # (partition, offset) → value
         self.places = {}  # value → (partition, offset), at the end
@@ -71,12 +76,27 @@ class _Judge:
                 self.at((partition, offset), value, "was read at the end")
                 if offset < self.deleted.get(partition, 0):
                     self.found("deleted-back", f"{value} at {(partition, offset)}, all below {self.deleted[partition]} was deleted")
-                if self.places.setdefault(value, (partition, offset)) != (partition, offset):
-                    self.found("duplicate", f"{value} at {self.places[value]} and at {(partition, offset)}")
                 name, number = value
+                if self.places.setdefault(value, (partition, offset)) != (partition, offset):
+                    one, other = self.source(*self.places[value]), self.source(partition, offset)
+                    if one and other and one[0] == other[0] and one[1] < other[1]:
+                        self.again.add((partition, offset))
+                        self.resent.append(f"{value} at {self.places[value]} in epoch {one[1]}, at {(partition, offset)} in {other[1]}")
+                        # What follows it is sent again too: the order begins anew here, and what comes twice is looked at one by one.
+                        last[name] = number
+                        continue
+                    self.found("duplicate", f"{value} at {self.places[value]} and at {(partition, offset)}")
                 if last.get(name, -1) >= number:
                     self.found("nonmonotonic-send", f"{value} in {partition} after {last[name]}")
                 last[name] = max(last.get(name, -1), number)
+
+    def source(self, partition, offset):
+        """(producer id, producer epoch) of the batch at a place, or None."""
+        for folder in (self.copies(partition) if self.copies else {}).values():
+            for base, data in read_batches(Path(folder)):
+                if data is not None and base <= offset <= base + struct.unpack_from(">i", data, 23)[0]:
+                    return struct.unpack_from(">qh", data, 43)
+        return None
 
     def look_at_answers(self):
         finished = collections.defaultdict(list)  # partition → (sent, answered, offset, value)
@@ -166,7 +186,7 @@ class _Judge:
                 self.found("precommitted-read", f"{value} of {transaction} was read before anybody asked to commit it")
             if offset < self.deleted.get(partition, 0):
                 continue  # it may be gone by now
-            if self.places.get(value) != (partition, offset):
+            if self.places.get(value) != (partition, offset) and (partition, offset) not in self.again:
                 self.found("vanished", f"{value}, read at {(partition, offset)}, is not there at the end")
             place = index.get(partition, {}).get(offset)
             if place is None:

@@ -64,6 +64,22 @@ class Judge(unittest.TestCase):
             with self.subTest(name, writes=writes, reads=reads):
                 self.found(name, [writes, reads], final)
 
+    def test_a_record_that_its_producer_sent_under_two_epochs_is_no_duplicate_of_the_brokers(self):
+        final = {0: [(0, ("a", 0)), (1, ("a", 1)), (2, ("a", 0)), (3, ("a", 1)), (4, ("a", 2))]}
+        reads = [f"read 0 {offset} a {number} 3.0" for offset, (_, number) in final[0]]
+        for second, resent_records in (((7, 1, 0), 2), ((7, 0, 0), None), ((8, 1, 0), None)):
+            with self.subTest(second), tempfile.TemporaryDirectory() as folder:
+                batches = [record_batch([(1, None, b"0"), (1, None, b"1")], producer=(7, 0, 0)),
+                           record_batch([(1, None, b"0"), (1, None, b"1"), (1, None, b"2")], producer=second, base=2)]
+                (Path(folder) / f"{0:020}.log").write_bytes(b"".join(batches))
+                resent = []
+                more = {"copies": lambda _: {"broker": Path(folder)}, "resent": resent}
+                if resent_records:
+                    self.sound([WRITES, reads], final, **more)
+                    self.assertEqual(len(resent), resent_records)
+                else:
+                    self.found("duplicate", [WRITES, reads], final, **more)
+
     def test_each_anomaly_of_transactions_is_found_by_its_name(self):
         aborted = {0: COMMITTED[0] + [(n + 1, ("t", n)) for n in range(4, 8)]}
         self.found("aborted-read", [BEGUN], aborted)

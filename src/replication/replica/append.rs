@@ -116,8 +116,10 @@ impl Replica {
             outcome = &mut receiver => outcome.unwrap_or(Err(AppendError::NotLeader)),
             () = self.context.clock.sleep_until(deadline) => Err(AppendError::TimedOut),
         };
-        // A zombie may have written under an epoch that is over: it must not say so.
-        if outcome.is_ok() && !self.context.lease_holds() {
+        // A zombie may have written under an epoch that is over: it must not say so. Nor does it know what sequence number or
+        // epoch of a producer comes next: whoever is told that his is wrong gives up what the next leader would take.
+        let is_verdict = matches!(outcome, Ok(_) | Err(AppendError::Rejected(_)));
+        if is_verdict && !self.context.lease_holds() {
             return Err(AppendError::NotLeader);
         }
         outcome
