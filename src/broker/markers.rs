@@ -40,6 +40,9 @@ pub enum MarkerOutcome {
     CoordinatorFenced,
 }
 
+/// The partitions of one leader, and its epochs in them.
+type ByLeader = (Vec<(TopicName, i32)>, Vec<LeaderEpoch>);
+
 /// Writes markers.
 pub(super) struct Markers {
     pub(super) env: Env,
@@ -128,7 +131,7 @@ impl Markers {
     ) -> Option<Vec<TopicPartition>> {
         let image = self.metadata.image();
         let mut left = Vec::new();
-        let mut by_leader: BTreeMap<BrokerId, (Vec<(TopicName, i32)>, Vec<LeaderEpoch>)> = BTreeMap::new();
+        let mut by_leader: BTreeMap<BrokerId, ByLeader> = BTreeMap::new();
         for partition in partitions {
             match image.partition(&partition.topic, partition.partition).map(|p| (p.leader, p.leader_epoch)) {
                 // The topic was deleted, and the transaction's records with it.

@@ -37,10 +37,10 @@ pub(super) async fn load<S: Shard>(
     log: &dyn PartitionLog,
     config: &Arc<S::Config>,
 ) -> Result<(S, Loaded), LoadError> {
-    let mut shard = S::new(config.clone(), log.leader_epoch());
+    let end = log.end();
+    let mut shard = S::new(config.clone(), log.leader_epoch(), end);
     let load_buffer_bytes = S::limits(config).load_buffer_bytes;
     let mut loaded = Loaded::default();
-    let end = log.end();
     let mut at = log.start();
     let mut read = (at < end).then(|| log.read(at, load_buffer_bytes));
     while let Some(reading) = read.take() {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::records::InvalidRecord;
 use crate::env::MonoTime;
-use crate::types::{LeaderEpoch, ProducerEpoch, ProducerId};
+use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use crate::wire::EncodeError;
 
 /// A request in flight at one shard.
@@ -115,8 +115,9 @@ pub trait Shard: Send + Sized + 'static {
     /// What it keeps, for the log's readers.
     const KEEPS: &'static str;
 
-    /// An empty shard under a leader epoch, ready to replay.
-    fn new(config: Arc<Self::Config>, epoch: LeaderEpoch) -> Self;
+    /// An empty shard under a leader epoch, ready to replay a log to its `end`. Under the same epoch it may be loaded more than
+    /// once, each time with a later end if anything was committed since.
+    fn new(config: Arc<Self::Config>, epoch: LeaderEpoch, end: Offset) -> Self;
     /// How it uses its log.
     fn limits(config: &Self::Config) -> LogLimits;
     /// Takes one entry of the log; only before [`Shard::start`].

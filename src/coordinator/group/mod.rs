@@ -50,7 +50,7 @@ use super::records::{self, InvalidRecord};
 use super::shard::{Entry, LogLimits, Shard};
 use super::topics::TopicCatalog;
 use crate::env::MonoTime;
-use crate::types::LeaderEpoch;
+use crate::types::{LeaderEpoch, Offset};
 use crate::wire::EncodeError;
 use state::Group;
 use timers::{Timer, Timers};
@@ -434,7 +434,7 @@ impl Shard for GroupShard {
     type Task = GroupTask;
     const KEEPS: &'static str = "groups";
 
-    fn new(config: Arc<GroupConfig>, epoch: LeaderEpoch) -> GroupShard {
+    fn new(config: Arc<GroupConfig>, epoch: LeaderEpoch, _end: Offset) -> GroupShard {
         GroupShard { epoch, ..GroupShard::new(config) }
     }
 

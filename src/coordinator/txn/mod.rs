@@ -40,7 +40,7 @@ pub use runtime::{AskTransaction, MarkerWriter, TransactionCoordinators};
 use super::records::InvalidRecord;
 use super::shard::{Answer, Entry, LogLimits, Now, Producer, RequestId, Shard};
 use crate::env::MonoTime;
-use crate::types::{LeaderEpoch, ProducerEpoch};
+use crate::types::{LeaderEpoch, Offset, ProducerEpoch};
 use crate::wire::EncodeError;
 
 /// Why a transaction coordinator refused.
@@ -95,6 +95,8 @@ enum Timer {
 pub struct TxnShard {
     config: Arc<TxnConfig>,
     coordinator_epoch: i32,
+    /// The end of the log when this was loaded.
+    begun_at: u64,
     kept: BTreeMap<TransactionalId, Kept>,
     timers: BTreeSet<(MonoTime, Timer)>,
     decided: u64,
@@ -163,8 +165,7 @@ impl TxnShard {
             producer: Producer { id: transaction.producer_id, epoch: transaction.epoch },
             commit: transaction.state == TxnState::PrepareCommit,
             coordinator_epoch: self.coordinator_epoch,
-            // Above those of all that this shard has decided, and of none that it has found undone at its start.
-            decision: self.decided,
+            decision: self.begun_at + self.decided,
             epoch_was_bumped: transaction.client_version >= BUMPS_EPOCH,
             partitions: transaction.partitions.iter().cloned().collect(),
         }
@@ -182,10 +183,11 @@ impl Shard for TxnShard {
     type Task = WriteMarkers;
     const KEEPS: &'static str = "transactions";
 
-    fn new(config: Arc<TxnConfig>, epoch: LeaderEpoch) -> TxnShard {
+    fn new(config: Arc<TxnConfig>, epoch: LeaderEpoch, end: Offset) -> TxnShard {
         TxnShard {
             config,
             coordinator_epoch: epoch.0,
+            begun_at: u64::try_from(end.0).unwrap_or(0),
             kept: BTreeMap::new(),
             timers: BTreeSet::new(),
             decided: 0,

@@ -36,8 +36,8 @@ enum Event {
     /// A marker arrives once more, whoever has sent it.
     LateMarker(usize, usize),
     Pass(u64),
-    /// Of what is not committed, so much in 256 parts is lost.
-    Failover(u8),
+    /// Of what is not committed, so much in 256 parts is lost. Another coordinator takes over, or the same one loads anew.
+    Failover(u8, bool),
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -48,7 +48,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         10 => (any::<usize>(), any::<usize>()).prop_map(|(t, p)| Event::Marker(t, p)),
         1 => (any::<usize>(), any::<usize>()).prop_map(|(t, p)| Event::LateMarker(t, p)),
         1 => (0..30_000u64).prop_map(Event::Pass),
-        1 => any::<u8>().prop_map(Event::Failover),
+        1 => (any::<u8>(), any::<bool>()).prop_map(|(lost, other)| Event::Failover(lost, other)),
     ];
     prop::collection::vec(event, 0..400)
 }
@@ -207,7 +207,7 @@ impl World {
     fn new(defences: Defences) -> World {
         let now =
             Now { mono: MonoTime::default() + Duration::from_secs(1), wall_ms: 1_000_000, may_expire: true };
-        let mut shard = TxnShard::new(Arc::new(TxnConfig::default()), LeaderEpoch(1));
+        let mut shard = TxnShard::new(Arc::new(TxnConfig::default()), LeaderEpoch(1), Offset::ZERO);
         shard.start(now);
         World {
             defences,
@@ -254,14 +254,14 @@ impl World {
                 let out = self.shard.on_time(self.now);
                 self.take(out);
             }
-            Event::Failover(lost) => self.fail_over(lost),
+            Event::Failover(lost, other) => self.fail_over(lost, other),
         }
         let again = self.replayed();
         let remembered = |s: &TxnShard| -> Vec<_> {
             s.kept.iter().map(|(id, k)| (id.clone(), k.transaction.clone())).collect()
         };
         assert_eq!(remembered(&self.shard), remembered(&again), "a replay gives the same");
-        if let Event::Failover(share) = event {
+        if let Event::Failover(share, _) = event {
             let log = Cleaning::new(share, share.is_multiple_of(2)).clean::<TxnShard>(&self.log);
             let cleaned = self.replayed_from(&log);
             assert_eq!(
@@ -277,7 +277,8 @@ impl World {
     }
 
     fn replayed_from(&self, log: &[Entry<TxnRecord>]) -> TxnShard {
-        let mut shard = TxnShard::new(Arc::new(TxnConfig::default()), LeaderEpoch(self.epoch));
+        let end = Offset(i64::try_from(self.log.len()).unwrap());
+        let mut shard = TxnShard::new(Arc::new(TxnConfig::default()), LeaderEpoch(self.epoch), end);
         log.iter().for_each(|entry| shard.replay(entry));
         shard
     }
@@ -344,10 +345,10 @@ impl World {
         self.finish_tasks();
     }
 
-    fn fail_over(&mut self, lost: u8) {
+    fn fail_over(&mut self, lost: u8, other: bool) {
         let open = self.log.len() - self.committed;
         self.log.truncate(self.committed + open - open * usize::from(lost) / 256);
-        self.epoch += 1;
+        self.epoch += i32::from(other);
         self.late.extend(std::mem::take(&mut self.tasks).into_iter().map(|(markers, _)| markers));
         self.answers.clear();
         self.waiting_tasks.clear();

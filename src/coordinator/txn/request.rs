@@ -156,8 +156,9 @@ pub struct WriteMarkers {
     pub commit: bool,
     /// The epoch of the coordinator.
     pub coordinator_epoch: i32,
-    /// Goes up with every decision of a coordinator; with its epoch it names the decision, so that a leader tells a marker that
-    /// comes late or again from that of the producer's next transaction, which may have the same producer epoch.
+    /// With the coordinator's epoch it names the decision, so that a leader tells a marker that comes late or again from that of the
+    /// producer's next transaction, which may have the same producer epoch. It is the end of the log behind the decision, so
+    /// it goes up also where a failed write makes the same coordinator load its log anew.
     pub decision: u64,
     /// The markers' epoch is above that of the transaction.
     pub epoch_was_bumped: bool,

@@ -21,7 +21,7 @@ fn part(index: i32) -> TopicPartition {
 
 impl Bench {
     fn new() -> Bench {
-        let shard = TxnShard::new(Arc::new(TxnConfig::default()), LeaderEpoch(3));
+        let shard = TxnShard::new(Arc::new(TxnConfig::default()), LeaderEpoch(3), Offset::ZERO);
         let now =
             Now { mono: MonoTime::default() + Duration::from_secs(1), wall_ms: 1_000_000, may_expire: true };
         let mut bench = Bench { shard, now, log: Vec::new(), tasks: Vec::new(), next_id: 100 };
@@ -31,7 +31,7 @@ impl Bench {
     }
 
     fn failed_over(&self) -> Bench {
-        let mut shard = TxnShard::new(Arc::new(TxnConfig::default()), LeaderEpoch(4));
+        let mut shard = TxnShard::new(Arc::new(TxnConfig::default()), LeaderEpoch(4), Offset::ZERO);
         self.log.iter().for_each(|entry| shard.replay(entry));
         let mut bench =
             Bench { shard, now: self.now, log: self.log.clone(), tasks: Vec::new(), next_id: self.next_id };
