@@ -41,9 +41,7 @@ const KINDS: &[(&str, u32)] = &[
     ("slow-disk", 2),
     ("disk-error", 4),
     ("disk-full", 2),
-    // Seed 20 at 192d9dc: a broker that loses its power after such fsyncs is not in sync again within the bound. Its cause
-    // is not found yet, so the fault waits.
-    ("lost-fsync", 0),
+    ("lost-fsync", 2),
     ("bit-flip", 4),
     ("store-errors", 2),
     ("store-outage", 2),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import subprocess
 from contextlib import contextmanager
@@ -21,6 +22,13 @@ def unit_tests(*arguments):
     messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     built = [m for m in messages if m.get("executable") and m["target"]["name"] == "esker" and m["target"]["kind"] == ["lib"]]
     return built[-1]["executable"]
+
+
+def fresh(count):
+    """Seeds that the code of the commit chooses, far from those that are counted."""
+    tree = subprocess.run(["git", "rev-parse", "HEAD:src"], cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout.strip()
+    rng = random.Random(tree)
+    return [rng.randrange(10**6, 10**9) for _ in range(count)]
 
 
 def commit():
