@@ -1,8 +1,8 @@
 //! What befalls the brokers of a run, the links between them, their machines and the object store.
 //!
 //! Faults come a while apart, and about every fourth time all that can heal heals instead. What takes copies away (power
-//! loss, a wiped disk, lost fsyncs, a flipped bit) comes only while all replicas are in sync, since the promise holds under
-//! any single one of them. The exception is a topic that is flushed before each answer: then all may lose power at once.
+//! loss, a wiped disk, lost or failing fsyncs, a flipped bit) comes only while all replicas are in sync, since the promise
+//! holds under any single one of them. The exception is a topic that is flushed before each answer: then all may lose power at once.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,28 +47,32 @@ const KINDS: &[(&str, u32)] = &[
     ("store-outage", 2),
     ("store-rot", 2),
     ("store-forgets", 2),
+    ("last-copy-wiped", 3),
+    ("last-copy-unflushed", 3),
+    ("unheard-join", 3),
+    ("cut-tail", 3),
 ];
+
+/// Those of them that are `scripts`.
+const SCRIPTS: [&str; 4] = ["last-copy-wiped", "last-copy-unflushed", "unheard-join", "cut-tail"];
 
 /// How often each kind has struck.
 pub(super) type Struck = BTreeMap<&'static str, u64>;
 
 impl World {
     /// One random fault, or all that can heal heals.
-    pub fn disturb(self: &Arc<Self>, rng: &mut StdRng) {
+    pub async fn disturb(self: &Arc<Self>, rng: &mut StdRng) {
         if rng.random_range(0..4) == 0 {
             return self.heal_what_lasts();
         }
         self.rough.store(true, Ordering::SeqCst);
-        let all: u32 = KINDS.iter().map(|(_, weight)| weight).sum();
-        let mut at = rng.random_range(0..all);
-        let kind = KINDS.iter().find(|(_, weight)| {
-            let is_it = at < *weight;
-            at = at.saturating_sub(*weight);
-            is_it
-        });
-        let kind = kind.map_or("kill", |(kind, _)| *kind);
+        let kind = draw(rng);
         let broker = rng.random_range(1..=BROKERS);
-        if self.strike(kind, broker, rng) {
+        let has_struck = match SCRIPTS.contains(&kind) {
+            true => self.play(kind, rng).await,
+            false => self.strike(kind, broker, rng),
+        };
+        if has_struck {
             *self.struck.lock().entry(kind).or_default() += 1;
         }
     }
@@ -126,6 +130,8 @@ impl World {
             }
             "disk-error" => {
                 let (call, written) = match rng.random_range(0..3) {
+                    // What was not flushed is not to be trusted then: the copy goes.
+                    0 if !self.may_lose_a_copy() => return false,
                     0 => (DiskCall::Sync, 0),
                     _ => (DiskCall::Write, rng.random_range(0..200)),
                 };
@@ -174,12 +180,23 @@ impl World {
     /// Whether a copy may be taken away now: all are in sync, and the last one that was is back for a while.
     fn may_lose_a_copy(&self) -> bool {
         let now = self.clock.now();
-        let mut last = self.last_copy_lost.lock();
+        let last = *self.last_copy_lost.lock();
         let may = self.is_whole() && last.is_none_or(|last| now.since(last) > MENDED);
         if may {
-            *last = Some(now);
+            self.loses_a_copy();
         }
         may
+    }
+
+    /// A copy is lost now. A failing fsync that still waits for its call would cost another one.
+    pub(super) fn loses_a_copy(&self) {
+        *self.last_copy_lost.lock() = Some(self.clock.now());
+        (1..=BROKERS).for_each(|id| self.disk_of(id).forget_faults(DiskCall::Sync));
+    }
+
+    /// The only broker whose bits flip.
+    pub(super) fn flipped(&self) -> i32 {
+        i32::try_from(self.seed % 3).map_or(1, |n| n + 1)
     }
 
     fn isolate(&self, a: i32) {
@@ -238,8 +255,8 @@ impl World {
         let world = self.clone();
         tokio::spawn(async move {
             world.clock.sleep(after).await;
-            if world.is_whole() {
-                *world.last_copy_lost.lock() = Some(world.clock.now());
+            if world.is_whole() && !world.is_scripted.load(Ordering::SeqCst) {
+                world.loses_a_copy();
                 world.end_and_start(id, End::PowerLost, after);
             } else {
                 disk.heal();
@@ -254,7 +271,7 @@ impl World {
         if already >= FLIPS || !self.may_lose_a_copy() {
             return false;
         }
-        let id = i32::try_from(self.seed % 3).map_or(1, |n| n + 1);
+        let id = self.flipped();
         let disk = self.disk_of(id);
         let files = closed_segments(&disk);
         let Some((path, len)) = files.get(rng.random_range(0..files.len().max(1))) else { return false };
@@ -265,7 +282,7 @@ impl World {
     }
 
     /// What does not end by itself ends: the network is well, the disks and the store are.
-    fn heal_what_lasts(&self) {
+    pub(super) fn heal_what_lasts(&self) {
         self.say("all is well again");
         for a in (1..=BROKERS).map(BrokerId) {
             for b in (1..=BROKERS).map(BrokerId).filter(|b| *b != a) {
@@ -304,6 +321,24 @@ impl World {
         }
         self.heal_what_lasts();
     }
+}
+
+/// A kind of fault, those that `ESKER_SIMULATION_LIKELY` names ten times as often as they come otherwise.
+fn draw(rng: &mut StdRng) -> &'static str {
+    let likely = std::env::var("ESKER_SIMULATION_LIKELY").unwrap_or_default();
+    let weight = |(kind, weight): &(&'static str, u32)| {
+        let times = if likely.split(',').any(|one| one == *kind) { 10 } else { 1 };
+        (*kind, weight * times)
+    };
+    let all: u32 = KINDS.iter().map(|one| weight(one).1).sum();
+    let mut at = rng.random_range(0..all);
+    for (kind, weight) in KINDS.iter().map(weight) {
+        if at < weight {
+            return kind;
+        }
+        at -= weight;
+    }
+    unreachable!("it is below the sum")
 }
 
 /// The files of all but the last segment of each partition, with their lengths.

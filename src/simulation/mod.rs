@@ -10,7 +10,7 @@
 //! | peers | streams in memory: delay, jitter (what loss below QUIC looks like from above), cuts of one way or both |
 //! | object store | memory: errors before and after the effect, slowness, outages, damaged answers, lost objects |
 //!
-//! `world` holds the brokers, `faults` is what befalls them, `clients` produces and consumes through the Kafka API as bytes, `history`
+//! `world` holds the brokers, `faults` is what befalls them, `scripts` what does so in a row, `clients` produces and consumes through the Kafka API as bytes, `history`
 //! judges. A run has a safety phase, in which faults come and every answer is checked, and a liveness phase: everything is
 //! healed, and within a bound of simulated time all replicas are in sync, every producer is answered and every consumer
 //! is at the end. `tests/simulate` runs thousands of seeds.
@@ -19,6 +19,7 @@ mod clients;
 mod faults;
 mod history;
 mod pause;
+mod scripts;
 mod tests;
 mod trace;
 mod world;

@@ -105,7 +105,7 @@ async fn play(seed: u64, faults: usize) -> Outcome {
         if world.history.violation().is_some() {
             break;
         }
-        world.disturb(&mut rng);
+        world.disturb(&mut rng).await;
     }
     world.clock.sleep(Duration::from_millis(1_000)).await;
 
@@ -182,8 +182,12 @@ fn still(test: &str, setting: (&str, &str)) -> String {
     said
 }
 
-/// A seed in a process of its own (`ESKER_SIMULATION_SEED`), as `tests/simulate` and `tests/defects` start it too.
+/// A seed in a process of its own (`ESKER_SIMULATION_SEED`), as `tests/simulate` and `tests/defects` start it too. With
+/// `ESKER_SIMULATION_SHOW` it prints what befalls the brokers, with `ESKER_SIMULATION_LOG=info` also what they say.
 fn one_seed(seed: u64) {
+    if let Some(level) = given::<tracing::Level>("ESKER_SIMULATION_LOG") {
+        tracing_subscriber::fmt().with_max_level(level).without_time().init();
+    }
     let outcome = run(seed, given("ESKER_SIMULATION_FAULTS").unwrap_or(FAULTS));
     let struck: Vec<String> = outcome.struck.iter().map(|(kind, times)| format!("{kind}={times}")).collect();
     println!(

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tiering::store::{Listed, PartUpload, Pieces, SharedStore, Store, StoreError, Suffix};
+use tokio::sync::watch;
 
 use super::pause::Gate;
 use crate::env::{Clock, Rng};
@@ -48,9 +49,27 @@ pub(super) struct Jitter {
     pub rng: Arc<dyn Rng>,
     /// Of a thousand frames so many are late: the packet was lost, and sent again.
     pub late: AtomicU64,
+    /// What concerns the quorum waits on this way, from and to.
+    pub held: watch::Sender<Option<(BrokerId, BrokerId)>>,
 }
 
 impl Jitter {
+    /// From now on frames of the quorum wait on this way; `None` for no way.
+    pub fn hold(&self, way: Option<(BrokerId, BrokerId)>) {
+        self.held.send_replace(way);
+    }
+
+    /// Waits while such frames wait on this way.
+    async fn wait_while_held(&self, way: (BrokerId, BrokerId), kind: StreamKind) {
+        if !matches!(kind, StreamKind::Raft | StreamKind::Control) || *self.held.borrow() != Some(way) {
+            return;
+        }
+        let mut held = self.held.subscribe();
+        if held.wait_for(|held| *held != Some(way)).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     async fn pass(&self) {
         if self.rng.next_u64() % 1_000 < self.late.load(Ordering::SeqCst) {
             let micros = self.rng.next_u64() % 60_000;
@@ -72,7 +91,8 @@ impl Tapped {
     fn tap(&self, peer: BrokerId, kind: StreamKind, stream: Stream) -> Stream {
         let name = format!("{}>{peer} {kind:?}", self.me);
         let (trace, jitter, gate) = (self.trace.clone(), self.jitter.clone(), self.gate.clone());
-        let send = TappedSend { inner: stream.send, name, trace, jitter, gate: gate.clone() };
+        let way = (self.me, peer);
+        let send = TappedSend { inner: stream.send, name, way, kind, trace, jitter, gate: gate.clone() };
         Stream { send: Box::new(send), recv: Box::new(TappedRecv { inner: stream.recv, gate, held: None }) }
     }
 }
@@ -109,6 +129,8 @@ impl Transport for Tapped {
 struct TappedSend {
     inner: Box<dyn FrameSend>,
     name: String,
+    way: (BrokerId, BrokerId),
+    kind: StreamKind,
     trace: Trace,
     jitter: Arc<Jitter>,
     gate: Gate,
@@ -118,6 +140,7 @@ impl FrameSend for TappedSend {
     fn send<'a>(&'a mut self, chunks: &'a [Bytes]) -> BoxFuture<'a, Result<(), TransportError>> {
         Box::pin(async move {
             self.jitter.pass().await;
+            self.jitter.wait_while_held(self.way, self.kind).await;
             self.gate.pass().await;
             let crc = chunks.iter().fold(0, |crc, chunk| crc32c::crc32c_append(crc, chunk));
             let len: usize = chunks.iter().map(Bytes::len).sum();

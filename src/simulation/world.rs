@@ -22,6 +22,7 @@ use crate::broker::config::BrokerConfig;
 use crate::broker::{Broker, Endpoint, ObjectStores, PeerNetwork, Seams, StartError};
 use crate::env::sim::{NoNet, SeededRng, SimDisk, TaskThreads, VirtualClock};
 use crate::env::{Clock, Disk as _, Env, MonoTime, OpenMode, timeout};
+use crate::metadata::Image;
 use crate::transport::SharedTransport;
 use crate::transport::memory::MemoryNetwork;
 use crate::types::{BrokerId, TopicName, TopicPartition};
@@ -80,10 +81,15 @@ pub(super) struct World {
     pub(super) rough: AtomicBool,
     /// When the last copy of a partition was taken away.
     pub(super) last_copy_lost: Mutex<Option<MonoTime>>,
+    /// Nothing strikes by chance.
+    pub(super) is_scripted: AtomicBool,
     origin: Instant,
     store: MemoryStore,
     nodes: Mutex<BTreeMap<i32, Node>>,
 }
+
+/// The leader of a partition, and its ISR.
+pub(super) type Recorded = (Option<i32>, Vec<i32>);
 
 /// How a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +100,8 @@ pub(super) enum End {
     PowerLost,
     /// The disk is replaced by an empty one.
     Wiped,
+    /// Only the device with the logs is: the metadata lies on another.
+    DataWiped,
 }
 
 /// The seam to the other brokers, for one life.
@@ -167,6 +175,13 @@ fn disk(boots: u32) -> SimDisk {
     disk
 }
 
+/// What is left when the device under `/data` is a new one.
+fn without_logs(disk: &SimDisk) -> SimDisk {
+    let data = Path::new("/data");
+    disk.remove_dir_all(data).and_then(|()| disk.create_dir_all(data)).expect("it is there");
+    disk.duplicate()
+}
+
 fn reboot(disk: &SimDisk, boots: u32) {
     let file = disk.open(Path::new(BOOT_ID), OpenMode::ReadWrite).expect("it is there");
     file.set_len(0)
@@ -197,7 +212,12 @@ impl World {
         let env = Env { clock: clock.clone(), ..Env::real() };
         let trace = Trace::new(clock.clone());
         let rng = Arc::new(SeededRng::new(seed ^ 0x6e65_7477));
-        let jitter = Arc::new(Jitter { clock: clock.clone(), rng, late: AtomicU64::new(5) });
+        let jitter = Arc::new(Jitter {
+            clock: clock.clone(),
+            rng,
+            late: AtomicU64::new(5),
+            held: watch::Sender::default(),
+        });
         let nodes = (1..=BROKERS).map(|id| {
             let drift = (seed.wrapping_mul(id as u64 + 7) % 2_001) as i32 - 1_000;
             let off = (seed.wrapping_mul(id as u64 + 3) % 7_200_000) as i64 - 3_600_000;
@@ -211,6 +231,7 @@ impl World {
             is_flushed: seed % 4 == 3,
             struck: Mutex::default(),
             last_copy_lost: Mutex::default(),
+            is_scripted: AtomicBool::new(false),
             origin,
             network: MemoryNetwork::new(&env),
             jitter,
@@ -383,6 +404,7 @@ impl World {
                     rest
                 }
                 End::Wiped => disk(node.boots),
+                End::DataWiped => without_logs(&old.duplicate()),
             };
             // What is left of the process in this one does nothing to the world any more.
             old.die_after(0);
@@ -437,6 +459,50 @@ impl World {
                 (0..PARTITIONS)
                     .all(|p| image.partition(&topic, p).is_some_and(|p| p.isr.len() == BROKERS as usize))
             })
+    }
+
+    fn image_of(&self, id: i32) -> Option<Arc<Image>> {
+        Some(self.nodes.lock().get(&id)?.life.as_ref()?.broker.image())
+    }
+
+    /// The leader and the ISR of a partition, as one broker knows them.
+    pub(super) fn recorded_by(&self, id: i32, partition: i32) -> Option<Recorded> {
+        let image = self.image_of(id)?;
+        let recorded = image.partition(&TopicName::new(TOPIC).expect("a name"), partition)?;
+        let isr = recorded.isr.iter().map(|member| member.0).collect();
+        Some((recorded.leader.map(|leader| leader.0), isr))
+    }
+
+    /// The same, as the one that knows most does.
+    pub(super) fn recorded(&self, partition: i32) -> Option<Recorded> {
+        let known = (1..=BROKERS).filter_map(|id| Some((self.image_of(id)?.version, id)));
+        self.recorded_by(known.max()?.1, partition)
+    }
+
+    /// The replicas of a partition, in assigned order.
+    pub(super) fn assigned(&self, partition: i32) -> Vec<i32> {
+        let topic = TopicName::new(TOPIC).expect("a name");
+        let image = (1..=BROKERS).find_map(|id| self.image_of(id));
+        let replicas = image.and_then(|image| Some(image.partition(&topic, partition)?.replicas.clone()));
+        replicas.unwrap_or_default().iter().map(|replica| replica.broker.0).collect()
+    }
+
+    /// Whether a broker knows another one as alive.
+    pub(super) fn is_active_for(&self, id: i32, other: i32) -> bool {
+        self.image_of(id).is_some_and(|image| image.is_active(BrokerId(other)))
+    }
+
+    /// Who leads the metadata quorum, if all that run say the same.
+    pub(super) fn quorum_leader(&self) -> Option<i32> {
+        let mut told = self.brokers().into_iter().map(|(_, broker)| broker.metadata().leader());
+        let first = told.next()??;
+        told.all(|other| other == Some(first)).then_some(first.0)
+    }
+
+    /// Where the copy of a partition on a broker ends.
+    pub(super) fn log_end(&self, id: i32, partition: i32) -> Option<i64> {
+        let broker = self.nodes.lock().get(&id)?.life.as_ref()?.broker.clone();
+        Some(broker.replicas().replica(&Self::topic_partition(partition))?.positions().log_end.0)
     }
 
     /// Looks at every leader's high watermark.
@@ -534,8 +600,19 @@ impl World {
             }
         };
         if timeout(&*self.clock, limit, wait).await.is_err() {
-            self.history.violated(format!("liveness: not within {limit:?}: {what}"));
+            self.history.violated(format!("liveness: not within {limit:?}: {what}; {}", self.standing()));
         }
+    }
+
+    /// Who is up, and how each partition stands, as the one knows who knows most.
+    fn standing(&self) -> String {
+        let up: Vec<i32> = self.brokers().into_iter().map(|(id, _)| id).collect();
+        let mut text = format!("up {up:?}");
+        for partition in 0..PARTITIONS {
+            let ends: Vec<_> = (1..=BROKERS).map(|id| self.log_end(id, partition)).collect();
+            text += &format!("; {partition} {:?}, ends {ends:?}", self.recorded(partition));
+        }
+        text
     }
 
     /// Simulated time since the run began.

@@ -59,10 +59,12 @@ class Seed:
         self.anomaly = found[1] if found else None
 
 
-def play(program, library, seed, faults=None, defect=None, timeout=600):
+def play(program, library, seed, faults=None, defect=None, likely=None, timeout=600):
     more = {"ESKER_SIMULATION_SEED": str(seed), "LD_PRELOAD": str(library), "CARGO_MANIFEST_DIR": str(ROOT)}
     if faults is not None:
         more["ESKER_SIMULATION_FAULTS"] = str(faults)
+    if likely:
+        more["ESKER_SIMULATION_LIKELY"] = likely
     if defect:
         more["ESKER_DEFECT"] = defect
     try:

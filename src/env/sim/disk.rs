@@ -143,6 +143,11 @@ impl SimDisk {
         self.state.lock().faults.push(fault);
     }
 
+    /// Takes the faults away that wait for such a call.
+    pub fn forget_faults(&self, call: DiskCall) {
+        self.state.lock().faults.retain(|fault| fault.call != call);
+    }
+
     /// Takes all waiting faults away.
     pub fn heal(&self) {
         let mut state = self.state.lock();
