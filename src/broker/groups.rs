@@ -49,7 +49,7 @@ impl PartitionLog for ReplicaLog {
         let origin =
             if is_marker { Origin::Marker { strict: false, decision: None } } else { Origin::Coordinator };
         Box::pin(async move {
-            match replica.append(LeaderBatch { records: batch, origin }, Acks::All, deadline).await {
+            match replica.append(LeaderBatch::new(batch, origin), Acks::All, deadline).await {
                 Ok(appended) => Ok(appended.last.next()),
                 Err(AppendError::NotLeader) => Err(PartitionLogError::NotLeader),
                 Err(AppendError::NotEnoughReplicas(_)) => Err(PartitionLogError::NotEnoughReplicas),

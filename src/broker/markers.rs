@@ -1,7 +1,7 @@
 //! Transaction markers: written here for the partitions that this broker leads, and sent to the leaders of others.
 //!
 //! A coordinator's decision stands once it is in its log. Its markers are then tried until every partition has its own or
-//! is gone; only a newer coordinator takes the work over.
+//! is gone; only a newer coordinator takes the work over. A partition that does not answer holds none of the others up for long.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use futures::future::{BoxFuture, join_all};
 use serde::{Deserialize, Serialize};
 
 use super::groups::OFFSETS_TOPIC;
-use super::peers::{MarkerRequest, PeerAnswer, PeerRequest, ask};
+use super::peers::{LIMIT, MarkerRequest, PeerAnswer, PeerRequest, ask};
 use crate::coordinator::group::{CompleteTransaction, GroupError};
 use crate::coordinator::txn::{MarkerWriter, WriteMarkers};
 use crate::coordinator::{CoordinatorError, Coordinators, Marker, Producer};
-use crate::env::Env;
+use crate::env::{Env, timeout};
 use crate::log::{LeaderBatch, Origin, Rejected};
 use crate::metadata::Metadata;
 use crate::replication::{Acks, AppendError, ReplicaManager};
@@ -106,7 +106,7 @@ impl Markers {
                 return MarkerOutcome::Retry;
             }
         };
-        let batch = LeaderBatch { records, origin: Origin::Marker { strict: request.bumped, decision } };
+        let batch = LeaderBatch::new(records, Origin::Marker { strict: request.bumped, decision });
         let deadline = self.env.clock.now() + APPEND_LIMIT;
         match replica.append(batch, Acks::All, deadline).await {
             Ok(_) => MarkerOutcome::Written,
@@ -123,14 +123,14 @@ impl Markers {
         }
     }
 
-    /// One round: the partitions that are left. `None` when a newer coordinator has taken over.
+    /// One round: the partitions that are left, and whether one of them knows a newer coordinator.
     async fn round(
         &self,
         markers: &WriteMarkers,
         partitions: Vec<TopicPartition>,
-    ) -> Option<Vec<TopicPartition>> {
+    ) -> (Vec<TopicPartition>, bool) {
         let image = self.metadata.image();
-        let mut left = Vec::new();
+        let (mut left, mut fenced) = (Vec::new(), false);
         let mut by_leader: BTreeMap<BrokerId, ByLeader> = BTreeMap::new();
         for partition in partitions {
             match image.partition(&partition.topic, partition.partition).map(|p| (p.leader, p.leader_epoch)) {
@@ -156,7 +156,7 @@ impl Markers {
                 leader_epochs,
             };
             let outcomes = if leader == self.node_id {
-                Some(self.write_here(&request).await)
+                timeout(&*self.env.clock, LIMIT, self.write_here(&request)).await.ok()
             } else {
                 match ask(&self.metadata, leader, &PeerRequest::WriteMarkers(request.clone())).await {
                     Some(PeerAnswer::Markers(outcomes)) => Some(outcomes),
@@ -177,23 +177,25 @@ impl Markers {
                 MarkerOutcome::Retry => left.push(TopicPartition::new(topic, partition)),
                 MarkerOutcome::CoordinatorFenced => {
                     tracing::info!(id = %markers.id, %topic, partition, "another coordinator has taken over");
-                    return None;
+                    fenced = true;
+                    left.push(TopicPartition::new(topic, partition));
                 }
             }
         }
-        Some(left)
+        (left, fenced)
     }
 
-    async fn write_all(&self, markers: &WriteMarkers) -> bool {
+    async fn write_all(&self, markers: &WriteMarkers) {
         let mut left = markers.partitions.clone();
         let mut pause = FIRST_PAUSE;
         loop {
-            left = match self.round(markers, left).await {
-                None => return false,
-                Some(left) if left.is_empty() => return true,
-                Some(left) => left,
-            };
-            self.env.clock.sleep(pause).await;
+            let (still_left, fenced) = self.round(markers, left).await;
+            if still_left.is_empty() {
+                return;
+            }
+            left = still_left;
+            // Who has been replaced will be told to stop; until then it is in no hurry.
+            self.env.clock.sleep(if fenced { LONGEST_PAUSE } else { pause }).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -203,7 +205,7 @@ impl Markers {
 pub(super) struct Writer(pub(super) Arc<Markers>);
 
 impl MarkerWriter for Writer {
-    fn write(&self, markers: WriteMarkers) -> BoxFuture<'static, bool> {
+    fn write(&self, markers: WriteMarkers) -> BoxFuture<'static, ()> {
         let this = self.0.clone();
         Box::pin(async move { this.write_all(&markers).await })
     }

@@ -17,7 +17,7 @@ use crate::metadata::Metadata;
 use crate::types::{BrokerId, Decision, LeaderEpoch, ProducerEpoch, ProducerId, TopicName};
 
 /// How long a broker waits for another one.
-const LIMIT: Duration = Duration::from_secs(10);
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
 /// A question to a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

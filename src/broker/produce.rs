@@ -123,10 +123,11 @@ impl Broker {
         };
         let state = image.partition(&known.name, partition.partition).ok_or(ProduceError::UnknownTopic)?;
         let leader = state.leader.map(|id| (id, state.leader_epoch));
+        let replica = self.replicas.replica(partition).ok_or(ProduceError::NotLeader { leader })?;
         if self.cold_store.as_ref().is_some_and(|store| store.rejects_appends(&known.configs)) {
+            replica.has_refused(&records);
             return Err(ProduceError::Storage("the disk is nearly full (tier.disk.full.bytes)".to_owned()));
         }
-        let replica = self.replicas.replica(partition).ok_or(ProduceError::NotLeader { leader })?;
         let deadline = self.env.clock.now() + timeout;
         let bytes = records.len() as u64;
         let header = BatchHeader::parse(&records).ok().filter(|h| h.attributes.is_transactional());
@@ -172,8 +173,9 @@ impl Broker {
         let line = self.verifying.line(&whose);
         let queued = async {
             let _turn = line.lock().await;
-            let verification = self.verify(&begin, replica).await?;
-            let batch = LeaderBatch { records, origin: Origin::Client(verification) };
+            let verification =
+                self.verify(&begin, replica).await.inspect_err(|_| replica.has_refused(&records))?;
+            let batch = LeaderBatch::new(records, Origin::Client(verification));
             let mut appending = appending(replica.clone(), batch, acks, deadline);
             // The first poll gives it its place in the queue; then it is the next one's turn.
             Ok(match futures::poll!(&mut appending) {

@@ -112,6 +112,8 @@ pub trait Shard: Send + Sized + 'static {
     type Record: Send + Sync + 'static;
     /// What it wants done; the outcome comes back as a request.
     type Task: Send + 'static;
+    /// What it knows besides its log and must know again when it is loaded anew under the same epoch.
+    type Memory: Default + Send + 'static;
     /// What it keeps, for the log's readers.
     const KEEPS: &'static str;
 
@@ -122,6 +124,10 @@ pub trait Shard: Send + Sized + 'static {
     fn limits(config: &Self::Config) -> LogLimits;
     /// Takes one entry of the log; only before [`Shard::start`].
     fn replay(&mut self, entry: &Entry<Self::Record>);
+    /// Takes what a former load under the same epoch knew; only before [`Shard::start`].
+    fn remember(&mut self, memory: Self::Memory);
+    /// What the next load under this epoch must know: of what was decided only the first `committed` entries hold.
+    fn into_memory(self, committed: u64) -> Self::Memory;
     /// Ends the replay.
     fn start(&mut self, now: Now) -> OutputOf<Self>;
     /// How much it keeps.

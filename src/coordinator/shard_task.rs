@@ -65,10 +65,12 @@ impl<S: Shard> ShardTask<S> {
     /// Runs until it is aborted, or nobody can send any more.
     pub(super) async fn run(mut self) {
         let mut wait = RETRY;
+        let mut memory = S::Memory::default();
         loop {
             let began = self.env.clock.now();
             match load::<S>(&*self.log, &self.config).await {
-                Ok((shard, loaded)) => {
+                Ok((mut shard, loaded)) => {
+                    shard.remember(std::mem::take(&mut memory));
                     let took = self.env.clock.now().since(began);
                     tracing::info!(
                         partition = self.partition,
@@ -83,7 +85,8 @@ impl<S: Shard> ShardTask<S> {
                     self.serving.store(true, Ordering::Release);
                     let ended = self.serve(shard).await;
                     self.serving.store(false, Ordering::Release);
-                    let Err(why) = ended else { return };
+                    let Err((why, known)) = ended else { return };
+                    memory = known;
                     tracing::warn!(partition = self.partition, %why, "a write failed; loading the {} anew", S::KEEPS);
                 }
                 Err(why) => {
@@ -96,10 +99,15 @@ impl<S: Shard> ShardTask<S> {
     }
 
     /// Serves one loaded shard, until a write fails or nobody can send any more.
-    async fn serve(&mut self, mut shard: S) -> Result<(), PartitionLogError> {
+    async fn serve(&mut self, mut shard: S) -> Result<(), (PartitionLogError, S::Memory)> {
         let started = shard.start(now(&self.env, &*self.log));
         let mut turn = Turn::new(shard, self.worker.clone());
         turn.take(started);
+        let ended = self.serve_until_it_fails(&mut turn).await;
+        ended.map_err(|why| (why, turn.shard.into_memory(turn.committed)))
+    }
+
+    async fn serve_until_it_fails(&mut self, turn: &mut Turn<S>) -> Result<(), PartitionLogError> {
         let mut commands = Vec::with_capacity(TURN);
         let mut alarm = Alarm::default();
         loop {

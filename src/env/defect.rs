@@ -36,6 +36,8 @@ pub enum Defect {
     WipeUnnoticed,
     /// A leader whose lease has run out goes on.
     NoLease,
+    /// A transaction coordinator's decision is carried out as often as it comes.
+    DecisionTwice,
     /// A follower takes bytes without a look at their checksum.
     UncheckedBytes,
     /// A stored high watermark above the end of the log is believed.
@@ -96,6 +98,7 @@ pub const DEFECTS: &[(&str, Defect)] = &[
     ("power-loss-unnoticed", Defect::PowerLossUnnoticed),
     ("wipe-unnoticed", Defect::WipeUnnoticed),
     ("no-lease", Defect::NoLease),
+    ("decision-twice", Defect::DecisionTwice),
     ("unchecked-bytes", Defect::UncheckedBytes),
     ("high-watermark-believed", Defect::HighWatermarkBelieved),
     ("raft-log-unchecked", Defect::RaftLogUnchecked),

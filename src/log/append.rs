@@ -216,12 +216,16 @@ impl Log {
         epoch: LeaderEpoch,
         now_ms: i64,
     ) -> Result<(Sequence, Batch), Rejected> {
-        let LeaderBatch { records, origin } = item;
+        let LeaderBatch { records, origin, awaited } = item;
         let batch = validate(records, origin, &self.config, now_ms)?;
         let header = &batch.header;
         let sequence = match origin {
             Origin::Client(verification) => {
                 let sequence = self.producers.check(header)?;
+                if let Some(awaited) = awaited.filter(|_| !self.producers.knows(header.producer_id)) {
+                    let (last, got) = (awaited - 1, header.base_sequence);
+                    return Err(Rejected::OutOfOrderSequence { last, got });
+                }
                 if let (Sequence::Next, Verification::Guard(guard)) = (&sequence, verification)
                     && header.attributes.is_transactional()
                     && !self.producers.has_open(header.producer_id, header.producer_epoch)

@@ -146,6 +146,11 @@ impl ProducerState {
         }
     }
 
+    /// Whether anything of the producer is remembered.
+    pub(super) fn knows(&self, id: ProducerId) -> bool {
+        self.producers.contains_key(&id)
+    }
+
     /// Whether the producer has a transaction open here under this epoch.
     pub(super) fn has_open(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
         self.producers.get(&id).is_some_and(|p| p.transaction.is_some() && p.epoch == epoch)

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
+use crate::env::defect::{Defect, planted};
 use crate::types::{Decision, LeaderEpoch, Offset, ProducerId};
 
 /// Markers remembered: a guard from before the oldest of them is refused, and the client tries again.
@@ -23,6 +24,17 @@ pub struct LeaderBatch {
     pub records: Bytes,
     /// Decides what is checked.
     pub origin: Origin,
+    /// A lower sequence number of the same producer that was refused and has not come again: if the log does not know the
+    /// producer, it must come first.
+    pub awaited: Option<i32>,
+}
+
+impl LeaderBatch {
+    /// A batch with nothing awaited before it.
+    #[must_use]
+    pub fn new(records: Bytes, origin: Origin) -> LeaderBatch {
+        LeaderBatch { records, origin, awaited: None }
+    }
 }
 
 /// Who wrote a batch.
@@ -63,7 +75,7 @@ impl Origin {
 impl From<Bytes> for LeaderBatch {
     /// A client's batch that needs no verification.
     fn from(records: Bytes) -> LeaderBatch {
-        LeaderBatch { records, origin: Origin::Client(Verification::Off) }
+        LeaderBatch::new(records, Origin::Client(Verification::Off))
     }
 }
 
@@ -116,7 +128,10 @@ impl RecentMarkers {
         decision: Decision,
     ) -> Option<Offset> {
         let done = self.done.get(&producer).filter(|_| self.epoch == decision.leader_epoch)?;
-        let is_later = done.coordinator_epoch == coordinator_epoch && done.number >= decision.number;
+        if planted(Defect::DecisionTwice) {
+            return None;
+        }
+        let is_later = (done.coordinator_epoch, done.number) >= (coordinator_epoch, decision.number);
         is_later.then_some(done.at)
     }
 

@@ -63,6 +63,15 @@ impl Bench {
         self.failed_over_with(cleaning.clean::<GroupShard>(&self.log))
     }
 
+    /// As after a failed write: a new shard of the same epoch, from the first records of this one.
+    pub(super) fn loaded_anew(self, committed: usize) -> Bench {
+        let mut log = self.log.clone();
+        log.truncate(committed);
+        let mut bench = self.failed_over_with(log);
+        bench.shard.remember(self.shard.into_memory(committed as u64));
+        bench
+    }
+
     fn failed_over_with(&self, log: Vec<Entry<Record>>) -> Bench {
         let mut shard = GroupShard::new(self.shard.config.clone());
         for record in &log {

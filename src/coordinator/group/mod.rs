@@ -41,6 +41,7 @@ pub use request::{
     JoinGroup, Joined, JoinedMember, LeaveGroup, LeavingMember, Left, ListGroups, MemberDescription,
     Membership, Now, Reply, Request, RequestId, SyncGroup, Synced, TxnBegun, TxnCommitOffsets,
 };
+pub use transactions::LastMarkers;
 
 use bytes::Bytes;
 
@@ -432,6 +433,7 @@ impl Shard for GroupShard {
     type Reply = Reply;
     type Record = Record;
     type Task = GroupTask;
+    type Memory = LastMarkers;
     const KEEPS: &'static str = "groups";
 
     fn new(config: Arc<GroupConfig>, epoch: LeaderEpoch, _end: Offset) -> GroupShard {
@@ -448,6 +450,14 @@ impl Shard for GroupShard {
 
     fn replay(&mut self, entry: &Entry<Record>) {
         GroupShard::replay(self, entry);
+    }
+
+    fn remember(&mut self, memory: LastMarkers) {
+        self.transactions.remember(memory);
+    }
+
+    fn into_memory(self, committed: u64) -> LastMarkers {
+        self.transactions.into_last(committed)
     }
 
     fn start(&mut self, now: Now) -> Output {

@@ -66,6 +66,17 @@ impl Bench {
         }
     }
 
+    /// An abort of coordinator epoch 1, asked of a leader epoch so much above the shard's.
+    fn decide(&mut self, producer: Producer, later: i32, number: u64) -> Result<(), GroupError> {
+        let marker = Marker { producer, commit: false, coordinator_epoch: 1 };
+        let decision = Some(Decision { leader_epoch: LeaderEpoch(LeaderEpoch::NONE.0 + later), number });
+        let id = self.ask(Request::Complete(CompleteTransaction { marker, decision }));
+        match self.answer(id).map(|a| a.reply) {
+            Some(Reply::Complete(result)) => result,
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn is_unstable(&mut self, partition: i32) -> bool {
         let partitions = Some(vec![(topic(), TopicId::ZERO, partition)]);
         let fetch =
@@ -108,25 +119,35 @@ fn an_offset_in_a_transaction_holds_once_that_is_committed_and_is_unstable_befor
 fn a_decision_that_comes_again_or_of_another_leader_epoch_does_not_end_the_next_transaction() {
     let mut bench = Bench::new(config());
     let p = producer(1, 0);
-    let decide = |bench: &mut Bench, leader_epoch, number| {
-        let marker = Marker { producer: p, commit: false, coordinator_epoch: 1 };
-        let decision = Some(Decision { leader_epoch: LeaderEpoch(leader_epoch), number });
-        let id = bench.ask(Request::Complete(CompleteTransaction { marker, decision }));
-        match bench.answer(id).map(|a| a.reply) {
-            Some(Reply::Complete(result)) => result,
-            other => panic!("{other:?}"),
-        }
-    };
-    let here = LeaderEpoch::NONE.0;
     bench.txn_commit(p, 0, 5).unwrap();
-    decide(&mut bench, here, 3).unwrap();
+    bench.decide(p, 0, 3).unwrap();
     bench.txn_commit(p, 0, 9).unwrap();
-    decide(&mut bench, here, 3).unwrap();
-    decide(&mut bench, here, 2).unwrap();
-    assert_eq!(decide(&mut bench, here + 1, 4), Err(GroupError::MarkerOfOtherEpoch));
+    bench.decide(p, 0, 3).unwrap();
+    bench.decide(p, 0, 2).unwrap();
+    assert_eq!(bench.decide(p, 1, 4), Err(GroupError::MarkerOfOtherEpoch));
+    // An administrator's marker has no number, and takes none away.
+    bench.complete(producer(2, 0), false, 1).unwrap();
     assert!(bench.is_unstable(0), "still open");
-    decide(&mut bench, here, 4).unwrap();
+    bench.decide(p, 0, 4).unwrap();
     assert!(!bench.is_unstable(0));
+}
+
+#[test]
+fn a_shard_that_is_loaded_anew_knows_which_decisions_it_has_carried_out() {
+    let mut bench = Bench::new(config());
+    let (p, q) = (producer(1, 0), producer(2, 0));
+    bench.txn_commit(p, 0, 5).unwrap();
+    bench.txn_commit(q, 1, 5).unwrap();
+    bench.decide(p, 0, 3).unwrap();
+    let committed = bench.log.len();
+    bench.decide(q, 0, 4).unwrap();
+    let mut bench = bench.loaded_anew(committed);
+    assert!(bench.is_unstable(1), "the decision about it did not get into the log");
+    bench.decide(q, 0, 4).unwrap();
+    assert!(!bench.is_unstable(1));
+    bench.txn_commit(p, 0, 9).unwrap();
+    bench.decide(p, 0, 3).unwrap();
+    assert!(bench.is_unstable(0), "the late one has ended nothing");
 }
 
 #[test]

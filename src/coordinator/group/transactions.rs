@@ -42,12 +42,18 @@ pub(super) struct Transactions {
     last: BTreeMap<ProducerId, Last>,
 }
 
+/// The last marker of each producer: what no log tells.
+#[derive(Debug, Default)]
+pub struct LastMarkers(BTreeMap<ProducerId, Last>);
+
 #[derive(Debug)]
 struct Last {
     coordinator_epoch: i32,
     /// The number of its decision.
     decision: Option<u64>,
     at_ms: i64,
+    /// So many entries must be committed for it to hold.
+    after: u64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -80,16 +86,20 @@ impl Transactions {
         self.open.get(&producer.id).is_some_and(|open| open.epoch == producer.epoch)
     }
 
-    fn saw_marker(&mut self, marker: &Marker, decision: Option<Decision>, now: Now) {
+    fn saw_marker(&mut self, marker: &Marker, decision: Option<Decision>, now: Now, after: u64) {
         self.markers += 1;
         if self.recent.len() == REMEMBERED_MARKERS {
             self.recent.pop_front();
         }
         self.recent.push_back(marker.producer.id);
+        // A marker without a number (an administrator's) says nothing of those that are on their way.
+        let former = self.last.get(&marker.producer.id);
+        let former = former.filter(|last| last.coordinator_epoch == marker.coordinator_epoch);
         let last = Last {
             coordinator_epoch: marker.coordinator_epoch,
-            decision: decision.map(|d| d.number),
+            decision: decision.map(|d| d.number).or_else(|| former?.decision),
             at_ms: now.wall_ms,
+            after,
         };
         self.last.insert(marker.producer.id, last);
     }
@@ -108,6 +118,18 @@ impl Transactions {
         last.filter(|last| last.coordinator_epoch == marker.coordinator_epoch)
             .and_then(|last| Some(last.decision? >= decision?.number))
             .unwrap_or(false)
+    }
+
+    /// What was carried out by the same shard before it was loaded anew.
+    pub(super) fn remember(&mut self, last: LastMarkers) {
+        self.last = last.0;
+    }
+
+    /// A decision that did not get into the log was not carried out.
+    pub(super) fn into_last(mut self, committed: u64) -> LastMarkers {
+        self.last.retain(|_, last| last.after <= committed);
+        self.last.values_mut().for_each(|last| last.after = 0);
+        LastMarkers(self.last)
     }
 
     fn check(&self, marker: &Marker) -> Result<(), GroupError> {
@@ -184,8 +206,10 @@ impl GroupShard {
         let groups = if self.transactions.is_done(&marker, decision) {
             BTreeSet::new()
         } else {
-            self.transactions.saw_marker(&marker, decision, now);
-            self.transactions.end(&marker)
+            let groups = self.transactions.end(&marker);
+            let after = self.decided + u64::from(!groups.is_empty());
+            self.transactions.saw_marker(&marker, decision, now, after);
+            groups
         };
         if !groups.is_empty() {
             self.decided += 1;

@@ -181,6 +181,7 @@ impl Shard for TxnShard {
     type Reply = Reply;
     type Record = TxnRecord;
     type Task = WriteMarkers;
+    type Memory = ();
     const KEEPS: &'static str = "transactions";
 
     fn new(config: Arc<TxnConfig>, epoch: LeaderEpoch, end: Offset) -> TxnShard {
@@ -221,6 +222,10 @@ impl Shard for TxnShard {
             }
         }
     }
+
+    fn remember(&mut self, (): ()) {}
+
+    fn into_memory(self, _committed: u64) {}
 
     /// What was decided and not finished goes on; open transactions get what is left of their time.
     fn start(&mut self, now: Now) -> Output {

@@ -18,9 +18,9 @@ use crate::types::LeaderEpoch;
 
 /// Writes the markers of decided transactions; the broker implements it.
 pub trait MarkerWriter: Send + Sync + 'static {
-    /// Writes the markers at the leaders of all partitions, and tries until they are written or the partitions gone.
-    /// False when a newer coordinator has taken over: then that one goes on.
-    fn write(&self, markers: WriteMarkers) -> BoxFuture<'static, bool>;
+    /// Writes the markers at the leaders of all partitions, and tries until they are written or the partitions gone. Where a newer
+    /// coordinator has taken over that one goes on, and this is dropped with the shard.
+    fn write(&self, markers: WriteMarkers) -> BoxFuture<'static, ()>;
 }
 
 /// A request of one kind and its answer.
@@ -72,7 +72,10 @@ impl TransactionCoordinators {
         let worker = Arc::new(move |markers: WriteMarkers| -> BoxFuture<'static, Option<Request>> {
             let written = markers.written();
             let writing = writer.write(markers);
-            Box::pin(async move { writing.await.then_some(Request::MarkersWritten(written)) })
+            Box::pin(async move {
+                writing.await;
+                Some(Request::MarkersWritten(written))
+            })
         });
         TransactionCoordinators { shards: Arc::new(Shards::new(env, config, worker)) }
     }

@@ -15,7 +15,7 @@ struct Writer {
 
 impl Writer {
     fn send(&mut self, records: Bytes, origin: Origin) {
-        let batch = LeaderBatch { records, origin };
+        let batch = LeaderBatch::new(records, origin);
         self.log.append_as_leader(vec![batch], EPOCH, NOW_MS).expect("written").remove(0).expect("taken");
     }
 

@@ -16,7 +16,7 @@ fn records(epoch: i16, sequence: i32) -> Bytes {
 }
 
 fn lead(log: &mut Log, records: Bytes, origin: Origin) -> Result<(), Rejected> {
-    let batch = LeaderBatch { records, origin };
+    let batch = LeaderBatch::new(records, origin);
     log.append_as_leader(vec![batch], EPOCH, NOW_MS).expect("written").remove(0).map(|_| ())
 }
 
@@ -87,7 +87,7 @@ fn decide(log: &mut Log, leader_epoch: LeaderEpoch, number: u64) -> Result<Offse
     let marker =
         end_transaction_marker((P, ProducerEpoch(0)), ControlKind::Abort, 1, NOW_MS).expect("a marker");
     let decision = Some(Decision { leader_epoch, number });
-    let batch = LeaderBatch { records: marker, origin: Origin::Marker { strict: false, decision } };
+    let batch = LeaderBatch::new(marker, Origin::Marker { strict: false, decision });
     log.append_as_leader(vec![batch], EPOCH, NOW_MS).expect("written").remove(0).map(|appended| appended.last)
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::lead::Effects;
+use super::refused::Refused;
 use super::{Replica, Role};
 use crate::env::MonoTime;
 use crate::env::defect::{Defect, planted};
@@ -76,6 +77,7 @@ struct Asker {
 pub(super) struct AppendQueue {
     items: Vec<Queued>,
     draining: bool,
+    refused: Refused,
 }
 
 impl Replica {
@@ -90,21 +92,13 @@ impl Replica {
         acks: Acks,
         deadline: MonoTime,
     ) -> Result<Appended, AppendError> {
-        if !self.context.lease_holds() {
-            return Err(AppendError::NotLeader);
-        }
-        {
-            let state = self.state.lock();
-            let Role::Leader(leader) = &state.role else { return Err(AppendError::NotLeader) };
-            if acks == Acks::All {
-                leader.check_min_isr().map_err(AppendError::NotEnoughReplicas)?;
-            }
-        }
+        let batch = batch.into();
+        self.may_append(acks).inspect_err(|_| self.has_refused(&batch.records))?;
         let (answer, mut receiver) = oneshot::channel();
         let since = self.context.now();
         let idle = {
             let mut queue = self.appends.lock();
-            queue.items.push(Queued { batch: batch.into(), since, acks, answer });
+            queue.items.push(Queued { batch, since, acks, answer });
             !std::mem::replace(&mut queue.draining, true)
         };
         if idle {
@@ -125,12 +119,39 @@ impl Replica {
         outcome
     }
 
+    fn may_append(&self, acks: Acks) -> Result<(), AppendError> {
+        if !self.context.lease_holds() {
+            return Err(AppendError::NotLeader);
+        }
+        let state = self.state.lock();
+        let Role::Leader(leader) = &state.role else { return Err(AppendError::NotLeader) };
+        if acks == Acks::All {
+            leader.check_min_isr().map_err(AppendError::NotEnoughReplicas)?;
+        }
+        Ok(())
+    }
+
+    /// A batch for this partition was refused, before it got here or here, so that its producer will send it again.
+    pub fn has_refused(&self, records: &[u8]) {
+        self.appends.lock().refused.note(records);
+    }
+
     /// Writes one group, and queues again behind the other partitions' jobs if there is more.
     fn drain_appends(self: &Arc<Self>) {
         let items: Vec<Queued> = {
             let mut queue = self.appends.lock();
             let most = queue.items.len().min(GROUP);
-            queue.items.drain(..most).collect()
+            let AppendQueue { items, refused, .. } = &mut *queue;
+            let live = items.drain(..most).filter_map(|mut item| {
+                // Who has given up may have read the log's end since.
+                if item.answer.is_closed() {
+                    refused.note(&item.batch.records);
+                    return None;
+                }
+                item.batch.awaited = refused.awaited(&item.batch.records);
+                Some(item)
+            });
+            live.collect()
         };
         self.append_group(items);
         let more = {
@@ -155,6 +176,7 @@ impl Replica {
         // Roles change only with the log's lock held: the epoch stays until the write is accounted for.
         let Some(epoch) = self.leading_epoch() else {
             drop(log);
+            batches.iter().for_each(|batch| self.has_refused(&batch.records));
             for Asker { answer, .. } in answers {
                 let _ = answer.send(Err(AppendError::NotLeader));
             }

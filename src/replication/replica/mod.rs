@@ -8,6 +8,7 @@ mod append;
 mod follow;
 mod lead;
 mod observe;
+mod refused;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -4,10 +4,10 @@ mod chaos;
 mod reassign;
 mod rig;
 
-use std::time::Duration;
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -16,9 +16,11 @@ use self::rig::{Cluster, TOPIC, batch, eventually};
 use super::*;
 use crate::env::BlockingPool;
 use crate::env::sim::{DiskCall, Fault, SimDisk};
+use crate::log::Rejected;
 use crate::metadata::{Command, Proof};
 use crate::transport::certs::Authority;
-use crate::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::types::{BrokerId, LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicId, TopicPartition};
+use crate::wire::record_batch::BatchBuilder;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_acks_all_append_is_on_every_member_of_the_isr_when_it_is_answered() {
@@ -147,6 +149,57 @@ async fn a_leader_without_its_lease_acknowledges_nothing() {
     }
     cluster.nodes[&1].view.leased.store(true, Ordering::SeqCst);
     cluster.append(1, Acks::All, &["a"]).await.unwrap();
+}
+
+fn numbered(sequence: i32) -> Bytes {
+    let mut batch = BatchBuilder::default().producer(ProducerId(7), ProducerEpoch(0), sequence);
+    batch.add(0, None, Some(b"v"), &[]);
+    batch.build().unwrap()
+}
+
+/// The next leader may know more of a producer than a leader without a lease does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_lease_has_run_out_does_not_say_that_a_sequence_number_is_wrong() {
+    let cluster = Cluster::with_topic(1, &[]).await;
+    cluster.leads(1).await;
+    let replica = cluster.replica(1);
+    replica.append(numbered(0), Acks::Leader, cluster.deadline()).await.unwrap();
+    let mut late = Box::pin(replica.append(numbered(9), Acks::Leader, cluster.deadline()));
+    let asked = futures::poll!(&mut late);
+    cluster.nodes[&1].view.leased.store(false, Ordering::SeqCst);
+    // The log's verdict may have come with the first poll already, while the lease held.
+    let verdict = match asked {
+        Poll::Ready(verdict) => verdict,
+        Poll::Pending => {
+            let told = late.await;
+            assert!(matches!(told, Err(AppendError::NotLeader)), "{told:?}");
+            cluster.nodes[&1].view.leased.store(true, Ordering::SeqCst);
+            replica.append(numbered(9), Acks::Leader, cluster.deadline()).await
+        }
+    };
+    assert!(
+        matches!(verdict, Err(AppendError::Rejected(Rejected::OutOfOrderSequence { .. }))),
+        "{verdict:?}"
+    );
+}
+
+/// Both were sent at once: the producer would take the answer to the second for an answer to both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_refused_first_batch_the_next_one_is_not_taken_for_the_first() {
+    let cluster = Cluster::with_topic(1, &[]).await;
+    cluster.leads(1).await;
+    let send =
+        async |sequence| cluster.replica(1).append(numbered(sequence), Acks::All, cluster.deadline()).await;
+    cluster.nodes[&1].view.leased.store(false, Ordering::SeqCst);
+    assert!(matches!(send(4).await, Err(AppendError::NotLeader)));
+    cluster.nodes[&1].view.leased.store(true, Ordering::SeqCst);
+    let told = send(5).await;
+    assert!(
+        matches!(told, Err(AppendError::Rejected(Rejected::OutOfOrderSequence { last: 3, got: 5 }))),
+        "{told:?}"
+    );
+    send(4).await.unwrap();
+    send(5).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
