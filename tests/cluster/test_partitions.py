@@ -48,7 +48,7 @@ class Partitions(ClusterCase):
             if chance.random() < 0.5:
                 time.sleep(2 * chance.random())
         before = all_of()
-        wait_until("everybody goes on", lambda: all(count > before[key] + 10 for key, count in all_of().items()), 120)
+        self.go_on(before)
         anomalies, operations, resent = [], 0, []
         for clients in histories:
             final = clients.finish()
@@ -57,6 +57,16 @@ class Partitions(ClusterCase):
             operations += looked_at
         print(f"({sum(faults.values())} faults {faults}; {operations} operations; {len(resent)} records sent under two epochs) ", end="", flush=True)
         self.assertEqual(anomalies[:10], [], around(anomalies, self.servers.copies))
+
+    def go_on(self, before):
+        """Everybody has done something since; who has not is named, with what he said last."""
+        late = lambda: [(clients, name) for (clients, name), count in before.items() if clients.count(name) <= count + 10]
+        try:
+            wait_until("everybody goes on", lambda: not late(), 120)
+        except AssertionError as failure:
+            said = [f"{clients.topic}-{name}: ended with {clients.running[name].poll()}, last {clients.lines(name)[-1:]}\n"
+                    f"{self.processes.log(f'{clients.topic}-{name}', 20)}" for clients, name in late()]
+            raise AssertionError(f"{failure}\n" + "\n".join(said)) from None
 
     def clients(self):
         place, histories = self.network.inside("hub"), []
