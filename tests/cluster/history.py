@@ -1,12 +1,14 @@
 """Clients that write down what they do and see, for `judge.py`.
 
     python history.py write BOOTSTRAP TOPIC PARTITIONS NAME [ROOM [FLIGHT]]   an idempotent producer with acks=all, FLIGHT requests at a time; increasing numbers to all partitions in turn
-    python history.py transact BOOTSTRAP TOPIC PARTITIONS NAME      transactions over all partitions, of librdkafka, which read within them too;
-                                                                    every fourth is aborted, one is left open
+    python history.py transact BOOTSTRAP TOPIC PARTITIONS NAME      transactions over all partitions, of librdkafka, which read within them too and
+                                                                    commit what they have read to (group within-NAME, the transaction's number as
+                                                                    metadata); every fourth is aborted, one is left open
     python history.py read BOOTSTRAP TOPIC PARTITIONS [ISOLATION]   a live reader of everything
     python history.py watch BOOTSTRAP TOPIC PARTITIONS              high watermark, last stable offset and log start, as leaders tell them by raw
                                                                     fetches under the epoch that is asked for
     python history.py commit BOOTSTRAP TOPIC PARTITIONS GROUP       increasing offsets committed in a group, and asked for again
+    python history.py offsets BOOTSTRAP TOPIC PARTITIONS NAME…      where the groups of transactors stand, asked with and without waiting for open transactions
 
 Each writes a line per operation to standard output until standard input ends, so it may run in a network namespace, or be stopped, without
 the test noticing more than that. Moments are of the monotonic clock, which all processes of a machine share. The lines:
@@ -16,11 +18,14 @@ the test noticing more than that. Moments are of the monotonic clock, which all 
     read PARTITION OFFSET NAME NUMBER MOMENT · gone CODE · bad CODE
     mark PARTITION EPOCH HIGH-WATERMARK LAST-STABLE LOG-START MOMENT
     commit PARTITION OFFSET · group PARTITION OFFSET
+    hangs NAME CALL · sends NAME TRANSACTION PARTITION OFFSET · stood NAME stable or any PARTITION OFFSET TRANSACTION ASKED ANSWERED · ended NAME PARTITION OFFSET TRANSACTION
 
 The records of transaction T of a writer have the numbers T × `RECORDS` and on.
 """
 
+import faulthandler
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -28,9 +33,11 @@ import time
 
 RECORDS = 4  # of a transaction
 TRANSACTION_TIMEOUT = 5.0
+HANGS = 40.0  # a call that was given less has not come back
 LEFT_OPEN = 5  # the number of the transaction that nobody ends
 PATIENT = {"linger.ms": 0, "log_level": 0, "socket.timeout.ms": 5000, "retry.backoff.ms": 50, "retry.backoff.max.ms": 200,
            "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 500, "topic.metadata.refresh.fast.interval.ms": 50}
+TOLD_WHY = {"debug": os.environ["HISTORY_DEBUG"], "log_level": 7} if "HISTORY_DEBUG" in os.environ else {}
 READER = {"enable.auto.commit": False, "auto.offset.reset": "error", "log_level": 0, "socket.timeout.ms": 5000, "reconnect.backoff.max.ms": 500,
           "fetch.error.backoff.ms": 100, "check.crcs": True}
 # OFFSET_OUT_OF_RANGE, auto.offset.reset, log truncation: what was there is no more.
@@ -45,11 +52,10 @@ def say(*words):
 def write(bootstrap, topic, partitions, name, room="0", flight="5"):
     from confluent_kafka import Producer
 
-    told_why = {"debug": "eos,msg", "log_level": 7} if "HISTORY_DEBUG" in os.environ else {}
     # A batch that fits into no segment is refused for good; librdkafka then takes a new epoch, under which it sends again what was in flight.
     producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "message.timeout.ms": 120000, "batch.size": 30000,
                          "max.in.flight.requests.per.connection": int(flight),
-                         **PATIENT, **told_why})
+                         **PATIENT, **TOLD_WHY})
     ended, number, padding = _end_of_input(), 0, " " * int(room)
 
     def told(error, message, number, sent):
@@ -74,12 +80,11 @@ def write(bootstrap, topic, partitions, name, room="0", flight="5"):
 
 class Transactor:
     def __init__(self, bootstrap, topic, partitions, name):
-        from confluent_kafka import Consumer, TopicPartition
-
         self.bootstrap, self.topic, self.partitions, self.name = bootstrap, topic, partitions, name
         self.ended, self.life, self.producer = _end_of_input(), 0, None
-        self.consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"within-{name}", "isolation.level": "read_committed", **READER})
-        self.consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
+        self.consumer = _member(bootstrap, name, "read_committed")
+        self.hanging = []  # clients that have not come back from a call; kept, since to end them hangs too
+        self.go_back()
 
     def begin_life(self):
         """A producer that has begun; the one before, if it was of the same id, is fenced by it and what it left open is aborted."""
@@ -88,11 +93,25 @@ class Transactor:
         while True:
             try:
                 self.producer = Producer({"bootstrap.servers": self.bootstrap, "transactional.id": f"{self.name}-{self.life}",
-                                          "transaction.timeout.ms": int(1000 * TRANSACTION_TIMEOUT), **PATIENT})
+                                          "transaction.timeout.ms": int(1000 * TRANSACTION_TIMEOUT), **PATIENT, **TOLD_WHY})
                 self.producer.init_transactions(30)
                 return
             except KafkaException:  # a coordinator that moves
                 time.sleep(0.2)
+
+    def go_back(self):
+        """Reads from where the group stands, as after every transaction that may not have been committed."""
+        from confluent_kafka import TopicPartition
+
+        stood, begun = None, time.monotonic()
+        while stood is None:
+            if time.monotonic() > begun + HANGS:
+                say("hangs", self.name, "committed")
+                self.hanging.append(self.consumer)
+                self.consumer, begun = _member(self.bootstrap, self.name, "read_committed"), time.monotonic()
+            stood = _stands(self.consumer, self.topic, self.partitions, self.name, "stable")
+        self.consumer.assign([TopicPartition(self.topic, p, max(offset, 0)) for p, offset, _ in stood])
+        return stood
 
     def run(self):
         self.begin_life()
@@ -103,16 +122,45 @@ class Transactor:
             say(outcome, self.name, transaction, time.monotonic())
             if outcome == "undecided" or self.producer is None:
                 self.begin_life()
+            if outcome != "committed":
+                self.go_back()
             transaction += 1
         # Whoever is left open by an error is fenced, so that readers get to the end.
         self.begin_life()
-        self.consumer.close()
+        for stood in self.go_back():
+            say("ended", self.name, *stood)
         say("done", self.name, transaction * RECORDS, 0)
+        if self.hanging:
+            os._exit(0)
+        self.consumer.close()
 
-    def one(self, transaction):
+    def send_offsets(self, read_to):
+        """librdkafka may wait for ever, whatever the time it is given, when the group's coordinator goes (its issues 5456 and 5511): then this
+        producer is left alone, and a new one fences it."""
         from confluent_kafka import KafkaException
 
-        deciding, failed = False, []
+        outcome = []
+
+        def send(producer, group):
+            try:
+                producer.send_offsets_to_transaction(read_to, group, 30)
+                outcome.append(None)
+            except KafkaException as error:
+                outcome.append(error)
+
+        sending = threading.Thread(target=send, args=(self.producer, self.consumer.consumer_group_metadata()), daemon=True)
+        sending.start()
+        sending.join(HANGS)
+        if not outcome:
+            say("hangs", self.name, "send_offsets")
+            self.hanging.append(self.producer)
+        if outcome != [None]:
+            raise outcome[0] if outcome else KafkaException(None)
+
+    def one(self, transaction):
+        from confluent_kafka import KafkaException, TopicPartition
+
+        deciding, failed, positions = False, [], {}
 
         def told(error, message, number, sent):
             if error is None:
@@ -128,6 +176,12 @@ class Transactor:
             for message in self.consumer.consume(100, 0.05):
                 if message.error() is None:
                     say("saw", self.name, transaction, message.partition(), message.offset(), *message.value().decode().split())
+                    positions[message.partition()] = message.offset() + 1
+            for partition, offset in positions.items():
+                say("sends", self.name, transaction, partition, offset)
+            if positions:
+                read_to = [TopicPartition(self.topic, p, offset, str(transaction)) for p, offset in positions.items()]
+                self.send_offsets(read_to)
             if transaction == LEFT_OPEN:
                 # Nobody ends it but its time-out.
                 self.producer.flush(30)
@@ -235,6 +289,41 @@ def commit(bootstrap, topic, partitions, group):
     consumer.close()
 
 
+def offsets(bootstrap, topic, partitions, *names):
+    ended = _end_of_input()
+    asked = [(name, how, _member(bootstrap, name, isolation)) for name in names for how, isolation in (("stable", "read_committed"), ("any", "read_uncommitted"))]
+    while not ended.is_set():
+        for name, how, consumer in asked:
+            _stands(consumer, topic, partitions, name, how)
+        ended.wait(0.05)
+    for _, _, consumer in asked:
+        consumer.close()
+
+
+def _member(bootstrap, name, isolation):
+    """A client of the group of a transactor."""
+    from confluent_kafka import Consumer
+
+    return Consumer({"bootstrap.servers": bootstrap, "group.id": f"within-{name}", "isolation.level": isolation, **READER, **TOLD_WHY})
+
+
+def _stands(consumer, topic, partitions, name, how):
+    """Asks where the group of a transactor stands, and says it: (partition, offset, transaction) each, or None."""
+    from confluent_kafka import KafkaException, TopicPartition
+
+    asked = time.monotonic()
+    try:
+        told = consumer.committed([TopicPartition(topic, p) for p in range(partitions)], timeout=5)
+    except KafkaException:
+        return None
+    answered = time.monotonic()
+    # Below 0: it has none yet.
+    stood = [(one.partition, one.offset, int(one.metadata) if one.offset >= 0 else -1) for one in told if one.error is None]
+    for partition, offset, transaction in stood:
+        say("stood", name, how, partition, offset, transaction, asked, answered)
+    return stood if len(stood) == partitions else None
+
+
 def _end_of_input():
     ended = threading.Event()
 
@@ -274,6 +363,17 @@ class Clients:
         text = self.file(name).read_text()
         return text[:text.rfind("\n") + 1].splitlines()
 
+    def hangs(self):
+        """How often a client has not come back from a call."""
+        return sum(line.startswith("hangs ") for lines in self.all_lines() for line in lines)
+
+    def standstill(self, name):
+        """What a client said last and where it stands, for the message of a failure."""
+        self.running[name].send_signal(signal.SIGUSR1)
+        time.sleep(0.5)
+        return (f"{self.topic}-{name}: ended with {self.running[name].poll()}, last {self.lines(name)[-1:]}\n"
+                f"{self.processes.log(f'{self.topic}-{name}', 40)}")
+
     def all_lines(self):
         return [self.lines(name) for name in self.verbs if name != "final"]
 
@@ -305,7 +405,7 @@ class Clients:
                 wait_until(f"{name} of {self.topic} is at the end", lambda: self.has_read(name, wanted), seconds, 0.3)
             except AssertionError as late:
                 raise AssertionError(f"{late}: wanted {wanted}, at {self.positions(name)}") from None
-        self.end(*self.of("read", "watch", "commit"), "final")
+        self.end(*self.of("read", "watch", "commit", "offsets"), "final")
         final = {p: [] for p in range(self.partitions)}
         for line in self.lines("final"):
             words = line.split()
@@ -337,9 +437,21 @@ class Clients:
         return all(seen.get(partition, -1) >= last for partition, last in ends.items())
 
 
+def wait_until_all_go_on(before, seconds=120):
+    """Each client of `before`, {(its `Clients`, its name): how many lines it had}, has done something since; who has not is named, with what he said last."""
+    from processes import wait_until
+
+    late = lambda: [(clients, name) for (clients, name), count in before.items() if clients.count(name) <= count + 10]
+    try:
+        wait_until("everybody goes on", lambda: not late(), seconds)
+    except AssertionError as failure:
+        raise AssertionError("\n".join([str(failure), *(clients.standstill(name) for clients, name in late())])) from None
+
+
 if __name__ == "__main__":
+    faulthandler.register(signal.SIGUSR1)
     what, arguments = sys.argv[1], (sys.argv[2], sys.argv[3], int(sys.argv[4]), *sys.argv[5:])
     if what == "transact":
         Transactor(*arguments).run()
     else:
-        {"write": write, "read": read, "watch": watch, "commit": commit}[what](*arguments)
+        {"write": write, "read": read, "watch": watch, "commit": commit, "offsets": offsets}[what](*arguments)

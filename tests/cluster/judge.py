@@ -31,7 +31,7 @@ class _Judge:
         self.anomalies = []
         self.values = {}  # (partition, offset) → value
         self.places = {}  # value → (partition, offset), at the end
-        self.outcomes, self.deciding = {}, {}  # (name, transaction) → word; → moment
+        self.outcomes, self.deciding, self.decided = {}, {}, {}  # (name, transaction) → word; → moment; → moment of the answer
         self.operations = 0
 
     def found(self, name, what):
@@ -50,15 +50,16 @@ class _Judge:
         for lines in self.clients:
             for words in lines:
                 if words[0] in ("committed", "aborted", "undecided"):
-                    self.outcomes[words[1], int(words[2])] = words[0]
+                    self.outcomes[words[1], int(words[2])], self.decided[words[1], int(words[2])] = words[0], float(words[3])
                 elif words[0] == "deciding":
                     self.deciding[words[1], int(words[2])] = float(words[3])
         self.look_at_the_end()
         self.look_at_answers()
         self.look_at_transactions()
         self.look_at_cycles()
+        self.look_at_offsets_within()
         for lines in self.clients:
-            self.operations += sum(words[0] in ("ok", "read", "saw", "mark", "commit", "group", "committed", "aborted") for words in lines)
+            self.operations += sum(words[0] in ("ok", "read", "saw", "mark", "commit", "group", "stood", "committed", "aborted") for words in lines)
             self.look_at_a_reader(lines)
             self.look_at_marks(lines)
             self.look_at_a_group(lines)
@@ -165,6 +166,56 @@ class _Judge:
                     free.append(after)
         if left:
             self.found("write-read-cycle", f"among {sorted(left)[:6]}")
+
+    def look_at_offsets_within(self):
+        """What transactions commit of a group is there with their records, and never without them."""
+        sent, seen = collections.defaultdict(dict), collections.defaultdict(dict)  # (name, partition) → {transaction: offset}, → {transaction: offsets}
+        for lines in self.clients:
+            for words in lines:
+                if words[0] == "sends":
+                    sent[words[1], int(words[3])][int(words[2])] = int(words[4])
+                elif words[0] == "saw":
+                    seen[words[1], int(words[3])].setdefault(int(words[2]), []).append(int(words[4]))
+        there = set(filter(None, map(self.transaction, self.places)))
+        took_effect = lambda name, transaction: self.outcomes.get((name, transaction)) == "committed" or (
+            self.outcomes.get((name, transaction)) == "undecided" and (name, transaction) in there)
+        for lines in self.clients:
+            self.look_at_where_groups_stand(lines, sent, took_effect)
+        for (name, partition), offsets in sent.items():
+            processed = [offset for transaction in sorted(offsets) if took_effect(name, transaction) for offset in seen[name, partition].get(transaction, ())]
+            for before, after in zip(processed, processed[1:]):
+                if after <= before:
+                    self.found("processed-twice", f"{name} took up {after} of {partition} after {before}, in transactions that were committed")
+            # What it read up to is what everybody reads.
+            skipped = {offset for offset, _ in self.final.get(partition, ()) if processed and offset <= processed[-1]} - set(processed)
+            if skipped and not self.deleted:
+                self.found("unprocessed", f"{name} left out {sorted(skipped)[:5]} of {partition}")
+
+    def look_at_where_groups_stand(self, lines, sent, took_effect):
+        last = {}
+        for words in lines:
+            if words[0] == "stood":
+                name, how, partition, offset, transaction, asked, answered = words[1], words[2], *map(int, words[3:6]), *map(float, words[6:8])
+            elif words[0] == "ended":
+                (name, partition, offset, transaction), how, asked, answered = (words[1], *map(int, words[2:5])), "stable", float("inf"), float("inf")
+            else:
+                continue
+            what = f"{name} at {offset} of {partition}, by transaction {transaction}"
+            if transaction >= 0:
+                if sent[name, partition].get(transaction) != offset:
+                    self.found("offset-unsent", f"{what}, which sent {sent[name, partition].get(transaction)}")
+                if not took_effect(name, transaction):
+                    self.found("aborted-offset", what)
+                elif answered < self.deciding[name, transaction]:
+                    self.found("precommitted-offset", what)
+            if transaction < last.get((name, partition), -1):
+                self.found("transaction-offset-back", f"{what} after {last[name, partition]}")
+            last[name, partition] = max(transaction, last.get((name, partition), -1))
+            # Whoever waits for open transactions sees all that were committed before it asked; at the very end also those of which nobody was told.
+            owed = [t for t in sent[name, partition] if t > transaction and took_effect(name, t)
+                    and (words[0] == "ended" or self.outcomes[name, t] == "committed" and self.decided[name, t] < asked)]
+            if how == "stable" and owed:
+                self.found("offset-lost", f"{what}, though {owed} were committed before")
 
     def look_at_a_reader(self, lines):
         order = {partition: [offset for offset, _ in records] for partition, records in self.final.items()}

@@ -20,6 +20,15 @@ BEGUN = ["begin t 0 1.0", *(f"ok t {n} 0 {n} 1.1 1.2" for n in range(4)), "decid
 COMMITTED = {0: [(n, ("t", n)) for n in range(4)]}
 SEEN = [f"read 0 {n} t {n} 1.4" for n in range(4)]
 
+# The same transactions read partition 1, where u writes, and commit what they have read to: 3, 4 and, undecided, 5.
+SOURCE = {1: [(n, ("u", n)) for n in range(5)]}
+WITHIN = [*(f"saw t 0 1 {n} u {n}" for n in range(3)), "sends t 0 1 3", "saw t 1 1 3 u 3", "sends t 1 1 4", "saw t 2 1 3 u 3", "saw t 2 1 4 u 4",
+          "sends t 2 1 5"]
+STOOD = ["stood t any 1 -1001 -1 1.0 1.1", "stood t stable 1 -1001 -1 1.4 1.45", "stood t any 1 3 0 1.4 1.6", "stood t stable 1 3 0 2.0 4.0"]
+ENDED = "ended t 1 3 0"
+# Of the third one all or nothing is there.
+THIRD = {0: COMMITTED[0] + [(n + 2, ("t", n)) for n in range(8, 12)]}
+
 
 def mark(high, stable, start=0, epoch=1, moment=1.0):
     return f"mark 0 {epoch} {high} {stable} {start} {moment}"
@@ -92,6 +101,28 @@ class Judge(unittest.TestCase):
         self.found("precommitted-read", [BEGUN, [line.replace(" 1.4", " 1.25") for line in SEEN]], COMMITTED)
         self.found("write-read-cycle", [["begin t 0 1.0", "begin u 0 1.0", "saw t 0 0 9 u 0", "saw u 0 0 3 t 0"]], {})
         self.sound([["begin t 0 1.0", "begin u 0 1.0", "begin u 1 2.0", "saw u 0 0 3 t 0", "saw u 1 0 3 t 0", "saw u 1 0 9 u 0"]], {})
+
+    def test_what_transactions_commit_of_a_group_is_there_with_their_records(self):
+        self.sound([[*BEGUN, *WITHIN, ENDED], STOOD], {**COMMITTED, **SOURCE})
+        self.sound([[*BEGUN, *WITHIN, "ended t 1 5 2"], [*STOOD, "stood t any 1 5 2 3.2 3.3"]], {**THIRD, **SOURCE})
+
+    def test_each_anomaly_of_offsets_in_transactions_is_found_by_its_name(self):
+        for name, within, told, final in [
+            # Where the group stands is what none of the transactions has sent, or one that was aborted.
+            ("offset-unsent", WITHIN, "stood t any 1 2 0 2.0 2.1", COMMITTED),
+            ("aborted-offset", WITHIN, "stood t any 1 4 1 4.0 4.1", COMMITTED),
+            ("aborted-offset", WITHIN, "ended t 1 5 2", COMMITTED),
+            # It was there before anybody asked to commit it; it goes back; who asked after it was committed does not get it.
+            ("precommitted-offset", WITHIN, "stood t any 1 3 0 1.1 1.2", COMMITTED),
+            ("transaction-offset-back", WITHIN, "stood t any 1 -1001 -1 4.0 4.1", COMMITTED),
+            ("offset-lost", WITHIN, "stood t stable 1 -1001 -1 1.6 1.7", COMMITTED),
+            # The records of the third one are there, so its offsets must be.
+            ("offset-lost", WITHIN, ENDED, THIRD),
+            ("processed-twice", [*WITHIN, "saw t 2 1 2 u 2"], "ended t 1 5 2", THIRD),
+            ("unprocessed", [line for line in WITHIN if line != "saw t 2 1 3 u 3"], "ended t 1 5 2", THIRD),
+        ]:
+            with self.subTest(name, told=told):
+                self.found(name, [[*BEGUN, *within], [*STOOD, told]], {**final, **SOURCE})
 
     def test_each_anomaly_of_marks_groups_and_deletions_is_found_by_its_name(self):
         self.found("high-watermark-back", [[mark(5, 4), mark(4, 4)]], {})

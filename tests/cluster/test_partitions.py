@@ -9,7 +9,7 @@ import unittest
 from functools import partial
 
 from case import ClusterCase, slow
-from history import Clients
+from history import Clients, wait_until_all_go_on
 from judge import around, check
 from processes import wait_until
 from spaces import Network, Servers, Wires, namespaces_work
@@ -47,26 +47,16 @@ class Partitions(ClusterCase):
             self.mend()
             if chance.random() < 0.5:
                 time.sleep(2 * chance.random())
-        before = all_of()
-        self.go_on(before)
+        wait_until_all_go_on(all_of())
         anomalies, operations, resent = [], 0, []
         for clients in histories:
             final = clients.finish()
             found, looked_at = check(clients.all_lines(), final, copies=partial(self.servers.copies, clients.topic), resent=resent)
             anomalies += found
             operations += looked_at
-        print(f"({sum(faults.values())} faults {faults}; {operations} operations; {len(resent)} records sent under two epochs) ", end="", flush=True)
+        print(f"({sum(faults.values())} faults {faults}; {operations} operations; {len(resent)} records sent under two epochs, "
+              f"{sum(clients.hangs() for clients in histories)} calls that did not come back) ", end="", flush=True)
         self.assertEqual(anomalies[:10], [], around(anomalies, self.servers.copies))
-
-    def go_on(self, before):
-        """Everybody has done something since; who has not is named, with what he said last."""
-        late = lambda: [(clients, name) for (clients, name), count in before.items() if clients.count(name) <= count + 10]
-        try:
-            wait_until("everybody goes on", lambda: not late(), 120)
-        except AssertionError as failure:
-            said = [f"{clients.topic}-{name}: ended with {clients.running[name].poll()}, last {clients.lines(name)[-1:]}\n"
-                    f"{self.processes.log(f'{clients.topic}-{name}', 20)}" for clients, name in late()]
-            raise AssertionError(f"{failure}\n" + "\n".join(said)) from None
 
     def clients(self):
         place, histories = self.network.inside("hub"), []
@@ -78,7 +68,7 @@ class Partitions(ClusterCase):
         plain.start("writer-a", "write", "a").start("writer-b", "write", "b", 0, 1).start("reader-1", "read").start("reader-2", "read")
         plain.start("watcher", "watch").start("group", "commit", "g")
         transactions.start("writer-c", "transact", "c").start("writer-d", "transact", "d").start("reader", "read", "read_committed")
-        transactions.start("watcher", "watch")
+        transactions.start("watcher", "watch").start("groups", "offsets", "c", "d")
         return histories
 
     def worsen(self, chance):

@@ -1,9 +1,4 @@
-"""Wall clocks that are wrong: hours ahead or behind, and jumping. Nothing is deleted early, nothing acknowledged is lost, and it goes on.
-
-Not a part of CI yet: it has found a fault that showed in one run of four (tests/README.md), and is to pass many more runs first.
-
-    TESTS_BIN=target/debug/esker PYTHONPATH=tests/cluster ~/.cache/esker/python/bin/python -m unittest -v clocks
-"""
+"""Wall clocks that are wrong: hours ahead or behind, and jumping. Nothing is deleted early, nothing acknowledged is lost, and it goes on."""
 
 import os
 import random
