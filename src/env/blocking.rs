@@ -1,11 +1,13 @@
 //! The seam to threads: pools for calls that block (files, fsync), so that no reactor thread does, and a runtime of its
 //! own for slow work. In a simulation both are tasks of the one thread that there is.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 
@@ -92,6 +94,27 @@ impl Drop for Background {
 #[derive(Clone)]
 pub struct BlockingPool {
     submit: Arc<dyn Fn(Job) + Send + Sync>,
+    enter: Arc<dyn Fn() -> Option<Here> + Send + Sync>,
+}
+
+/// Leave to do a short job on the caller's own thread, which is one of a runtime; see [`BlockingPool::here`].
+pub struct Here {
+    door: Option<(Arc<Door>, Instant)>,
+}
+
+/// Above this a job was not short: the device or the machine is slow.
+const SHORT: Duration = Duration::from_millis(2);
+/// So long nothing is done on callers' threads after one that was not short.
+const CLOSED: Duration = Duration::from_secs(1);
+
+/// Lets few callers in, and none while jobs are slow.
+struct Door {
+    /// Callers at once: one fewer than the runtime has threads, so that one is always left.
+    most: usize,
+    inside: AtomicUsize,
+    since: Instant,
+    /// Microseconds after `since`.
+    closed_until: AtomicU64,
 }
 
 /// The pool ended, or the job panicked, before there was an answer.
@@ -121,25 +144,39 @@ impl BlockingPool {
 
     #[allow(clippy::disallowed_methods)]
     fn start(name: &str, threads: usize, prepare: fn()) -> BlockingPool {
-        let (sender, receiver) = channel::<Job>();
-        let receiver = Arc::new(Mutex::new(receiver));
+        let queue = Arc::new(JobQueue::default());
         for i in 0..threads.max(1) {
-            let receiver = receiver.clone();
+            let queue = queue.clone();
             std::thread::Builder::new()
                 .name(format!("{name}-{i}"))
                 .spawn(move || {
                     prepare();
-                    work(&receiver);
+                    while let Some(job) = queue.next() {
+                        run_one(job);
+                    }
                 })
                 .expect("a thread can be started when the process starts");
         }
-        // The receivers live as long as this sender: sending fails only while the process ends.
-        BlockingPool::over(move |job| drop(sender.send(job)))
+        let queue = EndsWith(queue);
+        let workers = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
+        let door = Arc::new(Door::new(workers - 1));
+        BlockingPool::over(move |job| queue.0.push(job), move || door.enter())
     }
 
-    /// A pool whose jobs are given to `submit`.
-    pub(super) fn over(submit: impl Fn(Job) + Send + Sync + 'static) -> BlockingPool {
-        BlockingPool { submit: Arc::new(submit) }
+    /// A pool whose jobs are given to `submit`, and whose callers do a short one themselves when `enter` lets them.
+    pub(super) fn over(
+        submit: impl Fn(Job) + Send + Sync + 'static,
+        enter: impl Fn() -> Option<Here> + Send + Sync + 'static,
+    ) -> BlockingPool {
+        BlockingPool { submit: Arc::new(submit), enter: Arc::new(enter) }
+    }
+
+    /// Leave for one job that normally takes microseconds, such as a write into the page cache: to change threads twice
+    /// costs more than that. Not given when all threads of the runtime but one are at such a job, and for a second after
+    /// one that took longer: then the pool takes it. Held while the job runs.
+    #[must_use]
+    pub fn here(&self) -> Option<Here> {
+        (self.enter)()
     }
 
     /// Runs a job without waiting for it.
@@ -163,13 +200,109 @@ impl BlockingPool {
     }
 }
 
-fn work(receiver: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = receiver.lock().recv();
-        match job {
-            Ok(job) => run_one(job),
-            Err(_) => return,
+impl Here {
+    /// Leave from nobody.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn free() -> Here {
+        Here { door: None }
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        if let Some((door, begun)) = self.door.take() {
+            door.leave(begun);
         }
+    }
+}
+
+impl Door {
+    #[allow(clippy::disallowed_methods)]
+    fn new(most: usize) -> Door {
+        let closed_until = AtomicU64::new(0);
+        Door { most, inside: AtomicUsize::new(0), since: Instant::now(), closed_until }
+    }
+
+    #[allow(clippy::disallowed_methods)]
+    fn enter(self: &Arc<Self>) -> Option<Here> {
+        let begun = Instant::now();
+        if micros(begun - self.since) < self.closed_until.load(Ordering::Relaxed) {
+            return None;
+        }
+        let has_room = |inside| (inside < self.most).then_some(inside + 1);
+        self.inside.fetch_update(Ordering::Relaxed, Ordering::Relaxed, has_room).ok()?;
+        Some(Here { door: Some((self.clone(), begun)) })
+    }
+
+    fn leave(&self, begun: Instant) {
+        self.inside.fetch_sub(1, Ordering::Relaxed);
+        if begun.elapsed() > SHORT {
+            self.closed_until.fetch_max(micros(self.since.elapsed() + CLOSED), Ordering::Relaxed);
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Jobs that wait for a thread. A job wakes one thread at most, and none when all are at work: waking is what a short job
+/// costs most.
+#[derive(Default)]
+struct JobQueue {
+    state: Mutex<JobState>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct JobState {
+    jobs: VecDeque<Job>,
+    /// Threads that sleep and that nobody has woken yet.
+    asleep: usize,
+    ended: bool,
+}
+
+impl JobQueue {
+    fn push(&self, job: Job) {
+        let mut state = self.state.lock();
+        state.jobs.push_back(job);
+        let wakes = state.asleep > 0;
+        if wakes {
+            state.asleep -= 1;
+        }
+        drop(state);
+        if wakes {
+            self.more.notify_one();
+        }
+    }
+
+    /// The oldest job, once there is one; none when the pool has ended and all is done.
+    fn next(&self) -> Option<Job> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                return Some(job);
+            }
+            if state.ended {
+                return None;
+            }
+            state.asleep += 1;
+            self.more.wait(&mut state);
+        }
+    }
+
+    fn end(&self) {
+        self.state.lock().ended = true;
+        self.more.notify_all();
+    }
+}
+
+/// The last clone of a pool ends its threads.
+struct EndsWith(Arc<JobQueue>);
+
+impl Drop for EndsWith {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
@@ -177,5 +310,77 @@ fn work(receiver: &Mutex<Receiver<Job>>) {
 pub(super) fn run_one(job: Job) {
     if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
         tracing::error!("a blocking job panicked");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn every_job_is_run_whoever_sleeps_and_the_threads_end_with_the_pool() {
+        let pool = BlockingPool::new("test", 3);
+        let (done, dones) = channel();
+        for round in 0..200_u64 {
+            for job in 0..round % 7 {
+                let done = done.clone();
+                pool.spawn(move || done.send(job).unwrap());
+            }
+            let mut jobs: Vec<u64> = (0..round % 7).map(|_| dones.recv_timeout(LONG).unwrap()).collect();
+            jobs.sort_unstable();
+            assert_eq!(jobs, (0..round % 7).collect::<Vec<_>>());
+        }
+        // What is queued when the pool ends is still run; then nothing holds the sender any more.
+        pool.spawn(move || done.send(7).unwrap());
+        drop(pool);
+        assert_eq!(dones.recv_timeout(LONG), Ok(7));
+        assert!(dones.recv_timeout(LONG).is_err());
+    }
+
+    #[test]
+    fn a_job_that_waits_holds_up_none_while_there_is_another_thread() {
+        let pool = BlockingPool::new("test", 2);
+        let (go, gone) = channel::<()>();
+        let (done, dones) = channel();
+        pool.spawn(move || gone.recv_timeout(LONG).unwrap());
+        for job in 0..10 {
+            let done = done.clone();
+            pool.spawn(move || done.send(job).unwrap());
+        }
+        let jobs: Vec<i32> = (0..10).map(|_| dones.recv_timeout(LONG).unwrap()).collect();
+        assert_eq!(jobs, (0..10).collect::<Vec<_>>());
+        go.send(()).unwrap();
+    }
+
+    #[test]
+    fn a_job_that_panics_takes_no_thread_away() {
+        let pool = BlockingPool::new("test", 1);
+        pool.spawn(|| panic!("on purpose"));
+        let (done, dones) = channel();
+        pool.spawn(move || done.send(()).unwrap());
+        assert_eq!(dones.recv_timeout(LONG), Ok(()));
+    }
+
+    #[test]
+    fn callers_do_short_jobs_themselves_but_leave_a_thread_and_stop_when_jobs_are_slow() {
+        let door = Arc::new(Door::new(2));
+        let (first, second) = (door.enter(), door.enter());
+        assert!(first.is_some() && second.is_some() && door.enter().is_none(), "one thread is left");
+        drop(first);
+        assert!(door.enter().is_some());
+        std::thread::sleep(2 * SHORT);
+        drop(second);
+        assert!(door.enter().is_none(), "the device is slow");
+        door.closed_until.store(0, Ordering::Relaxed);
+        assert!(door.enter().is_some());
+        assert!(
+            BlockingPool::new("test", 1).here().is_none(),
+            "outside of a runtime there is no thread to spare"
+        );
     }
 }

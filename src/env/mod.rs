@@ -21,7 +21,7 @@ mod watch;
 
 use std::sync::Arc;
 
-pub use blocking::{Background, BlockingPool, PoolClosed, RealThreads, Threads};
+pub use blocking::{Background, BlockingPool, Here, PoolClosed, RealThreads, Threads};
 pub use clock::{Clock, MonoTime, RealClock, TimedOut, timeout};
 pub use disk::{Disk, DiskEntry, DiskFile, FileSpan, OpenMode, RealDisk, SharedDisk};
 pub use limits::raise_open_files;

@@ -116,6 +116,23 @@ impl Log {
         Ok(answers)
     }
 
+    /// Whether the leader's append of this batch is a write into the page cache and nothing that takes longer: no fsync, no
+    /// new segment, no records to decompress.
+    #[must_use]
+    pub fn appends_at_once(&self, batch: &LeaderBatch) -> bool {
+        let config = &self.config;
+        let looks_inside = config.cleanup.compact
+            || config.compression.is_some()
+            || config.timestamp_before_max_ms != i64::MAX;
+        let is_of_client = matches!(batch.origin, Origin::Client(_));
+        let flushes =
+            config.fsync_before_ack() || config.flush_messages < i64::MAX || self.closed_unflushed();
+        !flushes
+            && !(looks_inside && is_of_client)
+            && BatchHeader::parse(&batch.records)
+                .is_ok_and(|header| !must_roll(self.active(), 0, None, &header, config))
+    }
+
     /// Appends batches as the leader wrote them: offsets and epochs are the batches' own.
     ///
     /// The first batch may begin before the log end: a leader that has compacted lets a batch reach over offsets without

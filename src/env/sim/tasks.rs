@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::env::blocking::{Job, run_one};
-use crate::env::{Background, BlockingPool, Clock, Rng, Threads};
+use crate::env::{Background, BlockingPool, Clock, Here, Rng, Threads};
 
 /// Pools whose threads are tasks of the current runtime. Each job takes up to `slowest`.
 #[derive(Clone)]
@@ -52,7 +52,12 @@ impl Threads for TaskThreads {
             tokio::spawn(self.clone().work(receiver.clone()));
         }
         // The tasks end with the runtime, and then nobody waits any more.
-        BlockingPool::over(move |job| drop(sender.send(job)))
+        let (rng, slowness) = (self.rng.clone(), self.slowness.clone());
+        let here = move || {
+            let may = slowness.load(Ordering::SeqCst) == 1 && rng.next_u64().is_multiple_of(2);
+            may.then(Here::free)
+        };
+        BlockingPool::over(move |job| drop(sender.send(job)), here)
     }
 
     fn background_pool(&self, name: &str, threads: usize) -> BlockingPool {

@@ -1,5 +1,6 @@
 //! Group append: requests queue; one job at a time drains the queue on a disk thread, writes all of it at once,
-//! answers, and wakes the followers' sessions with the bytes still in memory.
+//! answers, and wakes the followers' sessions with the bytes still in memory. Where nothing waits and nothing is slow, the
+//! thread that brings a batch writes it itself: a change of threads costs more than the write.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::lead::Effects;
 use super::refused::Refused;
-use super::{Replica, Role};
+use super::{LogGuard, Replica, Role};
 use crate::env::MonoTime;
 use crate::env::defect::{Defect, planted};
 use crate::log::{Appended, LeaderBatch, LogError, Rejected};
@@ -16,6 +17,8 @@ use crate::types::{LeaderEpoch, Offset};
 
 /// Requests that one write takes at most: bounds the time under the log's lock.
 const GROUP: usize = 256;
+/// A batch of up to so many bytes is short work, which the thread of its connection may do.
+const SHORT_BYTES: usize = 128 << 10;
 
 /// When an append is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +76,15 @@ struct Asker {
     answer: Answer,
 }
 
+/// Whose thread writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Thread {
+    /// It may wait for an fsync.
+    Disk,
+    /// One of the runtime's: it may not.
+    Caller,
+}
+
 #[derive(Default)]
 pub(super) struct AppendQueue {
     items: Vec<Queued>,
@@ -101,9 +113,8 @@ impl Replica {
             queue.items.push(Queued { batch, since, acks, answer });
             !std::mem::replace(&mut queue.draining, true)
         };
-        if idle {
-            let replica = self.clone();
-            self.context.pool.spawn(move || replica.drain_appends());
+        if idle && !self.append_here() {
+            self.drain_on_disk_thread();
         }
         let outcome = tokio::select! {
             biased;
@@ -117,6 +128,30 @@ impl Replica {
             return Err(AppendError::NotLeader);
         }
         outcome
+    }
+
+    /// Writes what is queued on this very thread, if that is short work: one batch into the page cache, with the log's
+    /// lock free and nothing to fsync or to roll. Otherwise it is a disk thread's.
+    fn append_here(self: &Arc<Self>) -> bool {
+        let Some(_leave) = self.context.pool.here() else { return false };
+        let Some(log) = self.log.try_lock() else { return false };
+        let is_short = {
+            let queue = self.appends.lock();
+            queue.items.len() == 1
+                && queue
+                    .items
+                    .iter()
+                    .all(|item| item.batch.records.len() <= SHORT_BYTES && log.appends_at_once(&item.batch))
+        };
+        if is_short {
+            self.drain_appends(LogGuard { replica: self, log: Some(log) }, Thread::Caller);
+        }
+        is_short
+    }
+
+    fn drain_on_disk_thread(self: &Arc<Self>) {
+        let replica = self.clone();
+        self.context.pool.spawn(move || replica.drain_appends(replica.log(), Thread::Disk));
     }
 
     fn may_append(&self, acks: Acks) -> Result<(), AppendError> {
@@ -137,7 +172,7 @@ impl Replica {
     }
 
     /// Writes one group, and queues again behind the other partitions' jobs if there is more.
-    fn drain_appends(self: &Arc<Self>) {
+    fn drain_appends(self: &Arc<Self>, log: LogGuard<'_>, thread: Thread) {
         let items: Vec<Queued> = {
             let mut queue = self.appends.lock();
             let most = queue.items.len().min(GROUP);
@@ -153,26 +188,24 @@ impl Replica {
             });
             live.collect()
         };
-        self.append_group(items);
+        self.append_group(items, log, thread);
         let more = {
             let mut queue = self.appends.lock();
             queue.draining = !queue.items.is_empty();
             queue.draining
         };
         if more {
-            let replica = self.clone();
-            self.context.pool.spawn(move || replica.drain_appends());
+            self.drain_on_disk_thread();
         }
     }
 
-    fn append_group(self: &Arc<Self>, items: Vec<Queued>) {
+    fn append_group(self: &Arc<Self>, items: Vec<Queued>, mut log: LogGuard<'_>, thread: Thread) {
         let mut batches = Vec::with_capacity(items.len());
         let mut answers = Vec::with_capacity(items.len());
         for item in items {
             batches.push(item.batch);
             answers.push(Asker { since: item.since, acks: item.acks, answer: item.answer });
         }
-        let mut log = self.log();
         // Roles change only with the log's lock held: the epoch stays until the write is accounted for.
         let Some(epoch) = self.leading_epoch() else {
             drop(log);
@@ -198,8 +231,13 @@ impl Replica {
             }
         };
         drop(log);
-        if self.flush_is_due() {
-            self.flush(&mut effects);
+        match (self.flush_is_due(), thread) {
+            (false, _) => {}
+            (true, Thread::Disk) => self.flush(&mut effects),
+            (true, Thread::Caller) => {
+                let replica = self.clone();
+                self.context.pool.spawn(move || replica.flush_now());
+            }
         }
         self.finish(effects);
     }

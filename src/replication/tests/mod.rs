@@ -3,6 +3,7 @@
 mod chaos;
 mod reassign;
 mod rig;
+mod short_appends;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

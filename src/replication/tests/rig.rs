@@ -91,6 +91,7 @@ pub struct Node {
     pub manager: Arc<ReplicaManager>,
     pub view: Arc<View>,
     pub disk: SimDisk,
+    pub pool: BlockingPool,
     transport: SharedTransport,
 }
 
@@ -227,13 +228,13 @@ impl Cluster {
             Arc::new(dirs),
             view.clone(),
             transport.clone(),
-            pool,
+            pool.clone(),
             self.tier.clone(),
         );
         tokio::spawn(accept(transport.clone(), manager.clone()));
         let epoch = self.epoch(id);
         self.truth.ok(&Command::Unfence { id: broker, epoch });
-        self.nodes.insert(id, Node { manager, view, disk, transport });
+        self.nodes.insert(id, Node { manager, view, disk, pool, transport });
     }
 
     fn transport(&self, broker: BrokerId) -> (SharedTransport, String) {
