@@ -127,8 +127,8 @@ impl Log {
         let is_of_client = matches!(batch.origin, Origin::Client(_));
         let flushes =
             config.fsync_before_ack() || config.flush_messages < i64::MAX || self.closed_unflushed();
-        !flushes
-            && !(looks_inside && is_of_client)
+        let takes_longer = flushes || (looks_inside && is_of_client);
+        !takes_longer
             && BatchHeader::parse(&batch.records)
                 .is_ok_and(|header| !must_roll(self.active(), 0, None, &header, config))
     }
