@@ -266,7 +266,12 @@ impl ReplicaManager {
             self.context.clock.sleep(self.context.config.settings.session_timeout / TICK_DIVISOR).await;
             let failed = self.dirs.failed();
             self.tell_of(&failed);
-            for replica in self.replicas() {
+            let replicas: Vec<Arc<Replica>> = {
+                let hosted = self.hosted.read();
+                let all = hosted.values().map(|hosted| &hosted.replica);
+                all.filter(|replica| !failed.is_empty() || !replica.is_at_rest()).cloned().collect()
+            };
+            for replica in replicas {
                 replica.tick();
                 let failure = failed.iter().find(|(directory, _)| *directory == replica.directory());
                 if let Some((_, reason)) = failure {

@@ -154,6 +154,17 @@ impl Replica {
         self.handle(Event::Image(view));
     }
 
+    /// Whether time that passes changes nothing here and no fsync will be due: ten thousand idle partitions shall cost
+    /// nothing, so this is all that is asked of them.
+    pub(in crate::replication) fn is_at_rest(&self) -> bool {
+        let state = self.state.lock();
+        let rests = match &state.role {
+            Role::Leader(leader) => leader.is_at_rest() && state.waiters.is_empty() && !state.throttled,
+            Role::Follower(_) | Role::Offline => true,
+        };
+        rests && state.flush_by.is_none()
+    }
+
     /// Time has passed.
     pub(in crate::replication) fn tick(self: &Arc<Self>) {
         let now = self.context.now();
@@ -163,7 +174,6 @@ impl Replica {
             let state = &mut *state;
             match &state.role {
                 Role::Leader(leader) => {
-                    // Ten thousand idle partitions shall cost nothing.
                     if leader.is_at_rest() && state.waiters.is_empty() && !state.throttled {
                         return;
                     }
