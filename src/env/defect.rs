@@ -80,6 +80,8 @@ pub enum Defect {
     FailedWriteGoesOn,
     /// An fsync that has failed is forgotten.
     FailedFsyncForgotten,
+    /// A broker becomes a voter of the metadata quorum however far behind it is.
+    LaggardVotes,
 }
 
 /// The names, as `ESKER_DEFECT` says them.
@@ -120,6 +122,7 @@ pub const DEFECTS: &[(&str, Defect)] = &[
     ("any-epoch-reads", Defect::AnyEpochReads),
     ("failed-write-goes-on", Defect::FailedWriteGoesOn),
     ("failed-fsync-forgotten", Defect::FailedFsyncForgotten),
+    ("laggard-votes", Defect::LaggardVotes),
 ];
 
 #[cfg(all(esker_defect, not(debug_assertions)))]

@@ -15,6 +15,7 @@ use super::control::{Answer, Request, hinted};
 use super::core::Core;
 use super::handle::{Metadata, SubmitError};
 use super::raft::{Metrics, broker, identity};
+use crate::env::defect::{Defect, planted};
 use crate::env::timeout;
 use crate::types::BrokerId;
 
@@ -126,6 +127,16 @@ impl Metadata {
         }
     }
 
+    /// Whether this broker's store votes, by what is committed as far as this node knows.
+    #[cfg(test)]
+    pub(crate) fn votes(&self) -> bool {
+        let metrics = self.core().metrics();
+        let membership = metrics.membership_config.membership();
+        let is_committed = *metrics.membership_config.log_id() <= metrics.last_applied;
+        let is_voter = membership.voter_ids().any(|voter| voter == self.core().member);
+        is_committed && is_voter && membership.get_joint_config().len() == 1
+    }
+
     /// Asks the Raft leader, wherever it is, again and again within the time.
     async fn ask_quorum_leader(&self, request: Request, limit: Duration) -> Result<Answer, SubmitError> {
         let core = self.core();
@@ -221,7 +232,7 @@ impl Core {
                 .ok_or_else(|| VoterError::NotFound(id, "member".to_owned()))?;
             let has = metrics.replication.as_ref().and_then(|r| r.get(&learner).copied().flatten());
             let behind = metrics.last_log_index.unwrap_or(0).saturating_sub(has.map_or(0, |id| id.index));
-            if has.is_some() && behind <= NEAR {
+            if has.is_some() && (behind <= NEAR || planted(Defect::LaggardVotes)) {
                 voters.insert(learner);
                 tracing::info!(broker = %id, "becomes a voter of the metadata quorum");
                 return self.change_members(ChangeMembers::ReplaceAllVoters(voters), true).await;

@@ -1,8 +1,8 @@
 //! What befalls the brokers of a run, the links between them, their machines and the object store.
 //!
 //! Faults come a while apart, and about every fourth time all that can heal heals instead. What takes copies away (power
-//! loss, a wiped disk, lost or failing fsyncs, a flipped bit) comes only while all replicas are in sync, since the promise
-//! holds under any single one of them. The exception is a topic that is flushed before each answer: then all may lose power at once.
+//! loss, a wiped disk, lost or failing fsyncs, a flipped bit) comes only while all replicas are in sync and all brokers vote,
+//! since the promise holds under any single one of them. The exception is a topic that is flushed before each answer: then all may lose power at once.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -173,11 +173,11 @@ impl World {
         true
     }
 
-    /// Whether a copy may be taken away now: all are in sync, and the last one that was is back for a while.
+    /// Whether a copy may be taken away now: all are in sync and vote, and the last one that was is back for a while.
     fn may_lose_a_copy(&self) -> bool {
         let now = self.clock.now();
         let last = *self.last_copy_lost.lock();
-        let may = self.is_whole() && last.is_none_or(|last| now.since(last) > MENDED);
+        let may = self.is_whole() && self.has_all_votes() && last.is_none_or(|last| now.since(last) > MENDED);
         if may {
             self.loses_a_copy();
         }
@@ -284,6 +284,7 @@ impl World {
             for b in (1..=BROKERS).map(BrokerId).filter(|b| *b != a) {
                 self.network.heal(a, b);
                 self.network.delay(a, b, Duration::ZERO);
+                self.network.delay_copies(a, b, Duration::ZERO);
             }
         }
         for id in 1..=BROKERS {

@@ -75,6 +75,13 @@ impl History {
         }
     }
 
+    /// Behind the last acknowledged record of a partition.
+    pub fn acknowledged_end(&self, partition: i32) -> i64 {
+        let state = self.0.lock();
+        let mut of_it = state.acknowledged.range((partition, 0)..(partition + 1, 0));
+        of_it.next_back().map_or(0, |((_, offset), _)| offset + 1)
+    }
+
     pub fn read(&self, partition: i32, offset: i64, value: Value) {
         let mut state = self.0.lock();
         state.checked += 1;

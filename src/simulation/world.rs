@@ -461,6 +461,13 @@ impl World {
             })
     }
 
+    /// Whether the store of every broker votes in the metadata quorum. One whose disk was wiped does not until it has
+    /// caught up: a second one before that would take the majority away for good.
+    pub(super) fn has_all_votes(&self) -> bool {
+        let brokers = self.brokers();
+        brokers.len() == BROKERS as usize && brokers.iter().all(|(_, broker)| broker.metadata().votes())
+    }
+
     fn image_of(&self, id: i32) -> Option<Arc<Image>> {
         Some(self.nodes.lock().get(&id)?.life.as_ref()?.broker.image())
     }
@@ -499,10 +506,11 @@ impl World {
         told.all(|other| other == Some(first)).then_some(first.0)
     }
 
-    /// Where the copy of a partition on a broker ends.
-    pub(super) fn log_end(&self, id: i32, partition: i32) -> Option<i64> {
+    /// Where the copy of a partition on a broker ends, and up to where it knows it to be committed.
+    pub(super) fn ends(&self, id: i32, partition: i32) -> Option<(i64, i64)> {
         let broker = self.nodes.lock().get(&id)?.life.as_ref()?.broker.clone();
-        Some(broker.replicas().replica(&Self::topic_partition(partition))?.positions().log_end.0)
+        let positions = broker.replicas().replica(&Self::topic_partition(partition))?.positions();
+        Some((positions.log_end.0, positions.high_watermark.0))
     }
 
     /// Looks at every leader's high watermark.
@@ -609,7 +617,7 @@ impl World {
         let up: Vec<i32> = self.brokers().into_iter().map(|(id, _)| id).collect();
         let mut text = format!("up {up:?}");
         for partition in 0..PARTITIONS {
-            let ends: Vec<_> = (1..=BROKERS).map(|id| self.log_end(id, partition)).collect();
+            let ends: Vec<_> = (1..=BROKERS).map(|id| self.ends(id, partition)).collect();
             text += &format!("; {partition} {:?}, ends {ends:?}", self.recorded(partition));
         }
         text

@@ -50,6 +50,8 @@ struct Node {
 #[derive(Clone, Copy, Debug, Default)]
 struct Link {
     delay: Duration,
+    /// On top of it, for the streams of replication.
+    copies_later: Duration,
     cut_since: Option<MonoTime>,
 }
 
@@ -108,6 +110,11 @@ impl MemoryNetwork {
     /// Every frame from one broker to the other takes this long.
     pub fn delay(&self, from: BrokerId, to: BrokerId, delay: Duration) {
         self.change(from, to, |link| link.delay = delay);
+    }
+
+    /// Frames of replication from one broker to the other take so much longer than others.
+    pub fn delay_copies(&self, from: BrokerId, to: BrokerId, delay: Duration) {
+        self.change(from, to, |link| link.copies_later = delay);
     }
 
     fn change(&self, from: BrokerId, to: BrokerId, change: impl FnOnce(&mut Link)) {
@@ -173,8 +180,8 @@ impl Transport for MemoryTransport {
             let home = Pipe::new();
             let fate = Fate { here: self.alive.clone(), there: node.kill.subscribe() };
             let far_fate = Fate { here: node.kill.subscribe(), there: self.alive.clone() };
-            let mine = self.network.stream(&out, &home, &there, &back, &fate);
-            let stream = self.network.stream(&home, &out, &back, &there, &far_fate);
+            let mine = self.network.stream(kind, [&out, &home], [&there, &back], &fate);
+            let stream = self.network.stream(kind, [&home, &out], [&back, &there], &far_fate);
             node.incoming
                 .send(Incoming { peer: self.id, kind, stream })
                 .await
@@ -217,16 +224,16 @@ impl Transport for MemoryTransport {
 impl MemoryNetwork {
     fn stream(
         &self,
-        out: &Arc<Pipe>,
-        home: &Arc<Pipe>,
-        there: &watch::Receiver<Link>,
-        back: &watch::Receiver<Link>,
+        kind: StreamKind,
+        [out, home]: [&Arc<Pipe>; 2],
+        [there, back]: [&watch::Receiver<Link>; 2],
         fate: &Fate,
     ) -> Stream {
         let clock = self.inner.clock.clone();
         let watcher = |link: &watch::Receiver<Link>, grace| LinkWatch {
             clock: clock.clone(),
             link: link.clone(),
+            kind,
             grace,
             fate: fate.clone(),
         };
@@ -249,6 +256,7 @@ struct Fate {
 struct LinkWatch {
     clock: Arc<dyn Clock>,
     link: watch::Receiver<Link>,
+    kind: StreamKind,
     grace: Duration,
     fate: Fate,
 }
@@ -287,7 +295,8 @@ impl LinkWatch {
 
     /// Completes when the frame has travelled and the link is open.
     async fn delivered(&self, sent: MonoTime) {
-        let delay = self.link.borrow().delay;
+        let Link { delay, copies_later, .. } = *self.link.borrow();
+        let delay = if self.kind == StreamKind::Replication { delay + copies_later } else { delay };
         self.clock.sleep_until(sent + delay).await;
         let mut link = self.link.clone();
         if link.wait_for(|link| link.cut_since.is_none()).await.is_err() {
@@ -452,6 +461,10 @@ mod tests {
     const TWO: BrokerId = BrokerId(2);
 
     async fn world() -> World {
+        world_of(StreamKind::Raft).await
+    }
+
+    async fn world_of(kind: StreamKind) -> World {
         let clock = Arc::new(ManualClock::new(0));
         let mut env = Env::real();
         env.clock = clock.clone();
@@ -459,7 +472,7 @@ mod tests {
         let one = network.join(ONE, "memory:1");
         let two = network.join(TWO, "memory:2");
         let peer = Peer { id: TWO, address: "memory:2".to_owned() };
-        let here = one.open(peer, StreamKind::Raft, 0).await.unwrap();
+        let here = one.open(peer, kind, 0).await.unwrap();
         let there = two.accept().await.unwrap().stream;
         World { clock, network, here, there, _nodes: [one, two] }
     }
@@ -487,6 +500,21 @@ mod tests {
         assert!(!arriving.is_finished());
         w.clock.advance(ms(1));
         assert_eq!(arriving.await.unwrap().unwrap().unwrap(), Bytes::from_static(b"x"));
+    }
+
+    #[tokio::test]
+    async fn what_delays_copies_delays_no_other_stream() {
+        for (kind, is_late) in [(StreamKind::Raft, false), (StreamKind::Replication, true)] {
+            let mut w = world_of(kind).await;
+            w.network.delay_copies(ONE, TWO, ms(30));
+            w.here.send.send(&[Bytes::from_static(b"x")]).await.unwrap();
+            let mut recv = w.there.recv;
+            let arriving = tokio::spawn(async move { recv.recv().await });
+            settle().await;
+            assert_eq!(arriving.is_finished(), !is_late, "{kind:?}");
+            w.clock.advance(ms(30));
+            assert_eq!(arriving.await.unwrap().unwrap().unwrap(), Bytes::from_static(b"x"));
+        }
     }
 
     #[tokio::test]

@@ -297,6 +297,25 @@ async fn voters_come_and_go_while_the_quorum_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_dead_and_behind_gets_no_vote_and_the_quorum_survives_the_next_kill() {
+    let mut cluster = Cluster::formed(3).await;
+    cluster.start(4).await;
+    cluster.enlist(4).await;
+    cluster.node(4).submit(set("before", "v")).await.unwrap();
+    cluster.kill(4).await;
+    let node = cluster.node(1);
+    for number in 0..130 {
+        node.submit(set("while-it-is-dead", &number.to_string())).await.unwrap();
+    }
+    let add = VoterChange::Add { broker: BrokerId(4), store: None };
+    let added = node.change_voters(add, Duration::from_millis(300)).await;
+    assert!(matches!(added, Err(VoterError::Refused(_))), "{added:?}");
+    // Of four voters two would be no majority.
+    cluster.kill(2).await;
+    node.submit(set("by-two-of-three", "v")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_voter_that_lost_its_disk_begins_no_second_cluster_and_gets_a_snapshot() {
     let mut cluster = Cluster::formed(3).await;
     cluster.node(1).submit(set("kept", "v")).await.unwrap();

@@ -259,12 +259,7 @@ impl Replica {
             log_start: log.log_start(),
             local_start: log.local_start(),
             tier: None,
-            // A checkpoint may be newer than what a crash has left of the log.
-            high_watermark: if planted(Defect::HighWatermarkBelieved) {
-                high_watermark
-            } else {
-                high_watermark.min(log.log_end()).max(log.log_start())
-            },
+            high_watermark,
             last_stable: log.log_start(),
             log_end: log.log_end(),
             latest_is_known: false,
@@ -524,7 +519,11 @@ impl Replica {
         positions.log_start = log.log_start();
         positions.local_start = log.local_start();
         positions.log_end = log.log_end();
-        positions.high_watermark = positions.high_watermark.min(positions.log_end).max(positions.log_start);
+        // A checkpoint may be newer than what a crash has left of the log.
+        if !planted(Defect::HighWatermarkBelieved) {
+            let high_watermark = positions.high_watermark.min(positions.log_end);
+            positions.high_watermark = high_watermark.max(positions.log_start);
+        }
         positions.last_stable = log.last_stable(positions.high_watermark);
         let config = log.config();
         state.durable_end = if config.fsync_before_ack() { log.flushed_end() } else { log.log_end() };

@@ -412,13 +412,13 @@ async fn a_high_watermark_checkpoint_newer_than_what_a_crash_left_of_the_log_is_
     cluster.kill(2);
     cluster.fence(2);
     disk.lose_power();
-    // It hears nothing of its leader yet.
-    cluster.network.cut(BrokerId(1), BrokerId(2));
+    // Nobody leads yet, so it has its own word alone.
+    cluster.fence(1);
     cluster.start(2, disk.duplicate(), Proof::Unclean { previous: None });
     eventually("it is hosted", || cluster.nodes[&2].manager.replica_by_id(TOPIC, 0).is_some()).await;
     let positions = cluster.replica(2).positions();
     assert!(positions.high_watermark <= positions.log_end, "{positions:?}");
-    cluster.network.heal(BrokerId(1), BrokerId(2));
+    cluster.truth.ok(&Command::Unfence { id: BrokerId(1), epoch: cluster.epoch(1) });
     cluster.isr_is(&[1, 2]).await;
     cluster.append(1, Acks::All, &["b"]).await.unwrap();
     cluster.agree(&[1, 2], 11).await;
