@@ -76,7 +76,7 @@ impl Broker {
 
     /// One pass over the partition that needs it most; whether there was one.
     async fn compact_one(&self, settings: Settings, failed: &mut Failed) -> bool {
-        let Some(candidate) = self.dirtiest(failed).await else { return false };
+        let Some(candidate) = self.dirtiest(failed, self.metadata.retention_ms()).await else { return false };
         let replica = candidate.replica.clone();
         let key = (replica.topic_id(), replica.partition().partition);
         match self.compact(&candidate, settings).await {
@@ -96,8 +96,9 @@ impl Broker {
         }
     }
 
-    async fn dirtiest(&self, failed: &Failed) -> Option<Candidate> {
-        let now_ms = self.metadata.retention_ms()?;
+    /// The partition that needs it most by the quorum's time; none while that is not known.
+    async fn dirtiest(&self, failed: &Failed, quorum_ms: Option<i64>) -> Option<Candidate> {
+        let now_ms = quorum_ms?;
         let image = self.image();
         // Each topic's config is looked at once, not once per partition.
         let mut compacted = BTreeMap::new();
@@ -218,3 +219,6 @@ fn step(replica: &Replica, mut pass: Compaction) -> (Result<Option<u64>, LogErro
     }
     (outcome, pass)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+"""Committed offsets come back from the bucket alone: of coordinators that died, that took over, and of groups that were deleted."""
+
+import shutil
+import time
+
+from case import ClusterCase, slow
+from clients import produce
+from dev import Admin, esker
+from processes import wait_until
+
+GROUPS, COORDINATED, RECORDS = 24, 4, 3000
+TIERED = {"remote.storage.enable": "true", "segment.bytes": 65536, "local.retention.bytes": 1, "tier.max.lag.ms": 500}
+QUICK = {"cluster.id": "old-cluster", "remote.log.manager.task.interval.ms": 300, "log.retention.check.interval.ms": 500,
+         "tier.backup.interval.ms": 300, "offsets.topic.num.partitions": COORDINATED, "auto.create.topics.enable": "false"}
+
+
+class GroupBackups(ClusterCase):
+    def commit(self, dev, offsets):
+        """Commits an offset of t-0 for each group."""
+        from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+        for group, offset in offsets.items():
+            member = Consumer({"bootstrap.servers": dev.bootstrap, "group.id": group, "enable.auto.commit": False,
+                               "log_level": 0})
+
+            def committed():
+                try:
+                    return member.commit(offsets=[TopicPartition("t", 0, offset)], asynchronous=False)
+                except KafkaException:  # its coordinator has just died
+                    return None
+
+            wait_until(f"{group} has committed", committed, 60, 0.2)
+            member.close()
+
+    def committed(self, dev):
+        """Group → its offset of t-0."""
+        from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+
+        admin, found = Admin(dev.bootstrap), {}
+        for number in range(GROUPS):
+            asked = ConsumerGroupTopicPartitions(f"group-{number}", [TopicPartition("t", 0)])
+            for group, answer in admin.client.list_consumer_group_offsets([asked]).items():
+                found[group] = answer.result(30).topic_partitions[0].offset
+        return found
+
+    def coordinators(self, dev):
+        """Partition of __consumer_offsets → the broker that leads it."""
+        return Admin(dev.bootstrap).leaders("__consumer_offsets")
+
+    def backed_up(self, store, offsets):
+        """Whether some broker's parts have each group with this offset."""
+        parts = [path.read_bytes() for path in store.rglob("group-parts/*/*") if path.is_file()]
+        words = [f'"group":"{group}","offsets":[{{"topic":"t","partition":0,"offset":{offset},'.encode()
+                 for group, offset in offsets.items()]
+        return all(any(word in part for part in parts) for word in words)
+
+    @slow
+    def test_the_offsets_of_every_group_come_back_as_the_last_coordinator_knew_them(self):
+        store = self.processes.dir / "tier"
+        dev = self.dev(3, tier=f"file://{store}", settings=QUICK)
+        dev.topic_create("t", 1, configs=TIERED)
+        produce("python", dev.bootstrap, "t", RECORDS, "s")
+        first = {f"group-{number}": 100 + number for number in range(GROUPS)}
+        self.commit(dev, first)
+        wait_until("the first offsets are in the bucket", lambda: self.backed_up(store, first), 60, 0.3)
+        # A coordinator dies; what it has written stays in the bucket beside what its successors write.
+        victim = self.coordinators(dev)[0]
+        led = {partition for partition, leader in self.coordinators(dev).items() if leader == victim}
+        dev.kill(victim)
+        wait_until("others coordinate", lambda: victim not in self.coordinators(dev).values(), 60, 0.3)
+        second = {f"group-{number}": 1000 + number for number in range(GROUPS)}
+        self.commit(dev, second)
+        # A group that is deleted does not come back, and one that is ahead of the tier comes back at its end.
+        admin = Admin(dev.bootstrap)
+        admin.client.delete_consumer_groups(["group-0"])["group-0"].result(30)
+        self.commit(dev, {"group-1": 10 ** 9})
+        second |= {"group-1": 10 ** 9}
+        del second["group-0"]
+        wait_until("the second offsets are in the bucket", lambda: self.backed_up(store, second), 60, 0.3)
+
+        arguments = ["tier", "restore-cluster", "--store", f"file://{store}"]
+        told = lambda: esker(*arguments, "--dry-run", check=False).stdout  # noqa: E731
+        wait_until("the bucket knows all but the deleted group",
+                   lambda: f"{GROUPS - 1} groups with {GROUPS - 1} committed offsets" in told(), 60, 0.5)
+        wait_until("all is in the tier", lambda: f"0..{RECORDS}" in esker("tier", "restore", "t", "--dry-run", "--store",
+                                                                         f"file://{store}", check=False).stdout, 120, 0.5)
+        stale = [path for path in store.rglob(f"cluster/groups/{victim}/*") if path.is_file()]
+        self.assertTrue(stale, f"broker {victim}, which led {led}, has left its words")
+        for broker in {1, 2, 3} - {victim}:
+            dev.kill(broker)
+        dev.stop()
+        shutil.rmtree(dev.data)
+
+        dev.start()
+        esker(*arguments, "--bootstrap-server", dev.bootstrap, timeout=180)
+        expected = {**second, "group-0": -1001, "group-1": RECORDS}
+        self.assertEqual(self.committed(dev), expected)
+        # Life goes on under the same names, and the new life's words count from now on.
+        third = {f"group-{number}": 2000 + number for number in range(GROUPS)}
+        self.commit(dev, third)
+        wait_until("the third offsets are in the bucket", lambda: self.backed_up(store, third), 60, 0.3)
+        time.sleep(1)
+        self.assertIn(f"{GROUPS} groups with {GROUPS} committed offsets", told())
