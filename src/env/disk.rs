@@ -129,6 +129,10 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Bytes free on the file system that holds `path`.
     fn available_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// Whether two paths lie on one file system; false where that is not known.
+    fn is_same_file_system(&self, _one: &Path, _other: &Path) -> io::Result<bool> {
+        Ok(false)
+    }
 
     /// The whole content of a small file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -301,6 +305,10 @@ impl Disk for RealDisk {
         let stat = rustix::fs::statvfs(path)?;
         Ok(stat.f_bavail * stat.f_frsize)
     }
+
+    fn is_same_file_system(&self, one: &Path, other: &Path) -> io::Result<bool> {
+        Ok(rustix::fs::stat(one)?.st_dev == rustix::fs::stat(other)?.st_dev)
+    }
 }
 
 impl DiskFile for RealFile {
@@ -357,6 +365,16 @@ impl DiskFile for RealFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_folders_of_one_disk_are_on_one_file_system_and_the_systems_own_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let below = dir.path().join("below");
+        RealDisk.create_dir_all(&below).unwrap();
+        assert!(RealDisk.is_same_file_system(dir.path(), &below).unwrap());
+        assert!(!RealDisk.is_same_file_system(dir.path(), Path::new("/proc")).unwrap());
+        assert!(RealDisk.is_same_file_system(dir.path(), &below.join("none")).is_err());
+    }
 
     #[test]
     fn a_file_that_is_written_past_the_cache_has_the_bytes_and_the_length() {

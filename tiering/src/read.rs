@@ -668,10 +668,10 @@ struct Reading<'a> {
     ahead: u64,
 }
 
-/// A small part of a chunk is copied: an answer that waits for its client may hold about as much memory as it is long, and
-/// not whole chunks for it.
+/// A small part of a chunk is copied: an answer that waits for its client may hold a few times as much memory as it is long,
+/// and not whole chunks for it.
 fn own_if_small(taken: Bytes, chunk_bytes: usize) -> Bytes {
-    if taken.len() < chunk_bytes / 2 { Bytes::copy_from_slice(&taken) } else { taken }
+    if taken.len() < chunk_bytes / 4 { Bytes::copy_from_slice(&taken) } else { taken }
 }
 
 /// Bytes that are wanted from a place on.

@@ -548,7 +548,13 @@ const OTHERS: &[Definition] = &[
         I64,
         "How often topics, configs, users, ACLs, quotas and committed offsets are written to the store, if they have changed; 0: never.",
     ),
-    number("tier.cache.bytes", "1073741824", 0, I64, "Size of the chunk cache on disk."),
+    number(
+        "tier.cache.bytes",
+        "1073741824",
+        0,
+        I64,
+        "Size of the chunk cache on disk; there is none for a store that is a folder on the same file system.",
+    ),
     text(
         "tier.cache.dir",
         None,

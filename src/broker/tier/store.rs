@@ -1,7 +1,8 @@
 //! The store that `tier.store.url` names, with its counters, retries, caches and budgets.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -35,6 +36,9 @@ use crate::types::{BrokerId, TopicId, TopicPartition};
 
 /// Chunks that are held in memory, in front of the chunk files.
 const CHUNK_MEMORY_BYTES: u64 = 64 << 20;
+/// The same where the store is as near as chunk files would be. What has left memory costs little then, and memory that is used
+/// again while a processor's cache still holds it is filled and sent at less cost than more of it.
+const NEAR_CHUNK_MEMORY_BYTES: u64 = 32 << 20;
 /// Requests that read, at once: fewer while the store is overloaded.
 const READS_AT_ONCE: Concurrency = Concurrency { first: 16, most: 64 };
 /// Requests that write, at once.
@@ -105,6 +109,23 @@ impl Sleeper for OnClock {
     }
 }
 
+/// Whether the store is a folder of the file system that chunk files would be on: those would be copies of what is as near.
+pub(super) async fn is_beside(
+    env: &Env,
+    threads: &BlockingPool,
+    location: &StoreLocation,
+    cache: &Path,
+) -> bool {
+    let StoreLocation::Folder(folder) = location.clone() else { return false };
+    let (disk, cache) = (env.disk.clone(), cache.to_owned());
+    let look = move || {
+        disk.create_dir_all(&cache)?;
+        disk.is_same_file_system(&folder, &cache)
+    };
+    // What is wrong with the cache's folder is said where it is opened.
+    threads.run(look).await.is_ok_and(|same: io::Result<bool>| same.unwrap_or(false))
+}
+
 /// The store, shared by the driver and the readers.
 pub struct ColdStore {
     pub(super) env: Env,
@@ -158,11 +179,11 @@ impl ColdStore {
         let [up, down] = paces.clone();
         let store: SharedStore = Arc::new(PacedStore { inner: Arc::new(retrying), up, down });
         let dir = text("tier.cache.dir").map_or_else(|| config.log_dirs[0].join(CACHE_DIR), PathBuf::from);
-        let limits = CacheLimits {
-            memory_bytes: CHUNK_MEMORY_BYTES,
-            disk_bytes: config.number("tier.cache.bytes").cast_unsigned(),
-        };
         let cold_threads = env.threads.background_pool("cold-disk", COLD_THREADS);
+        let is_beside = is_beside(env, &cold_threads, &location, &dir).await;
+        let disk_bytes = if is_beside { 0 } else { config.number("tier.cache.bytes").cast_unsigned() };
+        let memory_bytes = if is_beside { NEAR_CHUNK_MEMORY_BYTES } else { CHUNK_MEMORY_BYTES };
+        let limits = CacheLimits { memory_bytes, disk_bytes };
         let files: Arc<dyn CacheDisk> =
             Arc::new(CacheDir::new(env.disk.clone(), dir.clone(), cold_threads.clone()));
         let chunks = ChunkCache::open(limits, Some(files), runtime.clone())

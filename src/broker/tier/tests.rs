@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tiering::store::StoreLocation;
 
 use crate::broker::config::{BrokerConfig, Properties};
 use crate::broker::{
@@ -511,6 +512,30 @@ async fn a_fetch_of_several_cold_partitions_reads_them_all_within_its_bound() {
     assert!(each.iter().all(|bytes| (3_000..=4_000).contains(bytes)), "{each:?}");
     let bounded = sizes(running.fetch(&fetch(6_000)).await.0);
     assert!(bounded.iter().sum::<usize>() <= 6_000 && bounded[0] > 3_000 && bounded[2] == 0, "{bounded:?}");
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_a_folder_beside_the_chunk_files_gets_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("data/tier-cache");
+    std::fs::create_dir_all(&cache).unwrap();
+    // Left by a version that kept them.
+    let former = cache.join("00000000000000000000000000000001-00000.chunk");
+    crate::env::Disk::write_atomically(&crate::env::RealDisk, &former, b"old").unwrap();
+    let running = broker(dir.path()).await;
+    let partition = tiered_topic(&running, &[]).await;
+    produce(&running, &partition).await;
+    until(&running, &partition, settled).await;
+    assert_eq!(read_all(&running, &partition, Offset::ZERO).await.len(), RECORDS as usize);
+    assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 0);
+    let beside = async |store: StoreLocation| {
+        super::store::is_beside(running.env(), &running.disk_threads, &store, &cache).await
+    };
+    assert!(beside(StoreLocation::Folder(dir.path().join("store"))).await);
+    assert!(!beside(StoreLocation::Folder("/proc".into())).await, "the control: another file system");
+    let bucket = StoreLocation::Bucket { bucket: "b".to_owned(), prefix: String::new() };
+    assert!(!beside(bucket).await);
     running.shutdown().await;
 }
 

@@ -7,6 +7,7 @@
 //! - after an error of `put`, `put_if_absent` or `delete` the effect may have happened or not: only reading tells.
 
 mod adaptive;
+mod buffers;
 mod fault;
 mod memory;
 mod metered;

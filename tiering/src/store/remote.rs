@@ -3,7 +3,10 @@
 //! The library's own retries are off: ours run above, on the caller's clock. Every put to S3 carries a SHA-256
 //! that the service verifies.
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path as FsPath, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -17,10 +20,12 @@ use object_store::local::LocalFileSystem;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{
-    ClientOptions, Error, GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode,
-    PutPayload, RetryConfig,
+    ClientOptions, Error, GetOptions, GetRange, GetResult, GetResultPayload, MultipartUpload, ObjectStore,
+    ObjectStoreExt as _, PutMode, PutPayload, RetryConfig,
 };
+use tokio::sync::Semaphore;
 
+use super::buffers::Buffers;
 use super::{Listed, Operation, PartUpload, Pieces, Store, StoreError, Suffix, total_bytes};
 
 /// Where the tier lives, from `tier.store.url`.
@@ -123,6 +128,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// A transfer that brings nothing for so long has stalled.
 const READ_LIMIT: Duration = Duration::from_secs(20);
 
+/// Reads of a folder that run at once: each takes a thread, and more of them than there is work for only wait for each other.
+const FOLDER_READS: usize = 4;
+
 /// A folder or a bucket.
 #[derive(Clone, Debug)]
 pub struct RemoteStore {
@@ -130,6 +138,9 @@ pub struct RemoteStore {
     /// Part-level uploads, where the store has them.
     parts: Option<Arc<AmazonS3>>,
     prefix: String,
+    buffers: Buffers,
+    /// Of a folder's reads.
+    turns: Option<Arc<Semaphore>>,
 }
 
 impl RemoteStore {
@@ -153,7 +164,10 @@ impl RemoteStore {
         std::fs::create_dir_all(path).map_err(|e| refused(e.to_string()))?;
         let folder =
             LocalFileSystem::new_with_prefix(path).map_err(|e| refused(e.to_string()))?.with_fsync(true);
-        Ok(RemoteStore { objects: Arc::new(folder), parts: None, prefix: String::new() })
+        let buffers = Buffers::default();
+        let turns = Some(Arc::new(Semaphore::new(FOLDER_READS)));
+        let prefix = String::new();
+        Ok(RemoteStore { objects: Arc::new(folder), parts: None, prefix, buffers, turns })
     }
 
     fn open_bucket(bucket: &str, prefix: &str, options: &RemoteOptions) -> Result<RemoteStore, StoreError> {
@@ -193,7 +207,9 @@ impl RemoteStore {
             key: bucket.to_owned(),
             reason: e.to_string(),
         })?);
-        Ok(RemoteStore { objects: s3.clone(), parts: Some(s3), prefix: prefix.to_owned() })
+        let buffers = Buffers::default();
+        let prefix = prefix.to_owned();
+        Ok(RemoteStore { objects: s3.clone(), parts: Some(s3), prefix, buffers, turns: None })
     }
 
     fn path(&self, operation: Operation, key: &str) -> Result<Path, StoreError> {
@@ -233,11 +249,59 @@ impl RemoteStore {
         let path = self.path(Operation::Get, key)?;
         let options = GetOptions { range, ..GetOptions::default() };
         let failed = |e| store_error(Operation::Get, key, e);
+        let _turn = match &self.turns {
+            Some(turns) => turns.acquire().await.ok(),
+            None => None,
+        };
         let result = self.objects.get_opts(&path, options).await.map_err(failed)?;
         let object_bytes = result.meta.size;
-        let bytes = result.bytes().await.map_err(failed)?;
+        let bytes = read_all(&self.buffers, result).await.map_err(failed)?;
         Ok(Suffix { bytes, object_bytes })
     }
+}
+
+/// All of an answer, in memory that was used before.
+async fn read_all(buffers: &Buffers, result: GetResult) -> Result<Bytes, Error> {
+    let (first, len) = (result.range.start, result.range.end.saturating_sub(result.range.start));
+    let len = usize::try_from(len).map_err(|_| broken("no answer is as long as that"))?;
+    let mut buffer = buffers.take(len);
+    match result.payload {
+        GetResultPayload::File(file, _) => {
+            let read = move || {
+                let filled = read_file(&file, buffer.bytes_mut(), first)?;
+                Ok(buffer.filled(filled))
+            };
+            tokio::task::spawn_blocking(read).await.map_err(broken)?.map_err(|e: io::Error| broken(e))
+        }
+        GetResultPayload::Stream(mut pieces) => {
+            let mut filled = 0;
+            while let Some(piece) = pieces.next().await {
+                let piece = piece?;
+                let room = buffer.bytes_mut().get_mut(filled..filled + piece.len());
+                room.ok_or_else(|| broken("the answer is longer than it said"))?.copy_from_slice(&piece);
+                filled += piece.len();
+            }
+            Ok(buffer.filled(filled))
+        }
+    }
+}
+
+/// Reads until the buffer is full or the file ends.
+fn read_file(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], position + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+fn broken(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Generic { store: "remote", source: source.into() }
 }
 
 /// The library's names of what is asked for.
