@@ -184,6 +184,7 @@ impl Service {
             access_key_id: self.access_key,
             secret_access_key: self.secret_key,
             encryption: Encryption::OfBucket,
+            is_near: false,
         }
     }
 }

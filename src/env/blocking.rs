@@ -1,6 +1,7 @@
 //! The seam to threads: pools for calls that block (files, fsync), so that no reactor thread does, and a runtime of its
 //! own for slow work. In a simulation both are tasks of the one thread that there is.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -106,6 +107,13 @@ pub struct Here {
 const SHORT: Duration = Duration::from_millis(2);
 /// So long nothing is done on callers' threads after one that was not short.
 const CLOSED: Duration = Duration::from_secs(1);
+/// Jobs that follow each other sooner are of one request, between which the thread does nothing else.
+const IN_A_ROW: Duration = Duration::from_micros(10);
+
+thread_local! {
+    /// Of the jobs that this thread does in a row: when the first began and the last ended, in microseconds of the door's time.
+    static ROW: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
 
 /// Lets few callers in, and none while jobs are slow.
 struct Door {
@@ -115,6 +123,8 @@ struct Door {
     since: Instant,
     /// Microseconds after `since`.
     closed_until: AtomicU64,
+    /// When the last caller went in. While one of them is still inside after long, the device hangs.
+    entered: AtomicU64,
 }
 
 /// The pool ended, or the job panicked, before there was an answer.
@@ -172,8 +182,9 @@ impl BlockingPool {
     }
 
     /// Leave for one job that normally takes microseconds, such as a write into the page cache: to change threads twice
-    /// costs more than that. Not given when all threads of the runtime but one are at such a job, and for a second after
-    /// one that took longer: then the pool takes it. Held while the job runs.
+    /// costs more than that. Not given when all threads of the runtime but one are at such a job, while one of these takes
+    /// long and for a second after it, and to a thread that has done such jobs without a pause for long enough: then the pool
+    /// takes it. Held while the job runs.
     #[must_use]
     pub fn here(&self) -> Option<Here> {
         (self.enter)()
@@ -219,23 +230,31 @@ impl Drop for Here {
 impl Door {
     #[allow(clippy::disallowed_methods)]
     fn new(most: usize) -> Door {
-        let closed_until = AtomicU64::new(0);
-        Door { most, inside: AtomicUsize::new(0), since: Instant::now(), closed_until }
+        let [closed_until, entered] = [0, 0].map(AtomicU64::new);
+        Door { most, inside: AtomicUsize::new(0), since: Instant::now(), closed_until, entered }
     }
 
     #[allow(clippy::disallowed_methods)]
     fn enter(self: &Arc<Self>) -> Option<Here> {
         let begun = Instant::now();
-        if micros(begun - self.since) < self.closed_until.load(Ordering::Relaxed) {
+        let now = micros(begun - self.since);
+        let (first, last) = ROW.get();
+        let row = if now.saturating_sub(last) <= micros(IN_A_ROW) { first } else { now };
+        let is_long = |from: u64| now.saturating_sub(from) > micros(SHORT);
+        let hangs = self.inside.load(Ordering::Relaxed) > 0 && is_long(self.entered.load(Ordering::Relaxed));
+        if now < self.closed_until.load(Ordering::Relaxed) || is_long(row) || hangs {
             return None;
         }
         let has_room = |inside| (inside < self.most).then_some(inside + 1);
         self.inside.fetch_update(Ordering::Relaxed, Ordering::Relaxed, has_room).ok()?;
+        self.entered.fetch_max(now, Ordering::Relaxed);
+        ROW.set((row, now));
         Some(Here { door: Some((self.clone(), begun)) })
     }
 
     fn leave(&self, begun: Instant) {
         self.inside.fetch_sub(1, Ordering::Relaxed);
+        ROW.set((ROW.get().0, micros(self.since.elapsed())));
         if begun.elapsed() > SHORT {
             self.closed_until.fetch_max(micros(self.since.elapsed() + CLOSED), Ordering::Relaxed);
         }
@@ -372,12 +391,45 @@ mod tests {
         let (first, second) = (door.enter(), door.enter());
         assert!(first.is_some() && second.is_some() && door.enter().is_none(), "one thread is left");
         drop(first);
+        pause();
         assert!(door.enter().is_some());
         std::thread::sleep(2 * SHORT);
+        assert!(door.enter().is_none(), "the second is inside and does not come back");
         drop(second);
+        pause();
         assert!(door.enter().is_none(), "the device is slow");
         door.closed_until.store(0, Ordering::Relaxed);
         assert!(door.enter().is_some());
+    }
+
+    /// The thread does something else.
+    fn pause() {
+        std::thread::sleep(2 * IN_A_ROW);
+    }
+
+    #[test]
+    fn a_thread_does_not_do_short_jobs_for_long_without_a_pause() {
+        let done_in_a_row = || {
+            let door = Arc::new(Door::new(2));
+            let begun = Instant::now();
+            let mut done = 0;
+            while let Some(leave) = door.enter() {
+                done += 1;
+                drop(leave);
+                if begun.elapsed() > 100 * SHORT {
+                    return None;
+                }
+            }
+            pause();
+            Some((done, door.enter().is_some()))
+        };
+        // A machine that does something else in between makes a pause of its own, or one job long.
+        let found = (0..50).filter_map(|_| done_in_a_row()).find(|(done, again)| *done > 10 && *again);
+        assert!(found.is_some(), "after 2 ms the pool takes them; after a pause they are done here again");
+    }
+
+    #[test]
+    fn outside_of_a_runtime_nothing_is_done_on_the_callers_thread() {
         assert!(
             BlockingPool::new("test", 1).here().is_none(),
             "outside of a runtime there is no thread to spare"

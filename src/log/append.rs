@@ -117,20 +117,31 @@ impl Log {
     }
 
     /// Whether the leader's append of this batch is a write into the page cache and nothing that takes longer: no fsync, no
-    /// new segment, no records to decompress.
+    /// new segment, no file to open, no records to decompress.
     #[must_use]
-    pub fn appends_at_once(&self, batch: &LeaderBatch) -> bool {
+    pub fn appends_at_once(&self, batch: &LeaderBatch, now_ms: i64) -> bool {
         let config = &self.config;
         let looks_inside = config.cleanup.compact
             || config.compression.is_some()
             || config.timestamp_before_max_ms != i64::MAX;
-        let is_of_client = matches!(batch.origin, Origin::Client(_));
+        let may_take_longer = match batch.origin {
+            Origin::Client(_) => looks_inside,
+            Origin::Coordinator => false,
+            // The index of aborted transactions may begin.
+            Origin::Marker { .. } => true,
+        };
         let flushes =
             config.fsync_before_ack() || config.flush_messages < i64::MAX || self.closed_unflushed();
-        let takes_longer = flushes || (looks_inside && is_of_client);
-        !takes_longer
-            && BatchHeader::parse(&batch.records)
-                .is_ok_and(|header| !must_roll(self.active(), 0, None, &header, config))
+        let stays_in_segment = || {
+            BatchHeader::parse(&batch.records).is_ok_and(|mut header| {
+                header.base_offset = self.log_end();
+                if config.timestamp_type == TimestampType::LogAppendTime {
+                    header.max_timestamp = now_ms;
+                }
+                !must_roll(self.active(), 0, None, &header, config)
+            })
+        };
+        !may_take_longer && !flushes && self.active().file.is_open() && stays_in_segment()
     }
 
     /// Appends batches as the leader wrote them: offsets and epochs are the batches' own.

@@ -149,8 +149,8 @@ impl LazyFile {
         self.handle.written.store(false, Ordering::Release);
     }
 
-    #[cfg(test)]
-    fn is_open(&self) -> bool {
+    /// Whether a read or a write finds it open.
+    pub(super) fn is_open(&self) -> bool {
         self.handle.file.lock().is_some()
     }
 }

@@ -367,6 +367,12 @@ class Clients:
         """How often a client has not come back from a call."""
         return sum(line.startswith("hangs ") for lines in self.all_lines() for line in lines)
 
+    def offsets_taken(self):
+        """In how many transactions a transactor has found its group's offsets committed."""
+        words = [line.split() for lines in self.all_lines() for line in lines]
+        sent = {(line[1], line[2]) for line in words if line[0] == "sends"}
+        return len(sent & {(line[1], line[2]) for line in words if line[0] == "committed"})
+
     def standstill(self, name):
         """What a client said last and where it stands, for the message of a failure."""
         self.running[name].send_signal(signal.SIGUSR1)

@@ -71,6 +71,7 @@ class Chaos(ClusterCase):
               f"did not come back) ", end="", flush=True)
         self.assertEqual(anomalies[:10], [], f"{self.said}\n{around(anomalies, self.copies)}")
         self.assertGreater(batches, 100)
+        self.assertGreater(transactions.offsets_taken(), 0, "no transaction has committed offsets")
 
     def start_cluster(self, seed):
         self.minio = Minio(self.processes)

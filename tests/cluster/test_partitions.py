@@ -57,6 +57,7 @@ class Partitions(ClusterCase):
         print(f"({sum(faults.values())} faults {faults}; {operations} operations; {len(resent)} records sent under two epochs, "
               f"{sum(clients.hangs() for clients in histories)} calls that did not come back) ", end="", flush=True)
         self.assertEqual(anomalies[:10], [], around(anomalies, self.servers.copies))
+        self.assertGreater(sum(clients.offsets_taken() for clients in histories), 0, "no transaction has committed offsets")
 
     def clients(self):
         place, histories = self.network.inside("hub"), []

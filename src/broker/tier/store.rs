@@ -95,6 +95,7 @@ pub fn remote_options(config: &BrokerConfig) -> RemoteOptions {
             Some("aws:kms") => Encryption::Kms { key_id: text("tier.store.sse.kms.key.id") },
             _ => Encryption::OfBucket,
         },
+        is_near: false,
     }
 }
 /// The rates of uploads and downloads.
@@ -119,10 +120,11 @@ pub(super) async fn is_beside(
     let StoreLocation::Folder(folder) = location.clone() else { return false };
     let (disk, cache) = (env.disk.clone(), cache.to_owned());
     let look = move || {
+        disk.create_dir_all(&folder)?;
         disk.create_dir_all(&cache)?;
         disk.is_same_file_system(&folder, &cache)
     };
-    // What is wrong with the cache's folder is said where it is opened.
+    // What is wrong with either folder is said where it is opened.
     threads.run(look).await.is_ok_and(|same: io::Result<bool>| same.unwrap_or(false))
 }
 
@@ -168,7 +170,10 @@ impl ColdStore {
         let Some(url) = config.properties.get("tier.store.url") else { return Ok(None) };
         let location: StoreLocation = url.parse()?;
         let text = |key: &str| config.properties.get(key).map(str::to_owned);
-        let options = remote_options(config);
+        let dir = text("tier.cache.dir").map_or_else(|| config.log_dirs[0].join(CACHE_DIR), PathBuf::from);
+        let cold_threads = env.threads.background_pool("cold-disk", COLD_THREADS);
+        let is_beside = is_beside(env, &cold_threads, &location, &dir).await;
+        let options = RemoteOptions { is_near: is_beside, ..remote_options(config) };
         let timed = TimedStore::new(env, stores.open(&location, &options)?);
         let metered = MeteredStore::new(Arc::new(timed));
         let requests = metered.requests();
@@ -178,9 +183,6 @@ impl ColdStore {
         let paces = RATES.map(|key| Pace::new(env.clock.clone(), config.number(key).cast_unsigned()));
         let [up, down] = paces.clone();
         let store: SharedStore = Arc::new(PacedStore { inner: Arc::new(retrying), up, down });
-        let dir = text("tier.cache.dir").map_or_else(|| config.log_dirs[0].join(CACHE_DIR), PathBuf::from);
-        let cold_threads = env.threads.background_pool("cold-disk", COLD_THREADS);
-        let is_beside = is_beside(env, &cold_threads, &location, &dir).await;
         let disk_bytes = if is_beside { 0 } else { config.number("tier.cache.bytes").cast_unsigned() };
         let memory_bytes = if is_beside { NEAR_CHUNK_MEMORY_BYTES } else { CHUNK_MEMORY_BYTES };
         let limits = CacheLimits { memory_bytes, disk_bytes };

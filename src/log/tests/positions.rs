@@ -2,8 +2,8 @@
 
 use super::*;
 
-use crate::log::EpochEntry;
 use crate::log::files::{LOG, segment_path};
+use crate::log::{EpochEntry, LeaderBatch, Origin, Verification};
 
 fn filled(config: &LogConfig, count: i64) -> (SimDisk, Log) {
     let (disk, mut log) = fresh(config);
@@ -354,4 +354,37 @@ fn a_cut_of_the_batch_that_holds_the_log_start_leaves_the_start_where_it_was() {
     assert_eq!((log.log_start(), log.log_end()), (Offset(2), Offset(2)));
     let (log, _) = Log::open(OpenLog { log_start: Offset(2), ..opening(&disk, &config) }).expect("opens");
     assert_eq!((log.log_start(), log.log_end()), (Offset(2), Offset(2)));
+}
+
+#[test]
+fn only_what_is_one_write_into_the_page_cache_is_an_append_at_once() {
+    let topic = |pairs: &[(&str, &str)]| {
+        let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        LogConfig::from_properties(&small(2_000), &pairs.collect()).expect("a config")
+    };
+    let of = |config: &LogConfig, start: i64, origin: Origin, bytes: usize, now_ms: i64| {
+        let (_disk, mut log) = fresh(config);
+        // Far above what fits between a segment's first offset and zero.
+        log.reset_to(Offset(start), Vec::new()).expect("reset");
+        append(&mut log, batch(&["first"]));
+        log.appends_at_once(&LeaderBatch::new(batch(&[&"x".repeat(bytes)]), origin), now_ms)
+    };
+    let client = Origin::Client(Verification::Off);
+    let usual = topic(&[]);
+    assert!(of(&usual, 0, client, 100, NOW_MS));
+    assert!(of(&usual, 5_000_000_000, client, 100, NOW_MS), "offsets above 2^31 are none of its business");
+    assert!(of(&usual, 0, Origin::Coordinator, 100, NOW_MS));
+    assert!(!of(&usual, 0, Origin::Marker { strict: false, decision: None }, 100, NOW_MS));
+    assert!(!of(&usual, 0, client, 1_900, NOW_MS), "a new segment");
+    for (key, value) in
+        [("flush.messages", "1"), ("flush.messages", "1000"), ("flush.ms", "0"), ("compression.type", "zstd")]
+    {
+        assert!(!of(&topic(&[(key, value)]), 0, client, 100, NOW_MS), "{key}={value}");
+    }
+    let compacted = topic(&[("cleanup.policy", "compact")]);
+    assert!(!of(&compacted, 0, client, 100, NOW_MS), "records are looked at, compressed ones too");
+    assert!(of(&compacted, 0, Origin::Coordinator, 100, NOW_MS));
+    let stamped = topic(&[("message.timestamp.type", "LogAppendTime"), ("segment.ms", "1000")]);
+    assert!(of(&stamped, 0, client, 100, NOW_MS));
+    assert!(!of(&stamped, 0, client, 100, NOW_MS + 100_000), "the segment's time is over");
 }

@@ -135,13 +135,13 @@ impl Replica {
     fn append_here(self: &Arc<Self>) -> bool {
         let Some(_leave) = self.context.pool.here() else { return false };
         let Some(log) = self.log.try_lock() else { return false };
+        let now_ms = self.context.clock.wall_ms();
         let is_short = {
             let queue = self.appends.lock();
             queue.items.len() == 1
-                && queue
-                    .items
-                    .iter()
-                    .all(|item| item.batch.records.len() <= SHORT_BYTES && log.appends_at_once(&item.batch))
+                && queue.items.iter().all(|item| {
+                    item.batch.records.len() <= SHORT_BYTES && log.appends_at_once(&item.batch, now_ms)
+                })
         };
         if is_short {
             self.drain_appends(LogGuard { replica: self, log: Some(log) }, Thread::Caller);
@@ -175,7 +175,8 @@ impl Replica {
     fn drain_appends(self: &Arc<Self>, log: LogGuard<'_>, thread: Thread) {
         let items: Vec<Queued> = {
             let mut queue = self.appends.lock();
-            let most = queue.items.len().min(GROUP);
+            let at_once = if thread == Thread::Caller { 1 } else { GROUP };
+            let most = queue.items.len().min(at_once);
             let AppendQueue { items, refused, .. } = &mut *queue;
             let live = items.drain(..most).filter_map(|mut item| {
                 // Who has given up may have read the log's end since.

@@ -1,7 +1,7 @@
 //! One partition's replica on this broker: its log, its role, its positions.
 //!
-//! Two locks, taken in this order: `log`, held while files are written, by disk threads only; and `state`, held for
-//! moments and never during I/O, which keeps a copy of the log's positions. So an acknowledgement, an open request or
+//! Two locks, taken in this order: `log`, held while files are written, by disk threads only (and for a short append, which finds
+//! it free); and `state`, held for moments and never during I/O, which keeps a copy of the log's positions. So an acknowledgement, an open request or
 //! a look at the positions never waits for a disk. A role changes only with both locks held.
 
 mod append;

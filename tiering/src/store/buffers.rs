@@ -49,7 +49,7 @@ impl Buffers {
 impl Unused {
     /// One that is long enough and not much too long; of those the last that was used, which caches may still know.
     fn take(&mut self, len: usize) -> Option<Vec<u8>> {
-        let fits = len..=len.saturating_mul(2).max(STEP_BYTES);
+        let fits = len..=len.next_multiple_of(STEP_BYTES).saturating_add(len / 4);
         let at = self.buffers.iter().rposition(|memory| fits.contains(&memory.len()))?;
         let memory = self.buffers.remove(at);
         self.bytes -= memory.len();

@@ -110,6 +110,8 @@ pub struct RemoteOptions {
     pub secret_access_key: Option<String>,
     /// Asked for with every upload.
     pub encryption: Encryption,
+    /// Of a folder: it lies on a disk of this machine, where reads that run side by side only wait for each other.
+    pub is_near: bool,
 }
 
 impl std::fmt::Debug for RemoteOptions {
@@ -128,8 +130,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// A transfer that brings nothing for so long has stalled.
 const READ_LIMIT: Duration = Duration::from_secs(20);
 
-/// Reads of a folder that run at once: each takes a thread, and more of them than there is work for only wait for each other.
-const FOLDER_READS: usize = 4;
+/// Reads of a folder of this machine that run at once: each takes a thread.
+const NEAR_READS: usize = 4;
 
 /// A folder or a bucket.
 #[derive(Clone, Debug)]
@@ -139,7 +141,7 @@ pub struct RemoteStore {
     parts: Option<Arc<AmazonS3>>,
     prefix: String,
     buffers: Buffers,
-    /// Of a folder's reads.
+    /// Of the reads of a near folder.
     turns: Option<Arc<Semaphore>>,
 }
 
@@ -150,12 +152,12 @@ impl RemoteStore {
     /// `Refused` when the folder can't be created, or credentials or options are missing or wrong.
     pub fn open(location: &StoreLocation, options: &RemoteOptions) -> Result<RemoteStore, StoreError> {
         match location {
-            StoreLocation::Folder(path) => RemoteStore::open_folder(path),
+            StoreLocation::Folder(path) => RemoteStore::open_folder(path, options.is_near),
             StoreLocation::Bucket { bucket, prefix } => RemoteStore::open_bucket(bucket, prefix, options),
         }
     }
 
-    fn open_folder(path: &FsPath) -> Result<RemoteStore, StoreError> {
+    fn open_folder(path: &FsPath, is_near: bool) -> Result<RemoteStore, StoreError> {
         let refused = |reason: String| StoreError::Refused {
             operation: Operation::List,
             key: path.display().to_string(),
@@ -165,7 +167,7 @@ impl RemoteStore {
         let folder =
             LocalFileSystem::new_with_prefix(path).map_err(|e| refused(e.to_string()))?.with_fsync(true);
         let buffers = Buffers::default();
-        let turns = Some(Arc::new(Semaphore::new(FOLDER_READS)));
+        let turns = is_near.then(|| Arc::new(Semaphore::new(NEAR_READS)));
         let prefix = String::new();
         Ok(RemoteStore { objects: Arc::new(folder), parts: None, prefix, buffers, turns })
     }
