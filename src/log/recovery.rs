@@ -320,6 +320,8 @@ impl Opening {
     /// Scans the last segments, from the first that cannot be trusted; the log end.
     fn scan(&mut self, bases: &[Offset]) -> Result<Offset, LogError> {
         self.load_producers(bases[0])?;
+        let scanned = self.segments.len();
+        let has_snapshot = self.settle_snapshot(bases[0])?;
         let mut end = bases[0];
         for (i, base) in bases.iter().enumerate() {
             if *base != end {
@@ -331,6 +333,9 @@ impl Opening {
             if !complete {
                 break;
             }
+        }
+        if let Some(first) = self.segments.get_mut(scanned) {
+            first.snapshot_unsynced = has_snapshot;
         }
         let open = &self.open;
         if end < open.recovery_point {
@@ -488,6 +493,18 @@ impl Opening {
         self.producers = producers;
         self.report.producers_replayed_from = from;
         Ok(())
+    }
+
+    /// Whether there is a snapshot where the scan begins that nobody may have synced: a kill comes before its flush. Once the
+    /// segments before are gone nothing else tells what it does, so it is to be synced before; one that is lost or torn is
+    /// written anew.
+    fn settle_snapshot(&self, at: Offset) -> Result<bool, LogError> {
+        if self.report.producers_replayed_from < at && !self.producers.producers.is_empty() {
+            self.write_snapshot(at)?;
+            return Ok(false);
+        }
+        let path = segment_path(&self.open.dir, at, SNAPSHOT);
+        self.open.disk.exists(&path).map_err(LogError::io("look for", &path))
     }
 
     fn write_snapshot(&self, at: Offset) -> Result<(), LogError> {
