@@ -192,7 +192,7 @@ impl Manifest {
         self.archives.partition_point(|archive| archive.is_on(chain))
     }
 
-    /// Checks the order of the rows.
+    /// Checks the order of the rows, and that the bytes they tell of can be added up.
     ///
     /// # Errors
     /// `BadManifest::Content` names the offset where it breaks.
@@ -209,6 +209,16 @@ impl Manifest {
                 return Err(broken(before));
             }
             before = Some(end);
+        }
+        let gone = self.removed_archives.iter().map(|removed| &removed.archive);
+        let archives = self.archives.iter().chain(gone).map(|a| (a.start, a.log_bytes, a.footer_bytes));
+        let gone = self.removed.iter().map(|removed| &removed.segment);
+        let segments = self.live.iter().chain(gone).map(|s| (s.base(), s.log_bytes, s.footer_bytes));
+        let mut total = 0_u64;
+        for (start, log_bytes, footer_bytes) in archives.chain(segments) {
+            let with =
+                log_bytes.checked_add(u64::from(footer_bytes)).and_then(|more| total.checked_add(more));
+            total = with.ok_or_else(|| broken(start))?;
         }
         Ok(())
     }

@@ -129,6 +129,18 @@ fn an_empty_tier_has_a_manifest_too() {
 }
 
 #[test]
+fn sizes_that_cannot_be_added_up_are_refused() {
+    let huge = |manifest: &mut Manifest| manifest.live[1].log_bytes = u64::MAX - 100;
+    let gone = |manifest: &mut Manifest| manifest.removed[0].segment.log_bytes = u64::MAX - 100;
+    for damage in [huge, gone] {
+        let mut bad = manifest();
+        damage(&mut bad);
+        let refused = Manifest::decode(&bad.encode().unwrap());
+        assert!(matches!(refused, Err(BadManifest::Content { generation: 7, .. })), "{refused:?}");
+    }
+}
+
+#[test]
 fn a_hole_or_an_overlap_is_refused() {
     for second in [segment(19, 50, 1), segment(21, 50, 1)] {
         let mut bad = manifest();
