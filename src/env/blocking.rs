@@ -100,7 +100,7 @@ pub struct BlockingPool {
 
 /// Leave to do a short job on the caller's own thread, which is one of a runtime; see [`BlockingPool::here`].
 pub struct Here {
-    door: Option<(Arc<Door>, Instant)>,
+    door: Option<(Arc<Door>, u64)>,
 }
 
 /// Above this a job was not short: the device or the machine is slow.
@@ -222,7 +222,7 @@ impl Here {
 impl Drop for Here {
     fn drop(&mut self) {
         if let Some((door, begun)) = self.door.take() {
-            door.leave(begun);
+            door.leave(begun, door.now());
         }
     }
 }
@@ -234,29 +234,37 @@ impl Door {
         Door { most, inside: AtomicUsize::new(0), since: Instant::now(), closed_until, entered }
     }
 
-    #[allow(clippy::disallowed_methods)]
     fn enter(self: &Arc<Self>) -> Option<Here> {
-        let begun = Instant::now();
-        let now = micros(begun - self.since);
+        let begun = self.now();
+        self.lets_in(begun).then(|| Here { door: Some((self.clone(), begun)) })
+    }
+
+    fn now(&self) -> u64 {
+        micros(self.since.elapsed())
+    }
+
+    fn lets_in(&self, now: u64) -> bool {
         let (first, last) = ROW.get();
         let row = if now.saturating_sub(last) <= micros(IN_A_ROW) { first } else { now };
         let is_long = |from: u64| now.saturating_sub(from) > micros(SHORT);
         let hangs = self.inside.load(Ordering::Relaxed) > 0 && is_long(self.entered.load(Ordering::Relaxed));
         if now < self.closed_until.load(Ordering::Relaxed) || is_long(row) || hangs {
-            return None;
+            return false;
         }
         let has_room = |inside| (inside < self.most).then_some(inside + 1);
-        self.inside.fetch_update(Ordering::Relaxed, Ordering::Relaxed, has_room).ok()?;
+        if self.inside.fetch_update(Ordering::Relaxed, Ordering::Relaxed, has_room).is_err() {
+            return false;
+        }
         self.entered.fetch_max(now, Ordering::Relaxed);
         ROW.set((row, now));
-        Some(Here { door: Some((self.clone(), begun)) })
+        true
     }
 
-    fn leave(&self, begun: Instant) {
+    fn leave(&self, begun: u64, now: u64) {
         self.inside.fetch_sub(1, Ordering::Relaxed);
-        ROW.set((ROW.get().0, micros(self.since.elapsed())));
-        if begun.elapsed() > SHORT {
-            self.closed_until.fetch_max(micros(self.since.elapsed() + CLOSED), Ordering::Relaxed);
+        ROW.set((ROW.get().0, now));
+        if now.saturating_sub(begun) > micros(SHORT) {
+            self.closed_until.fetch_max(now + micros(CLOSED), Ordering::Relaxed);
         }
     }
 }
@@ -387,44 +395,31 @@ mod tests {
 
     #[test]
     fn callers_do_short_jobs_themselves_but_leave_a_thread_and_stop_when_jobs_are_slow() {
-        let door = Arc::new(Door::new(2));
-        let (first, second) = (door.enter(), door.enter());
-        assert!(first.is_some() && second.is_some() && door.enter().is_none(), "one thread is left");
-        drop(first);
-        pause();
-        assert!(door.enter().is_some());
-        std::thread::sleep(2 * SHORT);
-        assert!(door.enter().is_none(), "the second is inside and does not come back");
-        drop(second);
-        pause();
-        assert!(door.enter().is_none(), "the device is slow");
-        door.closed_until.store(0, Ordering::Relaxed);
-        assert!(door.enter().is_some());
-    }
-
-    /// The thread does something else.
-    fn pause() {
-        std::thread::sleep(2 * IN_A_ROW);
+        let (short, closed) = (micros(SHORT), micros(CLOSED));
+        let door = Door::new(2);
+        assert!(door.lets_in(1_000) && door.lets_in(1_100));
+        assert!(!door.lets_in(1_200), "one thread is left");
+        door.leave(1_000, 1_200);
+        assert!(door.lets_in(1_300));
+        door.leave(1_300, 1_400);
+        let late = 1_300 + short + 1;
+        assert!(!door.lets_in(late), "one is inside and does not come back");
+        door.leave(1_100, late);
+        assert!(!door.lets_in(late + 100) && !door.lets_in(late + closed - 1), "the device is slow");
+        assert!(door.lets_in(late + closed));
     }
 
     #[test]
     fn a_thread_does_not_do_short_jobs_for_long_without_a_pause() {
-        let done_in_a_row = || {
-            let door = Arc::new(Door::new(2));
-            let mut done = 0;
-            while let Some(leave) = door.enter() {
-                done += 1;
-                drop(leave);
-                if door.since.elapsed() > 100 * SHORT {
-                    return None;
-                }
-            }
-            pause();
-            Some((done, door.enter().is_some()))
-        };
-        // A machine that does something else in between makes a pause of its own, or one job long.
-        let found = (0..50).filter_map(|_| done_in_a_row()).find(|(done, again)| *done > 10 && *again);
-        assert!(found.is_some(), "after 2 ms the pool takes them; after a pause they are done here again");
+        let door = Door::new(2);
+        let (mut now, mut done) = (1_000_000, 0);
+        while door.lets_in(now) {
+            door.leave(now, now + 100);
+            now += 105;
+            done += 1;
+        }
+        assert_eq!(done, 20, "2 ms of 105 µs each");
+        assert!(door.lets_in(now + micros(IN_A_ROW)), "after a pause");
     }
 
     #[test]
