@@ -18,7 +18,7 @@ the test noticing more than that. Moments are of the monotonic clock, which all 
     read PARTITION OFFSET NAME NUMBER MOMENT · gone CODE · bad CODE
     mark PARTITION EPOCH HIGH-WATERMARK LAST-STABLE LOG-START MOMENT
     commit PARTITION OFFSET · group PARTITION OFFSET
-    hangs NAME CALL · sends NAME TRANSACTION PARTITION OFFSET · stood NAME stable or any PARTITION OFFSET TRANSACTION ASKED ANSWERED · ended NAME PARTITION OFFSET TRANSACTION
+    hangs NAME CALL SINCE MOMENT · sends NAME TRANSACTION PARTITION OFFSET · stood NAME stable or any PARTITION OFFSET TRANSACTION ASKED ANSWERED · ended NAME PARTITION OFFSET TRANSACTION
 
 The records of transaction T of a writer have the numbers T × `RECORDS` and on.
 """
@@ -106,7 +106,7 @@ class Transactor:
         stood, begun = None, time.monotonic()
         while stood is None:
             if time.monotonic() > begun + HANGS:
-                say("hangs", self.name, "committed")
+                say("hangs", self.name, "committed", begun, time.monotonic())
                 self.hanging.append(self.consumer)
                 self.consumer, begun = _member(self.bootstrap, self.name, "read_committed"), time.monotonic()
             stood = _stands(self.consumer, self.topic, self.partitions, self.name, "stable")
@@ -149,10 +149,11 @@ class Transactor:
                 outcome.append(error)
 
         sending = threading.Thread(target=send, args=(self.producer, self.consumer.consumer_group_metadata()), daemon=True)
+        begun = time.monotonic()
         sending.start()
         sending.join(HANGS)
         if not outcome:
-            say("hangs", self.name, "send_offsets")
+            say("hangs", self.name, "send_offsets", begun, time.monotonic())
             self.hanging.append(self.producer)
         if outcome != [None]:
             raise outcome[0] if outcome else KafkaException(None)

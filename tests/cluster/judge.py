@@ -58,12 +58,23 @@ class _Judge:
         self.look_at_transactions()
         self.look_at_cycles()
         self.look_at_offsets_within()
+        self.look_at_hangs()
         for lines in self.clients:
             self.operations += sum(words[0] in ("ok", "read", "saw", "mark", "commit", "group", "stood", "committed", "aborted") for words in lines)
             self.look_at_a_reader(lines)
             self.look_at_marks(lines)
             self.look_at_a_group(lines)
         return self.anomalies, self.operations
+
+    def look_at_hangs(self):
+        """librdkafka may wait for ever (see `history.Transactor.send_offsets`), but then it is alone: while it does, the same group answers others."""
+        for at, lines in enumerate(self.clients):
+            for words in lines:
+                if words[0] == "hangs":
+                    name, since, until = words[1], float(words[3]), float(words[4])
+                    others = (other for where, lines in enumerate(self.clients) if where != at for other in lines)
+                    if not any(other[:2] == ["stood", name] and since < float(other[6]) and float(other[7]) < until for other in others):
+                        self.found("unanswered", f"{words[2]} of {name} for {until - since:.0f} s, and nobody of its group was answered meanwhile")
 
     def look_at_the_end(self):
         for partition, records in self.final.items():

@@ -73,6 +73,17 @@ class Judge(unittest.TestCase):
             with self.subTest(name, writes=writes, reads=reads):
                 self.found(name, [writes, reads], final)
 
+    def test_a_client_whose_call_does_not_come_back_is_excused_only_while_its_group_answers_others(self):
+        hangs = [*BEGUN, *WITHIN, ENDED, "hangs t send_offsets 2.5 6.5"]
+        answered = lambda asked, told: [*STOOD, f"stood t any 1 3 0 {asked} {told}"]
+        final = {**COMMITTED, **SOURCE}
+        self.sound([hangs, answered(3.0, 6.0)], final)
+        # Before it, after it, another group, and its own answer.
+        for clients in ([hangs, answered(2.4, 2.45)], [hangs, answered(6.0, 7.0)], [hangs, [*STOOD, "stood u any 1 3 0 3.0 6.0"]],
+                        [[*hangs, "stood t any 1 3 0 3.0 6.0"], STOOD]):
+            with self.subTest(clients):
+                self.found("unanswered", clients, final)
+
     def test_a_record_that_its_producer_sent_under_two_epochs_is_no_duplicate_of_the_brokers(self):
         final = {0: [(0, ("a", 0)), (1, ("a", 1)), (2, ("a", 0)), (3, ("a", 1)), (4, ("a", 2))]}
         reads = [f"read 0 {offset} a {number} 3.0" for offset, (_, number) in final[0]]
