@@ -8,6 +8,8 @@ mod append;
 mod follow;
 mod lead;
 mod observe;
+mod offline;
+mod read;
 mod refused;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,7 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
@@ -23,6 +24,7 @@ pub use append::{Acks, AppendError};
 pub(super) use follow::Inbound;
 pub(super) use lead::Next;
 pub use observe::{InSyncFollower, IsrSize, Traffic};
+pub use read::{Isolation, ReadError, ServedBy};
 
 use self::append::{AppendQueue, Waiter};
 use self::follow::{Following, Inbox};
@@ -34,13 +36,8 @@ use super::lanes::serve::Session;
 use super::tail::Tail;
 use crate::env::MonoTime;
 use crate::env::defect::{Defect, planted};
-use crate::log::{EpochCache, Log, LogConfig, LogError, LogSlice};
-use crate::metadata::{Command, IsrMember};
+use crate::log::{EpochCache, Log, LogConfig};
 use crate::types::{BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId, TopicPartition};
-use crate::wire::Records;
-
-/// A follower that went offline for something that may pass tries again after this.
-const PAUSE_OFFLINE: Duration = Duration::from_secs(1);
 
 /// What a replica does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,69 +91,6 @@ impl Positions {
     pub fn tier_end(&self) -> Offset {
         self.tier.map_or(Offset::ZERO, |tier| tier.end)
     }
-}
-
-/// Which records a reader may see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Isolation {
-    /// Up to the high watermark.
-    ReadUncommitted,
-    /// Up to the last stable offset.
-    ReadCommitted,
-}
-
-/// Which replicas may serve a reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServedBy {
-    /// Only the leader.
-    Leader,
-    /// A follower too, up to the high watermark that it knows (KIP-392).
-    AnyReplica,
-}
-
-/// Why a read was refused.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum ReadError {
-    /// This broker does not lead the partition.
-    #[error("this broker does not lead the partition")]
-    NotLeader,
-    /// The reader's leader epoch is over (KIP-320).
-    #[error("leader epoch {asked} is over, the current one is {current}")]
-    FencedLeaderEpoch {
-        /// The reader's.
-        asked: LeaderEpoch,
-        /// The leader's.
-        current: LeaderEpoch,
-    },
-    /// The reader has seen a newer epoch than this broker (KIP-320).
-    #[error("leader epoch {asked} is not known here yet, the current one is {current}")]
-    UnknownLeaderEpoch {
-        /// The reader's.
-        asked: LeaderEpoch,
-        /// The leader's.
-        current: LeaderEpoch,
-    },
-    /// Below the log start or above the log end.
-    #[error("offset {offset} is outside of {start} to {end}")]
-    OutOfRange {
-        /// Asked for.
-        offset: Offset,
-        /// The log start.
-        start: Offset,
-        /// The log end.
-        end: Offset,
-    },
-    /// In the log, but only in the cold tier.
-    #[error("offset {offset} is below the local start {local_start}: only the tier has it")]
-    OnlyTiered {
-        /// Asked for.
-        offset: Offset,
-        /// Where the local files begin.
-        local_start: Offset,
-    },
-    /// The log could not be read.
-    #[error(transparent)]
-    Log(#[from] LogError),
 }
 
 /// One partition's replica on this broker.
@@ -360,155 +294,6 @@ impl Replica {
         }
     }
 
-    /// Finds whole batches from the one that holds `from`, below the high watermark or the last stable offset;
-    /// `LogSlice::load` then reads them without any lock. `client_epoch` is the reader's leader epoch, if it sent one.
-    /// With `at_least_one` a first batch above `max_bytes` is given too. `None` when nothing is there yet.
-    ///
-    /// # Errors
-    /// `ReadError` says why; `OnlyTiered` sends the reader to the cold tier.
-    pub fn read(
-        &self,
-        from: Offset,
-        max_bytes: usize,
-        at_least_one: bool,
-        isolation: Isolation,
-        client_epoch: Option<LeaderEpoch>,
-        served_by: ServedBy,
-    ) -> Result<Option<LogSlice>, ReadError> {
-        let end = {
-            let state = self.state.lock();
-            let positions = &state.positions;
-            self.check_reader(positions, client_epoch, served_by)?;
-            // A reader may be ahead of a new leader's high watermark: it waits, nothing is lost. Told that it is out of
-            // range it would begin again.
-            if from < positions.log_start || from > positions.log_end {
-                return Err(ReadError::OutOfRange {
-                    offset: from,
-                    start: positions.log_start,
-                    end: positions.log_end,
-                });
-            }
-            let end = match isolation {
-                _ if planted(Defect::ReadsBeyondHighWatermark) => positions.log_end,
-                Isolation::ReadUncommitted => positions.high_watermark,
-                Isolation::ReadCommitted => positions.last_stable,
-            };
-            if from >= end {
-                return Ok(None);
-            }
-            if from < positions.local_start {
-                return Err(ReadError::OnlyTiered { offset: from, local_start: positions.local_start });
-            }
-            end
-        };
-        let slice = self.log.lock().read(from, max_bytes, end, at_least_one);
-        self.renew_last_stable();
-        match slice {
-            // Retention has taken the segment since the positions were looked at.
-            Err(LogError::OutOfRange { offset, start, end }) if offset < start => {
-                Err(if self.has_only_in_tier(offset) {
-                    ReadError::OnlyTiered { offset, local_start: start }
-                } else {
-                    ReadError::OutOfRange { offset, start, end }
-                })
-            }
-            slice => Ok(Some(slice?)),
-        }
-    }
-
-    /// Whether an offset is in the log, but in the cold tier only.
-    #[must_use]
-    pub fn has_only_in_tier(&self, offset: Offset) -> bool {
-        let positions = self.positions();
-        (positions.log_start..positions.local_start).contains(&offset) && offset < positions.tier_end()
-    }
-
-    /// Loads what [`Replica::read`] has found; on a disk thread. Damaged bytes reach nobody, and this copy steps aside
-    /// for one that is whole ([`Replica::found_corrupt`]).
-    ///
-    /// # Errors
-    /// As [`LogSlice::load`]; a stretch that was truncated or deleted in the meantime fails too, and costs nothing else.
-    pub fn load(self: &Arc<Self>, slice: &LogSlice) -> Result<Bytes, LogError> {
-        self.checked(slice, slice.load())
-    }
-
-    /// The same, with the count of [`LogSlice::load_counted`]; left in the file where the reader takes that.
-    ///
-    /// # Errors
-    /// As [`Replica::load`].
-    pub fn load_counted(
-        self: &Arc<Self>,
-        slice: &LogSlice,
-        takes_files: bool,
-    ) -> Result<(Records, usize), LogError> {
-        let outcome = if takes_files {
-            slice.locate_counted()
-        } else {
-            slice.load_counted().map(|(bytes, counted)| (bytes.into(), counted))
-        };
-        self.checked(slice, outcome)
-    }
-
-    /// The outcome of reading a slice; damage is looked into.
-    fn checked<T>(self: &Arc<Self>, slice: &LogSlice, outcome: Result<T, LogError>) -> Result<T, LogError> {
-        let (failed, from) = match (outcome, slice.wanted()) {
-            (Err(failed), Some(from)) if failed.is_damage() => (failed, from),
-            (outcome, _) => return outcome,
-        };
-        // The file may have been cut since it was looked at: what counts is what the log says now.
-        self.inspect(|log| log.read(from, 1, log.log_end(), true)?.load())?;
-        Err(failed)
-    }
-
-    /// Reads the log under its lock, on a disk thread. Where that finds damage this copy steps aside for one that is
-    /// whole ([`Replica::found_corrupt`]).
-    ///
-    /// # Errors
-    /// As `f`.
-    pub fn inspect<T>(
-        self: &Arc<Self>,
-        f: impl FnOnce(&mut Log) -> Result<T, LogError>,
-    ) -> Result<T, LogError> {
-        let outcome = self.with_log(f);
-        if let Err(error) = &outcome
-            && error.is_damage()
-        {
-            self.found_corrupt(error);
-        }
-        outcome
-    }
-
-    /// Whether a reader with this leader epoch may be served here (KIP-320).
-    ///
-    /// # Errors
-    /// `NotLeader`, `FencedLeaderEpoch` or `UnknownLeaderEpoch`.
-    pub fn check_reader(
-        &self,
-        positions: &Positions,
-        client_epoch: Option<LeaderEpoch>,
-        served_by: ServedBy,
-    ) -> Result<(), ReadError> {
-        let current = positions.leader_epoch;
-        let serves = match served_by {
-            ServedBy::Leader => positions.leads(),
-            ServedBy::AnyReplica => positions.role != ReplicaRole::Offline,
-        };
-        match client_epoch.filter(|epoch| *epoch != LeaderEpoch::NONE) {
-            _ if planted(Defect::AnyEpochReads) => Ok(()),
-            Some(asked) if asked < current => Err(ReadError::FencedLeaderEpoch { asked, current }),
-            Some(asked) if asked > current => Err(ReadError::UnknownLeaderEpoch { asked, current }),
-            _ if !serves => Err(ReadError::NotLeader),
-            _ => Ok(()),
-        }
-    }
-
-    /// Where an epoch ends in this log, as readers are told; `None` for one that begins after all that it knows.
-    #[must_use]
-    pub fn end_of_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
-        let state = self.state.lock();
-        state.chain.end_for_reader(epoch, state.positions.log_end)
-    }
-
     fn log(&self) -> LogGuard<'_> {
         LogGuard { replica: self, log: Some(self.log.lock()) }
     }
@@ -588,66 +373,6 @@ impl Replica {
         }
     }
 
-    /// Bytes below the log end are not what they were. Where others in the ISR have them, this copy steps aside and is
-    /// rebuilt; the only one goes on with what can be read.
-    pub fn found_corrupt(self: &Arc<Self>, error: &LogError) {
-        let log = self.log();
-        let effects = {
-            let mut state = self.state.lock();
-            let others = match &state.role {
-                Role::Leader(leader) => leader.isr().len() > 1,
-                Role::Follower(_) => true,
-                Role::Offline => false,
-            };
-            if !others {
-                tracing::error!(partition = %self.partition, "the only copy is damaged: {error}");
-                return;
-            }
-            self.go_offline(&mut state, error, true)
-        };
-        drop(log);
-        self.finish(effects);
-    }
-
-    /// The quorum has taken this copy out of ISR and ELR.
-    pub(super) fn loss_is_known(&self) {
-        self.state.lock().loss_is_known = true;
-    }
-
-    /// Whether it must not take up a role while an image counts on it.
-    pub(super) fn is_lost(&self) -> bool {
-        self.state.lock().lost
-    }
-
-    /// Whether it is out of service and may take up a role again under the same leader epoch.
-    pub(super) fn needs_role(&self) -> bool {
-        let state = self.state.lock();
-        !state.stranded && (state.retry || (state.lost && state.loss_is_known))
-    }
-
-    /// The device under its directory has failed: no role any more in this life. Runs on a disk thread.
-    pub(super) fn strand(self: &Arc<Self>, reason: &str) {
-        let log = self.log();
-        let effects = {
-            let mut state = self.state.lock();
-            if std::mem::replace(&mut state.stranded, true) {
-                return;
-            }
-            tracing::error!(partition = %self.partition, "its log directory has failed: {reason}");
-            let effects = self.leave_role(&mut state);
-            self.publish(&mut state);
-            effects
-        };
-        drop(log);
-        self.finish(effects);
-    }
-
-    /// Whether the device under its directory has failed.
-    #[must_use]
-    pub fn is_stranded(&self) -> bool {
-        self.state.lock().stranded
-    }
-
     /// Whether `flush.ms` asks for an fsync now.
     pub(super) fn flush_is_late(&self) -> bool {
         let state = self.state.lock();
@@ -659,13 +384,6 @@ impl Replica {
         let mut effects = lead::Effects::default();
         self.flush(&mut effects);
         self.finish(effects);
-    }
-
-    /// A role has begun, or the image has none for it.
-    fn role_begun(state: &mut State) {
-        state.lost = false;
-        state.loss_is_known = false;
-        state.retry = false;
     }
 
     /// After an unclean start: makes durable what the system still holds. A failure costs the place in the ISR.
@@ -719,52 +437,6 @@ impl Replica {
         }
         if let Role::Follower(following) = std::mem::replace(&mut state.role, Role::Offline) {
             effects.left = following.lane.map(|lane| (lane, following.isr.session()));
-        }
-        effects
-    }
-
-    /// The log has failed: out of service until the next leader epoch, and the quorum is told. The caller holds both
-    /// locks.
-    fn log_failed(self: &Arc<Self>, state: &mut State, error: &LogError) -> lead::Effects {
-        let lost = matches!(error, LogError::Broken | LogError::Corrupt { .. });
-        self.go_offline(state, error, lost)
-    }
-
-    /// Out of service until the next leader epoch. `lost`: the copy can't be trusted; else only the write has failed.
-    fn go_offline(
-        self: &Arc<Self>,
-        state: &mut State,
-        reason: &dyn std::fmt::Display,
-        lost: bool,
-    ) -> lead::Effects {
-        let epoch = state.positions.leader_epoch;
-        tracing::error!(partition = %self.partition, %epoch, "replica goes offline: {reason}");
-        let led = matches!(state.role, Role::Leader(_));
-        let mut effects = self.leave_role(state);
-        self.publish(state);
-        let broker = self.context.config.node_id;
-        let (topic, partition) = (self.topic_id, self.partition.partition);
-        if let Some(broker_epoch) = self.context.broker_epoch() {
-            if lost {
-                state.lost = true;
-                state.loss_is_known = false;
-                let partitions = vec![(topic, partition)];
-                effects.tell(Command::LoseReplicas { broker, epoch: broker_epoch, partitions });
-            } else if led {
-                let leader = IsrMember { broker, epoch: broker_epoch };
-                effects.tell(Command::Resign { topic, partition, leader, leader_epoch: epoch });
-            }
-        }
-        if !lost && !led {
-            let (replica, context) = (Arc::downgrade(self), self.context.clone());
-            self.context.runtime.spawn(async move {
-                context.clock.sleep(PAUSE_OFFLINE).await;
-                if let Some(replica) = replica.upgrade() {
-                    let mut state = replica.state.lock();
-                    state.retry = matches!(state.role, Role::Offline);
-                }
-                context.again.notify_one();
-            });
         }
         effects
     }
