@@ -206,6 +206,9 @@ impl Broker {
         let refused = |e: &dyn std::fmt::Display| StartError::Metadata(e.to_string());
         let epoch = self.metadata.register(registration).await.map_err(|e| refused(&e))?;
         let image = self.image();
+        if let Some(above) = image.beyond_this_program() {
+            return Err(StartError::Metadata(above));
+        }
         dirs.bind_to_cluster(&image.cluster_id).map_err(|e| StartError::LogDirs(e.to_string()))?;
         epoch_file::remember(&*self.env.disk, &paths(dirs), epoch)
             .map_err(|e| StartError::LogDirs(e.to_string()))?;

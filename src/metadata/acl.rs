@@ -107,6 +107,7 @@ numbered! {
 
 /// One entry: who, from where, may or may not do what with which resources. Ordered by resource, as it is described.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AclBinding {
     /// What kind of resource.
     pub kind: ResourceKind,

@@ -14,6 +14,7 @@ use crate::types::{
 
 /// What a broker can prove about its last stop when it registers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Proof {
     /// The clean-shutdown marker was there and names this broker epoch: everything was flushed.
     CleanShutdown {
@@ -29,6 +30,7 @@ pub enum Proof {
 
 /// A broker's registration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BrokerRegistration {
     /// Its node id.
     pub id: BrokerId,
@@ -50,6 +52,7 @@ pub struct BrokerRegistration {
 
 /// A topic to create. Replicas are assigned by whoever proposes the command (the metadata leader).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CreateTopic {
     /// Its name.
     pub name: TopicName,
@@ -66,6 +69,7 @@ pub struct CreateTopic {
 
 /// A proposed member of an ISR with the life it was seen in (KIP-903).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct IsrMember {
     /// The broker.
     pub broker: BrokerId,
@@ -75,6 +79,7 @@ pub struct IsrMember {
 
 /// The leader's proposal of a new ISR (KIP-497).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AlterPartition {
     /// The topic.
     pub topic: TopicId,
@@ -92,6 +97,7 @@ pub struct AlterPartition {
 
 /// A replica that may be elected unclean, with what its log holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UncleanCandidate {
     /// The replica.
     pub member: IsrMember,
@@ -103,6 +109,7 @@ pub struct UncleanCandidate {
 
 /// A change of the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Command {
     /// Forms the cluster; refused when it has an id already.
     Form {

@@ -15,7 +15,7 @@ use super::core::{Core, Registered, Tickets};
 use super::image::Image;
 use super::lease::Lease;
 use super::liveness::Liveness;
-use super::raft::{LogStore, Machine, Opened, Raft, RaftNetwork, StoreError, answer, node};
+use super::raft::{LogStore, Machine, Opened, Raft, RaftNetwork, StoreError, Unread, answer, node};
 use super::{leader, member};
 use crate::env::Env;
 use crate::transport::rpc::{self, RpcClient};
@@ -120,6 +120,7 @@ impl Metadata {
             raft,
             store,
             network,
+            unread: Unread::default(),
             images,
             lease: Lease::default(),
             liveness: Mutex::new(Liveness::new(config.session_timeout, config.lease)),
@@ -239,7 +240,7 @@ impl Metadata {
         let handler: rpc::Handler = match kind {
             StreamKind::Raft => Arc::new(move |request| {
                 let core = serving.clone();
-                Box::pin(async move { answer(&core.raft, core.member, request).await })
+                Box::pin(async move { answer(&core.raft, core.member, &core.unread, request).await })
             }),
             StreamKind::Control => {
                 Arc::new(move |request| Box::pin(serving.clone().serve_control(peer, request)))

@@ -13,6 +13,7 @@ use crate::types::{
 
 /// The state of the cluster after the command at `version`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Image {
     /// Index of the last command applied.
     pub version: u64,
@@ -65,6 +66,7 @@ pub const SUPPORTED_FEATURES: [(&str, i16); 2] = [("group.version", 1), ("transa
 
 /// A deleted topic whose objects in the cold tier are yet to go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ColdTopic {
     /// The name it had.
     pub name: TopicName,
@@ -74,6 +76,7 @@ pub struct ColdTopic {
 
 /// Where a client or a peer may reach a broker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Endpoint {
     /// The listener's name, for instance `PLAINTEXT` or `SASL_SSL`.
     pub listener: String,
@@ -96,6 +99,7 @@ pub enum BrokerState {
 
 /// A broker as last registered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BrokerInfo {
     /// Its node id.
     pub id: BrokerId,
@@ -119,6 +123,7 @@ pub struct BrokerInfo {
 
 /// A topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Topic {
     /// Its name.
     pub name: TopicName,
@@ -132,6 +137,7 @@ pub struct Topic {
 
 /// One replica's place in a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ReplicaState {
     /// The broker.
     pub broker: BrokerId,
@@ -141,6 +147,7 @@ pub struct ReplicaState {
 
 /// An unclean election: truncation below the high watermark is allowed towards this epoch, and only it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UncleanElection {
     /// The leader epoch that began with it.
     pub leader_epoch: LeaderEpoch,
@@ -150,6 +157,7 @@ pub struct UncleanElection {
 
 /// A partition's replicas and roles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Partition {
     /// In assigned order; the first is the preferred leader.
     pub replicas: Vec<ReplicaState>,
@@ -175,6 +183,7 @@ pub struct Partition {
 
 /// A change of a partition's replicas that is under way (KIP-455).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Reassignment {
     /// The replicas it shall have, in preferred order.
     pub target: Vec<BrokerId>,
@@ -216,6 +225,7 @@ pub enum ScramMechanism {
 
 /// A salted credential; the password itself is kept nowhere. PLAIN is checked against it too.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ScramCredential {
     /// The salt.
     pub salt: Vec<u8>,
@@ -251,6 +261,17 @@ impl Image {
     pub fn is_cordoned(&self, broker: BrokerId) -> bool {
         let configs = self.broker_configs.get(&Some(broker));
         configs.and_then(|configs| configs.get("cordoned.log.dirs")).is_some_and(|dirs| dirs == "*")
+    }
+
+    /// Why this program cannot take part, if the cluster has finalized a feature that it does not know, or a level above its own.
+    #[must_use]
+    pub fn beyond_this_program(&self) -> Option<String> {
+        let (feature, level) = self.features.iter().find(|(name, level)| {
+            !SUPPORTED_FEATURES.iter().any(|(known, highest)| known == name && *level <= highest)
+        })?;
+        Some(format!(
+            "the cluster has finalized {feature} {level}, which this version of Esker does not know: start a version that does"
+        ))
     }
 
     /// Whether the broker is registered and active.

@@ -16,6 +16,7 @@ pub enum EntityName {
 
 /// Whom a quota is for: a user, a client id, both together, or an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct QuotaEntity {
     /// The user part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,6 +133,7 @@ pub type Quotas = BTreeMap<QuotaKey, QuotaValue>;
 
 /// A change of one entity's quotas: `Some` sets, `None` removes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct QuotaChange {
     /// Whose.
     pub entity: QuotaEntity,

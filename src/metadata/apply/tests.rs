@@ -445,6 +445,21 @@ fn a_failed_directory_loses_its_copies_until_the_broker_registers_with_it_again(
 }
 
 #[test]
+fn a_program_that_does_not_know_a_finalized_feature_says_so() {
+    let mut image = Image::default();
+    for (name, highest) in SUPPORTED_FEATURES {
+        image.features.insert(name.to_owned(), highest);
+    }
+    assert_eq!(image.beyond_this_program(), None);
+    for (name, level) in [("group.version", 99), ("later.version", 1)] {
+        let mut later = image.clone();
+        later.features.insert(name.to_owned(), level);
+        let told = later.beyond_this_program().unwrap();
+        assert!(told.contains(&format!("finalized {name} {level}")), "{told}");
+    }
+}
+
+#[test]
 fn an_unclean_election_takes_the_longest_log_and_only_where_it_is_allowed() {
     let mut rig = Rig::new(3);
     rig.topic(&[1, 2, 3], &[]);

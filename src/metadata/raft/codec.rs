@@ -1,7 +1,9 @@
 //! The persistent formats of the Raft store: each value is `version (1 byte) | CRC-32C (4, little endian) | JSON`.
 //!
-//! The checksum covers the key, the version and the JSON, so that a value in another's place is found too. JSON lets
-//! a later version add fields; a change that an older reader would misread takes a new version byte.
+//! The checksum covers the key, the version and the JSON, so that a value in another's place is found too. A later version may
+//! add commands and fields: it writes them only where they are used, and a program that does not know one refuses the whole
+//! value, since to apply a command by halves would make its image another one than everybody else's. What all values
+//! look like takes a new version byte.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,7 +22,9 @@ pub(super) enum CodecError {
     Short,
     #[error("its format is version {0}, this program knows up to {VERSION}")]
     Version(u8),
-    #[error("it does not parse: {0}")]
+    #[error(
+        "it does not parse, though its checksum holds, so a later version of Esker may have written it: {0}"
+    )]
     Parse(String),
 }
 
@@ -156,6 +160,42 @@ mod tests {
         let crc = checksum(b"vote", 2, &bytes[HEAD..]);
         bytes[1..HEAD].copy_from_slice(&crc.to_le_bytes());
         assert_eq!(decode::<Vote<u64>>(b"vote", &bytes), Err(CodecError::Version(2)));
+    }
+
+    /// To leave out what is not known would make the image another one than that of those who know it.
+    #[test]
+    fn a_command_or_a_field_of_a_later_version_is_refused_wherever_it_stands() {
+        let stored = |text: &str| {
+            let mut bytes = vec![VERSION, 0, 0, 0, 0];
+            bytes.extend_from_slice(text.as_bytes());
+            let crc = checksum(b"k", VERSION, text.as_bytes());
+            bytes[1..HEAD].copy_from_slice(&crc.to_le_bytes());
+            bytes
+        };
+        let text = |key: &[u8], bytes: Vec<u8>| {
+            assert_eq!(checksum(key, VERSION, &bytes[HEAD..]).to_le_bytes(), bytes[1..HEAD]);
+            String::from_utf8(bytes[HEAD..].to_vec()).unwrap()
+        };
+        let known = text(b"k", encode(b"k", &entry()).unwrap());
+        assert_eq!(decode::<Entry>(b"k", &stored(&known)).unwrap(), entry());
+        for (from, to) in [
+            ("\"Unfence\":{", "\"Refence\":{"),
+            ("\"Unfence\":{", "\"Unfence\":{\"later\":1,"),
+            ("\"origin\":", "\"later\":1,\"origin\":"),
+        ] {
+            let refused = decode::<Entry>(b"k", &stored(&known.replacen(from, to, 1)));
+            assert!(
+                matches!(&refused, Err(CodecError::Parse(e)) if e.contains("unknown")),
+                "{to}: {refused:?}"
+            );
+            assert!(
+                refused.unwrap_err().to_string().contains("a later version of Esker may have written it")
+            );
+        }
+        let image = text(b"k", encode(b"k", &Contents::default()).unwrap());
+        assert_eq!(decode::<Contents>(b"k", &stored(&image)).unwrap(), Contents::default());
+        let later = image.replacen("\"cluster_id\":", "\"later\":1,\"cluster_id\":", 1);
+        assert!(matches!(decode::<Contents>(b"k", &stored(&later)), Err(CodecError::Parse(_))));
     }
 
     proptest! {

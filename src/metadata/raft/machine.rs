@@ -28,6 +28,7 @@ const SNAPSHOT: &[u8] = b"snapshot";
 
 /// What the log adds up to, and what a snapshot holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Contents {
     pub image: Image,
     pub origins: BTreeMap<Incarnation, Origin>,
@@ -35,6 +36,7 @@ pub(super) struct Contents {
 
 /// Submissions of one process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Origin {
     last_index: u64,
     answered_below: u64,
@@ -193,6 +195,8 @@ impl RaftStateMachine<TypeConfig> for Machine {
 }
 
 fn unreadable(error: &codec::CodecError) -> StorageError<u64> {
+    // openraft ends with it.
+    tracing::error!("a snapshot of the metadata cannot be read: {error}");
     StorageError::from_io_error(
         ErrorSubject::Snapshot(None),
         ErrorVerb::Read,

@@ -29,7 +29,7 @@ use std::io::Cursor;
 use serde::{Deserialize, Serialize};
 
 pub(super) use machine::Machine;
-pub(super) use network::{RaftNetwork, answer};
+pub(super) use network::{RaftNetwork, Unread, answer};
 pub use store::StoreError;
 pub(super) use store::{LogStore, Opened};
 
@@ -74,6 +74,7 @@ pub(super) fn identity(node: u64) -> u32 {
 
 /// A command with what makes a retry harmless: the same (origin, sequence) is applied once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Submission {
     /// The life of the process that submits.
     pub origin: Incarnation,

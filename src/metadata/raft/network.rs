@@ -15,6 +15,7 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     VoteRequest, VoteResponse,
 };
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -150,25 +151,58 @@ impl openraft::network::RaftNetwork<TypeConfig> for RaftPeer {
     }
 }
 
+/// What peers ask that this program cannot read. A peer asks ten times a second, so the same is told once.
+#[derive(Debug, Default)]
+pub(in super::super) struct Unread(Mutex<String>);
+
+impl Unread {
+    /// The request as it is, or why it cannot be read.
+    fn read<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, String> {
+        serde_json::from_slice(body).map_err(|e| {
+            let why = e.to_string();
+            self.tell(&why);
+            why
+        })
+    }
+
+    /// Whether this was news.
+    fn tell(&self, why: &str) -> bool {
+        let mut last = self.0.lock();
+        let is_news = *last != why;
+        if is_news {
+            why.clone_into(&mut last);
+            tracing::error!(
+                "metadata from a peer cannot be read: {why}. A broker of a later version of Esker has written it; until this one runs \
+                 that version too it gets no more metadata and serves no writes"
+            );
+        }
+        is_news
+    }
+}
+
 /// Answers a peer's call to the member `me`.
-pub(in super::super) async fn answer(raft: &Raft, me: u64, request: Bytes) -> Bytes {
+pub(in super::super) async fn answer(raft: &Raft, me: u64, unread: &Unread, request: Bytes) -> Bytes {
     let answered = match request.split_first_chunk::<HEAD>() {
         Some(([VERSION, _, target @ ..], _)) if u64::from_be_bytes(*target) != me => {
             bad(&format!("this is member {me:#x}, and no other"))
         }
-        Some(([VERSION, APPEND, ..], body)) => match serde_json::from_slice(body) {
+        Some(([VERSION, APPEND, ..], body)) => match unread.read(body) {
             Ok(request) => serde_json::to_vec(&good(raft.append_entries(request).await)),
-            Err(e) => bad(&e.to_string()),
+            Err(e) => bad(&e),
         },
-        Some(([VERSION, VOTE, ..], body)) => match serde_json::from_slice(body) {
+        Some(([VERSION, VOTE, ..], body)) => match unread.read(body) {
             Ok(request) => serde_json::to_vec(&good(raft.vote(request).await)),
-            Err(e) => bad(&e.to_string()),
+            Err(e) => bad(&e),
         },
-        Some(([VERSION, SNAPSHOT, ..], body)) => match serde_json::from_slice(body) {
+        Some(([VERSION, SNAPSHOT, ..], body)) => match unread.read(body) {
             Ok(request) => serde_json::to_vec(&good(raft.install_snapshot(request).await)),
-            Err(e) => bad(&e.to_string()),
+            Err(e) => bad(&e),
         },
-        Some(([version, method, ..], _)) => bad(&format!("no method {method} in version {version}")),
+        Some(([version, method, ..], _)) => {
+            let why = format!("no method {method} in version {version}");
+            unread.tell(&why);
+            bad(&why)
+        }
         None => bad("a request without a head"),
     };
     // An answer that is no JSON is refused by the caller like any other that it does not understand.
@@ -181,4 +215,29 @@ fn good<T, E>(answer: Result<T, RaftError<u64, E>>) -> Answer<T, E> {
 
 fn bad(text: &str) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&Err::<(), &str>(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Append = AppendEntriesRequest<TypeConfig>;
+
+    #[test]
+    fn what_a_later_version_has_written_is_refused_and_told_once() {
+        let request = |command: &str| {
+            format!(
+                r#"{{"vote":{{"leader_id":{{"term":1,"node_id":1}},"committed":true}},"prev_log_id":null,"entries":[{{"log_id":{{"leader_id":{{"term":1,"node_id":1}},"index":1}},"payload":{{"Normal":{{"origin":"07070707-0707-0707-0707-070707070707","sequence":3,"answered_below":2,"only_in_term":null,"command":{command}}}}}}}],"leader_commit":null}}"#
+            )
+        };
+        let unread = Unread::default();
+        let read = |command: &str| unread.read::<Append>(request(command).as_bytes());
+        assert_eq!(read(r#"{"Unfence":{"id":1,"epoch":4}}"#).unwrap().entries.len(), 1);
+        let why = read(r#"{"Later":{"id":1}}"#).unwrap_err();
+        assert!(why.contains("unknown variant `Later`"), "{why}");
+        assert!(!unread.tell(&why), "it was told already");
+        let other = read(r#"{"Unfence":{"id":1,"epoch":4,"later":true}}"#).unwrap_err();
+        assert!(other.contains("unknown field `later`"), "{other}");
+        assert!(unread.tell(&why), "something else was told in between");
+    }
 }
