@@ -1,5 +1,9 @@
 //! What proves that the machine never stopped while the broker was away: the boot id
 //! of the kernel and the mount that holds each log directory.
+//!
+//! The kernel gives the number of a mount that is gone to the next one, so a volume that was torn off and mounted again looks the
+//! same by it. From Linux 6.8 on a mount also has an id of its own, which is part of the proof; before, such a volume is
+//! found only where another mount came in between, or the machine booted.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,16 +23,24 @@ pub(super) fn machine_proof(disk: &dyn Disk, dirs: &[PathBuf]) -> io::Result<Str
     let mut proof = boot_id.trim().to_owned();
     for dir in dirs {
         let dir = std::path::absolute(dir)?;
-        let mount = mount_of(&mounts, &dir).ok_or_else(|| {
+        // A directory that does not answer is offline soon; the proof is another one then, which is right.
+        let id = disk.mount_id(&dir).unwrap_or(None);
+        let place = place(&mounts, &dir, id).ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, format!("no mount holds {}", dir.display()))
         })?;
         proof.push('/');
-        proof.push_str(mount);
+        proof.push_str(&place);
     }
     Ok(proof)
 }
 
-/// The mount id and device of the longest mount point that is a parent of `dir` (proc_pid_mountinfo(5)).
+/// What names the mount of a directory, with its own id where there is one.
+fn place(mounts: &str, dir: &Path, id: Option<u64>) -> Option<String> {
+    let mount = mount_of(mounts, dir)?;
+    Some(id.map_or_else(|| mount.to_owned(), |id| format!("{mount} {id:x}")))
+}
+
+/// The mount number and device of the longest mount point that is a parent of `dir` (proc_pid_mountinfo(5)).
 fn mount_of<'a>(mounts: &'a str, dir: &Path) -> Option<&'a str> {
     mounts
         .lines()
@@ -70,6 +82,15 @@ mod tests {
         assert_eq!(here, machine_proof(&RealDisk, &[dir.path().to_owned()]).unwrap());
         let proc = machine_proof(&RealDisk, &[PathBuf::from("/proc")]).unwrap();
         assert_ne!(here, proc);
+    }
+
+    /// A volume that was torn off and mounted again: mount number and device are those of before.
+    #[test]
+    fn a_mount_that_has_got_the_number_of_one_that_is_gone_is_another_place() {
+        let place = |id| place("44 27 7:0 / / rw - ext4 a rw\n", Path::new("/data"), id);
+        assert_eq!(place(Some(0x17)).unwrap(), "44 27 7:0 17");
+        assert_ne!(place(Some(7)), place(Some(8)));
+        assert_eq!(place(None).unwrap(), "44 27 7:0", "a kernel that has no such ids");
     }
 
     #[test]

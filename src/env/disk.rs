@@ -9,6 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustix::fs::{AtFlags, StatxFlags};
+
+/// A mount's id that is never given to another one (Linux 6.8, statx(2)).
+const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +136,12 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
     /// Whether two paths lie on one file system; false where that is not known.
     fn is_same_file_system(&self, _one: &Path, _other: &Path) -> io::Result<bool> {
         Ok(false)
+    }
+
+    /// What names the mount that holds `path`, and no other one as long as the machine runs; `None` where the system has no
+    /// such name.
+    fn mount_id(&self, _path: &Path) -> io::Result<Option<u64>> {
+        Ok(None)
     }
 
     /// The whole content of a small file.
@@ -309,6 +319,15 @@ impl Disk for RealDisk {
     fn is_same_file_system(&self, one: &Path, other: &Path) -> io::Result<bool> {
         Ok(rustix::fs::stat(one)?.st_dev == rustix::fs::stat(other)?.st_dev)
     }
+
+    fn mount_id(&self, path: &Path) -> io::Result<Option<u64>> {
+        let asked = StatxFlags::from_bits_retain(STATX_MNT_ID_UNIQUE);
+        match rustix::fs::statx(rustix::fs::CWD, path, AtFlags::empty(), asked) {
+            Ok(told) => Ok((told.stx_mask & STATX_MNT_ID_UNIQUE != 0).then_some(told.stx_mnt_id)),
+            Err(rustix::io::Errno::NOSYS) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 impl DiskFile for RealFile {
@@ -374,6 +393,9 @@ mod tests {
         assert!(RealDisk.is_same_file_system(dir.path(), &below).unwrap());
         assert!(!RealDisk.is_same_file_system(dir.path(), Path::new("/proc")).unwrap());
         assert!(RealDisk.is_same_file_system(dir.path(), &below.join("none")).is_err());
+        let mount = RealDisk.mount_id(dir.path()).unwrap();
+        assert_eq!(mount, RealDisk.mount_id(&below).unwrap());
+        assert!(mount.is_none() || mount != RealDisk.mount_id(Path::new("/proc")).unwrap());
     }
 
     #[test]

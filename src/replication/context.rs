@@ -14,7 +14,9 @@ use super::isr::leader::{ProposalReply, Settings};
 use super::replica::Replica;
 use super::throttle::Throttle;
 use crate::env::defect::{Defect, planted};
-use crate::env::metrics::{Counter, Histogram, ISR_EXPANDS, ISR_SHRINKS, LEADERSHIPS, REQUEST_SECONDS};
+use crate::env::metrics::{
+    Counter, Histogram, ISR_EXPANDS, ISR_SHRINKS, LEADERSHIPS, REQUEST_SECONDS, UNCLEAN_LEADERSHIPS,
+};
 use crate::env::{BlockingPool, Clock, Env, MonoTime};
 use crate::log::{EpochEntry, LogConfig};
 use crate::metadata::{Command, Image};
@@ -148,6 +150,7 @@ pub(super) struct Counts {
     pub(super) isr_shrinks: Counter,
     pub(super) isr_expands: Counter,
     pub(super) leaderships: Counter,
+    pub(super) unclean_leaderships: Counter,
     /// From the queue of a partition to the end of its write.
     pub(super) local_write: Histogram,
     /// From the end of the write until it is committed.
@@ -161,6 +164,7 @@ impl Counts {
             isr_shrinks: metrics.counter(ISR_SHRINKS, &[]),
             isr_expands: metrics.counter(ISR_EXPANDS, &[]),
             leaderships: metrics.counter(LEADERSHIPS, &[]),
+            unclean_leaderships: metrics.counter(UNCLEAN_LEADERSHIPS, &[]),
             local_write: metrics.histogram(REQUEST_SECONDS, &["Produce", "local"]),
             replication: metrics.histogram(REQUEST_SECONDS, &["Produce", "replication"]),
             env: env.clone(),

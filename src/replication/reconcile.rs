@@ -331,7 +331,7 @@ impl ReplicaManager {
         let counted_on = partition.isr.contains(&me) || partition.elr.contains(&me);
         let lost = replica.is_stranded() || (replica.is_lost() && counted_on && unclean != Some(epoch));
         let replica = replica.clone();
-        let name = replica.partition().clone();
+        let (name, of_leader) = (replica.partition().clone(), leads.then(|| replica.clone()));
         let taken = self.context.pool.run(move || match lane {
             _ if lost => {
                 replica.rest(epoch);
@@ -348,7 +348,13 @@ impl ReplicaManager {
         let taken = taken.await.unwrap_or(Err(LogError::Closed));
         match &taken {
             Ok(()) => {
-                tracing::info!(partition = %name, %epoch, leader = ?partition.leader, isr = ?partition.isr, "new leader epoch")
+                tracing::info!(partition = %name, %epoch, leader = ?partition.leader, isr = ?partition.isr, "new leader epoch");
+                if let Some(leading) = of_leader.filter(|_| unclean == Some(epoch)) {
+                    self.context.counts.unclean_leaderships.increment();
+                    let log_end = leading.positions().log_end;
+                    tracing::warn!(partition = %name, %epoch, %log_end, "leads although no copy was left that is known to be whole: \
+                        acknowledged records from this offset on may be lost");
+                }
             }
             Err(e) => {
                 tracing::error!(partition = %name, %epoch, "cannot begin the leader epoch; this copy is offline: {e}")

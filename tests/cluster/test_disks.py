@@ -1,5 +1,5 @@
 """A log directory on a disk of its own that runs full, and one whose file system fails: what is acknowledged stays, reads go
-on, and the rest of the broker does not notice; a Raft log that is damaged. Needs the right to mount a tmpfs and a loop device."""
+on, and the rest of the broker does not notice; the only copy in sync is gone, or fails to fsync; a Raft log that is damaged. Needs the right to mount a tmpfs and a loop device."""
 
 import shutil
 import subprocess
@@ -9,8 +9,10 @@ from pathlib import Path
 from case import ClusterCase, slow
 from clients import consume, produce, verify
 from dev import Admin, esker
+from judge import compare
 from kafka_peer import Side
-from processes import alive, wait_until
+from processes import ROOT, alive, wait_until
+from test_operate import samples
 
 
 def mount(*arguments):
@@ -234,6 +236,84 @@ class Disks(ClusterCase):
         producer.flush(30)
         wait_until("the broker has stopped", lambda: not alive(pid), 30, 0.2)
         self.assertIn("no log directory can be used", dev.broker_logs(400))
+
+    def test_an_fsync_that_fails_for_the_only_copy_acknowledges_nothing_and_it_goes_on_once_it_works(self):
+        library, failing = self.processes.dir / "fsync.so", self.processes.dir / "failing"
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, ROOT / "tests/cluster/fsync.c"], check=True)
+        dev = self.dev(1, env={"LD_PRELOAD": str(library), "TESTS_FSYNC_FAILS": str(failing)})
+        for topic in ("t", "u"):
+            dev.topic_create(topic, configs={"flush.messages": 1})
+        values = [f"{i}" for i in range(50)]
+        producer = self.producer(dev, **{"message.timeout.ms": 30_000})
+        for value in values:
+            producer.produce("t", value, partition=0)
+        self.assertEqual(producer.flush(30), 0)
+        failing.write_text("/t-0/")
+        acked = {}
+        late = self.producer(dev, **{"message.timeout.ms": 4000})
+        for topic in ("t", "u"):
+            late.produce(topic, "after", partition=0, on_delivery=lambda error, m: acked.update({m.topic(): error is None}))
+        late.flush(30)
+        self.assertEqual(acked, {"t": False, "u": True})
+        failing.unlink()
+        producer.produce("t", "again", partition=0)
+        self.assertEqual(producer.flush(30), 0)
+        # What was refused may be there, as after any error of a producer.
+        held = self.read(dev, "t", 0)
+        self.assertEqual((held[:50], held[-1], set(held[50:-1]) <= {"after"}), (values, "again", True), held)
+
+    @slow
+    def test_when_the_only_copy_in_sync_is_gone_another_leads_only_by_the_topics_config_and_that_is_told(self):
+        dev = self.dev(3)
+        dev.topic_create("t", replicas=2, configs={"min.insync.replicas": 1})
+        admin = Admin(dev.bootstrap)
+        admin.wait_for_isr("t", 1, 2)
+        leader, (one, other), _ = admin.partition("t")
+        follower = other if leader == one else one
+        third = ({1, 2, 3} - {one, other}).pop()
+        producer = self.producer(dev, **{"message.timeout.ms": 30_000})
+        for i in range(20):
+            producer.produce("t", f"both {i}", partition=0)
+        self.assertEqual(producer.flush(60), 0)
+        dev.kill(follower)
+        wait_until("the leader is alone", lambda: admin.partition("t")[2] == [leader], 30, 0.2)
+        for i in range(5):
+            producer.produce("t", f"alone {i}", partition=0)
+        self.assertEqual(producer.flush(60), 0)
+        dev.kill(leader)
+        dev.restart(follower)
+        wait_until("nobody leads", lambda: admin.partition("t")[0] == -1, 30, 0.2)
+        wait_until("it is told as offline", lambda: samples(dev.consoles()[third])["esker_partitions_offline", ""] >= 1, 20, 0.2)
+        side = Side("Esker", dev.brokers()[third][1])
+        self.addCleanup(side.close)
+        elect = lambda: side.ask("ElectLeaders", 2, {
+            "ElectionType": 1, "TopicPartitions": [{"Topic": "t", "Partitions": [0]}], "TimeoutMs": 20_000})["ReplicaElectionResults"][0]["PartitionResult"][0]
+        refused = elect()
+        self.assertEqual(refused["ErrorCode"], 83, refused)
+        self.assertIn("unclean.leader.election.enable=true", refused["ErrorMessage"])
+        self.assertEqual(admin.partition("t")[0], -1)
+        # The way out, as the runbook has it.
+        at = ("--bootstrap-server", dev.brokers()[third][1])
+        esker("config", "set", "--topic", "t", "unclean.leader.election.enable=true", *at)
+        elected = elect()
+        self.assertIn(elected["ErrorCode"], (0, 84), elected)
+        wait_until("the follower leads", lambda: admin.partition("t")[0] == follower, 30, 0.2)
+        esker("config", "unset", "--topic", "t", "unclean.leader.election.enable", *at)
+        self.assertEqual(self.read(dev, "t", 0), [f"both {i}" for i in range(20)])
+        wait_until("it is told", lambda: samples(dev.consoles()[follower])["esker_unclean_leaderships_total", ""] == 1, 20, 0.2)
+        said = (dev.data / f"broker-{follower}/broker.log").read_text()
+        self.assertRegex(said, r"leads although no copy was left that is known to be whole.*partition=t-0.*log_end=20")
+        producer.produce("t", "by the new leader", partition=0)
+        self.assertEqual(producer.flush(60), 0)
+        # Should the lost one come back after all, it gives up what it alone had.
+        dev.restart(leader)
+        admin.wait_for_isr("t", 1, 2)
+        expected = [*(f"both {i}" for i in range(20)), "by the new leader"]
+        self.assertEqual(self.read(dev, "t", 0), expected)
+        copies = {b: dev.data / f"broker-{b}/data/t-0" for b in (leader, follower)}
+        found, compared, damaged = compare(copies)
+        self.assertEqual((found, damaged), ([], 0))
+        self.assertGreater(compared, 1)
 
     @slow
     def test_a_voter_with_a_damaged_raft_log_does_not_start_the_others_go_on_and_with_a_new_store_it_votes_again(self):

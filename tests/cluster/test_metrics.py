@@ -127,7 +127,7 @@ class Values(ClusterCase):
             ("esker_partitions_hosted", ""): 3, ("esker_partitions_led", ""): 3, ("esker_leaderships_begun_total", ""): lambda n: n >= 3,
             ("esker_partitions_offline", ""): 0, ("esker_partitions_under_replicated", ""): 0,
             ("esker_partitions_under_min_isr", ""): 0, ("esker_partitions_at_min_isr", ""): 0,
-            ("esker_isr_shrinks_total", ""): 0, ("esker_isr_expands_total", ""): 0,
+            ("esker_unclean_leaderships_total", ""): 0, ("esker_isr_shrinks_total", ""): 0, ("esker_isr_expands_total", ""): 0,
             ("esker_brokers_active", ""): 1, ("esker_brokers_fenced", ""): 0, ("esker_metadata_leader", ""): 1,
             # Two topics, at least, are commands.
             ("esker_metadata_version", ""): lambda v: v >= 2, ("esker_lease_held", ""): 1,

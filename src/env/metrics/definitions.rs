@@ -272,6 +272,16 @@ pub const LEADERSHIPS: &Metric = &Metric {
     help: "How often this broker began to lead a partition.",
 };
 
+/// How often this broker began to lead a partition after an election that may have lost acknowledged records.
+pub const UNCLEAN_LEADERSHIPS: &Metric = &Metric {
+    name: "esker_unclean_leaderships_total",
+    kind: MetricKind::Counter,
+    unit: "{change}",
+    labels: &[],
+    max_series: 1,
+    help: "How often this broker began to lead a partition after an election that may have lost acknowledged records.",
+};
+
 /// Offsets that the worst in-sync replica on that broker is behind, over the partitions led here.
 pub const REPLICA_LAG_RECORDS: &Metric = &Metric {
     name: "esker_replica_lag_records",
@@ -688,6 +698,7 @@ pub const METRICS: &[&Metric] = &[
     ISR_SHRINKS,
     ISR_EXPANDS,
     LEADERSHIPS,
+    UNCLEAN_LEADERSHIPS,
     REPLICA_LAG_RECORDS,
     REPLICA_LAG_SECONDS,
     BROKERS_ACTIVE,
