@@ -10,8 +10,12 @@ import test_failover
 from case import ClusterCase, slow
 from clients import consume, produce
 from dev import Admin, esker
+from messages import ask
 from processes import alive, kafka_tool, wait_until
+from test_compaction import read
+from wire import Connection, batches, record_batch
 
+NOT_LEADER, TIMED_OUT = 6, 7
 TOOLS = "org.apache.kafka.tools"
 
 
@@ -153,6 +157,46 @@ class Changes(ClusterCase):
         dev.bootstrap = f"{dev.brokers()[3][1]},{dev.brokers()[4][1]}"
         produce("python", dev.bootstrap, "t", 500, "b")
         self.assertEqual(len(consume(self.processes, "python", dev.bootstrap, "t", 2500)), 2500)
+
+    @slow
+    def test_a_minority_goes_on_reading_and_refuses_changes_until_the_others_are_back(self):
+        dev = self.dev(3)
+        admin = Admin(dev.bootstrap)
+        dev.topic_create("t")
+        admin.wait_for_isr("t", 1, 3)
+        produce("python", dev.bootstrap, "t", 100, "a")
+        alone = admin.partition("t")[0]
+        others = [broker for broker in (1, 2, 3) if broker != alone]
+        for broker in others:
+            dev.kill(broker)
+        batch = record_batch([(1, b"k", b"in vain")])
+        with Connection(dev.brokers()[alone][1], 60) as connection:
+            def write():
+                topics = [{"Name": "t", "PartitionData": [{"Index": 0, "Records": batch}]}]
+                answer = ask(connection, "Produce", 9, {"Acks": -1, "TimeoutMs": 1000, "TopicData": topics})
+                return answer["Responses"][0]["PartitionResponses"][0]["ErrorCode"]
+
+            # The first may be taken in and never confirmed; without the lease none is taken.
+            self.assertIn(write(), (NOT_LEADER, TIMED_OUT))
+            wait_until("its lease has run out", lambda: write() == NOT_LEADER, 30, 0.1)
+            for _ in range(3):
+                error, high_watermark, records = connection.fetch("t", 0, 0)
+                self.assertEqual((error, high_watermark, batches(records)[-1][1]), (0, 100, 99))
+                told = ask(connection, "Metadata", 9, {"Topics": [{"Name": "t"}]})
+                self.assertEqual([(topic["ErrorCode"], topic["Name"]) for topic in told["Topics"]], [(0, "t")])
+                self.assertEqual(write(), NOT_LEADER)
+            new = [{"Name": "new", "NumPartitions": 1, "ReplicationFactor": 1}]
+            refused = ask(connection, "CreateTopics", 7, {"Topics": new, "TimeoutMs": 1000})["Topics"][0]
+            self.assertEqual(refused["ErrorCode"], TIMED_OUT)
+            self.assertIn("the metadata quorum is not available", refused["ErrorMessage"])
+        for broker in others:
+            dev.restart(broker)
+        admin.wait_for_isr("t", 1, 3)
+        self.assertNotIn("new", admin.metadata().topics)
+        dev.topic_create("new")
+        produce("python", dev.bootstrap, "t", 100, "b")
+        found = [record for record in read(dev.bootstrap, "t") if record[2] != "in vain"]
+        self.assertEqual(len(found), 200)
 
     @slow
     def test_brokers_that_are_stopped_one_after_the_other_do_not_wait_for_a_quorum_that_is_gone(self):
