@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -125,15 +126,23 @@ class Minio:
         (data / self.BUCKET).mkdir(parents=True)
         (port,) = free_ports(1)
         self.address = f"{host}:{port}"
-        env = dict(os.environ, MINIO_ROOT_USER=self.USER, MINIO_ROOT_PASSWORD=self.PASSWORD, MINIO_BROWSER="off",
-                   MINIO_UPDATE="off", **(settings or {}))
-        self.process = processes.start("minio", [*prefix, CACHE / "bin/minio", "server", data, "--quiet", "--address",
-                                                 self.address], env=env)
+        self.processes, self.data, self.prefix = processes, data, prefix
+        self.env = dict(os.environ, MINIO_ROOT_USER=self.USER, MINIO_ROOT_PASSWORD=self.PASSWORD, MINIO_BROWSER="off",
+                        MINIO_UPDATE="off", **(settings or {}))
+        self.start()
+
+    def start(self, *options):
+        """Starts it (again, on the same drive and port); over TLS with `--certs-dir FOLDER`."""
+        self.scheme = "https" if options else "http"
+        self.process = self.processes.start("minio", [*self.prefix, CACHE / "bin/minio", "server", self.data, "--quiet",
+                                                      "--address", self.address, *options], env=self.env)
         wait_until("MinIO answers", self.ready, 60)
 
     def ready(self):
+        url = f"{self.scheme}://{self.address}/minio/health/ready"
         try:
-            with urllib.request.urlopen(f"http://{self.address}/minio/health/ready", timeout=1) as answer:
+            # Whether it is there, not who it is.
+            with urllib.request.urlopen(url, timeout=1, context=ssl._create_unverified_context()) as answer:
                 return answer.status == 200
         except OSError:
             return False

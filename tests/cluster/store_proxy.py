@@ -54,6 +54,8 @@ class StoreProxy:
         self.injected = {}
         self.rules = []
         self.lists = {}
+        # Bucket settings (`lifecycle`, `publicAccessBlock`) that it keeps itself, as Amazon would: what MinIO refuses. Query → body.
+        self.settings = None
         self.lock = threading.Lock()
         self.open = True
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -182,6 +184,16 @@ class StoreProxy:
             kept.append(("Content-Length", str(len(body))))
         return answer.status, answer.reason, kept, body
 
+    def _setting(self, request):
+        """Status, reason, headers and body of an answer about a bucket's setting that is kept here."""
+        if request.method == "PUT":
+            self.settings[request.query] = request.body.decode()
+            return 200, "OK", [("Content-Length", "0")], b""
+        found = self.settings.get(request.query)
+        body = (found or "<Error><Code>NoSuchLifecycleConfiguration</Code><Message>none</Message></Error>").encode()
+        status, reason = (200, "OK") if found else (404, "Not Found")
+        return status, reason, [("Content-Length", str(len(body))), ("Content-Type", "application/xml")], body
+
     def _answer(self, client, server, request, fault):
         """Sends an answer; false when the connection is not to be used any more."""
         if fault in ("500", "503"):
@@ -199,7 +211,10 @@ class StoreProxy:
             etag = hashlib.md5(request.body).hexdigest()
             self._send(client, 200, "OK", [("Content-Length", "0"), ("ETag", f'"{etag}"')], b"")
             return True
-        status, reason, headers, body = self._ask(server, request)
+        if self.settings is not None and request.query in ("lifecycle", "publicAccessBlock"):
+            status, reason, headers, body = self._setting(request)
+        else:
+            status, reason, headers, body = self._ask(server, request)
         if request.kind == "list":
             with self.lock:
                 before = self.lists.get(request.query)

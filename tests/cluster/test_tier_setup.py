@@ -1,11 +1,14 @@
-"""A bucket is set up, says whose it is, and encrypts as it is asked to."""
+"""A bucket is set up, says whose it is, and encrypts as it is asked to; wrong keys and unknown authorities are told."""
 
 import base64
+import os
+import re
 
 from case import ClusterCase
-from clients import produce
+from clients import consume, produce, verify
 from dev import esker
 from processes import Minio, wait_until
+from security import Authority
 from store_proxy import StoreProxy
 
 TIERED = {"remote.storage.enable": "true", "segment.bytes": 262144, "local.retention.bytes": 1}
@@ -19,12 +22,12 @@ class TierSetup(ClusterCase):
         secret = base64.b64encode(bytes(range(32))).decode()
         self.minio = Minio(self.processes, {"MINIO_KMS_SECRET_KEY": f"{KEY}:{secret}"})
 
-    def init(self, url, *arguments, check=True):
-        return esker("tier", "init", url, *arguments, "--endpoint", f"http://{self.minio.address}",
-                     "--access-key", Minio.USER, "--secret-key", Minio.PASSWORD, check=check)
+    def init(self, url, *arguments, check=True, endpoint=None, secret=Minio.PASSWORD, env=None):
+        return esker("tier", "init", url, *arguments, "--endpoint", endpoint or f"http://{self.minio.address}",
+                     "--access-key", Minio.USER, "--secret-key", secret, check=check, env=dict(os.environ, **(env or {})))
 
-    def refused(self, url, *arguments):
-        done = self.init(url, *arguments, check=False)
+    def refused(self, url, *arguments, **more):
+        done = self.init(url, *arguments, check=False, **more)
         self.assertNotEqual(done.returncode, 0, done.stdout)
         return done.stderr
 
@@ -42,6 +45,77 @@ class TierSetup(ClusterCase):
         kept = self.init("s3://fresh/prod", "--cluster-id", "one").stdout
         self.assertIn("versions of deleted objects are kept", kept)
         self.assertIn(f"objects are encrypted with aws:kms, key {KEY}", kept)
+
+    def test_lifecycle_rules_and_the_public_access_block_are_sent_as_amazon_takes_them(self):
+        proxy = StoreProxy(self.minio.address)
+        self.addCleanup(proxy.close)
+        theirs = "<Rule><ID>theirs</ID><Filter><Prefix>x/</Prefix></Filter><Status>Enabled</Status><Expiration><Days>3</Days></Expiration></Rule>"
+        proxy.settings = {"lifecycle": f"<LifecycleConfiguration>{theirs}</LifecycleConfiguration>"}
+        asked = ("s3://fresh/prod", "--versioning", "on", "--noncurrent-days", "5")
+        for again in range(2):
+            said = self.init(*asked, endpoint=f"http://{proxy.address}").stdout
+            for line in ("removed after 2 days (1 rules of others stay)", "versions of deleted objects are removed after 5 days",
+                         "public access is blocked"):
+                self.assertIn(line, said)
+            rules = re.findall("<Rule>.*?</Rule>", proxy.settings["lifecycle"])
+            self.assertEqual(len(rules), 2, rules)
+            kept, ours = sorted(rules, key=lambda rule: "esker" in rule)
+            for part in ("<ID>theirs</ID>", "<Prefix>x/</Prefix>", "<Expiration><Days>3</Days></Expiration>"):
+                self.assertIn(part, kept)
+            for part in ("<Status>Enabled</Status>", "<Prefix></Prefix>", "<DaysAfterInitiation>2</DaysAfterInitiation>",
+                         "<NoncurrentDays>5</NoncurrentDays>"):
+                self.assertIn(part, ours)
+            # Nothing of ours ever expires an object itself.
+            self.assertNotIn("<Expiration>", ours)
+            block = proxy.settings["publicAccessBlock"]
+            for part in ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"):
+                self.assertIn(f"<{part}>true</{part}>", block)
+
+    def test_a_wrong_secret_is_told_and_only_the_tier_waits(self):
+        said = self.refused("s3://fresh/prod", secret="not-the-secret")
+        for word in ("cannot create bucket fresh", "SignatureDoesNotMatch", "Check your key"):
+            self.assertIn(word, said)
+        store = f"s3://{Minio.BUCKET}/prod"
+        env = {**self.minio.environment(self.minio.address), "AWS_SECRET_ACCESS_KEY": "not-the-secret"}
+        said = esker("tier", "ls", "--store", store, check=False, env=dict(os.environ, **env))
+        self.assertNotEqual(said.returncode, 0)
+        self.assertIn("SignatureDoesNotMatch", said.stderr)
+        dev = self.dev(1, settings=QUICK, tier=store, env=env)
+        dev.topic_create("t", 1, configs=TIERED)
+        produced = produce("python", dev.bootstrap, "t", 6000, "s")
+        verify(consume(self.processes, "python", dev.bootstrap, "t", 6000), produced, "without the tier")
+        why = "nothing is uploaded.*\n?.*SignatureDoesNotMatch.*Check your key"
+        wait_until("the broker says why nothing goes up", lambda: re.search(why, dev.broker_logs(1000)), 30, 0.2)
+        self.assertNotIn("not-the-secret", dev.broker_logs(1000) + said.stderr)
+        self.assertEqual(dev.local_start("t", 0, 1), 0, "nothing goes locally before it is in the tier")
+        # With the right one it goes up by itself.
+        self.assertEqual(dev.stop(), 0)
+        dev.env["AWS_SECRET_ACCESS_KEY"] = Minio.PASSWORD
+        dev.start()
+        wait_until("most is cold", lambda: dev.cold_offsets("t", 1) >= 4000, 60, 0.3)
+
+    def test_a_store_with_a_certificate_of_ones_own_authority(self):
+        authority = Authority(self.processes.dir / "authority")
+        certs = self.processes.dir / "certs"
+        certs.mkdir()
+        for made, name in zip(authority.issue("store", "/CN=store", ["IP:127.0.0.1"]), ("public.crt", "private.key")):
+            made.rename(certs / name)
+        self.processes.stop(self.minio.process)
+        self.minio.start("--certs-dir", certs)
+        endpoint, trusted = f"https://{self.minio.address}", {"SSL_CERT_FILE": str(authority.crt)}
+        self.assertIn("UnknownIssuer", self.refused("s3://fresh/prod", endpoint=endpoint))
+        self.assertIn("bucket fresh is there", self.init("s3://fresh/prod", endpoint=endpoint, env=trusted).stdout)
+        env = {**self.minio.environment(self.minio.address), "AWS_ENDPOINT": endpoint, "AWS_ENDPOINT_URL": endpoint,
+               "AWS_ALLOW_HTTP": "false"}
+        dev = self.dev(1, settings=QUICK, tier="s3://fresh/prod", env=env)
+        dev.topic_create("t", 1, configs=TIERED)
+        produced = produce("python", dev.bootstrap, "t", 6000, "s")
+        wait_until("the broker says what it does not trust", lambda: "UnknownIssuer" in dev.broker_logs(1000), 60, 0.2)
+        self.assertEqual(dev.stop(), 0)
+        dev.env.update(trusted)
+        dev.start()
+        wait_until("most is cold", lambda: dev.cold_offsets("t", 1) >= 4000, 60, 0.3)
+        verify(consume(self.processes, "python", dev.bootstrap, "t", 6000), produced, "read back over TLS")
 
     def test_a_bucket_of_another_cluster_is_not_touched(self):
         self.init("s3://fresh/prod", "--cluster-id", "one")
