@@ -14,7 +14,7 @@ use crate::coordinator::group::consumer::DescribeConsumerGroup;
 use crate::coordinator::group::{CONSUMER, DescribeGroup, FetchOffsets, ListGroups};
 use crate::env::metrics::{GROUP_LAG_RECORDS, GROUP_LAG_SECONDS, GROUPS, Snapshot};
 use crate::env::{BlockingPool, Clock};
-use crate::replication::{Isolation, Replica, ReplicaManager, ServedBy};
+use crate::replication::{Isolation, Replica, ReplicaManager, ServedBy, Wanted};
 use crate::types::{BrokerId, Offset, TopicName, TopicPartition};
 use crate::wire::record_batch::BatchHeader;
 
@@ -105,8 +105,15 @@ fn standing(replica: &Arc<Replica>, clock: &dyn Clock, offset: Option<i64>) -> O
     let age_ms = offset.filter(|offset| *offset < positions.high_watermark.0).and_then(|offset| {
         // Of what is only in the tier the oldest local record is the lower bound.
         let from = Offset(offset).max(positions.local_start);
-        let slice =
-            replica.read(from, 1, true, Isolation::ReadUncommitted, None, ServedBy::Leader).ok()??;
+        let wanted = Wanted {
+            from,
+            max_bytes: 1,
+            at_least_one: true,
+            isolation: Isolation::ReadUncommitted,
+            client_epoch: None,
+            served_by: ServedBy::Leader,
+        };
+        let slice = replica.read(&wanted).ok()??;
         let header = BatchHeader::parse(&replica.load(&slice).ok()?).ok()?;
         Some((clock.wall_ms() - header.base_timestamp).max(0))
     });

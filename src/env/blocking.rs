@@ -95,12 +95,21 @@ impl Drop for Background {
 #[derive(Clone)]
 pub struct BlockingPool {
     submit: Arc<dyn Fn(Job) + Send + Sync>,
-    enter: Arc<dyn Fn() -> Option<Here> + Send + Sync>,
+    enter: Arc<dyn Fn(Short) -> Option<Here> + Send + Sync>,
+}
+
+/// A job that is short, if all goes well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Short {
+    /// A write into the page cache: it waits for the device after all when too much of that is dirty.
+    Write,
+    /// It asks no device for anything, or for no more than to read ahead.
+    InMemory,
 }
 
 /// Leave to do a short job on the caller's own thread, which is one of a runtime; see [`BlockingPool::here`].
 pub struct Here {
-    door: Option<(Arc<Door>, u64)>,
+    door: Option<(Arc<Door>, Short, u64)>,
 }
 
 /// Above this a job was not short: the device or the machine is slow.
@@ -123,6 +132,8 @@ struct Door {
     since: Instant,
     /// Microseconds after `since`.
     closed_until: AtomicU64,
+    /// The same for jobs in memory: to ask the kernel for what it has there can begin to read ahead, and wait for that.
+    memory_closed_until: AtomicU64,
     /// When the last caller went in. While one of them is still inside after long, the device hangs.
     entered: AtomicU64,
 }
@@ -170,13 +181,13 @@ impl BlockingPool {
         let queue = EndsWith(queue);
         let workers = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
         let door = Arc::new(Door::new(workers - 1));
-        BlockingPool::over(move |job| queue.0.push(job), move || door.enter())
+        BlockingPool::over(move |job| queue.0.push(job), move |short| door.enter(short))
     }
 
     /// A pool whose jobs are given to `submit`, and whose callers do a short one themselves when `enter` lets them.
     pub(super) fn over(
         submit: impl Fn(Job) + Send + Sync + 'static,
-        enter: impl Fn() -> Option<Here> + Send + Sync + 'static,
+        enter: impl Fn(Short) -> Option<Here> + Send + Sync + 'static,
     ) -> BlockingPool {
         BlockingPool { submit: Arc::new(submit), enter: Arc::new(enter) }
     }
@@ -187,7 +198,14 @@ impl BlockingPool {
     /// takes it. Held while the job runs.
     #[must_use]
     pub fn here(&self) -> Option<Here> {
-        (self.enter)()
+        (self.enter)(Short::Write)
+    }
+
+    /// The same for a job that asks no device for anything, such as to read and check what is in the page cache: not given
+    /// only to a thread that has done such jobs without a pause for long enough, and for a second after one that took long.
+    #[must_use]
+    pub fn here_in_memory(&self) -> Option<Here> {
+        (self.enter)(Short::InMemory)
     }
 
     /// Runs a job without waiting for it.
@@ -221,8 +239,8 @@ impl Here {
 
 impl Drop for Here {
     fn drop(&mut self) {
-        if let Some((door, begun)) = self.door.take() {
-            door.leave(begun, door.now());
+        if let Some((door, short, begun)) = self.door.take() {
+            door.leave(short, begun, door.now());
         }
     }
 }
@@ -230,23 +248,31 @@ impl Drop for Here {
 impl Door {
     #[allow(clippy::disallowed_methods)]
     fn new(most: usize) -> Door {
-        let [closed_until, entered] = [0, 0].map(AtomicU64::new);
-        Door { most, inside: AtomicUsize::new(0), since: Instant::now(), closed_until, entered }
+        let [closed_until, memory_closed_until, entered] = [0, 0, 0].map(AtomicU64::new);
+        let inside = AtomicUsize::new(0);
+        Door { most, inside, since: Instant::now(), closed_until, memory_closed_until, entered }
     }
 
-    fn enter(self: &Arc<Self>) -> Option<Here> {
+    fn enter(self: &Arc<Self>, short: Short) -> Option<Here> {
         let begun = self.now();
-        self.lets_in(begun).then(|| Here { door: Some((self.clone(), begun)) })
+        self.lets_in(short, begun).then(|| Here { door: Some((self.clone(), short, begun)) })
     }
 
     fn now(&self) -> u64 {
         micros(self.since.elapsed())
     }
 
-    fn lets_in(&self, now: u64) -> bool {
+    fn lets_in(&self, short: Short, now: u64) -> bool {
         let (first, last) = ROW.get();
         let row = if now.saturating_sub(last) <= micros(IN_A_ROW) { first } else { now };
         let is_long = |from: u64| now.saturating_sub(from) > micros(SHORT);
+        if short == Short::InMemory {
+            let may = !is_long(row) && now >= self.memory_closed_until.load(Ordering::Relaxed);
+            if may {
+                ROW.set((row, now));
+            }
+            return may;
+        }
         let hangs = self.inside.load(Ordering::Relaxed) > 0 && is_long(self.entered.load(Ordering::Relaxed));
         if now < self.closed_until.load(Ordering::Relaxed) || is_long(row) || hangs {
             return false;
@@ -260,11 +286,17 @@ impl Door {
         true
     }
 
-    fn leave(&self, begun: u64, now: u64) {
-        self.inside.fetch_sub(1, Ordering::Relaxed);
+    fn leave(&self, short: Short, begun: u64, now: u64) {
         ROW.set((ROW.get().0, now));
+        let closed_until = match short {
+            Short::InMemory => &self.memory_closed_until,
+            Short::Write => {
+                self.inside.fetch_sub(1, Ordering::Relaxed);
+                &self.closed_until
+            }
+        };
         if now.saturating_sub(begun) > micros(SHORT) {
-            self.closed_until.fetch_max(now + micros(CLOSED), Ordering::Relaxed);
+            closed_until.fetch_max(now + micros(CLOSED), Ordering::Relaxed);
         }
     }
 }
@@ -397,29 +429,54 @@ mod tests {
     fn callers_do_short_jobs_themselves_but_leave_a_thread_and_stop_when_jobs_are_slow() {
         let (short, closed) = (micros(SHORT), micros(CLOSED));
         let door = Door::new(2);
-        assert!(door.lets_in(1_000) && door.lets_in(1_100));
-        assert!(!door.lets_in(1_200), "one thread is left");
-        door.leave(1_000, 1_200);
-        assert!(door.lets_in(1_300));
-        door.leave(1_300, 1_400);
+        assert!(door.lets_in(Short::Write, 1_000) && door.lets_in(Short::Write, 1_100));
+        assert!(!door.lets_in(Short::Write, 1_200), "one thread is left");
+        door.leave(Short::Write, 1_000, 1_200);
+        assert!(door.lets_in(Short::Write, 1_300));
+        door.leave(Short::Write, 1_300, 1_400);
         let late = 1_300 + short + 1;
-        assert!(!door.lets_in(late), "one is inside and does not come back");
-        door.leave(1_100, late);
-        assert!(!door.lets_in(late + 100) && !door.lets_in(late + closed - 1), "the device is slow");
-        assert!(door.lets_in(late + closed));
+        assert!(!door.lets_in(Short::Write, late), "one is inside and does not come back");
+        door.leave(Short::Write, 1_100, late);
+        assert!(
+            !door.lets_in(Short::Write, late + 100) && !door.lets_in(Short::Write, late + closed - 1),
+            "the device is slow"
+        );
+        assert!(door.lets_in(Short::Write, late + closed));
     }
 
     #[test]
     fn a_thread_does_not_do_short_jobs_for_long_without_a_pause() {
         let door = Door::new(2);
-        let (mut now, mut done) = (1_000_000, 0);
-        while door.lets_in(now) {
-            door.leave(now, now + 100);
-            now += 105;
-            done += 1;
+        let mut now = 1_000_000;
+        for short in [Short::Write, Short::InMemory] {
+            let mut done = 0;
+            while door.lets_in(short, now) {
+                door.leave(short, now, now + 100);
+                now += 105;
+                done += 1;
+            }
+            assert_eq!(done, 20, "2 ms of 105 µs each");
+            now += micros(IN_A_ROW);
         }
-        assert_eq!(done, 20, "2 ms of 105 µs each");
-        assert!(door.lets_in(now + micros(IN_A_ROW)), "after a pause");
+        assert!(door.lets_in(Short::Write, now), "after a pause");
+    }
+
+    #[test]
+    fn what_is_in_memory_does_not_wait_for_a_slow_device() {
+        let door = Door::new(2);
+        assert!(door.lets_in(Short::Write, 1_000));
+        let late = 1_000 + micros(SHORT) + 1;
+        assert!(!door.lets_in(Short::Write, late));
+        assert!(door.lets_in(Short::InMemory, late), "a write hangs");
+        door.leave(Short::InMemory, late, late + 5);
+        door.leave(Short::Write, 1_000, late);
+        assert!(!door.lets_in(Short::Write, late + 100), "closed");
+        assert!(door.lets_in(Short::InMemory, late + 100));
+        let long = late + 100 + micros(SHORT) + 1;
+        door.leave(Short::InMemory, late + 100, long);
+        assert!(door.lets_in(Short::Write, late + micros(CLOSED)), "of writes that says nothing");
+        assert!(!door.lets_in(Short::InMemory, long + 100), "the kernel has waited for something");
+        assert!(door.lets_in(Short::InMemory, long + micros(CLOSED)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::fs::{AtFlags, StatxFlags};
+use rustix::io::ReadWriteFlags;
 
 /// A mount's id that is never given to another one (Linux 6.8, statx(2)).
 const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
@@ -48,6 +49,11 @@ pub struct DiskEntry {
 pub trait DiskFile: Send + Sync + std::fmt::Debug {
     /// Reads up to `buffer.len()` bytes at `position`; 0 at or past the end. Short reads only at the end.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+    /// Fills the buffer if all of it is in memory: no call waits for the device. `false` when not all is, or when that is not
+    /// known; the buffer then has any bytes.
+    fn read_cached_at(&self, _buffer: &mut [u8], _position: u64) -> bool {
+        false
+    }
     /// Writes all buffers, one after the other, from `position` on. On an error any prefix may have been written.
     fn write_vectored_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<()>;
     /// Writes all bytes from `position` on.
@@ -342,6 +348,21 @@ impl DiskFile for RealFile {
             }
         }
         Ok(done)
+    }
+
+    fn read_cached_at(&self, buffer: &mut [u8], position: u64) -> bool {
+        let mut done = 0;
+        while done < buffer.len() {
+            let into = &mut [IoSliceMut::new(&mut buffer[done..])];
+            match rustix::io::preadv2(&self.0, into, position + done as u64, ReadWriteFlags::NOWAIT) {
+                Ok(0) => return false,
+                Ok(n) => done += n,
+                Err(rustix::io::Errno::INTR) => {}
+                // The next byte is not in memory, or the file system cannot tell; a failure is met again where it is told.
+                Err(_) => return false,
+            }
+        }
+        true
     }
 
     fn write_vectored_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<()> {

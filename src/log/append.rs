@@ -130,8 +130,6 @@ impl Log {
             // The index of aborted transactions may begin.
             Origin::Marker { .. } => true,
         };
-        let flushes =
-            config.fsync_before_ack() || config.flush_messages < i64::MAX || self.closed_unflushed();
         let stays_in_segment = || {
             BatchHeader::parse(&batch.records).is_ok_and(|mut header| {
                 header.base_offset = self.log_end();
@@ -141,7 +139,33 @@ impl Log {
                 !must_roll(self.active(), 0, None, &header, config)
             })
         };
-        !may_take_longer && !flushes && self.active().file.is_open() && stays_in_segment()
+        !may_take_longer && self.only_writes() && stays_in_segment()
+    }
+
+    /// The same for what a leader sends: batches of the log's last epoch, and no markers.
+    #[must_use]
+    pub fn follows_at_once(&self, batches: &Bytes) -> bool {
+        let Some(epoch) = self.epochs.latest().map(|last| last.epoch) else { return false };
+        let (mut waiting, mut first) = (0, None);
+        // A batch that begins before the log's end is opened, to see what of it is new.
+        if !BatchHeader::parse(batches).is_ok_and(|header| header.base_offset == self.log_end()) {
+            return false;
+        }
+        let mut is_short = |header: &BatchHeader| {
+            let stays = !must_roll(self.active(), waiting, first, header, &self.config);
+            waiting += header.size() as u64;
+            first = first.or(Some(header.max_timestamp));
+            stays && header.leader_epoch == epoch && !header.attributes.is_control()
+        };
+        self.only_writes() && BatchIter::new(batches.clone()).all(|b| b.is_ok_and(|b| is_short(&b.header)))
+    }
+
+    /// No file must be opened for an append, and nothing be synced after it.
+    fn only_writes(&self) -> bool {
+        let config = &self.config;
+        let flushes =
+            config.fsync_before_ack() || config.flush_messages < i64::MAX || self.closed_unflushed();
+        !flushes && self.active().file.is_open()
     }
 
     /// Appends batches as the leader wrote them: offsets and epochs are the batches' own.

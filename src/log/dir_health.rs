@@ -117,6 +117,10 @@ impl DiskFile for WatchedFile {
         self.health.watch(&self.path, || self.inner.read_at(buffer, position))
     }
 
+    fn read_cached_at(&self, buffer: &mut [u8], position: u64) -> bool {
+        self.health.failure().is_none() && self.inner.read_cached_at(buffer, position)
+    }
+
     fn write_vectored_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<()> {
         self.health.watch(&self.path, || self.inner.write_vectored_at(buffers, position))
     }

@@ -14,6 +14,15 @@ const PENDING: usize = 512;
 /// A binary search ends by reading this many bytes at once.
 const BLOCK_BYTES: u64 = 4096;
 
+/// Where bytes may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reads {
+    /// From wherever they are.
+    Any,
+    /// From memory, of files that are open; `WouldBlock` where that is not enough.
+    Cached,
+}
+
 #[derive(Debug)]
 pub(super) struct EntryFile<const N: usize> {
     file: LazyFile,
@@ -85,6 +94,10 @@ impl<const N: usize> EntryFile<N> {
     }
 
     pub(super) fn get(&self, i: u64) -> io::Result<[u8; N]> {
+        self.get_by(Reads::Any, i)
+    }
+
+    pub(super) fn get_by(&self, reads: Reads, i: u64) -> io::Result<[u8; N]> {
         if let Some(entry) = i.checked_sub(self.written) {
             return usize::try_from(entry)
                 .ok()
@@ -93,7 +106,7 @@ impl<const N: usize> EntryFile<N> {
                 .ok_or_else(|| io::ErrorKind::UnexpectedEof.into());
         }
         let mut entry = [0; N];
-        self.file.get()?.read_exact_at(&mut entry, i * N as u64)?;
+        self.read_by(reads, &mut entry, i)?;
         Ok(entry)
     }
 
@@ -128,6 +141,14 @@ impl<const N: usize> EntryFile<N> {
 
     /// Number of entries, from the front, for which `before` holds.
     pub(super) fn partition_point(&self, before: impl Fn(&[u8; N]) -> bool) -> io::Result<u64> {
+        self.partition_point_by(Reads::Any, before)
+    }
+
+    pub(super) fn partition_point_by(
+        &self,
+        reads: Reads,
+        before: impl Fn(&[u8; N]) -> bool,
+    ) -> io::Result<u64> {
         if self.last.as_ref().is_none_or(&before) {
             return Ok(self.count());
         }
@@ -137,15 +158,27 @@ impl<const N: usize> EntryFile<N> {
         let (mut low, mut high) = (0, self.written);
         while (high - low) * N as u64 > BLOCK_BYTES {
             let middle = low + (high - low) / 2;
-            if before(&self.get(middle)?) {
+            if before(&self.get_by(reads, middle)?) {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
         let mut block = vec![0; usize::try_from(high - low).unwrap_or(0) * N];
-        self.file.get()?.read_exact_at(&mut block, low * N as u64)?;
+        self.read_by(reads, &mut block, low)?;
         Ok(low + block.as_chunks::<N>().0.partition_point(before) as u64)
+    }
+
+    /// What the file has from entry `i` on.
+    fn read_by(&self, reads: Reads, bytes: &mut [u8], i: u64) -> io::Result<()> {
+        let position = i * N as u64;
+        match reads {
+            Reads::Any => self.file.get()?.read_exact_at(bytes, position),
+            Reads::Cached if self.file.is_open() && self.file.get()?.read_cached_at(bytes, position) => {
+                Ok(())
+            }
+            Reads::Cached => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 
     /// All entries as they stand in the file.

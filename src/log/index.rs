@@ -5,7 +5,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::entries::EntryFile;
+use super::entries::{EntryFile, Reads};
 use crate::env::SharedDisk;
 use crate::types::Offset;
 
@@ -73,10 +73,11 @@ impl OffsetIndex {
     }
 
     /// The last entry at or before the batch that holds `offset`; without one, the segment's start is.
-    pub(super) fn entry_before(&self, offset: Offset) -> io::Result<Option<IndexEntry>> {
-        let next = self.entries.partition_point(|entry| self.decode(entry).last_offset <= offset)?;
+    pub(super) fn entry_before(&self, offset: Offset, reads: Reads) -> io::Result<Option<IndexEntry>> {
+        let is_before = |entry: &[u8; 8]| self.decode(entry).last_offset <= offset;
+        let next = self.entries.partition_point_by(reads, is_before)?;
         match next.checked_sub(1) {
-            Some(i) => Ok(Some(self.decode(&self.entries.get(i)?))),
+            Some(i) => Ok(Some(self.decode(&self.entries.get_by(reads, i)?))),
             None => Ok(None),
         }
     }

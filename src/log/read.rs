@@ -1,9 +1,11 @@
 //! Reads: a stretch of batches for a fetch or a lagging follower, and closed segments for the tier.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::entries::Reads;
 use super::epoch_cache::EpochEntry;
 use super::error::LogError;
 use super::files::{SNAPSHOT, segment_path};
@@ -57,6 +59,31 @@ impl Log {
         end: Offset,
         at_least_one: bool,
     ) -> Result<LogSlice, LogError> {
+        self.read_with(Reads::Any, from, max_bytes, end, at_least_one)
+    }
+
+    /// The same, if no file must be opened for it and no byte come from a device.
+    ///
+    /// # Errors
+    /// As `read`; `Io` when that is not so.
+    pub fn read_cached(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        end: Offset,
+        at_least_one: bool,
+    ) -> Result<LogSlice, LogError> {
+        self.read_with(Reads::Cached, from, max_bytes, end, at_least_one)
+    }
+
+    fn read_with(
+        &self,
+        reads: Reads,
+        from: Offset,
+        max_bytes: usize,
+        end: Offset,
+        at_least_one: bool,
+    ) -> Result<LogSlice, LogError> {
         let (start, log_end) = (self.local_start(), self.log_end());
         if from < start || from > log_end {
             return Err(LogError::OutOfRange { offset: from, start, end: log_end });
@@ -67,7 +94,11 @@ impl Log {
         let i = self.segment_of(from);
         let segment = &self.segments[i];
         let path = segment.file.path();
-        let entry = segment.index.entry_before(from).map_err(LogError::io("look into the index of", path))?;
+        if reads == Reads::Cached && !segment.file.is_open() {
+            return Err(LogError::io("open", path)(io::ErrorKind::WouldBlock.into()));
+        }
+        let entry =
+            segment.index.entry_before(from, reads).map_err(LogError::io("look into the index of", path))?;
         let anchor = entry.filter(|entry| entry.position < segment.size).map_or(Anchor::default(), |entry| {
             Anchor { position: entry.position, last_offset: Some(entry.last_offset) }
         });
@@ -84,6 +115,7 @@ impl Log {
             goes_on: i + 1 < self.segments.len() && self.segment_end(i) < end.min(log_end),
             epochs: self.epochs.shared(),
             compacted: self.config.cleanup.compact || self.positions.cleaned() > Offset::ZERO,
+            cached_only: None,
         }))
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::entries::EntryFile;
+use super::entries::{EntryFile, Reads};
 use super::files::{INDEX, LOG, TIME_INDEX, TXN_INDEX, segment_path};
 use super::index::{IndexEntry, OffsetIndex};
 use super::open_files::LazyFile;
@@ -274,7 +274,7 @@ impl Segment {
 
     /// A position at or before the batch that holds `offset`: what the index says if that is true, else the start.
     pub(super) fn position_before(&self, offset: Offset) -> io::Result<u64> {
-        match self.index.entry_before(offset)? {
+        match self.index.entry_before(offset, Reads::Any)? {
             Some(entry) if self.holds(&entry)? => Ok(entry.position),
             _ => Ok(0),
         }

@@ -56,6 +56,8 @@ pub(super) struct Source {
     pub(super) epochs: Arc<Vec<EpochEntry>>,
     /// The log is compacted, or has been.
     pub(super) compacted: bool,
+    /// Only what is in the page cache is read, and so many bytes at most.
+    pub(super) cached_only: Option<usize>,
 }
 
 /// What an index entry says: a batch begins here, and this is its last offset. Without one: the segment's start.
@@ -140,7 +142,7 @@ impl LogSlice {
         let Some(source) = &self.source else {
             return Ok((Records::empty(), 0));
         };
-        if self.bound_bytes() < SPAN_FROM_BYTES || source.file.descriptor().is_none() {
+        if !self.is_left_in_file() {
             return self.load_counted().map(|(bytes, counted)| (bytes.into(), counted));
         }
         let found = match source.locate(source.anchor) {
@@ -150,6 +152,26 @@ impl LogSlice {
             answer => answer,
         };
         found.map(|(span, counted)| (span.into(), counted))
+    }
+}
+
+impl LogSlice {
+    /// What [`LogSlice::locate_counted`] (with `takes_files`) or [`LogSlice::load_counted`] gives, if no byte of it must come
+    /// from a device, and there are `at_most` so many. `None` when one must, and when anything is wrong: then those are to be
+    /// asked, on a disk thread.
+    #[must_use]
+    pub fn cached_counted(&self, takes_files: bool, at_most: usize) -> Option<(Records, usize)> {
+        let source = self.source.as_ref()?;
+        let cached = Source { cached_only: Some(at_most), ..source.clone() };
+        if takes_files && self.is_left_in_file() {
+            return cached.locate(source.anchor).ok().map(|(span, counted)| (span.into(), counted));
+        }
+        cached.load(source.anchor).ok().map(|(bytes, counted)| (bytes.into(), counted))
+    }
+
+    fn is_left_in_file(&self) -> bool {
+        self.bound_bytes() >= SPAN_FROM_BYTES
+            && self.source.as_ref().is_some_and(|source| source.file.descriptor().is_some())
     }
 }
 
@@ -204,6 +226,9 @@ impl Source {
         let mut allowed = self.max_bytes;
         if first.size() > allowed && self.at_least_one {
             allowed = first.size();
+        }
+        if self.cached_only.is_some_and(|at_most| allowed > at_most) {
+            return Err(self.not_at_once());
         }
         Ok(allowed.min(usize::try_from(self.size - start).unwrap_or(usize::MAX)))
     }
@@ -297,12 +322,20 @@ impl Source {
     }
 
     fn read_into(&self, position: u64, bytes: &mut [u8]) -> Result<(), LogError> {
+        if self.cached_only.is_some() {
+            let is_cached = self.file.read_cached_at(bytes, position);
+            return is_cached.then_some(()).ok_or_else(|| self.not_at_once());
+        }
         let n = self.file.read_at(bytes, position).map_err(LogError::io("read", &self.path))?;
         if n < bytes.len() {
             let short = io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than its segment");
             return Err(LogError::io("read", &self.path)(short));
         }
         Ok(())
+    }
+
+    fn not_at_once(&self) -> LogError {
+        LogError::io("read", &self.path)(io::ErrorKind::WouldBlock.into())
     }
 
     fn corrupt(&self, position: u64, offset: Offset, detail: String) -> LogError {

@@ -24,7 +24,7 @@ pub use isr::leader::{NotEnoughReplicas, ProposalReply, Settings};
 pub use manager::ReplicaManager;
 pub use replica::{
     Acks, AppendError, InSyncFollower, Isolation, IsrSize, Positions, ReadError, Replica, ReplicaRole,
-    ServedBy, Traffic,
+    ServedBy, Traffic, Wanted,
 };
 
 #[cfg(test)]

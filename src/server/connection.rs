@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -36,6 +37,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 const SMALL_ANSWER_BYTES: usize = 4 << 10;
 /// Chunks handed to one vectored write.
 const SLICES: usize = 64;
+/// Small answers that are ready side by side leave together: so many at most.
+const TOGETHER: usize = 16;
 
 pub(super) type Reader = Box<dyn AsyncRead + Send + Unpin>;
 
@@ -112,6 +115,8 @@ struct Timing {
 enum Due {
     Now(Counted),
     Later(oneshot::Receiver<Counted>),
+    /// The call has panicked.
+    Never,
 }
 
 /// Until when a connection is not read, because its client is above a quota (KIP-219).
@@ -214,7 +219,7 @@ pub(super) async fn serve<S: Service>(
         silence: Silence { clock: shared.clock.clone(), until: Arc::default() },
         tasks: JoinSet::new(),
     };
-    let mut answers = Answers { shared, writer, due, in_flight };
+    let mut answers = Answers { shared, writer, due, in_flight, gathered: Vec::new() };
     let mut stop = shared.stop.clone();
 
     let ended = {
@@ -368,20 +373,35 @@ struct Answers<'a, S> {
     writer: Writer,
     due: mpsc::Receiver<InFlight>,
     in_flight: Arc<AtomicUsize>,
+    /// Of the requests whose answers leave with another's.
+    gathered: Vec<Timing>,
 }
 
 impl<S> Answers<'_, S> {
     /// Ends in order when no request can come any more.
     async fn run(&mut self) -> Result<(), Ended> {
-        while let Some(request) = self.due.recv().await {
-            let Counted { answer, _reservation } = match request.answer {
+        let mut next = None;
+        loop {
+            let request = match next.take() {
+                Some(request) => request,
+                None => match self.due.recv().await {
+                    Some(request) => request,
+                    None => return Ok(()),
+                },
+            };
+            let InFlight { answer, timing, _reservation, _fetch } = request;
+            let Counted { answer, _reservation: _of_answer } = match answer {
                 Due::Now(answer) => answer,
                 // The sender is dropped unused only when the call has panicked.
                 Due::Later(answer) => answer.await.map_err(|_| Ended::Failed)?,
+                Due::Never => return Err(Ended::Failed),
             };
             let sending = self.shared.clock.now();
             match answer {
-                Answer::Frame(chunks) => self.write(chunks).await?,
+                Answer::Frame(mut chunks) => {
+                    next = self.gather(&mut chunks);
+                    self.write(chunks).await?;
+                }
                 Answer::Large(chunks, room) => {
                     self.write(chunks).await?;
                     drop(room);
@@ -394,10 +414,36 @@ impl<S> Answers<'_, S> {
                 Answer::Silence | Answer::Throttled(..) => {}
                 Answer::Close(reason) => return Err(Ended::Refused(reason)),
             }
-            self.sent(request.timing, sending);
-            self.in_flight.fetch_sub(1, Ordering::Relaxed);
+            self.sent(timing, sending);
+            self.gathered.iter().for_each(|timing| self.sent(*timing, sending));
+            self.in_flight.fetch_sub(1 + self.gathered.len(), Ordering::Relaxed);
+            self.gathered.clear();
         }
-        Ok(())
+    }
+
+    /// Puts the small answers that are ready behind this one to it, so that one write and one wake of the client serve
+    /// them all. Returns the first request whose answer is not to go with them.
+    fn gather(&mut self, chunks: &mut Vec<Chunk>) -> Option<InFlight> {
+        let mut bytes: usize = chunks.iter().map(Chunk::len).sum();
+        while self.gathered.len() < TOGETHER && bytes <= SMALL_ANSWER_BYTES {
+            let mut request = self.due.try_recv().ok()?;
+            if let Due::Later(told) = &mut request.answer {
+                match told.try_recv() {
+                    Ok(answer) => request.answer = Due::Now(answer),
+                    Err(TryRecvError::Empty) => {}
+                    Err(TryRecvError::Closed) => request.answer = Due::Never,
+                }
+            }
+            match &mut request.answer {
+                Due::Now(Counted { answer: Answer::Frame(more), _reservation: None }) => {
+                    bytes += more.iter().map(Chunk::len).sum::<usize>();
+                    chunks.append(more);
+                    self.gathered.push(request.timing);
+                }
+                _ => return Some(request),
+            }
+        }
+        None
     }
 
     /// Counts the times of a request whose answer is out, and traces it if it is one of those.

@@ -17,8 +17,9 @@ use crate::env::{Clock, MonoTime, timeout};
 const IDLE_STEP: usize = 4 << 10;
 /// The first step of a frame's memory.
 const FIRST_STEP: usize = 64 << 10;
-/// Memory grows to at most this many times what has come.
-const GROWTH: usize = 8;
+/// Memory grows to at most this many times what has come: a batch of 64 KB, of which 4 KB come with the first read, is then
+/// read to where it lies, and not moved once more because of the few bytes around it.
+const GROWTH: usize = 32;
 
 /// Why no frame came.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +94,9 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         let whole = 4 + size;
         while self.buffer.len() < whole {
             let have = self.buffer.len();
-            let memory = whole.min(FIRST_STEP.max(have.saturating_mul(GROWTH)));
+            // Who may send only small frames, having proved nothing yet, gets memory in smaller steps too.
+            let grown = have.saturating_mul(GROWTH).min(have + limit / 4);
+            let memory = whole.min(FIRST_STEP.max(grown));
             if self.buffer.capacity() < memory {
                 within(&*self.clock, self.deadline, begun, reservation.grow_to(memory)).await?;
                 self.buffer.reserve(memory - have);

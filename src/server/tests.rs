@@ -153,6 +153,42 @@ async fn a_stretch_of_a_file_leaves_whole_and_in_its_place_and_the_next_answer_f
     server.shutdown(Duration::from_secs(5)).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_answers_leave_together_they_leave_in_order() {
+    let (server, address) = start(ServerLimits::default(), false).await;
+    let kinds = [ECHO, ECHO, ECHO, SILENTLY, ECHO, ECHO, SLOWLY, ECHO, ECHO, FILE, ECHO, ECHO];
+    let mut client = connect(address).await;
+    let mut requests = Vec::new();
+    for tag in 0..60_u8 {
+        requests.extend([0, 0, 0, 4, 0, 3, kinds[usize::from(tag) % kinds.len()], tag]);
+    }
+    client.write_all(&requests).await.unwrap();
+    for tag in 0..60_u8 {
+        match kinds[usize::from(tag) % kinds.len()] {
+            SILENTLY => {}
+            FILE => assert_eq!(receive(&mut client).await.unwrap().len(), 4 + FILE_BYTES - 10 + 4),
+            _ => assert_eq!(receive(&mut client).await.unwrap()[0], tag),
+        }
+    }
+    drop(client);
+    server.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_request_that_has_failed_behind_another_ends_its_connection_after_the_others_answer() {
+    let (server, address) = start(ServerLimits::default(), false).await;
+    let mut client = connect(address).await;
+    send(&mut client, 3, SLOWLY, 1).await;
+    send(&mut client, 3, PANIC, 2).await;
+    send(&mut client, 3, ECHO, 3).await;
+    assert_eq!(receive(&mut client).await.unwrap()[0], 1);
+    assert!(receive(&mut client).await.is_err(), "the connection ends in its place");
+    let mut other = connect(address).await;
+    send(&mut other, 3, ECHO, 4).await;
+    assert_eq!(receive(&mut other).await.unwrap()[0], 4);
+    server.shutdown(Duration::from_secs(5)).await;
+}
+
 #[tokio::test]
 async fn a_file_that_became_shorter_ends_the_connection_and_no_other() {
     let (server, address) = start(ServerLimits::default(), false).await;

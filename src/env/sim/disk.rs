@@ -457,6 +457,14 @@ impl DiskFile for SimFile {
         Ok(n)
     }
 
+    fn read_cached_at(&self, buffer: &mut [u8], position: u64) -> bool {
+        let path = self.path.to_string_lossy();
+        let strikes = |fault: &Fault| fault.call == DiskCall::Read && path.contains(&fault.path);
+        // A fault is one of the device, which is not asked here.
+        !self.state.lock().faults.iter().any(strikes)
+            && self.read_at(buffer, position).is_ok_and(|n| n == buffer.len())
+    }
+
     fn write_vectored_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<()> {
         let mut state = self.state.lock();
         state.live()?;

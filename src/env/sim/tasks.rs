@@ -53,7 +53,7 @@ impl Threads for TaskThreads {
         }
         // The tasks end with the runtime, and then nobody waits any more.
         let (rng, slowness) = (self.rng.clone(), self.slowness.clone());
-        let here = move || {
+        let here = move |_| {
             let may = slowness.load(Ordering::SeqCst) == 1 && rng.next_u64().is_multiple_of(2);
             may.then(Here::free)
         };

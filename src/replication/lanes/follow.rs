@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 use super::{LIST, LaneError, heartbeat, receive};
 use crate::replication::context::Context;
 use crate::replication::frames::{Ack, Open, ToFollower, ToLeader};
+use crate::replication::isr::OpenAnswer;
 use crate::replication::replica::{Inbound, Replica};
 use crate::transport::{FrameRecv, FrameSend, Peer, SharedTransport, StreamKind};
 use crate::types::{BrokerId, TopicId};
@@ -245,7 +246,11 @@ impl FollowLane {
     }
 
     fn hand_over(&self, session: u64, inbound: Inbound) {
-        let replica = self.link.lock().as_ref().and_then(|link| link.sessions.get(&session).cloned());
+        let is_over = matches!(&inbound, Inbound::Answer(_, answer) if *answer != OpenAnswer::Accepted);
+        let replica = self.link.lock().as_mut().and_then(|link| {
+            // After a refusal nothing more comes of a session, and the next one has another number.
+            if is_over { link.sessions.remove(&session) } else { link.sessions.get(&session).cloned() }
+        });
         if let Some(replica) = replica {
             replica.receive(inbound);
         }

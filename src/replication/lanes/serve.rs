@@ -43,6 +43,8 @@ struct Out {
     answers: Vec<(u64, OpenAnswer)>,
     closes: Vec<u64>,
     ready: VecDeque<Arc<Session>>,
+    /// The stream has ended: nobody takes anything out any more.
+    ended: bool,
 }
 
 /// One follower's session for one partition.
@@ -67,7 +69,11 @@ impl Session {
     /// It may have something to send.
     pub(in crate::replication) fn wake(self: &Arc<Self>) {
         if self.armed.load(Ordering::SeqCst) && !self.queued.swap(true, Ordering::SeqCst) {
-            self.lane.out.lock().ready.push_back(self.clone());
+            let mut out = self.lane.out.lock();
+            if !out.ended {
+                out.ready.push_back(self.clone());
+            }
+            drop(out);
             self.lane.changed.notify_one();
         }
     }
@@ -101,7 +107,8 @@ pub(in crate::replication) async fn serve(context: Arc<Context>, lookup: Lookup,
     for session in sessions.into_values() {
         session.replica.session_lost(&session);
     }
-    *lane.out.lock() = Out::default();
+    // A session that still loads for this lane would hold it, and be held by it, for ever.
+    *lane.out.lock() = Out { ended: true, ..Out::default() };
 }
 
 impl ServeLane {
@@ -168,7 +175,7 @@ impl ServeLane {
         let mut positions_due = MonoTime::default();
         let mut last_sent = self.context.now();
         loop {
-            let Out { answers, closes, ready } = std::mem::take(&mut *self.out.lock());
+            let Out { answers, closes, ready, .. } = std::mem::take(&mut *self.out.lock());
             let idle = ready.is_empty();
             let mut sent = !answers.is_empty() || !closes.is_empty();
             for answers in answers.chunks(LIST) {

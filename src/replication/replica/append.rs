@@ -78,7 +78,7 @@ struct Asker {
 
 /// Whose thread writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Thread {
+pub(super) enum Thread {
     /// It may wait for an fsync.
     Disk,
     /// One of the runtime's: it may not.

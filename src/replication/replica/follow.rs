@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::append::Thread;
 use super::lead::Effects;
 use super::{LogGuard, Replica, Role, last_epoch};
 use crate::log::{LogConfig, LogError, Removal};
@@ -18,6 +19,10 @@ use crate::types::{BrokerEpoch, BrokerId, LeaderEpoch, Offset};
 
 /// The pause after the first open request that could not be served; it doubles up to 32 times this.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Frames of up to so many bytes are written by the thread that reads them, one by one. Larger ones come faster than they
+/// can be written, and are cheaper in groups.
+const SHORT_BYTES: usize = 16 << 10;
 
 /// The pause after a write that failed.
 const AFTER_FAILED_WRITE: Duration = Duration::from_secs(1);
@@ -101,6 +106,8 @@ impl Replica {
             state.positions.leader = Some(leader);
             state.positions.leader_epoch = leader_epoch;
             self.look_at(&log, state);
+            let log_end = state.positions.log_end;
+            state.positions.tier = state.positions.tier.filter(|tier| tier.end <= log_end);
             if resumed.is_ok() {
                 Replica::role_begun(state);
                 state.role = Role::Follower(Following {
@@ -142,27 +149,72 @@ impl Replica {
     pub(in crate::replication) fn receive(self: &Arc<Self>, inbound: Inbound) {
         let idle = {
             let mut inbox = self.inbox.lock();
-            inbox.items.push_back(inbound);
+            match (inbox.items.back_mut(), &inbound) {
+                // Newer positions say all that older ones did: while the disk is slow they do not pile up.
+                (Some(Inbound::Positions(before, last)), Inbound::Positions(session, positions))
+                    if before == session =>
+                {
+                    let tier = positions.tier.or(last.tier);
+                    *last = LeaderPositions { tier, ..positions.clone() };
+                }
+                _ => inbox.items.push_back(inbound),
+            }
             !std::mem::replace(&mut inbox.draining, true)
         };
-        if idle {
-            let replica = self.clone();
-            self.context.pool.spawn(move || replica.drain_inbox());
+        if idle && !self.drain_inbox_here() {
+            self.drain_inbox_on_disk_thread();
         }
     }
 
+    /// Works off what has come on this very thread, if that is short work: a frame of batches that go into the page cache,
+    /// or positions, with the log's lock free and nothing to sync, to roll or to delete. Otherwise it is a disk thread's.
+    fn drain_inbox_here(self: &Arc<Self>) -> bool {
+        let Some(_leave) = self.context.pool.here() else { return false };
+        let Some(log) = self.log.try_lock() else { return false };
+        let is_short = {
+            let inbox = self.inbox.lock();
+            inbox.items.len() == 1
+                && inbox.items.iter().all(|item| match item {
+                    Inbound::Append(append) => {
+                        append.batches.len() <= SHORT_BYTES
+                            && append.positions.log_start <= log.log_start()
+                            && log.follows_at_once(&append.batches)
+                    }
+                    Inbound::Positions(_, positions) => positions.log_start <= log.log_start(),
+                    _ => false,
+                })
+        };
+        if is_short {
+            self.drain_inbox(LogGuard { replica: self, log: Some(log) }, Thread::Caller);
+        }
+        is_short
+    }
+
+    fn drain_inbox_on_disk_thread(self: &Arc<Self>) {
+        let replica = self.clone();
+        self.context.pool.spawn(move || replica.drain_inbox(replica.log(), Thread::Disk));
+    }
+
     /// Works off what has come, and queues again behind the other partitions' jobs if more has come since.
-    fn drain_inbox(self: &Arc<Self>) {
-        let items = std::mem::take(&mut self.inbox.lock().items);
+    fn drain_inbox(self: &Arc<Self>, mut log: LogGuard<'_>, thread: Thread) {
+        let items: Vec<Inbound> = {
+            let mut inbox = self.inbox.lock();
+            let at_once = if thread == Thread::Caller { 1 } else { inbox.items.len() };
+            inbox.items.drain(..at_once).collect()
+        };
         let mut outcome = Outcome::default();
-        let mut log = self.log();
         for item in items {
             self.take_in(item, &mut log, &mut outcome);
         }
         self.raise_log_start(&mut log, &mut outcome);
         drop(log);
-        if outcome.acknowledge && self.flush_is_due() {
-            self.flush(&mut outcome.effects);
+        match (outcome.acknowledge && self.flush_is_due(), thread) {
+            (false, _) => {}
+            (true, Thread::Disk) => self.flush(&mut outcome.effects),
+            (true, Thread::Caller) => {
+                let replica = self.clone();
+                self.context.pool.spawn(move || replica.flush_now());
+            }
         }
         self.conclude(outcome);
         let more = {
@@ -171,8 +223,7 @@ impl Replica {
             inbox.draining
         };
         if more {
-            let replica = self.clone();
-            self.context.pool.spawn(move || replica.drain_inbox());
+            self.drain_inbox_on_disk_thread();
         }
     }
 
@@ -289,6 +340,7 @@ impl Replica {
             }
             Step::Truncate { to } => {
                 tracing::info!(partition = %self.partition, from = %log.log_end(), %to, "truncates");
+                self.forget_tier_above(to);
                 if to < log.log_start() {
                     log.reset_to(to, Vec::new())
                 } else {
@@ -297,10 +349,19 @@ impl Replica {
             }
             Step::Reset { log_start, chain } => {
                 tracing::info!(partition = %self.partition, from = %log.log_end(), %log_start, "starts anew");
+                self.forget_tier_above(Offset::ZERO);
                 log.reset_to(log_start, chain)
             }
         };
         self.restarted(changed, matches!(answer, OpenAnswer::Reset { .. }), log, outcome);
+    }
+
+    /// A tier that ends above what is left of this log may belong to a chain that an unclean election has cut off: what
+    /// comes instead is not covered by it, however long this log gets. The leader tells what the tier is now.
+    fn forget_tier_above(&self, end: Offset) {
+        let mut state = self.state.lock();
+        state.positions.tier = state.positions.tier.filter(|tier| tier.end <= end);
+        self.publish(&mut state);
     }
 
     /// The log was cut or dropped: open again, or go offline.

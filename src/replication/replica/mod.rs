@@ -24,7 +24,7 @@ pub use append::{Acks, AppendError};
 pub(super) use follow::Inbound;
 pub(super) use lead::Next;
 pub use observe::{InSyncFollower, IsrSize, Traffic};
-pub use read::{Isolation, ReadError, ServedBy};
+pub use read::{Isolation, ReadError, ServedBy, Wanted};
 
 use self::append::{AppendQueue, Waiter};
 use self::follow::{Following, Inbox};

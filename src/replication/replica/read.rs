@@ -1,6 +1,7 @@
 //! Reading from a replica: what a reader may see, where it is, and what becomes of a copy that is found damaged meanwhile.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -9,6 +10,9 @@ use crate::env::defect::{Defect, planted};
 use crate::log::{Log, LogError, LogSlice};
 use crate::types::{LeaderEpoch, Offset};
 use crate::wire::Records;
+
+/// So long a thread of the runtime waits for a log that is being written to: several writes into the page cache.
+const GLANCE: Duration = Duration::from_micros(200);
 
 /// Which records a reader may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,49 +77,85 @@ pub enum ReadError {
     Log(#[from] LogError),
 }
 
+/// What a reader wants of a partition.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// The first offset.
+    pub from: Offset,
+    /// The cap.
+    pub max_bytes: usize,
+    /// A first batch above the cap is given too.
+    pub at_least_one: bool,
+    /// What transactions it may see.
+    pub isolation: Isolation,
+    /// Its leader epoch, if it sent one.
+    pub client_epoch: Option<LeaderEpoch>,
+    /// Who may serve it.
+    pub served_by: ServedBy,
+}
+
 impl Replica {
-    /// Finds whole batches from the one that holds `from`, below the high watermark or the last stable offset;
-    /// `LogSlice::load` then reads them without any lock. `client_epoch` is the reader's leader epoch, if it sent one.
-    /// With `at_least_one` a first batch above `max_bytes` is given too. `None` when nothing is there yet.
+    /// Finds whole batches from the one that holds `wanted.from`, below the high watermark or the last stable offset;
+    /// `LogSlice::load` then reads them without any lock. `None` when nothing is there yet. It may wait for a write and for
+    /// a device: call it on a disk thread (`BlockingPool`).
     ///
     /// # Errors
     /// `ReadError` says why; `OnlyTiered` sends the reader to the cold tier.
-    pub fn read(
-        &self,
-        from: Offset,
-        max_bytes: usize,
-        at_least_one: bool,
-        isolation: Isolation,
-        client_epoch: Option<LeaderEpoch>,
-        served_by: ServedBy,
-    ) -> Result<Option<LogSlice>, ReadError> {
-        let end = {
-            let state = self.state.lock();
-            let positions = &state.positions;
-            self.check_reader(positions, client_epoch, served_by)?;
-            // A reader may be ahead of a new leader's high watermark: it waits, nothing is lost. Told that it is out of
-            // range it would begin again.
-            if from < positions.log_start || from > positions.log_end {
-                return Err(ReadError::OutOfRange {
-                    offset: from,
-                    start: positions.log_start,
-                    end: positions.log_end,
-                });
-            }
-            let end = match isolation {
-                _ if planted(Defect::ReadsBeyondHighWatermark) => positions.log_end,
-                Isolation::ReadUncommitted => positions.high_watermark,
-                Isolation::ReadCommitted => positions.last_stable,
-            };
-            if from >= end {
-                return Ok(None);
-            }
-            if from < positions.local_start {
-                return Err(ReadError::OnlyTiered { offset: from, local_start: positions.local_start });
-            }
-            end
+    pub fn read(&self, wanted: &Wanted) -> Result<Option<LogSlice>, ReadError> {
+        let Some(end) = self.readable_end(wanted)? else { return Ok(None) };
+        let slice = self.log.lock().read(wanted.from, wanted.max_bytes, end, wanted.at_least_one);
+        self.found(slice)
+    }
+
+    /// The same on any thread: `None` when the log is in use for longer, or when its index is not in memory.
+    pub fn read_at_once(&self, wanted: &Wanted) -> Option<Result<Option<LogSlice>, ReadError>> {
+        let end = match self.readable_end(wanted) {
+            Ok(Some(end)) => end,
+            Ok(None) => return Some(Ok(None)),
+            Err(error) => return Some(Err(error)),
         };
-        let slice = self.log.lock().read(from, max_bytes, end, at_least_one);
+        let log = self.log.try_lock_for(GLANCE)?;
+        let slice = log.read_cached(wanted.from, wanted.max_bytes, end, wanted.at_least_one);
+        drop(log);
+        match slice {
+            Err(LogError::Io { .. }) => {
+                self.renew_last_stable();
+                None
+            }
+            slice => Some(self.found(slice)),
+        }
+    }
+
+    /// Where what the reader may see ends; `None` when it does not reach its offset.
+    fn readable_end(&self, wanted: &Wanted) -> Result<Option<Offset>, ReadError> {
+        let from = wanted.from;
+        let state = self.state.lock();
+        let positions = &state.positions;
+        self.check_reader(positions, wanted.client_epoch, wanted.served_by)?;
+        // A reader may be ahead of a new leader's high watermark: it waits, nothing is lost. Told that it is out of
+        // range it would begin again.
+        if from < positions.log_start || from > positions.log_end {
+            return Err(ReadError::OutOfRange {
+                offset: from,
+                start: positions.log_start,
+                end: positions.log_end,
+            });
+        }
+        let end = match wanted.isolation {
+            _ if planted(Defect::ReadsBeyondHighWatermark) => positions.log_end,
+            Isolation::ReadUncommitted => positions.high_watermark,
+            Isolation::ReadCommitted => positions.last_stable,
+        };
+        if from >= end {
+            return Ok(None);
+        }
+        if from < positions.local_start {
+            return Err(ReadError::OnlyTiered { offset: from, local_start: positions.local_start });
+        }
+        Ok(Some(end))
+    }
+
+    fn found(&self, slice: Result<LogSlice, LogError>) -> Result<Option<LogSlice>, ReadError> {
         self.renew_last_stable();
         match slice {
             // Retention has taken the segment since the positions were looked at.
@@ -128,6 +168,15 @@ impl Replica {
             }
             slice => Ok(Some(slice?)),
         }
+    }
+
+    /// Looks at what the log has in memory, on any thread: `None` while it is in use for longer.
+    pub fn glance<T>(&self, look: impl FnOnce(&Log) -> T) -> Option<T> {
+        let log = self.log.try_lock_for(GLANCE)?;
+        let seen = look(&log);
+        drop(log);
+        self.renew_last_stable();
+        Some(seen)
     }
 
     /// Whether an offset is in the log, but in the cold tier only.

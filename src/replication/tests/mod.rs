@@ -4,6 +4,7 @@ mod chaos;
 mod reassign;
 mod rig;
 mod short_appends;
+mod tier_ends;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -323,9 +324,7 @@ async fn a_broker_with_an_empty_disk_begins_at_the_tiers_end_and_copies_only_the
     let early = leader.with_log(|log| {
         // A reader that has looked at the positions before, and at the log after, is sent to the tier too.
         let leader = leader.clone();
-        let reader = tokio::spawn(async move {
-            leader.read(Offset(1), 100, true, Isolation::ReadUncommitted, None, ServedBy::Leader)
-        });
+        let reader = tokio::spawn(async move { leader.read(&wants(Offset(1))) });
         std::thread::sleep(Duration::from_millis(100));
         log.delete_segments_below(Offset(3)).unwrap().run().unwrap();
         reader
@@ -344,7 +343,7 @@ async fn a_broker_with_an_empty_disk_begins_at_the_tiers_end_and_copies_only_the
     eventually("the tier's end is known", || cluster.replica(2).positions().tier == Some(tier)).await;
     cluster.append(1, Acks::All, &["hot"]).await.unwrap();
     cluster.agree(&[1, 2], 5).await;
-    let cold = leader.read(Offset(1), 100, true, Isolation::ReadUncommitted, None, ServedBy::Leader);
+    let cold = leader.read(&wants(Offset(1)));
     assert!(matches!(cold, Err(ReadError::OnlyTiered { .. })), "{cold:?}");
 }
 
@@ -472,10 +471,22 @@ async fn a_flipped_bit_is_not_passed_on_and_the_damaged_copy_is_rebuilt() {
     cluster.agree(&[1, 2, 3], 11).await;
 }
 
+/// All that may be seen from there on.
+fn wants(from: Offset) -> Wanted {
+    Wanted {
+        from,
+        max_bytes: 1 << 20,
+        at_least_one: true,
+        isolation: Isolation::ReadUncommitted,
+        client_epoch: None,
+        served_by: ServedBy::Leader,
+    }
+}
+
 /// The first batch of broker 1's log is read as a client reads it.
 async fn fetch_from_1(cluster: &Cluster) -> Result<Bytes, crate::log::LogError> {
     let replica = cluster.replica(1);
-    let read = replica.read(Offset(0), 1 << 20, true, Isolation::ReadUncommitted, None, ServedBy::Leader);
+    let read = replica.read(&wants(Offset(0)));
     let slice = read.unwrap().unwrap();
     BlockingPool::new("reader", 1).run(move || replica.load(&slice)).await.unwrap()
 }
@@ -517,7 +528,7 @@ async fn a_stretch_that_was_cut_while_a_client_read_it_costs_no_copy() {
     cluster.append(1, Acks::All, &["a"]).await.unwrap();
     cluster.append(1, Acks::All, &["b"]).await.unwrap();
     let replica = cluster.replica(1);
-    let read = replica.read(Offset(1), 1 << 20, true, Isolation::ReadUncommitted, None, ServedBy::Leader);
+    let read = replica.read(&wants(Offset(1)));
     let slice = read.unwrap().unwrap();
     // As after a truncation under another leader: where the batch was there are other bytes now.
     replica.with_log(|log| {
@@ -631,7 +642,7 @@ async fn readers_see_no_more_than_the_high_watermark_and_are_told_of_wrong_epoch
     let read = |from, epoch: Option<i32>| {
         let isolation = Isolation::ReadUncommitted;
         let epoch = epoch.map(LeaderEpoch);
-        let slice = leader.read(Offset(from), 1 << 20, true, isolation, epoch, ServedBy::Leader)?;
+        let slice = leader.read(&Wanted { isolation, client_epoch: epoch, ..wants(Offset(from)) })?;
         Ok::<_, ReadError>(slice.map_or(Bytes::new(), |slice| slice.load().unwrap()))
     };
     let epoch = leader.positions().leader_epoch.0;
@@ -644,7 +655,12 @@ async fn readers_see_no_more_than_the_high_watermark_and_are_told_of_wrong_epoch
     assert!(matches!(read(0, Some(epoch + 1)), Err(ReadError::UnknownLeaderEpoch { .. })));
     let follower = |from, epoch: Option<i32>, served_by| {
         let (isolation, epoch) = (Isolation::ReadUncommitted, epoch.map(LeaderEpoch));
-        let slice = cluster.replica(2).read(Offset(from), 1 << 20, true, isolation, epoch, served_by)?;
+        let slice = cluster.replica(2).read(&Wanted {
+            isolation,
+            client_epoch: epoch,
+            served_by,
+            ..wants(Offset(from))
+        })?;
         Ok::<_, ReadError>(slice.map_or(Bytes::new(), |slice| slice.load().unwrap()))
     };
     assert!(matches!(follower(0, None, ServedBy::Leader), Err(ReadError::NotLeader)));

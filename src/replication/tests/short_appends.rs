@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::rig::{Cluster, batch};
 use crate::replication::{Acks, AppendError};
 
-/// Nothing is done on the disk threads of broker 1 until the senders are dropped.
-async fn disk_threads_wait(cluster: &Cluster) -> Vec<Sender<()>> {
+/// Nothing is done on the disk threads of a broker until the senders are dropped.
+async fn disk_threads_wait(cluster: &Cluster, id: i32) -> Vec<Sender<()>> {
     let mut senders = Vec::new();
     for _ in 0..2 {
         let (sender, waiting) = channel::<()>();
         let (begun, has_begun) = tokio::sync::oneshot::channel();
-        cluster.nodes[&1].pool.spawn(move || {
+        cluster.nodes[&id].pool.spawn(move || {
             let _ = begun.send(());
             let _ = waiting.recv();
         });
@@ -33,7 +33,7 @@ async fn a_short_append_needs_no_disk_thread_and_any_other_does() {
         let mut here = 0;
         // A machine that is slow for a moment closes the door for a second.
         for _ in 0..if may_be_here { 20 } else { 2 } {
-            let threads = disk_threads_wait(&cluster).await;
+            let threads = disk_threads_wait(&cluster, 1).await;
             let soon = cluster.env.clock.now() + Duration::from_millis(500);
             let outcome = cluster.replica(1).append(batch(&[&value]), Acks::All, soon).await;
             drop(threads);
@@ -48,5 +48,37 @@ async fn a_short_append_needs_no_disk_thread_and_any_other_does() {
             }
         }
         assert_eq!(here > 0, may_be_here, "{configs:?}, {bytes} bytes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_takes_a_short_frame_without_a_disk_thread_and_any_other_with_one() {
+    let flushed = [("flush.messages", "1")];
+    for (configs, bytes, may_be_here) in [(&[][..], 100, true), (&[], 200_000, false), (&flushed, 100, false)]
+    {
+        let cluster = Cluster::with_topic(2, configs).await;
+        cluster.leads(1).await;
+        cluster.isr_is(&[1, 2]).await;
+        // Before the first batch the log has no epoch.
+        cluster.append(1, Acks::All, &["first"]).await.unwrap();
+        let value = "x".repeat(bytes);
+        let mut here = 0;
+        for _ in 0..if may_be_here { 20 } else { 2 } {
+            let threads = disk_threads_wait(&cluster, 2).await;
+            let soon = cluster.env.clock.now() + Duration::from_millis(500);
+            let outcome = cluster.replica(1).append(batch(&[&value]), Acks::All, soon).await;
+            drop(threads);
+            match outcome {
+                Ok(_) => here += 1,
+                Err(e) => assert!(matches!(e, AppendError::TimedOut), "{e}"),
+            }
+            cluster.append(1, Acks::All, &["y"]).await.unwrap();
+            if here > 0 {
+                break;
+            }
+        }
+        assert_eq!(here > 0, may_be_here, "{configs:?}, {bytes} bytes");
+        let end = cluster.replica(1).positions().log_end;
+        cluster.agree(&[1, 2], end.0).await;
     }
 }

@@ -58,6 +58,7 @@ struct Passed {
 struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
+    #[inline]
     fn record(&mut self) -> Result<Passed, &'static str> {
         let len = usize::try_from(self.varint()?).map_err(|_| "negative length")?;
         let Some((body, rest)) = self.0.split_at_checked(len) else {
@@ -84,12 +85,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline]
     fn skip(&mut self, len: usize) -> Option<()> {
         self.0 = self.0.get(len..)?;
         Some(())
     }
 
     /// Passes a field; whether it is there.
+    #[inline]
     fn nullable(&mut self) -> Result<bool, &'static str> {
         let len = self.varint()?;
         if len < 0 {
@@ -99,22 +102,42 @@ impl<'a> Cursor<'a> {
         self.skip(len).map(|()| true).ok_or("a field is longer than the record")
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<i32, &'static str> {
         i32::try_from(self.number(5)?).map_err(|_| "varint out of range")
     }
 
-    /// A zigzag number of at most so many bytes.
+    /// A zigzag number of at most so many bytes, two or more. Nearly all have one or two.
+    #[inline]
     fn number(&mut self, max_bytes: usize) -> Result<i64, &'static str> {
+        match *self.0 {
+            [byte, ref rest @ ..] if byte < 0x80 => {
+                self.0 = rest;
+                Ok(from_zigzag(byte.into()))
+            }
+            [low, high, ref rest @ ..] if high < 0x80 => {
+                self.0 = rest;
+                Ok(from_zigzag(u64::from(low & 0x7f) | u64::from(high) << 7))
+            }
+            _ => self.long_number(max_bytes),
+        }
+    }
+
+    fn long_number(&mut self, max_bytes: usize) -> Result<i64, &'static str> {
         let mut value = 0_u64;
         for (i, byte) in self.0.iter().take(max_bytes).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * i);
             if byte & 0x80 == 0 {
                 self.0 = &self.0[i + 1..];
-                return Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
+                return Ok(from_zigzag(value));
             }
         }
         Err(if self.0.len() < max_bytes { "it ends inside a number" } else { "overlong varint" })
     }
+}
+
+fn from_zigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }
 
 #[cfg(test)]

@@ -1,0 +1,49 @@
+//! What a replica knows of the tier, over elections that cut logs.
+
+use super::rig::{Cluster, eventually};
+use crate::replication::Acks;
+use crate::replication::isr::TierPosition;
+use crate::types::{BrokerId, Offset};
+
+/// The tier of the old leader covers offsets that the new one never had. Whoever was cut to the new one's log must not take what
+/// comes in their place for covered: not as committed when it leads, and not as safe to delete.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tier_of_a_chain_that_an_unclean_election_has_cut_off_is_forgotten() {
+    let mut cluster = Cluster::with_topic(3, &[("unclean.leader.election.enable", "true")]).await;
+    cluster.leads(1).await;
+    cluster.isr_is(&[1, 2, 3]).await;
+    cluster.append(1, Acks::All, &["a", "b", "c"]).await.unwrap();
+    cluster.agree(&[1, 2, 3], 3).await;
+    let (disk, proof) = cluster.kill(2);
+    cluster.fence(2);
+    for value in ["d", "e", "f", "g"] {
+        cluster.append(1, Acks::All, &[value]).await.unwrap();
+    }
+    let tier = TierPosition { end: Offset(6), generation: 1 };
+    let leader = cluster.replica(1);
+    leader.set_tier(leader.positions().leader_epoch, tier);
+    eventually("the tier's end is known", || cluster.replica(3).positions().tier == Some(tier)).await;
+
+    cluster.kill(1);
+    cluster.fence(1);
+    cluster.fence(3);
+    cluster.start(2, disk, proof);
+    eventually("the one that was behind leads", || {
+        cluster.truth.partition().leader == Some(BrokerId(2)) && cluster.replica(2).positions().leads()
+    })
+    .await;
+    let epoch = cluster.epoch(3);
+    cluster.truth.ok(&crate::metadata::Command::Unfence { id: BrokerId(3), epoch });
+    eventually("the other is cut", || cluster.replica(3).positions().log_end == Offset(3)).await;
+    for value in ["x", "y", "z", "u", "v"] {
+        cluster.append(2, Acks::All, &[value]).await.unwrap();
+    }
+    cluster.isr_is(&[2, 3]).await;
+    cluster.agree(&[2, 3], 8).await;
+    assert_eq!(cluster.replica(3).positions().tier, None, "its log is long enough again, and another one");
+
+    cluster.kill(2);
+    cluster.fence(2);
+    cluster.leads(3).await;
+    assert_eq!(cluster.replica(3).positions().tier, None);
+}
