@@ -1,9 +1,10 @@
 //! What a replica knows of the tier, over elections that cut logs.
 
-use super::rig::{Cluster, eventually};
+use super::rig::{Cluster, TOPIC, eventually};
+use crate::metadata::{Command, IsrMember, UncleanCandidate};
 use crate::replication::Acks;
 use crate::replication::isr::TierPosition;
-use crate::types::{BrokerId, Offset};
+use crate::types::{BrokerId, LeaderEpoch, Offset};
 
 /// The tier of the old leader covers offsets that the new one never had. Whoever was cut to the new one's log must not take what
 /// comes in their place for covered: not as committed when it leads, and not as safe to delete.
@@ -28,12 +29,23 @@ async fn a_tier_of_a_chain_that_an_unclean_election_has_cut_off_is_forgotten() {
     cluster.fence(1);
     cluster.fence(3);
     cluster.start(2, disk, proof);
+    let behind = UncleanCandidate {
+        member: IsrMember { broker: BrokerId(2), epoch: cluster.epoch(2) },
+        last_epoch: LeaderEpoch(0),
+        log_end: Offset(3),
+    };
+    cluster.truth.ok(&Command::ElectUnclean {
+        topic: TOPIC,
+        partition: 0,
+        partition_epoch: cluster.truth.partition().partition_epoch,
+        candidates: vec![behind],
+    });
     eventually("the one that was behind leads", || {
         cluster.truth.partition().leader == Some(BrokerId(2)) && cluster.replica(2).positions().leads()
     })
     .await;
     let epoch = cluster.epoch(3);
-    cluster.truth.ok(&crate::metadata::Command::Unfence { id: BrokerId(3), epoch });
+    cluster.truth.ok(&Command::Unfence { id: BrokerId(3), epoch });
     eventually("the other is cut", || cluster.replica(3).positions().log_end == Offset(3)).await;
     for value in ["x", "y", "z", "u", "v"] {
         cluster.append(2, Acks::All, &[value]).await.unwrap();
