@@ -41,7 +41,7 @@ async fn a_tier_of_a_chain_that_an_unclean_election_has_cut_off_is_forgotten() {
         candidates: vec![behind],
     });
     eventually("the one that was behind leads", || {
-        cluster.truth.partition().leader == Some(BrokerId(2)) && cluster.replica(2).positions().leads()
+        cluster.nodes[&2].manager.replica_by_id(TOPIC, 0).is_some_and(|replica| replica.positions().leads())
     })
     .await;
     let epoch = cluster.epoch(3);
