@@ -155,7 +155,7 @@ impl Replica {
                     if before == session =>
                 {
                     let tier = positions.tier.or(last.tier);
-                    *last = LeaderPositions { tier, ..positions.clone() };
+                    *last = LeaderPositions { tier, ..*positions };
                 }
                 _ => inbox.items.push_back(inbound),
             }
