@@ -117,6 +117,13 @@ impl Machine {
     }
 }
 
+impl Drop for Machine {
+    /// openraft has dropped it, maybe after a failure: who waits for its snapshot waits no more.
+    fn drop(&mut self) {
+        self.shared.store.end_snapshots();
+    }
+}
+
 impl Shared {
     fn publish(&self, image: &Image) {
         self.images.send_replace(Arc::new(image.clone()));

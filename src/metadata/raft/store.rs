@@ -6,6 +6,8 @@
 //!   redb then refuses a damaged root instead of going back to an older one, which would forget a vote.
 //! - At start everything is read and its checksums compared. A store that is damaged is not opened: the node neither
 //!   votes nor leads, and says why.
+//! - The log is purged only as far as a durable snapshot reaches: openraft asks for the purge while its machine still
+//!   installs the snapshot, and goes on with neither log entries nor answers until the purge is done.
 //! - After a failed write nothing is written any more.
 
 use std::collections::BTreeMap;
@@ -21,7 +23,7 @@ use openraft::{
 };
 use parking_lot::Mutex;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::backend::Backend;
 use super::{TypeConfig, codec};
@@ -113,7 +115,17 @@ struct Shared {
     database: Mutex<Option<Database>>,
     memory: Mutex<Memory>,
     queue: Mutex<Vec<Write>>,
+    snapshots: watch::Sender<Snapshots>,
     writer: BlockingPool,
+}
+
+/// How far the log may be purged.
+#[derive(Debug, Default)]
+struct Snapshots {
+    /// The index behind the last durable snapshot.
+    durable_end: u64,
+    /// The machine is gone: no other snapshot will come.
+    ended: bool,
 }
 
 /// What the disk holds, or will once the queue is written.
@@ -125,6 +137,8 @@ struct Memory {
     committed: Option<LogId<u64>>,
     /// `committed` as last written; it is written with whatever comes next.
     committed_written: Option<LogId<u64>>,
+    /// The index behind the last snapshot that was queued.
+    snapshot_end: u64,
     /// The first failed write; everything after it fails too.
     failed: Option<String>,
 }
@@ -171,12 +185,31 @@ impl LogStore {
         }
     }
 
-    /// Makes a snapshot durable.
+    /// Makes a snapshot durable. One that is older than what was given before is dropped: it was built while a newer
+    /// one came from the leader, and the log may be purged as far as that one reaches.
     pub async fn save_snapshot(&self, snapshot: &StoredSnapshot) -> Result<(), StorageError<u64>> {
         let meta = codec::encode(SNAPSHOT_META.as_bytes(), &snapshot.meta)
             .map_err(|e| failure(ErrorSubject::Snapshot(None), io::Error::other(e)))?;
         let values = vec![(SNAPSHOT_META, meta), (SNAPSHOT, snapshot.bytes.to_vec())];
-        self.write(Change::Values(values)).await.map_err(|e| failure(ErrorSubject::Snapshot(None), e))
+        let end = end_of(&snapshot.meta);
+        let (done, outcome) = oneshot::channel();
+        {
+            // Held until it is queued, so that the queue has them in order.
+            let mut memory = self.shared.memory.lock();
+            if end < memory.snapshot_end {
+                return Ok(());
+            }
+            memory.snapshot_end = end;
+            self.enqueue(Write::Other(Change::Values(values), done));
+        }
+        written(outcome).await.map_err(|e| failure(ErrorSubject::Snapshot(None), e))?;
+        self.shared.snapshots.send_modify(|s| s.durable_end = s.durable_end.max(end));
+        Ok(())
+    }
+
+    /// No snapshot will come any more; a purge that waits for one fails.
+    pub fn end_snapshots(&self) {
+        self.shared.snapshots.send_modify(|s| s.ended = true);
     }
 
     /// Writes what is pending and closes the file; every later write fails.
@@ -191,7 +224,7 @@ impl LogStore {
     async fn write(&self, change: Change) -> io::Result<()> {
         let (done, outcome) = oneshot::channel();
         self.enqueue(Write::Other(change, done));
-        outcome.await.unwrap_or_else(|_| Err(io::Error::other("the metadata store has ended")))
+        written(outcome).await
     }
 
     fn enqueue(&self, write: Write) {
@@ -199,6 +232,15 @@ impl LogStore {
         let shared = self.shared.clone();
         self.shared.writer.spawn(move || shared.drain());
     }
+}
+
+async fn written(outcome: oneshot::Receiver<io::Result<()>>) -> io::Result<()> {
+    outcome.await.unwrap_or_else(|_| Err(io::Error::other("the metadata store has ended")))
+}
+
+/// The index behind a snapshot.
+fn end_of(meta: &Meta) -> u64 {
+    meta.last_log_id.map_or(0, |id| id.index + 1)
 }
 
 impl Shared {
@@ -231,11 +273,13 @@ impl Shared {
             disk.sync_dir(dir).map_err(unusable)?;
         }
         let mut loaded = load(&database, owner, &path)?;
+        let durable_end = loaded.memory.snapshot_end;
         let shared = Shared {
             path,
             database: Mutex::new(Some(database)),
             memory: Mutex::new(std::mem::take(&mut loaded.memory)),
             queue: Mutex::default(),
+            snapshots: watch::Sender::new(Snapshots { durable_end, ended: false }),
             writer,
         };
         Ok((shared, loaded))
@@ -384,8 +428,8 @@ fn load(database: &Database, own: Owner, path: &Path) -> Result<Loaded, StoreErr
         expected = Some(index + 1);
         memory.log.insert(index, entry);
     }
-    let snapshot_end = snapshot.as_ref().and_then(|s| s.meta.last_log_id).map_or(0, |id| id.index + 1);
-    if memory.purged.is_some_and(|purged| purged.index >= snapshot_end) {
+    memory.snapshot_end = snapshot.as_ref().map_or(0, |s| end_of(&s.meta));
+    if memory.purged.is_some_and(|purged| purged.index >= memory.snapshot_end) {
         return Err(damaged("the log is purged beyond the snapshot".to_owned()));
     }
     Ok(Loaded { memory, identity, snapshot })
@@ -493,6 +537,16 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn purge(&mut self, log_id: LogId<u64>) -> Result<(), StorageError<u64>> {
         let value = codec::encode(PURGED.as_bytes(), &log_id)
             .map_err(|e| failure(ErrorSubject::Log(log_id), io::Error::other(e)))?;
+        // Without the log and without a snapshot in its place nothing could be made of the store after a crash.
+        let covered = {
+            let mut snapshots = self.shared.snapshots.subscribe();
+            let known = snapshots.wait_for(|s| s.durable_end > log_id.index || s.ended).await;
+            known.is_ok_and(|s| s.durable_end > log_id.index)
+        };
+        if !covered {
+            let lacking = io::Error::other("the snapshot that is to replace the log was not stored");
+            return Err(failure(ErrorSubject::Log(log_id), lacking));
+        }
         {
             let mut memory = self.shared.memory.lock();
             memory.log = memory.log.split_off(&(log_id.index + 1));
