@@ -13,9 +13,9 @@ use super::isr::leader::{PartitionView, ProposalReply, ReplicaView};
 use super::manager::{ReplicaManager, run_all};
 use super::replica::Replica;
 use super::throttle;
-use crate::env::timeout;
+use crate::env::{MonoTime, timeout};
 use crate::log::{Log, LogConfig, LogError};
-use crate::metadata::{BrokerState, Command, Image, Partition, Topic};
+use crate::metadata::{BrokerState, Command, Image, IsrMember, Partition, Topic};
 use crate::types::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId, TopicPartition};
 
 /// The dynamic configs of the throttle (KIP-73): of a broker, and of a topic.
@@ -30,6 +30,8 @@ const RESTORE_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Hosted {
     pub(super) replica: Arc<Replica>,
     epoch: Option<LeaderEpoch>,
+    /// When it last resigned because it could not begin to lead.
+    resigned: Option<MonoTime>,
 }
 
 impl Hosted {
@@ -188,7 +190,7 @@ impl ReplicaManager {
         let mut hosted = match hosted {
             Some(hosted) => hosted,
             None => match self.open(&job, config.clone()).await {
-                Some(replica) => Hosted { replica, epoch: None },
+                Some(replica) => Hosted { replica, epoch: None, resigned: None },
                 None => return self.try_again(),
             },
         };
@@ -218,6 +220,9 @@ impl ReplicaManager {
         }
         let taken = self.take_role(&hosted.replica, partition, view, &image, config).await;
         hosted.epoch = matches!(taken, Ok(())).then_some(partition.leader_epoch);
+        if partition.leader == Some(me) && matches!(&taken, Err(e) if !matches!(e, LogError::Broken)) {
+            self.resign(&mut hosted, &job, &image);
+        }
         self.host(job.key, hosted);
         if let Err(e) = taken {
             if matches!(e, LogError::Broken) {
@@ -226,6 +231,31 @@ impl ReplicaManager {
             }
             self.try_again();
         }
+    }
+
+    /// It was elected and cannot lead: another member of the ISR may be able to. Not more often than it tries to lead, or two
+    /// that cannot would hand the partition to and fro.
+    fn resign(self: &Arc<Self>, hosted: &mut Hosted, job: &Job, image: &Image) {
+        let me = self.context.config.node_id;
+        let now = self.context.now();
+        let pause = self.context.config.settings.session_timeout;
+        let is_active =
+            |id: &BrokerId| image.brokers.get(id).is_some_and(|broker| broker.state == BrokerState::Active);
+        let alone = !job.partition().isr.iter().any(|id| *id != me && is_active(id));
+        if alone || hosted.resigned.is_some_and(|at| now.since(at) < pause) {
+            return;
+        }
+        let Some(epoch) = self.context.broker_epoch() else { return };
+        hosted.resigned = Some(now);
+        let (topic, partition) = job.key;
+        let leader = IsrMember { broker: me, epoch };
+        let leader_epoch = job.partition().leader_epoch;
+        let submitted =
+            self.context.quorum.submit(Command::Resign { topic, partition, leader, leader_epoch });
+        // If it doesn't arrive, the next try to lead fails too and says it again.
+        self.spawn(async move {
+            submitted.await;
+        });
     }
 
     /// A leader of a restored topic whose log is empty begins at the tier's end, before anybody sees it lead.

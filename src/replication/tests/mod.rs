@@ -1,6 +1,7 @@
 //! Three brokers in one process: real managers, replicas, lanes and logs over a network and disks in memory.
 
 mod chaos;
+mod full_disk;
 mod reassign;
 mod rig;
 mod short_appends;
@@ -363,31 +364,6 @@ async fn a_failed_write_makes_the_leader_resign_and_another_goes_on() {
     cluster.append(next, Acks::All, &["b"]).await.unwrap();
     cluster.isr_is(&[1, 2, 3]).await;
     cluster.agree(&[1, 2, 3], 2).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_ends_no_partition_that_has_a_single_copy() {
-    let cluster = Cluster::with_topic(1, &[]).await;
-    cluster.leads(1).await;
-    cluster.append(1, Acks::All, &["a"]).await.unwrap();
-    cluster.nodes[&1].disk.inject(Fault::next(DiskCall::Write, ".log", std::io::ErrorKind::StorageFull));
-    let failed = cluster.append(1, Acks::All, &["b"]).await;
-    assert!(matches!(failed, Err(AppendError::Storage(_))), "{failed:?}");
-    eventually("a new epoch", || cluster.truth.partition().leader_epoch > LeaderEpoch(0)).await;
-    cluster.leads(1).await;
-    cluster.append(1, Acks::All, &["c"]).await.unwrap();
-    assert_eq!(cluster.replica(1).positions().high_watermark, Offset(2));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_follower_whose_disk_was_full_goes_on_by_itself() {
-    let cluster = Cluster::with_topic(2, &[]).await;
-    cluster.leads(1).await;
-    cluster.append(1, Acks::All, &["a"]).await.unwrap();
-    cluster.nodes[&2].disk.inject(Fault::next(DiskCall::Write, ".log", std::io::ErrorKind::StorageFull));
-    cluster.append(1, Acks::All, &["b"]).await.unwrap();
-    cluster.isr_is(&[1, 2]).await;
-    cluster.agree(&[1, 2], 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,64 @@
+//! Full disks.
+
+use super::rig::{Cluster, eventually};
+use crate::env::sim::{DiskCall, Fault};
+use crate::replication::{Acks, AppendError};
+use crate::types::{BrokerId, LeaderEpoch, Offset};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_elected_leader_whose_disk_is_full_lets_another_lead() {
+    let cluster = Cluster::with_topic(3, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    cluster.agree(&[1, 2, 3], 1).await;
+    cluster.nodes[&2].disk.set_capacity(Some(0));
+    cluster.fence(1);
+    eventually("3 leads", || cluster.truth.partition().leader == Some(BrokerId(3))).await;
+    cluster.leads(3).await;
+    cluster.nodes[&2].disk.set_capacity(None);
+    cluster.append(3, Acks::All, &["b"]).await.unwrap();
+    cluster.isr_is(&[2, 3]).await;
+    cluster.agree(&[2, 3], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_nobody_else_could_lead_a_full_disk_is_waited_for_under_one_epoch() {
+    let cluster = Cluster::with_topic(2, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    cluster.agree(&[1, 2], 1).await;
+    cluster.nodes[&2].disk.inject(Fault {
+        times: 2,
+        ..Fault::next(DiskCall::Write, "leader-epoch", std::io::ErrorKind::StorageFull)
+    });
+    cluster.fence(1);
+    let epoch = cluster.truth.partition().leader_epoch;
+    cluster.leads(2).await;
+    assert_eq!(cluster.truth.partition().leader_epoch, epoch);
+    cluster.append(2, Acks::All, &["b"]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_ends_no_partition_that_has_a_single_copy() {
+    let cluster = Cluster::with_topic(1, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    cluster.nodes[&1].disk.inject(Fault::next(DiskCall::Write, ".log", std::io::ErrorKind::StorageFull));
+    let failed = cluster.append(1, Acks::All, &["b"]).await;
+    assert!(matches!(failed, Err(AppendError::Storage(_))), "{failed:?}");
+    eventually("a new epoch", || cluster.truth.partition().leader_epoch > LeaderEpoch(0)).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["c"]).await.unwrap();
+    assert_eq!(cluster.replica(1).positions().high_watermark, Offset(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_whose_disk_was_full_goes_on_by_itself() {
+    let cluster = Cluster::with_topic(2, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    cluster.nodes[&2].disk.inject(Fault::next(DiskCall::Write, ".log", std::io::ErrorKind::StorageFull));
+    cluster.append(1, Acks::All, &["b"]).await.unwrap();
+    cluster.isr_is(&[1, 2]).await;
+    cluster.agree(&[1, 2], 2).await;
+}
