@@ -268,6 +268,14 @@ impl ProducerState {
         self.decided.retain(|decided| decided.last >= high_watermark);
     }
 
+    /// Forgets which transactions are open.
+    pub(super) fn forget_open(&mut self) {
+        self.open.clear();
+        for producer in self.producers.values_mut() {
+            producer.transaction = None;
+        }
+    }
+
     /// Forgets producers without an open transaction that have been idle for longer than `idle_ms`.
     pub(super) fn expire(&mut self, now_ms: i64, idle_ms: i64) {
         self.producers.retain(|_, producer| {

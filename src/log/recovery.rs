@@ -162,8 +162,9 @@ impl Opening {
             log.store_epochs()?;
         }
         if log_start > end {
-            // The tail was lost, and everything left had been deleted: go on where the log starts.
-            log.reset_to(log_start, log.epochs.entries().to_vec())?;
+            // The tail was lost, and everything left had been deleted.
+            log.log_start = log_start;
+            log.begin_at_start()?;
         }
         Ok((log, self.report))
     }

@@ -145,9 +145,7 @@ impl Log {
         if new_end < self.log_start {
             // The batch that held the log start is gone: offsets below it must not come again.
             self.reload_producers(new_end)?;
-            let snapshot = producer_snapshot::encode(&self.producers);
-            let epochs = self.epochs.entries().to_vec();
-            self.start_over(self.log_start, epochs, Some(snapshot.into()))?;
+            self.begin_at_start()?;
             return Ok(self.log_start);
         }
         if self.epochs.truncate_to(new_end) {
@@ -197,6 +195,16 @@ impl Log {
         self.start_over(start, epochs, None)?;
         self.log_start = start;
         Ok(())
+    }
+
+    /// A log that ends below its start goes on at the start. The producers are known up to where it ends: a retry of what is there
+    /// must not be written again, nor a batch of an epoch that is over. Not known is whether a transaction that is open there has
+    /// been ended before the start: nobody would end it a second time, and what it writes from here on opens it anew.
+    pub(super) fn begin_at_start(&mut self) -> Result<(), LogError> {
+        self.producers.forget_open();
+        let snapshot = producer_snapshot::encode(&self.producers);
+        let epochs = self.epochs.entries().to_vec();
+        self.start_over(self.log_start, epochs, Some(snapshot.into()))
     }
 
     /// A log without batches begins below its start, with the batch that holds the start.

@@ -6,6 +6,8 @@ use super::*;
 
 use crate::env::sim::{DiskCall, Fault};
 use crate::log::files::{INDEX, LOG, SNAPSHOT, TIME_INDEX, segment_path};
+use crate::log::{LeaderBatch, Origin, Rejected};
+use crate::wire::record_batch::{ControlKind, end_transaction_marker};
 
 fn active(log: &Log) -> PathBuf {
     let base = log.closed_segments().last().map_or(Offset::ZERO, |segment| segment.end);
@@ -68,6 +70,54 @@ fn power_loss_leaves_what_was_flushed() {
     let (log, _) = Log::open(OpenLog { recovery_point: flushed, ..opening(&disk, &config) }).expect("opens");
     assert_eq!(log.log_end(), Offset(40));
     assert_eq!(records(&read_all(&log, Offset::ZERO).expect("read")).len(), 40);
+}
+
+/// A record of producer 5 in a transaction.
+fn transactional(sequence: i32) -> Bytes {
+    let mut builder =
+        BatchBuilder::default().producer(ProducerId(5), ProducerEpoch(0), sequence).transactional();
+    builder.add(NOW_MS, None, Some(b"v"), &[]);
+    builder.build().expect("a batch")
+}
+
+#[test]
+fn a_tail_that_is_lost_up_to_below_the_log_start_takes_no_producer_along() {
+    for rolled in [false, true] {
+        let config = small(1 << 20);
+        let (disk, mut log) = fresh(&config);
+        append(&mut log, produced(4, 1, 0, 1));
+        if rolled {
+            log.roll(NOW_MS).expect("rolls");
+        }
+        append(&mut log, produced(4, 1, 1, 2));
+        append(&mut log, transactional(0));
+        let flushed = log.flush().expect("flushes");
+        assert_eq!(flushed, Offset(4));
+        let marker =
+            end_transaction_marker((ProducerId(5), ProducerEpoch(0)), ControlKind::Commit, 1, NOW_MS);
+        let marker =
+            LeaderBatch::new(marker.expect("a marker"), Origin::Marker { strict: false, decision: None });
+        log.append_as_leader(vec![marker], EPOCH, NOW_MS).expect("written").remove(0).expect("taken");
+        append(&mut log, produced(6, 0, 0, 5));
+        let start = Offset(7);
+        log.advance_log_start(start, NOW_MS).expect("advanced").run().expect("deleted");
+        drop(log);
+        disk.lose_power();
+        let lost = || OpenLog { recovery_point: flushed, log_start: start, ..opening(&disk, &config) };
+        for times in 0..2 {
+            let (mut log, _) = Log::open(lost()).expect("opens");
+            assert_eq!((log.log_start(), log.log_end()), (start, start), "offsets below it never come again");
+            assert_eq!(log.last_stable(start), start, "nobody would end that transaction once more");
+            let mut say = |batch| log.append_as_leader(vec![batch], EPOCH, NOW_MS).expect("ok").remove(0);
+            let again = say(produced(4, 1, 1, 2)).expect("it is known");
+            assert!(again.duplicate && again.base == Offset(1), "rolled {rolled}, opened {times} times");
+            assert!(matches!(say(produced(4, 0, 7, 1)), Err(Rejected::InvalidProducerEpoch { .. })));
+        }
+        let (mut log, _) = Log::open(lost()).expect("opens");
+        assert_eq!(append(&mut log, produced(4, 1, 3, 1)), start, "its next one");
+        assert_eq!(append(&mut log, transactional(1)), Offset(8));
+        assert_eq!(log.last_stable(log.log_end()), Offset(8), "what it writes now opens it anew");
+    }
 }
 
 #[test]
