@@ -521,3 +521,92 @@ impl PartUpload for FolderUpload {
         self.inner.abort().await.map_err(|e| store_error(Operation::CompleteMultipart, &self.key, e))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use futures::future::join_all;
+    use futures::stream::BoxStream;
+    use object_store::memory::InMemory;
+    use object_store::{CopyOptions, ListResult, ObjectMeta, PutMultipartOptions, PutOptions, PutResult};
+
+    use super::*;
+
+    /// Says how many reads ran at once.
+    #[derive(Debug, Default)]
+    struct Counting {
+        inner: InMemory,
+        reading: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl std::fmt::Display for Counting {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            self.inner.fmt(f)
+        }
+    }
+
+    #[async_trait]
+    impl ObjectStore for Counting {
+        async fn put_opts(
+            &self,
+            at: &Path,
+            payload: PutPayload,
+            how: PutOptions,
+        ) -> Result<PutResult, Error> {
+            self.inner.put_opts(at, payload, how).await
+        }
+        async fn put_multipart_opts(
+            &self,
+            at: &Path,
+            how: PutMultipartOptions,
+        ) -> Result<Box<dyn MultipartUpload>, Error> {
+            self.inner.put_multipart_opts(at, how).await
+        }
+        async fn get_opts(&self, at: &Path, how: GetOptions) -> Result<GetResult, Error> {
+            self.most.fetch_max(self.reading.fetch_add(1, Relaxed) + 1, Relaxed);
+            // All the others come as far as they are let.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            self.reading.fetch_sub(1, Relaxed);
+            self.inner.get_opts(at, how).await
+        }
+        fn delete_stream(
+            &self,
+            paths: BoxStream<'static, Result<Path, Error>>,
+        ) -> BoxStream<'static, Result<Path, Error>> {
+            self.inner.delete_stream(paths)
+        }
+        fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta, Error>> {
+            self.inner.list(prefix)
+        }
+        async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult, Error> {
+            self.inner.list_with_delimiter(prefix).await
+        }
+        async fn copy_opts(&self, from: &Path, to: &Path, how: CopyOptions) -> Result<(), Error> {
+            self.inner.copy_opts(from, to, how).await
+        }
+    }
+
+    #[tokio::test]
+    async fn reads_of_a_near_folder_take_turns_and_those_of_any_other_store_do_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let location = StoreLocation::Folder(dir.path().to_owned());
+        for (is_near, most) in [(true, NEAR_READS), (false, 12)] {
+            let objects = Arc::new(Counting::default());
+            let options = RemoteOptions { is_near, ..RemoteOptions::default() };
+            let opened = RemoteStore::open(&location, &options).unwrap();
+            let store = RemoteStore { objects: objects.clone(), ..opened };
+            store.put("a", vec![Bytes::from_static(b"hello")]).await.unwrap();
+            let read = join_all((0..12).map(|_| store.get_range("a", 1..3))).await;
+            assert!(read.into_iter().all(|bytes| bytes.unwrap() == "el"));
+            assert_eq!(objects.most.load(Relaxed), most, "near: {is_near}");
+            for _ in 0..NEAR_READS {
+                assert!(store.get("none").await.is_err());
+            }
+            assert_eq!(store.get("a").await.unwrap(), "hello", "a read that fails gives its turn back");
+        }
+    }
+}
