@@ -69,10 +69,11 @@ pub struct CacheLimits {
 }
 
 impl CacheLimits {
-    /// Chunks in memory that were read ahead and not yet asked for, in bytes.
+    /// Chunks in memory that were read ahead and not yet asked for, in bytes. While one waits, as many more are brought as wait
+    /// before it, and as many are read: with more than a third of the memory it would have left before its turn.
     #[must_use]
     pub fn ahead_bytes(&self) -> u64 {
-        self.memory_bytes / 2
+        self.memory_bytes / 3
     }
 }
 
@@ -644,13 +645,13 @@ mod tests {
 
     #[tokio::test]
     async fn readers_that_run_ahead_have_one_budget_and_what_a_reader_left_behind_counts_no_longer() {
-        let cache = open(&Arc::default(), 1000, 0).await;
+        let cache = open(&Arc::default(), 1500, 0).await;
         let ahead = |number| {
             let (id, info, bytes) = chunk(number);
             cache.read_ahead(id, info, async move { Ok(bytes) })
         };
         assert!((0..5).all(ahead));
-        assert!(!ahead(5), "half of the memory");
+        assert!(!ahead(5), "a third of the memory");
         get(&cache, 0).await;
         assert!(ahead(5), "one was read");
         assert!(!ahead(6));
@@ -663,9 +664,45 @@ mod tests {
         assert!(!ahead(36));
     }
 
+    /// How many chunks were brought a second time, where so many readers are run ahead of by `ahead` bytes in all.
+    async fn brought_again(readers: u32, ahead: u64) -> u64 {
+        let cache = open(&Arc::default(), 6400, 0).await;
+        lock(&cache.shared.ahead).limit = ahead;
+        let share = u32::try_from(ahead).unwrap() / 100 / readers;
+        let mut wanted = std::collections::HashSet::new();
+        for round in 0..60 {
+            for reader in 0..readers {
+                // Each read ends within a chunk, with which the next one begins.
+                let first = reader * 1000 + round;
+                for number in first..first + 2 + share {
+                    let (id, info, bytes) = chunk(number);
+                    if number < first + 2 {
+                        get(&cache, number).await;
+                    } else if !cache.read_ahead(id, info, async move { Ok(bytes) }) {
+                        break;
+                    }
+                    wanted.insert(number);
+                }
+            }
+        }
+        while !lock(&cache.shared.fills).is_empty() {
+            tokio::task::yield_now().await;
+        }
+        cache.counts().misses - wanted.len() as u64
+    }
+
+    #[tokio::test]
+    async fn readers_that_are_run_ahead_of_find_in_memory_what_was_brought_for_them() {
+        let ahead = CacheLimits { memory_bytes: 6400, disk_bytes: 0 }.ahead_bytes();
+        for readers in [1, 2, 6] {
+            assert_eq!(brought_again(readers, ahead).await, 0, "{readers} readers");
+        }
+        assert!(brought_again(6, 3200).await > 100, "the control: with half of the memory most have left");
+    }
+
     #[tokio::test]
     async fn a_chunk_that_could_not_be_brought_gives_its_room_ahead_back() {
-        let cache = open(&Arc::default(), 200, 0).await;
+        let cache = open(&Arc::default(), 300, 0).await;
         let (id, info, _) = chunk(1);
         assert!(cache.read_ahead(id, info, async { Err(ReadError::Stopped) }));
         while !lock(&cache.shared.fills).is_empty() {
