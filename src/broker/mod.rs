@@ -35,6 +35,8 @@ mod seams;
 mod standing;
 mod stop;
 mod telemetry;
+#[cfg(test)]
+mod testing;
 mod tier;
 mod topics;
 mod transactions;

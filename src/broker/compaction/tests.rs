@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::broker::config::Properties;
-use crate::broker::{FetchPartition, FetchRequest, NewTopic, Seams};
+use crate::broker::testing::batches;
+use crate::broker::{NewTopic, Seams};
 use crate::env::{Env, timeout};
-use crate::replication::{Acks, Isolation};
+use crate::replication::Acks;
 use crate::types::{TopicName, TopicPartition};
-use crate::wire::record_batch::{BatchBuilder, BatchIter, Compression};
+use crate::wire::record_batch::{BatchBuilder, Compression};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const HOUR_MS: i64 = 3_600_000;
@@ -101,33 +102,10 @@ async fn pass_at(broker: &Broker, quorum_ms: i64) {
 
 /// How many tombstones a reader is given.
 async fn tombstones(broker: &Broker, replica: &Replica) -> usize {
-    let (mut found, mut next) = (0, Offset::ZERO);
-    while next < replica.positions().high_watermark {
-        let wanted = FetchPartition {
-            partition: replica.partition().clone(),
-            topic_id: None,
-            offset: next,
-            max_bytes: 1 << 20,
-            leader_epoch: None,
-            last_fetched_epoch: None,
-        };
-        let request = FetchRequest {
-            partitions: vec![wanted],
-            max_wait: Duration::from_secs(1),
-            min_bytes: 1,
-            max_bytes: 1 << 20,
-            isolation: Isolation::ReadUncommitted,
-            place: None,
-            takes_files: false,
-        };
-        let fetched = broker.fetch(&request).await.0.remove(0).unwrap();
-        for batch in BatchIter::new(fetched.records.into_bytes().unwrap()) {
-            let batch = batch.unwrap();
-            next = batch.header.end_offset();
-            found += batch.records(1 << 20).unwrap().filter(|r| r.as_ref().unwrap().value.is_none()).count();
-        }
-    }
-    found
+    let end = replica.positions().high_watermark;
+    let found = batches(broker, replica.partition(), Offset::ZERO, end).await;
+    let records = found.iter().flat_map(|batch| batch.records(1 << 20).unwrap());
+    records.filter(|record| record.as_ref().unwrap().value.is_none()).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

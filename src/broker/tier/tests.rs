@@ -11,13 +11,12 @@ use bytes::Bytes;
 use tiering::store::StoreLocation;
 
 use crate::broker::config::{BrokerConfig, Properties};
-use crate::broker::{
-    Broker, FetchError, FetchPartition, FetchRequest, Fetched, ListedOffset, NewTopic, OffsetSpec, Seams,
-};
+use crate::broker::testing::{batches, fetch, request, wanted};
+use crate::broker::{Broker, FetchError, Fetched, ListedOffset, NewTopic, OffsetSpec, Seams};
 use crate::env::{Env, timeout};
 use crate::replication::{Acks, Isolation, Positions, ReplicaRole};
 use crate::types::{Offset, TopicName, TopicPartition};
-use crate::wire::record_batch::{BatchBuilder, BatchIter, Compression};
+use crate::wire::record_batch::{BatchBuilder, Compression};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const RECORDS: i64 = 400;
@@ -107,45 +106,19 @@ async fn produce(broker: &Broker, partition: &TopicPartition) {
     }
 }
 
-async fn fetch(broker: &Broker, partition: &TopicPartition, offset: Offset) -> Result<Fetched, FetchError> {
-    let wanted = FetchPartition {
-        partition: partition.clone(),
-        topic_id: None,
-        offset,
-        max_bytes: 20_000,
-        leader_epoch: None,
-        last_fetched_epoch: None,
-    };
-    let request = FetchRequest {
-        partitions: vec![wanted],
-        max_wait: Duration::from_secs(1),
-        min_bytes: 1,
-        max_bytes: 1 << 20,
-        isolation: Isolation::ReadUncommitted,
-        place: None,
-        takes_files: true,
-    };
-    broker.fetch(&request).await.0.remove(0)
-}
-
 async fn read_all(broker: &Broker, partition: &TopicPartition, from: Offset) -> Vec<Bytes> {
     read_to(broker, partition, from, Offset(RECORDS)).await
 }
 
 async fn read_to(broker: &Broker, partition: &TopicPartition, from: Offset, end: Offset) -> Vec<Bytes> {
     let (mut next, mut values) = (from, Vec::new());
-    while next < end {
-        let fetched = fetch(broker, partition, next).await.unwrap();
-        for batch in BatchIter::new(fetched.records.into_bytes().unwrap()) {
-            let batch = batch.unwrap();
-            batch.check_crc().unwrap();
-            for record in batch.records(1 << 20).unwrap() {
-                let record = record.unwrap();
-                if record.offset >= next {
-                    assert_eq!(record.offset, next, "no hole, no repetition");
-                    values.push(record.value.unwrap());
-                    next = next.next();
-                }
+    for batch in batches(broker, partition, from, end).await {
+        for record in batch.records(1 << 20).unwrap() {
+            let record = record.unwrap();
+            if record.offset >= next {
+                assert_eq!(record.offset, next, "no hole, no repetition");
+                values.push(record.value.unwrap());
+                next = next.next();
             }
         }
     }
@@ -487,23 +460,7 @@ async fn a_fetch_of_several_cold_partitions_reads_them_all_within_its_bound() {
         until(&running, partition, |p| p.tier_end() > Offset(300) && p.local_start == p.tier_end()).await;
     }
     let fetch = |max_bytes: usize| {
-        let wanted = |partition: &TopicPartition| FetchPartition {
-            partition: partition.clone(),
-            topic_id: None,
-            offset: Offset::ZERO,
-            max_bytes: 4_000,
-            leader_epoch: None,
-            last_fetched_epoch: None,
-        };
-        FetchRequest {
-            partitions: all.iter().map(wanted).collect(),
-            max_wait: Duration::from_secs(1),
-            min_bytes: 1,
-            max_bytes,
-            isolation: Isolation::ReadUncommitted,
-            place: None,
-            takes_files: false,
-        }
+        request(all.iter().map(|partition| wanted(partition, Offset::ZERO, 4_000)).collect(), max_bytes)
     };
     let sizes = |answers: Vec<Result<Fetched, FetchError>>| -> Vec<usize> {
         answers.into_iter().map(|answer| answer.unwrap().records.len()).collect()
