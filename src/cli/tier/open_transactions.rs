@@ -32,29 +32,29 @@ pub(super) async fn abort(
     tier_end: impl Fn(i32) -> Option<i64>,
 ) -> Result<usize> {
     let mut aborted = 0;
-    for partition in client.led_partitions(topic).await?.iter().map(|led| led.partition) {
-        let Some(end) = tier_end(partition) else { continue };
+    for mut led in client.led_partitions(topic).await? {
+        let Some(end) = tier_end(led.partition) else { continue };
         let mut attempt = 1;
         aborted += loop {
-            match abort_in(client, topic, partition, end).await {
+            match abort_in(client, &led, end).await {
                 Ok(aborted) => break aborted,
                 Err(error) if attempt == ATTEMPTS => return Err(error),
-                // The next attempt looks who leads by then.
                 Err(_) => env.clock.sleep(PAUSE).await,
             }
             attempt += 1;
+            // Who leads by now; not asked before it matters, since the answer names every partition.
+            let all = client.led_partitions(topic).await.unwrap_or_default();
+            led = all.into_iter().find(|now| now.partition == led.partition).unwrap_or(led);
         };
     }
     Ok(aborted)
 }
 
-async fn abort_in(client: &mut Client, topic: &str, partition: i32, end: i64) -> Result<usize> {
-    let led = client.led_partitions(topic).await?.into_iter().find(|led| led.partition == partition);
-    let led = led.with_context(|| format!("{topic}-{partition} is not there"))?;
-    let open = open_in(client, &led, end).await?;
+async fn abort_in(client: &mut Client, led: &Led, end: i64) -> Result<usize> {
+    let (name, partition) = (led.topic.as_str(), led.partition);
+    let open = open_in(client, led, end).await?;
     for producer in &open {
-        let topic =
-            WritableTxnMarkerTopic { name: StrBytes::from(topic), partition_indexes: vec![partition] };
+        let topic = WritableTxnMarkerTopic { name: StrBytes::from(name), partition_indexes: vec![partition] };
         let marker = WritableTxnMarker {
             producer_id: producer.producer_id,
             producer_epoch: i16::try_from(producer.producer_epoch).context("a producer epoch")?,
@@ -67,11 +67,7 @@ async fn abort_in(client: &mut Client, topic: &str, partition: i32, end: i64) ->
         let code = answer.markers.first().and_then(|m| m.topics.first()?.partitions.first());
         let code = code.context("the broker left the answer out")?.error_code;
         if code != ErrorCode::NONE {
-            bail!(
-                "the transaction of producer {} in {}-{partition}: {code}",
-                producer.producer_id,
-                led.topic
-            );
+            bail!("the transaction of producer {} in {name}-{partition}: {code}", producer.producer_id);
         }
     }
     Ok(open.len())
