@@ -24,7 +24,7 @@ class Cold(ClusterCase):
         self.minio = Minio(self.processes)
         self.trace = StoreProxy(self.minio.address)
         self.addCleanup(self.trace.close)
-        dev = self.dev(3, settings=QUICK, tier=f"s3://{Minio.BUCKET}/test",
+        dev = self.dev(3, settings={**QUICK, **more}, tier=f"s3://{Minio.BUCKET}/test",
                        env=self.minio.environment(self.trace.address))
         dev.topic_create("t", PARTITIONS, configs=TIERED)
         produced = produce("python", dev.bootstrap, "t", RECORDS, "s")
@@ -183,25 +183,63 @@ class Cold(ClusterCase):
             self.assertEqual(error, 0, f"offset {offset}")
             self.assertTrue(batches(records)[0][0] <= offset <= batches(records)[0][1])
 
+    def special_offset(self, dev, leader, partition, what, topic="t"):
+        """ListOffsets v11 with one of its negative timestamps: the offset, once the leader knows that it leads."""
+        wanted = [{"Name": topic, "Partitions": [{"PartitionIndex": partition, "Timestamp": what}]}]
+        def answer():
+            with Connection(dev.brokers()[leader][1]) as connection:
+                asked = {"ReplicaId": -1, "Topics": wanted, "TimeoutMs": 5000}
+                found = ask(connection, "ListOffsets", 11, asked)["Topics"][0]["Partitions"][0]
+            self.assertIn(found["ErrorCode"], {0, *RETRIABLE})
+            return found if found["ErrorCode"] == 0 else None
+
+        return wait_until(f"the leader says offset {what}", answer, 20)["Offset"]
+
     @slow
     def test_total_retention_removes_records_from_both_tiers(self):
-        dev, _ = self.tiered_cluster()
         from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
+        dev, _ = self.tiered_cluster(**{"tier.delete.grace.ms": 500})
         admin = Admin(dev.bootstrap)
-        entry = ConfigEntry("retention.bytes", str(400_000), incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ConfigResource.Type.TOPIC, "t", incremental_configs=[entry])
-        for outcome in admin.client.incremental_alter_configs([resource]).values():
-            outcome.result(20)
         leader = admin.partition("t", 0)[0]
+        ask_for = lambda what: self.special_offset(dev, leader, 0, what)
 
-        def start():
-            with Connection(dev.brokers()[leader][1]) as connection:
-                return connection.list_offset("t", 0, -2)[2]
+        def alter(key, value):
+            entry = ConfigEntry(key, str(value), incremental_operation=AlterConfigOpType.SET)
+            resource = ConfigResource(ConfigResource.Type.TOPIC, "t", incremental_configs=[entry])
+            for outcome in admin.client.incremental_alter_configs([resource]).values():
+                outcome.result(20)
 
-        wait_until("the log start moves", lambda: start() > 0, 60, 0.3)
+        # Where the tier ends (-5, -6) and the local log begins (-4), as the files say.
+        files = dev.data.glob(f"broker-{leader}/data/t-0/*.log")
+        active = max(int(file.stem) for file in files)
+        wait_until("all that is closed is in the tier", lambda: ask_for(-6) == active, 30, 0.2)
+        self.assertEqual(ask_for(-5), active - 1)
+        wait_until("the local log begins where its files do", lambda: ask_for(-4) == dev.local_start("t", 0, leader), 30, 0.2)
+        self.assertGreater(ask_for(-4), ask_for(-2))
+        dev.topic_create("hot")
+        admin.wait_for_isr("hot", 1, 3)
+        hot = admin.partition("hot")[0]
+        self.assertEqual([self.special_offset(dev, hot, 0, what, "hot") for what in (-4, -5, -6)], [0, -1, -1])
+
+        def bases():
+            return [base for base, _ in self.segments().get(0, [])]
+
+        before = bases()
+        alter("retention.bytes", 400_000)
+        wait_until("the log start moves", lambda: ask_for(-2) > 0, 60, 0.3)
+        wait_until("the objects below it are gone, and no other", lambda: bases() == [b for b in before if b >= ask_for(-2)],
+                   60, 0.3)
+        self.assertTrue(bases())
         with Connection(dev.brokers()[leader][1]) as connection:
             self.assertEqual(connection.fetch("t", 0, 0)[0], 1)
+        # By age everything goes, also what was only local once its segment is closed.
+        end = ask_for(-1)
+        alter("segment.ms", 1000)
+        alter("retention.ms", 1000)
+        wait_until("the log start is the end", lambda: ask_for(-2) == end, 60, 0.3)
+        wait_until("no object is left", lambda: not self.segments(), 60, 0.3)
+        wait_until("nor an old file", lambda: {dev.local_start("t", 0, b) for b in (1, 2, 3)} == {end}, 60, 0.3)
 
     def test_a_plain_folder_is_a_store_too(self):
         dev = self.dev(1, settings=QUICK)
