@@ -17,11 +17,14 @@ impl Log {
     }
 
     /// Up to where `local.retention.ms` and `local.retention.bytes` let local segments go that the tier has: a closed
-    /// segment's end, at most the tier's. Give it to `delete_segments_below`.
+    /// segment's end, at most the tier's. Where there is little room on the disk (`is_low`) all of them go; without a time
+    /// none goes for its age. Give it to `delete_segments_below`.
     #[must_use]
-    pub fn expired_by_local_retention(&self, now_ms: i64, tier_end: Offset) -> Offset {
+    pub fn expired_by_local_retention(&self, now_ms: Option<i64>, tier_end: Offset, is_low: bool) -> Offset {
         let end = tier_end.min(self.active().base);
-        self.expired(now_ms, end, self.config.local_retention_ms(), self.config.local_retention_bytes())
+        let keep_bytes = if is_low { Some(0) } else { self.config.local_retention_bytes() };
+        let keep_ms = self.config.local_retention_ms().filter(|_| now_ms.is_some());
+        self.expired(now_ms.unwrap_or(0), end, keep_ms, keep_bytes)
     }
 
     fn expired(&self, now_ms: i64, end: Offset, keep_ms: Option<i64>, keep_bytes: Option<u64>) -> Offset {

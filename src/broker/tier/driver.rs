@@ -271,14 +271,17 @@ impl TierDriver {
 
     /// A follower lets go of local segments that the leader has said are safe in the tier.
     async fn expire_local(&self, replica: Arc<Replica>, tier_end: Offset) {
-        let Some(now_ms) = self.cold.metadata.retention_ms() else { return };
+        let (now_ms, is_low) = (self.cold.metadata.retention_ms(), self.cold.room.is_low());
+        if now_ms.is_none() && !is_low {
+            return;
+        }
         let partition = replica.partition().clone();
         let expire = move || -> Result<(), LogError> {
             let removal = replica.with_log(|log| {
                 if !log.config().remote_storage_enable {
                     return Ok(None);
                 }
-                let below = log.expired_by_local_retention(now_ms, tier_end);
+                let below = log.expired_by_local_retention(now_ms, tier_end, is_low);
                 if below > log.local_start() { log.delete_segments_below(below).map(Some) } else { Ok(None) }
             })?;
             removal.map_or(Ok(()), crate::log::Removal::run)
@@ -459,8 +462,9 @@ impl TierDriver {
     fn policy(&self, config: &LogConfig, topic: &BTreeMap<String, String>, knows_time: bool) -> Policy {
         let discard = self.discards(config, topic);
         if discard {
-            // Its log is kept and expired like any other that is not tiered.
-            return Policy { copy: false, discard, grace_ms: self.settings.grace_ms, ..Policy::default() };
+            // Its log is kept and expired like any other that is not tiered. Whose grace is over only the quorum's time says.
+            let grace_ms = if knows_time { self.settings.grace_ms } else { i64::MAX };
+            return Policy { copy: false, discard, grace_ms, ..Policy::default() };
         }
         let copy =
             !flag(topic, COPY_DISABLE).unwrap_or_else(|| self.in_force().config.is_on("tier.copy.disable"));

@@ -180,7 +180,7 @@ fn local_retention_of_a_tiered_topic_leaves_the_log_start() {
     let (disk, mut log) = filled(&config, 40);
     let segments = log.closed_segments();
     let tier_end = segments[3].end + 1;
-    let end = log.expired_by_local_retention(NOW_MS, tier_end);
+    let end = log.expired_by_local_retention(Some(NOW_MS), tier_end, false);
     assert_eq!(end, segments[3].end);
     log.delete_segments_below(end).expect("out").run().expect("deleted");
     assert_eq!((log.log_start(), log.local_start()), (Offset::ZERO, segments[3].end));
@@ -188,6 +188,23 @@ fn local_retention_of_a_tiered_topic_leaves_the_log_start() {
     drop(log);
     let (log, _) = open(&disk, &config);
     assert_eq!((log.log_start(), log.local_start()), (Offset::ZERO, segments[3].end));
+}
+
+#[test]
+fn little_room_takes_all_local_copies_of_what_is_in_the_tier_and_nothing_else() {
+    let config = LogConfig {
+        remote_storage_enable: true,
+        local_retention_bytes: 1 << 30,
+        local_retention_ms: 1,
+        ..small(500)
+    };
+    let (_disk, log) = filled(&config, 40);
+    let tier_end = log.closed_segments()[3].end;
+    let expired = |now_ms, is_low| log.expired_by_local_retention(now_ms, tier_end, is_low);
+    assert_eq!(expired(None, false), Offset::ZERO, "without a time nothing is old");
+    assert_eq!(expired(Some(i64::MAX), false), tier_end);
+    assert_eq!(expired(None, true), tier_end);
+    assert_eq!(log.expired_by_local_retention(None, Offset::ZERO, true), Offset::ZERO);
 }
 
 #[test]
