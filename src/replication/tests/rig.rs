@@ -290,9 +290,14 @@ impl Cluster {
         self.replica(id).append(batch(values), acks, self.deadline()).await
     }
 
+    /// It leads under the epoch that is in force, and not still under one that is over.
     pub async fn leads(&self, id: i32) {
         let replica = self.replica(id);
-        eventually("it leads", || replica.positions().leads()).await;
+        eventually("it leads", || {
+            let positions = replica.positions();
+            positions.leads() && positions.leader_epoch == self.truth.partition().leader_epoch
+        })
+        .await;
     }
 
     pub async fn isr_is(&self, ids: &[i32]) {
