@@ -197,8 +197,8 @@ async fn a_submission_that_is_sent_twice_is_applied_once() {
     };
     let core = metadata.core();
     // Where the disk was slow it is sent once more, which changes nothing.
-    let write = |s: Submission| async {
-        let written = async {
+    let write = |s: Submission| {
+        soon("an outcome", async move {
             loop {
                 match core.write(s.clone()).await {
                     Answer::Outcome(outcome) => return outcome,
@@ -206,8 +206,7 @@ async fn a_submission_that_is_sent_twice_is_applied_once() {
                     other => panic!("{other:?}"),
                 }
             }
-        };
-        soon("an outcome", written).await
+        })
     };
     let first = write(submission(0, 0)).await;
     assert_eq!(write(submission(0, 0)).await, first, "the retry gets the first answer");
