@@ -236,14 +236,19 @@ API_NAMES = {message.key: name.removesuffix("Request") for name, message in MESS
 
 def ask(connection, api, version, values, client_id="raw"):
     """Sends the request of an API by its name and returns the answer as a dict; nothing may be left over."""
-    request, response = MESSAGES[f"{api}Request"], MESSAGES[f"{api}Response"]
+    send(connection, api, version, values, client_id)
+    return read_answer(connection, api, version)
+
+
+def send(connection, api, version, values, client_id="raw"):
+    """Sends the request and does not wait for its answer."""
+    request = MESSAGES[f"{api}Request"]
     header = MESSAGES["RequestHeader"].encode(
         {"RequestApiKey": request.key, "RequestApiVersion": version, "CorrelationId": connection.correlation + 1,
          "ClientId": client_id}, 2 if request.is_flexible(version) else 1)
     connection.correlation += 1
     body = header + request.encode(values, version)
     connection.send(struct.pack(">i", len(body)) + body)
-    return read_answer(connection, api, version)
 
 
 def read_answer(connection, api, version):
