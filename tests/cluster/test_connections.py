@@ -13,8 +13,8 @@ from wire import Connection
 
 CLIENTS = 2000
 RECORDS = 2000
-# Of what is resident: 24 KiB for each was measured in a release build (benches/README.md, 2,000 connections), a debug build takes more.
-MOST_KB = 100 * CLIENTS
+# A release build takes 12 KiB for each (benches/README.md), a debug build 16.
+MOST_KB = 64 * CLIENTS
 API_VERSIONS, METADATA = 3, 12
 
 
