@@ -20,7 +20,7 @@ from test_changes import Background
 from wire import Closed, Connection
 
 BROKERS = {1, 2, 3, 4}
-PARTITIONS = 4
+PARTITIONS = 3
 DUPLICATE_VOTER, VOTER_NOT_FOUND = 126, 127
 
 
@@ -41,6 +41,7 @@ class Voters(ClusterCase):
         # One request at a time keeps librdkafka from sending what was written under a new epoch.
         plain.start("writer-a", "write", "a", 300).start("writer-b", "write", "b", 300, 1).start("reader", "read").start("watcher", "watch")
         transactions.start("writer-c", "transact", "c").start("reader", "read", "read_committed").start("watcher", "watch")
+        transactions.start("groups", "offsets", "c")
         everybody = lambda: {(clients, name): clients.count(name) for clients in (plain, transactions) for name in clients.verbs}
         wait_until("everybody has begun", lambda: all(count > 20 for count in everybody().values()), 90)
         try:
