@@ -7,6 +7,7 @@ leader of the metadata quorum is killed while it runs either.
 
 import os
 import random
+import socket
 import time
 from functools import partial
 from pathlib import Path
@@ -61,6 +62,14 @@ class Servers:
         life = sum(1 for _ in self.processes.dir.glob(f"server-{i}-*.log"))
         self.program[i] = program
         self.running[i] = self.processes.start(f"server-{i}-{life}", [program, "server", "--config", self.processes.dir / f"broker-{i}.properties"])
+
+    def listens(self, i):
+        """Whether it takes connections; what is asked of it waits until it has joined."""
+        try:
+            socket.create_connection(("127.0.0.1", self.clients[i]), 1).close()
+        except OSError:
+            return False
+        return True
 
     def end(self, i, orderly):
         process = self.running.pop(i)
@@ -148,6 +157,8 @@ class MixedVersions(ClusterCase):
         wait_until_all_go_on(self.all_of())
 
     def whole(self):
+        # Just after a kill the metadata still tell of the process that was.
+        wait_until("all brokers take connections", lambda: all(self.servers.listens(i) for i in BROKERS), 60, 0.2)
         for topic in TOPICS:
             self.admin.wait_for_isr(topic, PARTITIONS, 3, 120)
         wait_until("all brokers vote", self.servers.all_vote, 60, 0.3)
