@@ -182,7 +182,7 @@ pub enum Rejected {
         got: ProducerEpoch,
     },
     /// A transactional batch, and its producer's transaction is not open here and was not verified to be open at its
-    /// coordinator, or was ended meanwhile (KIP-890).
+    /// coordinator, or was ended meanwhile (KIP-890); or a batch whose numbers are those of one in a transaction that has ended.
     #[error("the batch is not part of an open transaction")]
     NotInTransaction,
     /// A batch outside of any transaction, by a producer that has one open.

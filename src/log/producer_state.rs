@@ -104,6 +104,11 @@ pub(super) enum Sequence {
 
 impl ProducerState {
     /// Judges a client's batch.
+    ///
+    /// One of a transaction that has ended is no duplicate: who ends a transaction waits for its batches, so this is either a
+    /// request that comes late, whose answer nobody reads, or another record. librdkafka gives a number again when a
+    /// record that it has sent is purged by an abort; told of a duplicate, as by Kafka, it would take a record for written
+    /// that is not in the log.
     pub(super) fn check(&self, header: &BatchHeader) -> Result<Sequence, Rejected> {
         if !header.has_producer() {
             return Ok(Sequence::Next);
@@ -130,6 +135,10 @@ impl ProducerState {
             batch.last_sequence == header.last_sequence() && batch.offset_delta == header.last_offset_delta
         };
         if let Some(batch) = producer.batches.iter().find(same) {
+            let ended = producer.transaction.is_none_or(|first| batch.last_offset < first);
+            if ended && header.attributes.is_transactional() {
+                return Err(Rejected::NotInTransaction);
+            }
             return Ok(Sequence::Duplicate(*batch));
         }
         match producer.batches.back() {

@@ -8,6 +8,7 @@
     python history.py watch BOOTSTRAP TOPIC PARTITIONS              high watermark, last stable offset and log start, as leaders tell them by raw
                                                                     fetches under the epoch that is asked for
     python history.py commit BOOTSTRAP TOPIC PARTITIONS GROUP       increasing offsets committed in a group, and asked for again
+    python history.py ends BOOTSTRAP TOPIC PARTITIONS               the high watermarks, once
     python history.py offsets BOOTSTRAP TOPIC PARTITIONS NAME…      where the groups of transactors stand, asked with and without waiting for open transactions
 
 Each writes a line per operation to standard output until standard input ends, so it may run in a network namespace, or be stopped, without
@@ -15,7 +16,7 @@ the test noticing more than that. Moments are of the monotonic clock, which all 
 
     ok NAME NUMBER PARTITION OFFSET SENT ANSWERED · unknown NAME NUMBER WHY · done NAME COUNT LEFT
     begin NAME TRANSACTION MOMENT · saw NAME TRANSACTION PARTITION OFFSET NAME NUMBER · deciding, committed, aborted or undecided NAME TRANSACTION MOMENT
-    read PARTITION OFFSET NAME NUMBER MOMENT · gone CODE · bad CODE
+    read PARTITION OFFSET NAME NUMBER MOMENT · end PARTITION OFFSET · gone CODE · bad CODE
     mark PARTITION EPOCH HIGH-WATERMARK LAST-STABLE LOG-START MOMENT
     commit PARTITION OFFSET · group PARTITION OFFSET
     hangs NAME CALL SINCE MOMENT · sends NAME TRANSACTION PARTITION OFFSET · stood NAME stable or any PARTITION OFFSET TRANSACTION ASKED ANSWERED · ended NAME PARTITION OFFSET TRANSACTION
@@ -158,6 +159,16 @@ class Transactor:
         if outcome != [None]:
             raise outcome[0] if outcome else KafkaException(None)
 
+    def abort(self, failed):
+        """librdkafka gives the sequence number of a record that it purges to the next one of the same epoch, also when the broker has it already
+        (see `test_transactions`), or will read it from a socket later: after a purge a new producer takes the next epoch."""
+        from confluent_kafka import KafkaError
+
+        self.producer.abort_transaction(30)
+        self.producer.poll(0)
+        if any(error.code() in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT) for error in failed):
+            self.producer = None
+
     def one(self, transaction):
         from confluent_kafka import KafkaException, TopicPartition
 
@@ -189,7 +200,9 @@ class Transactor:
                 self.producer, self.life = None, self.life + 1
                 return "aborted"
             if transaction % 4 == 3:
-                self.producer.abort_transaction(30)
+                if transaction % 8 == 3:
+                    self.producer.flush(30)  # nothing to purge: the next one is of the same epoch
+                self.abort(failed)
                 return "aborted"
             if self.producer.flush(30) or failed:
                 raise KafkaException(failed[0] if failed else None)
@@ -201,7 +214,7 @@ class Transactor:
             told_so = getattr(error.args[0], "txn_requires_abort", None) if error.args else None
             if told_so and told_so():
                 try:
-                    self.producer.abort_transaction(30)
+                    self.abort(failed)
                     return "aborted"
                 except KafkaException:
                     pass
@@ -210,20 +223,35 @@ class Transactor:
 
 
 def read(bootstrap, topic, partitions, isolation="read_uncommitted"):
-    from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+    from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "history", "isolation.level": isolation, **READER})
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "history", "isolation.level": isolation, "enable.partition.eof": True, **READER})
     consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in range(partitions)])
+    at = {}
     ended = _end_of_input()
     while not ended.is_set():
         for message in consumer.consume(500, 0.2):
             if message.error() is None:
                 say("read", message.partition(), message.offset(), *message.value().decode().split(), time.monotonic())
+            elif message.error().code() == KafkaError._PARTITION_EOF:
+                if at.get(message.partition()) != message.offset():
+                    at[message.partition()] = message.offset()
+                    say("end", message.partition(), message.offset())
             elif message.error().code() in GONE:
                 say("gone", message.error().code())
             elif message.error().code() == BAD:
                 say("bad", BAD)
     consumer.close()
+
+
+def ends(bootstrap, topic, partitions):
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import AdminClient, OffsetSpec
+
+    client = AdminClient({"bootstrap.servers": bootstrap, "socket.timeout.ms": 5000, "log_level": 0})
+    asked = client.list_offsets({TopicPartition(topic, p): OffsetSpec.latest() for p in range(partitions)}, request_timeout=60)
+    for place, told in asked.items():
+        say("end", place.partition, told.result(90).offset)
 
 
 def watch(bootstrap, topic, partitions):
@@ -412,6 +440,10 @@ class Clients:
                 wait_until(f"{name} of {self.topic} is at the end", lambda: self.has_read(name, wanted), seconds, 0.3)
             except AssertionError as late:
                 raise AssertionError(f"{late}: wanted {wanted}, at {self.positions(name)}") from None
+        # A transaction whose outcome its client does not know may stand behind all of these.
+        ends = self.high_watermarks()
+        wait_until(f"final of {self.topic} is at the end of all, {ends}", lambda: all(self.reached("final").get(p, -1) >= end for p, end in ends.items()),
+                   seconds, 0.3)
         self.end(*self.of("read", "watch", "commit", "offsets"), "final")
         final = {p: [] for p in range(self.partitions)}
         for line in self.lines("final"):
@@ -430,6 +462,15 @@ class Clients:
                 if words[0] == "ok" and words[4] != "None" and (self.verbs[name] == "write" or int(words[2]) // RECORDS in committed):
                     ends[int(words[3])] = max(ends.get(int(words[3]), -1), int(words[4]))
         return ends
+
+    def high_watermarks(self):
+        told = subprocess.run([*self.command, "ends", self.bootstrap, self.topic, str(self.partitions)], capture_output=True, text=True, timeout=120, check=True)
+        return {int(words[1]): int(words[2]) for words in map(str.split, told.stdout.splitlines())}
+
+    def reached(self, name):
+        """The ends of partitions that a reader has come to."""
+        lines = (line.split() for line in self.lines(name))
+        return {int(words[1]): int(words[2]) for words in lines if words[0] == "end"}
 
     def positions(self, name):
         seen = {}
@@ -461,4 +502,4 @@ if __name__ == "__main__":
     if what == "transact":
         Transactor(*arguments).run()
     else:
-        {"write": write, "read": read, "watch": watch, "commit": commit, "offsets": offsets}[what](*arguments)
+        {"write": write, "read": read, "watch": watch, "commit": commit, "offsets": offsets, "ends": ends}[what](*arguments)

@@ -352,8 +352,10 @@ def batches_at(folders, offsets):
             if attributes & CONTROL:
                 # The only record of a marker: its key is version and kind, its value version and coordinator epoch.
                 what = ("abort", "commit")[data[61 + 5 + 3]] + f" of coordinator {struct.unpack_from('>i', data, 61 + 5 + 4 + 1 + 2)[0]}"
-            elif attributes & TRANSACTIONAL:
-                what += " in a transaction"
+            else:
+                what += " in a transaction" * bool(attributes & TRANSACTIONAL)
+                values = re.findall(rb"[a-z]+(?:-[a-z]+)* \d+", data[61:])[:3]  # as `history.py` writes them
+                what += f" ({', '.join(value.decode() for value in values)})" if values else ""
             told[base] = f"{base}: {what}, leader epoch {epoch}, producer {producer}.{producer_epoch} from {sequence}, at {begun} ms"
     return [told[base] for base in sorted(told)]
 

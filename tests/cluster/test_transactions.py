@@ -295,6 +295,53 @@ class Transactions(ClusterCase):
         second.commit_transaction(10)
         self.assertEqual(flat(read(dev.bootstrap, "t")), ["second"])
 
+    def test_a_record_whose_number_was_used_before_is_refused_and_not_taken_for_a_retry(self):
+        """An abort purges a record that was sent and is to be sent again; librdkafka gives its number to the next transaction's first record."""
+        from confluent_kafka import KafkaException
+
+        dev = self.dev(3, settings={"transaction.state.log.num.partitions": 1})
+        dev.topic_create("t", partitions=1, configs={"min.insync.replicas": 3})
+        writer = producer(dev.bootstrap, "again", **{"request.timeout.ms": 500, "retry.backoff.ms": 5000, "retry.backoff.max.ms": 5000})
+        writer.begin_transaction()
+        writer.produce("t", "before")
+        writer.commit_transaction(30)
+        admin, purged, outcome = Admin(dev.bootstrap), [], {}
+        leads = {admin.leaders("t")[0], admin.leaders("__transaction_state")[0]}
+        stopped = next(broker for broker in (1, 2, 3) if broker not in leads)
+        writer.begin_transaction()
+        writer.produce("t", "first")  # joins the partition
+        self.assertEqual(writer.flush(30), 0)
+        dev.signal(stopped, signal.SIGSTOP)
+        try:
+            writer.produce("t", "purged", on_delivery=lambda error, _: purged.append(error))
+            deadline = time.monotonic() + 1.5
+            while time.monotonic() < deadline:
+                writer.poll(0.1)
+            aborting = threading.Thread(target=writer.abort_transaction, args=(30,))
+            aborting.start()
+            time.sleep(0.3)
+        finally:
+            dev.signal(stopped, signal.SIGCONT)
+        aborting.join()
+        writer.poll(0)
+        self.assertEqual([error.name() for error in purged], ["_PURGE_QUEUE"])
+        writer.begin_transaction()
+        writer.produce("t", "again!", on_delivery=lambda error, _: outcome.update(told=error))
+        try:
+            writer.commit_transaction(60)
+            outcome["committed"] = True
+        except KafkaException as error:
+            self.assertTrue(error.args[0].txn_requires_abort() or error.args[0].fatal(), error)
+        writer.flush(10)
+        print(f"({outcome}) ", end="", flush=True)
+        there = flat(read(dev.bootstrap, "t"))
+        self.assertEqual(there, ["before"] + ["again!"] * outcome.get("committed", False), outcome)
+        new = producer(dev.bootstrap, "again")
+        new.begin_transaction()
+        new.produce("t", "new")
+        new.commit_transaction(30)
+        self.assertEqual(flat(read(dev.bootstrap, "t")), there + ["new"])
+
     def test_kafkas_tool_lists_describes_and_aborts_transactions(self):
         dev = self.dev(1)
         dev.topic_create("t")

@@ -10,7 +10,7 @@ use super::*;
 use crate::env::Rng as _;
 use crate::env::sim::SeededRng;
 use crate::log::compaction::Defect;
-use crate::log::{CleanupPolicy, Step};
+use crate::log::{CleanupPolicy, Rejected, Step};
 use crate::wire::record_batch::ControlKind;
 
 const DELETE_RETENTION_MS: i64 = 1000;
@@ -179,7 +179,7 @@ impl World {
         self.log.append_as_follower(marker.build().expect("a marker"), self.now_ms).expect("appended");
     }
 
-    /// The last batch of a producer again: it must be known whatever compaction did.
+    /// The last batch of a producer again: it must be known whatever compaction did, and whether its transaction is open.
     fn retry(&mut self) {
         let last = self.sequences.iter().next_back();
         let Some((producer, (_, base, batch))) = last.filter(|(_, (_, base, _))| *base >= self.start) else {
@@ -190,7 +190,14 @@ impl World {
             .log
             .append_as_leader(vec![batch.clone()], LeaderEpoch(self.epoch), self.now_ms)
             .expect("answers");
-        let known = answers[0].as_ref().is_ok_and(|again| again.duplicate && again.base == Offset(*base));
+        let known = match &answers[0] {
+            Ok(again) => again.duplicate && again.base == Offset(*base),
+            Err(why) => {
+                *why == Rejected::NotInTransaction
+                    && (1..=3).contains(producer)
+                    && !self.open.contains_key(producer)
+            }
+        };
         assert!(known, "{:?}", answers[0]);
     }
 

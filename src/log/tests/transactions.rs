@@ -70,6 +70,28 @@ fn the_epoch_is_judged_before_the_guard_and_a_retry_is_recognised_without_one() 
 }
 
 #[test]
+fn a_number_of_a_transaction_that_has_ended_is_not_taken_for_a_retry() {
+    let (_disk, mut log) = fresh(&LogConfig::default());
+    let taken = guard(&log, 0);
+    send(&mut log, 0, 0, taken).unwrap();
+    send(&mut log, 0, 1, None).unwrap();
+    send(&mut log, 0, 1, None).expect("a retry, while it is open");
+    end(&mut log, 0, 1, false).unwrap();
+    let end_of_log = log.log_end();
+    for sequence in [0, 1] {
+        let taken = guard(&log, 0);
+        assert_eq!(send(&mut log, 0, sequence, taken), Err(Rejected::NotInTransaction), "none is open");
+    }
+    let taken = guard(&log, 0);
+    send(&mut log, 0, 2, taken).expect("the next one");
+    for sequence in [0, 1] {
+        assert_eq!(send(&mut log, 0, sequence, None), Err(Rejected::NotInTransaction), "of the one before");
+    }
+    send(&mut log, 0, 2, None).expect("a retry");
+    assert_eq!(log.log_end(), end_of_log + 1);
+}
+
+#[test]
 fn a_marker_of_the_transactions_own_epoch_ends_nothing_where_every_transaction_has_one() {
     let (_disk, mut log) = fresh(&LogConfig::default());
     let taken = guard(&log, 4);

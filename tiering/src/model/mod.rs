@@ -7,8 +7,8 @@
 //! before any of them for as long as one likes; it may be carried out and its answer be lost, or be acknowledged and not
 //! carried out. Time is three moments: what was known a moment ago is fresh, what was superseded two moments ago may go.
 //!
-//! Properties have positive controls: defects planted in the wiring that must break them. `Lost` and `Contradiction` have none
-//! yet. `TIER_MODEL` chooses a setup for `the_deep_run` (tests/README.md).
+//! Every property has a positive control: a defect planted in the wiring that must break it. `TIER_MODEL` chooses a setup for
+//! `the_deep_run` (tests/README.md).
 
 mod setups;
 mod world;

@@ -24,6 +24,10 @@ pub(super) enum Planted {
     NoLineage,
     /// An upload takes its records from somewhere else.
     WrongRecords,
+    /// A generation leaves out the oldest segment of the one before.
+    Forgets,
+    /// A new leader goes by the epoch of the one before.
+    OneEpochForTwo,
 }
 
 /// How much may happen in a run.
@@ -140,6 +144,8 @@ impl Setup {
         let sweep = Setup { name: "sweep", prelude: paused_before_its_sweep(), ..none };
         let lost = Setup { name: "lost writes", faults: 1, ..BASE };
         let unclean = Setup { name: "unclean", unclean: 1, ..BASE };
+        let two = Setup { name: "two records", records: 2, elections: 0, ..BASE };
+        let first_two = Setup { name: "two leaders", ..BASE };
         vec![
             (Planted::Replaces, first.clone(), Violation::Zombie),
             (Planted::AlwaysFresh, sleeper, Violation::Zombie),
@@ -150,6 +156,8 @@ impl Setup {
             (Planted::SweepsAll, sweep, Violation::NamedAndGone),
             (Planted::NoLineage, unclean, Violation::Uncommitted),
             (Planted::WrongRecords, one, Violation::WrongRecord),
+            (Planted::Forgets, two, Violation::Lost),
+            (Planted::OneEpochForTwo, first_two, Violation::Contradiction),
         ]
     }
 

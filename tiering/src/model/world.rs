@@ -338,7 +338,10 @@ impl World {
                     self.committed.pop();
                 }
                 let before = self.leader();
-                let mut next = Leader::new(before.epoch + 1, self.committed.clone(), Some(before));
+                let epoch = before.epoch + i32::from(setup.planted != Some(Planted::OneEpochForTwo));
+                let mut next = Leader::new(epoch, self.committed.clone(), Some(before));
+                // What two draw is never the same.
+                next.drawn = 1000 * self.leaders.len() as u64;
                 next.log_start = next.log_start.min(next.end());
                 self.log_start = self.log_start.min(next.end());
                 self.leaders.push(next);
@@ -415,7 +418,10 @@ impl World {
                     replace: None,
                     now_ms: self.now,
                 };
-                let attempt = successor(leader.tier.manifest(), writer, &changes);
+                let mut attempt = successor(leader.tier.manifest(), writer, &changes);
+                if setup.planted == Some(Planted::Forgets) && attempt.live.len() > 1 {
+                    attempt.live.remove(0);
+                }
                 leader.doing = Doing::Publishing {
                     attempt: Box::new(attempt),
                     request: Request::Create,

@@ -6,8 +6,7 @@
 //! broker that comes back without its tail or with an empty disk, a reply that is lost, an election. Time is two
 //! moments: all happens at the first one, and a tick of a leader may come at the second, when every time-out is over.
 //!
-//! Properties have positive controls: defects planted in a machine or in the wiring that must break them. `Mismatch`,
-//! `WentBack`, `Contradiction` and `Unclean` have none yet.
+//! Every property has a positive control: a defect planted in a machine or in the wiring that must break that property.
 //!
 //! `ESKER_MODEL` chooses a setup for `the_deep_run` (tests/README.md).
 

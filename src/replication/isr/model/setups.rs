@@ -155,6 +155,10 @@ pub(super) fn controls() -> Vec<(Planted, Setup, Violation)> {
         (Planted::WipeUnnoticed, "two in sync, one record", Violation::Lost),
         (Planted::PowerCutUnnoticed, "two in sync, one record", Violation::Lost),
         (Planted::EpochGoesOn, "settled", Violation::Reused),
+        (Planted::EndIsCommitted, "settled", Violation::Mismatch),
+        (Planted::LeaderBeginsAnew, "one record on all, and three lives", Violation::WentBack),
+        (Planted::EmptyLogView, "one record on all, and three lives", Violation::Contradiction),
+        (Planted::UncleanUnasked, "two in sync, one record", Violation::Unclean),
     ];
     let mut situations = situations();
     all.into_iter()

@@ -40,6 +40,14 @@ pub(super) enum Planted {
     PowerCutUnnoticed,
     /// After a failed write the leader goes on under the same epoch.
     EpochGoesOn,
+    /// Who begins to follow takes all that it has for committed.
+    EndIsCommitted,
+    /// A leader begins anew with every image, also within its epoch.
+    LeaderBeginsAnew,
+    /// A leader answers a follower as if its own log were empty.
+    EmptyLogView,
+    /// The topic allows unclean elections though nobody asked for them.
+    UncleanUnasked,
 }
 
 /// What must never happen.

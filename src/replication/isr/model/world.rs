@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::setups::Setup;
 use super::state::*;
 use crate::env::MonoTime;
+use crate::log::EpochCache;
 use crate::metadata::{
     AlterPartition, Command, CreateTopic, Image, IsrMember, Partition, Proof, UncleanCandidate,
 };
@@ -33,9 +34,10 @@ impl World {
             let epoch = image.brokers[id].epoch;
             apply(&mut image, &Command::Unfence { id: *id, epoch }).expect("registered brokers are unfenced");
         }
+        let unclean = setup.unclean || setup.planted == Some(Planted::UncleanUnasked);
         let configs = BTreeMap::from([
             ("min.insync.replicas".to_owned(), setup.min_isr.to_string()),
-            ("unclean.leader.election.enable".to_owned(), setup.unclean.to_string()),
+            ("unclean.leader.election.enable".to_owned(), unclean.to_string()),
         ]);
         let assignment = vec![ids.clone()];
         let create =
@@ -386,13 +388,19 @@ impl World {
         }
         let p = partition(&image.0);
         let view = view_of(&image.0, found(&image.0), p);
-        if node.role_epoch == Some(p.leader_epoch) {
+        let anew = setup.planted == Some(Planted::LeaderBeginsAnew) && p.leader == Some(id);
+        if node.role_epoch == Some(p.leader_epoch) && !anew {
             return self.event(setup, id, Event::Image(view), NOW);
         }
         self.leave_role(id);
         let node = self.node(id);
         node.role_epoch = Some(p.leader_epoch);
-        let (end, known) = (node.end(), node.stored);
+        let (end, mut known) = (node.end(), node.stored);
+        match setup.planted {
+            Some(Planted::LeaderBeginsAnew) => known = Offset(0),
+            Some(Planted::EndIsCommitted) => known = end,
+            _ => {}
+        }
         match p.leader {
             Some(leader) if leader == id => {
                 let mut machine = Leader::new(id, SETTINGS, &view, end, end, known, NOW);
@@ -512,7 +520,10 @@ impl World {
         match message {
             Up::Open(request) => {
                 let node = self.node(id);
-                let (chain, log_end) = (node.chain(), node.end());
+                let (chain, log_end) = match setup.planted {
+                    Some(Planted::EmptyLogView) => (EpochCache::default(), Offset(0)),
+                    _ => (node.chain(), node.end()),
+                };
                 let (answer, actions) = match &mut node.role {
                     Role::Leader(machine) => {
                         let log = leader::LogView {
