@@ -1,5 +1,5 @@
 """The same raw calls to Esker and to Apache Kafka 4.3.1, in one run: EndTxn in every state of a transaction, SCRAM credentials of
-odd sizes, bytes behind a request, which configs of a broker can change at run time.
+odd sizes, bytes behind a request, topics that are made, grown and deleted or refused, which configs of a broker can change at run time.
 
 Where the two differ on purpose the difference stands in a list `KNOWN_…` with its reason, and the test fails when it is gone."""
 
@@ -23,6 +23,12 @@ KNOWN_SCRAM = {
     "no salt": "a credential without a salt would be stored unsalted: refused (93)",
     "no salted password": "Kafka answers with an unknown error (-1), we say what is wrong (93)",
     "a name of 5000 bytes": "names have at most 255 bytes: what a client sends is kept by every broker",
+}
+# What is answered to odd topics otherwise than by Kafka, with the reason.
+KNOWN_TOPICS = {
+    "no such config (CreateTopics)": "taken, and without effect, where Kafka says 40: to be mended",
+    "name 'a_b' (CreateTopics)": "40 where Kafka says 17 of a name that differs from another one in . and _ only; the reason is told",
+    "some (DeleteTopics)": "17 of a name that no topic can have, where Kafka says 3",
 }
 #: Configs that Kafka lets change while brokers run and that are not read anew here, and why.
 KNOWN_READ_ONLY = {
@@ -200,6 +206,63 @@ class AsKafka(SharedCase):
             what = (api, version, extra)
             self.assertEqual(self.answered(ours, api, version, values, extra), taken, what)
             self.assertTrue(self.answered(theirs, api, version, values, extra), f"Kafka reads no further than it has to: {what}")
+
+    @slow
+    def test_topics_are_made_grown_and_deleted_or_refused_as_kafka_does(self):
+        one = {"NumPartitions": 1, "ReplicationFactor": 1}
+        placed = {"NumPartitions": -1, "ReplicationFactor": -1}
+        assigned = lambda *partitions: {**placed, "Assignments": [{"PartitionIndex": i, "BrokerIds": list(brokers)} for i, brokers in partitions]}
+        configs = lambda **values: {**one, "Configs": [{"Name": name.replace("_", "."), "Value": value} for name, value in values.items()]}
+        new = {"fine": one, "defaults": placed, "no partitions": {**one, "NumPartitions": 0}, "minus two": {**one, "NumPartitions": -2},
+               "no replicas": {**one, "ReplicationFactor": 0}, "more replicas than brokers": {**one, "ReplicationFactor": 2},
+               "replicas minus two": {**one, "ReplicationFactor": -2}, "a broker": assigned((0, [1])), "two partitions": assigned((0, [1]), (1, [1])),
+               "an unknown broker": assigned((0, [9])), "a broker twice": assigned((0, [1, 1])), "nobody": assigned((0, [])), "a gap": assigned((0, [1]), (2, [1])),
+               "from one on": assigned((1, [1])), "a partition twice": assigned((0, [1]), (0, [1])), "below zero": assigned((-1, [1])),
+               "numbers and brokers": {**assigned((0, [1])), "NumPartitions": 1}, "replicas and brokers": {**assigned((0, [1])), "ReplicationFactor": 1},
+               "a config": configs(retention_ms="1000"), "no such config": configs(retention_years="1"), "a config that is no number": configs(retention_ms="x"),
+               "a config without a value": configs(retention_ms=None), "an empty config": configs(cleanup_policy=""), "two policies": configs(cleanup_policy="compact,delete"),
+               "a policy": configs(cleanup_policy="shred"), "a config below": configs(segment_bytes="1"), "a config above": configs(retention_ms="9223372036854775808")}
+        names = {"..": one, ".": one, "": one, "a b": one, "a/b": one, "n" * 249: one, "n" * 250: one, "é": one, "a.b": one, "a_b": one, "__internal": one}
+        found, calls = {}, 0
+
+        def both(what, api, version, values, results):
+            nonlocal calls
+            calls += 1
+            told = []
+            for side in self.sides:
+                answers = side.ask(api, version, values)[results]
+                told.append(sorted([answer[key] for key in ("ErrorCode", "NumPartitions", "ReplicationFactor") if key in answer] for answer in answers))
+            if told[0] != told[1]:
+                found.setdefault(f"{what} ({api})", told)
+
+        for version in (2, 4, 5, 7):
+            for only_asked in (True, False):
+                create = lambda *topics: {"Topics": topics, "TimeoutMs": 10_000, "ValidateOnly": only_asked}
+                for what, values in new.items():
+                    name = f"{what}-{version}".replace(" ", "-")
+                    both(what, "CreateTopics", version, create({"Name": name, **values}), "Topics")
+                both("twice in one", "CreateTopics", version, create({"Name": f"twice-{version}", **one}, {"Name": f"twice-{version}", **one}), "Topics")
+                both("there is one", "CreateTopics", version, create({"Name": f"fine-{version}", **one}), "Topics")
+        for name, values in names.items():
+            both(f"name {name[:9]!r}", "CreateTopics", 7, {"Topics": [{"Name": name, **values}], "TimeoutMs": 10_000}, "Topics")
+        for version in (0, 2, 3):
+            for what, wanted in {"as many": {"Count": 1}, "fewer": {"Count": 0}, "below zero": {"Count": -1},
+                                 "an unknown broker": {"Count": 2, "Assignments": [{"BrokerIds": [9]}]}, "too few places": {"Count": 3, "Assignments": [{"BrokerIds": [1]}]},
+                                 "too many places": {"Count": 2, "Assignments": [{"BrokerIds": [1]}] * 2}, "a broker twice": {"Count": 2, "Assignments": [{"BrokerIds": [1, 1]}]},
+                                 "two replicas": {"Count": 2, "Assignments": [{"BrokerIds": [1, 9]}]}, "nobody": {"Count": 2, "Assignments": [{"BrokerIds": []}]},
+                                 "one more": {"Count": 2}, "and again": {"Count": 2}}.items():
+                for only_asked in (True, False):
+                    both(what, "CreatePartitions", version, {"Topics": [{"Name": f"fine-{(2, 4, 5, 7)[version]}", "Assignments": None, **wanted}], "TimeoutMs": 10_000,
+                                                             "ValidateOnly": only_asked}, "Results")
+            both("no such topic", "CreatePartitions", version, {"Topics": [{"Name": "absent", "Count": 2, "Assignments": None}], "TimeoutMs": 10_000}, "Results")
+        for version, last in ((1, 2), (4, 4), (5, 5), (6, 7)):
+            named = lambda *names: {"Topics": [{"Name": name} for name in names], "TimeoutMs": 10_000} if version >= 6 else {"TopicNames": list(names), "TimeoutMs": 10_000}
+            both("some", "DeleteTopics", version, named(f"fine-{last}", "absent", ".."), "Responses")
+            both("again", "DeleteTopics", version, named(f"fine-{last}"), "Responses")
+        print(f"({calls} calls) ", end="", flush=True)
+        unknown = [f"{what}: Esker {ours}, Kafka {theirs}" for what, (ours, theirs) in found.items() if what not in KNOWN_TOPICS]
+        self.assertFalse(unknown, "\n" + "\n".join(unknown))
+        self.assertEqual(set(found), set(KNOWN_TOPICS), "a known difference is gone: take it off the list")
 
     @slow
     def test_what_kafka_lets_change_while_brokers_run_can_change_here(self):
