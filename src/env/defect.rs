@@ -38,6 +38,12 @@ pub enum Defect {
     NoLease,
     /// A transaction coordinator's decision is carried out as often as it comes.
     DecisionTwice,
+    /// A batch whose numbers are known is a retry, whichever transaction it was in.
+    NumbersAcrossTransactions,
+    /// What is read from disk for followers is not bounded by what their lane has sent.
+    LoadsUnbounded,
+    /// What has come from leaders and waits for a disk is not bounded.
+    InboxUnbounded,
     /// A follower takes bytes without a look at their checksum.
     UncheckedBytes,
     /// A stored high watermark above the end of the log is believed.
@@ -101,6 +107,9 @@ pub const DEFECTS: &[(&str, Defect)] = &[
     ("wipe-unnoticed", Defect::WipeUnnoticed),
     ("no-lease", Defect::NoLease),
     ("decision-twice", Defect::DecisionTwice),
+    ("numbers-across-transactions", Defect::NumbersAcrossTransactions),
+    ("loads-unbounded", Defect::LoadsUnbounded),
+    ("inbox-unbounded", Defect::InboxUnbounded),
     ("unchecked-bytes", Defect::UncheckedBytes),
     ("high-watermark-believed", Defect::HighWatermarkBelieved),
     ("raft-log-unchecked", Defect::RaftLogUnchecked),

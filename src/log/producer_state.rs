@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::error::Rejected;
 use super::txn_index::AbortedTransaction;
+use crate::env::defect::{Defect, planted};
 use crate::types::{Offset, ProducerEpoch, ProducerId};
 use crate::wire::record_batch::{Batch, BatchHeader, ControlKind, Record};
 
@@ -136,7 +137,7 @@ impl ProducerState {
         };
         if let Some(batch) = producer.batches.iter().find(same) {
             let ended = producer.transaction.is_none_or(|first| batch.last_offset < first);
-            if ended && header.attributes.is_transactional() {
+            if ended && header.attributes.is_transactional() && !planted(Defect::NumbersAcrossTransactions) {
                 return Err(Rejected::NotInTransaction);
             }
             return Ok(Sequence::Duplicate(*batch));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::isr::TierPosition;
 use super::isr::leader::{ProposalReply, Settings};
@@ -180,6 +180,24 @@ impl Counts {
     }
 }
 
+/// Batches with the room that they take.
+struct Roomed {
+    batches: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Roomed {
+    fn as_ref(&self) -> &[u8] {
+        &self.batches
+    }
+}
+
+/// Twice what all credits together give while sessions are few, so that what waits for one hanging disk does not keep the
+/// partitions of other ones from going on.
+fn room_kib(config: &ReplicationConfig) -> usize {
+    usize::try_from(config.window_budget_bytes >> 9).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS)
+}
+
 /// Shared by all replicas and lanes of a broker.
 pub(super) struct Context {
     pub(super) config: ReplicationConfig,
@@ -191,6 +209,8 @@ pub(super) struct Context {
     pub(super) proposals: mpsc::UnboundedSender<Proposal>,
     /// Reads for lagging followers: few at a time, so that appends get the disk threads.
     pub(super) catch_up_reads: Arc<Semaphore>,
+    /// Room for batches that have come from leaders and are not in a log yet, in KiB.
+    pub(super) inbox_room: Arc<Semaphore>,
     /// Of what goes to replicas that are not in sync.
     pub(super) throttle: Throttle,
     pub(super) tail_bytes: AtomicUsize,
@@ -214,6 +234,7 @@ impl Context {
     ) -> Context {
         let clock = env.clock.clone();
         let now = clock.now();
+        let inbox_room = Arc::new(Semaphore::new(room_kib(&config)));
         Context {
             config,
             clock,
@@ -223,6 +244,7 @@ impl Context {
             runtime: tokio::runtime::Handle::current(),
             proposals,
             catch_up_reads: Arc::new(Semaphore::new(2)),
+            inbox_room,
             throttle: Throttle::new(now),
             tail_bytes: AtomicUsize::new(0),
             following: AtomicUsize::new(0),
@@ -255,6 +277,21 @@ impl Context {
 
     pub(super) fn lease_holds(&self) -> bool {
         self.quorum.lease_holds(self.now()) || planted(Defect::NoLease)
+    }
+
+    /// The same batches, once there is room for them; it is given back when the last of them is dropped. Credits alone do not
+    /// bound what comes: a leader may go beyond one by a frame, and of thousands of partitions each has some.
+    pub(super) async fn with_room(&self, batches: Bytes) -> Bytes {
+        if planted(Defect::InboxUnbounded) {
+            return batches;
+        }
+        let wanted = batches.len().div_ceil(1024).clamp(1, room_kib(&self.config));
+        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+        match self.inbox_room.clone().acquire_many_owned(wanted).await {
+            Ok(room) => Bytes::from_owner(Roomed { batches, _room: room }),
+            // It is never closed.
+            Err(_) => batches,
+        }
     }
 
     /// Bytes of batches that one leader may have on their way for one partition.

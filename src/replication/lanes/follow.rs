@@ -1,5 +1,6 @@
 //! The follower's end of a lane: opens the stream, opens its partitions' sessions in batches, hands every frame to its
-//! partition's inbox at once (what is on its way is bounded by each session's credit), sends acknowledgements.
+//! partition's inbox at once (what is on its way is bounded by each session's credit, what waits in inboxes by one room for
+//! all), sends acknowledgements.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -225,7 +226,10 @@ impl FollowLane {
                         self.hand_over(session, Inbound::Answer(session, answer));
                     }
                 }
-                ToFollower::Append(append) => self.hand_over(append.session, Inbound::Append(append)),
+                ToFollower::Append(mut append) => {
+                    append.batches = self.context.with_room(append.batches).await;
+                    self.hand_over(append.session, Inbound::Append(append));
+                }
                 ToFollower::Positions(all) => {
                     for (session, positions) in all {
                         self.hand_over(session, Inbound::Positions(session, positions));

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::{LIST, LaneError, heartbeat, receive};
 use crate::env::MonoTime;
+use crate::env::defect::{Defect, planted};
 use crate::replication::context::Context;
 use crate::replication::frames::{FrameError, Open, ToFollower, ToLeader};
 use crate::replication::isr::OpenAnswer;
@@ -26,6 +27,10 @@ const POSITIONS_PAUSE: Duration = Duration::from_millis(5);
 /// A session whose bytes can't be read is ended after this pause.
 const AFTER_FAILED_READ: Duration = Duration::from_millis(500);
 
+/// Frames that a lane holds which were read from disk and are not sent yet: when thousands of followers' partitions are behind
+/// at once and the link is slow, memory holds these and no more. Throttled partitions have as many of their own.
+const LOADED_FRAMES: usize = 4;
+
 /// Finds a partition's replica.
 pub(in crate::replication) type Lookup = Arc<dyn Fn(TopicId, i32) -> Option<Arc<Replica>> + Send + Sync>;
 
@@ -36,6 +41,8 @@ pub(in crate::replication) struct ServeLane {
     out: Mutex<Out>,
     sessions: Mutex<HashMap<u64, Arc<Session>>>,
     changed: Notify,
+    /// Places for frames that are read from disk: of partitions that are not throttled, and of those that are.
+    places: [Arc<Semaphore>; 2],
 }
 
 #[derive(Default)]
@@ -94,6 +101,7 @@ pub(in crate::replication) async fn serve(context: Arc<Context>, lookup: Lookup,
         out: Mutex::default(),
         sessions: Mutex::default(),
         changed: Notify::new(),
+        places: [(); 2].map(|()| Arc::new(Semaphore::new(LOADED_FRAMES))),
     });
     let mut stream = incoming.stream;
     let ended = tokio::select! {
@@ -188,9 +196,10 @@ impl ServeLane {
                 session.queued.store(false, Ordering::SeqCst);
                 match session.replica.next_frame(&session) {
                     Next::Nothing => {}
-                    Next::Append { chunks, more } => {
+                    Next::Append { chunks, more, place } => {
                         positions.remove(&session.key);
                         send.send(&chunks).await?;
+                        drop(place);
                         sent = true;
                         if more {
                             session.wake();
@@ -239,11 +248,16 @@ impl ServeLane {
     /// Reads from disk for a follower that is behind, beside the lane's other sessions.
     fn load(&self, session: Arc<Session>) {
         let context = self.context.clone();
+        let mut places = self.places[usize::from(session.replica.is_throttled())].clone();
+        if planted(Defect::LoadsUnbounded) {
+            places = Arc::new(Semaphore::new(1));
+        }
         self.context.runtime.spawn(async move {
-            // The semaphore is never closed.
+            // The semaphores are never closed.
+            let Ok(place) = places.acquire_owned().await else { return };
             let Ok(_permit) = context.catch_up_reads.acquire().await else { return };
             let reader = session.clone();
-            let loaded = context.pool.run(move || reader.replica.load_for(&reader)).await;
+            let loaded = context.pool.run(move || reader.replica.load_for(&reader, place)).await;
             if loaded == Ok(true) {
                 session.wake();
             } else {

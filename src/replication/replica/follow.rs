@@ -166,6 +166,14 @@ impl Replica {
         }
     }
 
+    /// Bytes of batches that wait in the inbox.
+    #[cfg(test)]
+    pub(in crate::replication) fn inbox_bytes(&self) -> usize {
+        let waits =
+            |item: &Inbound| if let Inbound::Append(append) = item { append.batches.len() } else { 0 };
+        self.inbox.lock().items.iter().map(waits).sum()
+    }
+
     /// Works off what has come on this very thread, if that is short work: a frame of batches that go into the page cache,
     /// or positions, with the log's lock free and nothing to sync, to roll or to delete. Otherwise it is a disk thread's.
     fn drain_inbox_here(self: &Arc<Self>) -> bool {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::append::AppendError;
 use super::{Replica, Role, State};
@@ -30,8 +30,8 @@ pub(super) struct Flow {
     sent_bytes: u64,
     credit: u64,
     positions: Option<LeaderPositions>,
-    /// Read from disk for a follower that is behind.
-    loaded: Option<Bytes>,
+    /// Read from disk for a follower that is behind, with its place among what the lane holds.
+    loaded: Option<(Bytes, OwnedSemaphorePermit)>,
     loading: bool,
 }
 
@@ -47,6 +47,8 @@ pub(in crate::replication) enum Next {
         chunks: Vec<Bytes>,
         /// More can be sent at once.
         more: bool,
+        /// To be held until it is sent, where it was read from disk.
+        place: Option<OwnedSemaphorePermit>,
     },
     /// The follower is behind what memory holds: load, then ask again.
     Load,
@@ -322,10 +324,12 @@ impl Replica {
         if flow.next < log_end && flow.sent_bytes < flow.credit && !flow.loading && !held_back {
             let base = flow.next;
             let stretch = match flow.loaded.take() {
-                Some(batches) => end_of(&batches).map(|end| (end, batches.len(), vec![batches])),
-                None => state.tail.read(base, FRAME_BYTES).map(|s| (s.end, s.bytes, s.chunks)),
+                Some((batches, place)) => {
+                    end_of(&batches).map(|end| (end, batches.len(), vec![batches], Some(place)))
+                }
+                None => state.tail.read(base, FRAME_BYTES).map(|s| (s.end, s.bytes, s.chunks, None)),
             };
-            if let Some((end, bytes, mut chunks)) = stretch {
+            if let Some((end, bytes, mut chunks, place)) = stretch {
                 flow.next = end;
                 flow.sent_bytes += bytes as u64;
                 flow.positions = Some(positions);
@@ -335,7 +339,7 @@ impl Replica {
                 chunks.insert(0, Append::head(session.id, base, &positions));
                 let more = flow.next < log_end && flow.sent_bytes < flow.credit;
                 self.trim_tail(state);
-                return Next::Append { chunks, more };
+                return Next::Append { chunks, more, place };
             }
             if base < local_start {
                 return Next::End;
@@ -362,8 +366,23 @@ impl Replica {
         (flow.positions.replace(positions) != Some(positions)).then_some(positions)
     }
 
+    /// Whether what its followers outside of the ISR are sent is throttled.
+    pub(in crate::replication) fn is_throttled(&self) -> bool {
+        self.state.lock().throttled
+    }
+
+    /// How many sessions have something in memory that was read for them and is not sent.
+    #[cfg(test)]
+    pub(in crate::replication) fn holds_loaded(&self) -> usize {
+        self.state.lock().sessions.values().filter(|(_, flow)| flow.loaded.is_some()).count()
+    }
+
     /// Reads from disk what the session needs next; on a disk thread. `false` when the session must end.
-    pub(in crate::replication) fn load_for(self: &Arc<Self>, session: &Session) -> bool {
+    pub(in crate::replication) fn load_for(
+        self: &Arc<Self>,
+        session: &Session,
+        place: OwnedSemaphorePermit,
+    ) -> bool {
         let Some((from, end)) = ({
             let state = self.state.lock();
             state.sessions.get(&session.key).map(|(_, flow)| (flow.next, state.positions.log_end))
@@ -378,7 +397,7 @@ impl Replica {
         flow.loading = false;
         match loaded {
             Ok(batches) if !batches.is_empty() => {
-                flow.loaded = Some(batches);
+                flow.loaded = Some((batches, place));
                 true
             }
             Ok(_) => false,

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod full_disk;
+mod many;
 mod reassign;
 mod rig;
 mod short_appends;

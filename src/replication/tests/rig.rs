@@ -102,6 +102,7 @@ pub struct Cluster {
     pub nodes: BTreeMap<i32, Node>,
     pub tier: Option<Arc<dyn TierReader>>,
     pub tail_budget_bytes: usize,
+    pub window_budget_bytes: u64,
     /// With an authority the brokers speak QUIC over the loopback.
     pub authority: Option<Authority>,
     lives: u8,
@@ -149,6 +150,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
             tier: None,
             tail_budget_bytes: 64 << 20,
+            window_budget_bytes: 256 << 20,
             authority: None,
             lives: 0,
         }
@@ -218,6 +220,7 @@ impl Cluster {
                 session_timeout: Duration::from_millis(500),
             },
             tail_budget_bytes: self.tail_budget_bytes,
+            window_budget_bytes: self.window_budget_bytes,
             checkpoint_interval: Duration::from_millis(50),
             ..ReplicationConfig::new(broker, incarnation)
         };

@@ -86,17 +86,17 @@ fn explore(setup: &Setup, states: Option<usize>) -> (usize, usize) {
     (checker.unique_state_count(), checker.max_depth())
 }
 
-/// The property that a planted defect breaks first.
-fn broken(setup: &Setup, planted: Planted) -> Option<&'static str> {
+/// Whether a planted defect breaks a property. It may break others too; which of them is found first depends on the threads.
+fn breaks(setup: &Setup, planted: Planted, property: &'static str) -> bool {
     let setup = Setup { planted: Some(planted), ..setup.clone() };
     let checker = setup
         .checker()
         .threads(2)
-        .finish_when(HasDiscoveries::AnyFailures)
+        .finish_when(HasDiscoveries::AnyOf([property].into_iter().collect()))
         .target_state_count(CONTROL_STATES)
         .spawn_bfs()
         .join();
-    checker.discoveries().into_keys().next()
+    checker.discoveries().contains_key(property)
 }
 
 #[test]
@@ -119,7 +119,12 @@ fn the_deep_run() {
 
 #[test]
 fn every_planted_defect_breaks_its_property() {
-    for (planted, setup, breaks) in setups::controls() {
-        assert_eq!(broken(&setup, planted), Some(breaks.name()), "{planted:?} in `{}`", setup.name);
+    for (planted, setup, violation) in setups::controls() {
+        let property = violation.name();
+        assert!(
+            breaks(&setup, planted, property),
+            "{planted:?} in `{}` leaves it that {property}",
+            setup.name
+        );
     }
 }
