@@ -53,6 +53,7 @@ fn write(dir: PathBuf, compact: bool) -> Log {
         topic_id: TopicId::from_bytes([7; 16]),
         config: Arc::new(config),
         clean: false,
+        write_again: false,
         recovery_point: Offset::ZERO,
         high_watermark: Offset::ZERO,
         log_start: Offset::ZERO,

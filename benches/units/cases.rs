@@ -52,6 +52,7 @@ fn log() -> (tempfile::TempDir, Log) {
         topic_id: TopicId::from_bytes([7; 16]),
         config: Arc::new(LogConfig { index_interval_bytes: 4096, ..LogConfig::default() }),
         clean: false,
+        write_again: false,
         recovery_point: Offset::ZERO,
         high_watermark: Offset::ZERO,
         log_start: Offset::ZERO,

@@ -241,6 +241,9 @@ impl LogDirs {
     ) -> Result<(Log, RecoveryReport, DirectoryId, CheckpointPositions), LogError> {
         let directory = self.place(partition, topic_id)?;
         let stored = directory.checkpoints.stored(partition);
+        // In this life, or in one that was killed: where an acknowledgement waits for an fsync, it must not be one that
+        // finds nothing to do. There that is little to write.
+        let write_again = config.fsync_before_ack() || directory.opened.lock().contains_key(partition);
         let open = OpenLog {
             disk: directory.disk.clone(),
             dir: directory.path.join(partition.to_string()),
@@ -249,6 +252,7 @@ impl LogDirs {
             config,
             // A log that has been open since the start is no longer as the clean stop left it.
             clean: directory.is_clean(partition),
+            write_again,
             recovery_point: stored.recovery_point,
             high_watermark: stored.high_watermark,
             log_start: stored.log_start,

@@ -323,6 +323,12 @@ impl Log {
         self.segments.iter().for_each(Segment::retire);
     }
 
+    /// Whether an fsync or a reset has failed, so that only opening it again tells what is left.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.health == Health::Broken
+    }
+
     fn check_health(&self) -> Result<(), LogError> {
         match self.health {
             Health::Writable => Ok(()),

@@ -40,6 +40,9 @@ pub struct OpenLog {
     pub config: Arc<LogConfig>,
     /// Whether the last stop was clean: no scan then.
     pub clean: bool,
+    /// An fsync of it may have failed: what is above the recovery point counts as written to the system, and no later fsync
+    /// would write it. So it is written once more.
+    pub write_again: bool,
     /// Everything below has been fsynced.
     pub recovery_point: Offset,
     /// The stored high watermark.
@@ -364,15 +367,18 @@ impl Opening {
         let mut reader = BatchReader::new(&*file, 0, len);
         let mut end = base;
         let problem = loop {
-            let batch = match reader.next().map_err(io())? {
+            let (position, batch) = match reader.next().map_err(io())? {
                 None => break None,
                 Some(Err(e)) => break Some(e.to_string()),
-                Some(Ok((_, batch))) => batch,
+                Some(Ok(found)) => found,
             };
             if let Err(e) = self.check_scanned(&batch, end) {
                 break Some(e);
             }
             end = batch.header.end_offset();
+            if self.open.write_again && end > self.open.recovery_point {
+                file.write_all_at(&batch.bytes, position).map_err(io())?;
+            }
             segment.add(&batch.header, self.open.config.index_interval_bytes).map_err(io())?;
             if let Some(aborted) = self.producers.apply(&batch, self.open.now_ms) {
                 segment.txn_index.push(&aborted).map_err(io())?;

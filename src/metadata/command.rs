@@ -93,6 +93,9 @@ pub struct AlterPartition {
     pub partition_epoch: PartitionEpoch,
     /// The new ISR, the leader included.
     pub isr: Vec<IsrMember>,
+    /// Replicas outside of it whose logs lack what is committed although they had it: they may not stay eligible either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<BrokerId>,
 }
 
 /// A replica that may be elected unclean, with what its log holds.
@@ -199,8 +202,8 @@ pub enum Command {
         /// Its leader epoch.
         leader_epoch: LeaderEpoch,
     },
-    /// A broker says that copies of its own cannot be trusted (corrupt, failed disk, failed fsync after an unclean
-    /// start): it leaves their ISR and ELR until it has caught up again.
+    /// A broker says that copies of its own cannot be trusted (corrupt, failed fsync): it leaves their ISR and ELR until
+    /// it has caught up again. The last one that had what is committed stays the last known leader.
     LoseReplicas {
         /// The broker.
         broker: BrokerId,

@@ -17,7 +17,7 @@ use super::lanes::follow::FollowLane;
 use super::lanes::serve::{Lookup, serve};
 use super::reconcile::Hosted;
 use super::replica::Replica;
-use crate::env::{BlockingPool, Env};
+use crate::env::{BlockingPool, Env, MonoTime};
 use crate::log::{CheckpointPositions, LogDirs, LogError};
 use crate::metadata::Command;
 use crate::transport::{Incoming, SharedTransport};
@@ -42,6 +42,8 @@ pub struct ReplicaManager {
     lost_directories: Mutex<HashSet<DirectoryId>>,
     /// Replicas of an earlier life that may lie in a directory that could not be opened.
     pub(super) out_of_reach: Mutex<HashSet<(TopicId, i32)>>,
+    /// When this broker last resigned because it could not begin to lead.
+    pub(super) resigned: Mutex<HashMap<(TopicId, i32), MonoTime>>,
     /// Another look at all partitions is coming.
     pub(super) tries_again: AtomicBool,
     reconciled: watch::Sender<u64>,
@@ -73,6 +75,7 @@ impl ReplicaManager {
             tasks: Mutex::default(),
             lost_directories: Mutex::default(),
             out_of_reach: Mutex::default(),
+            resigned: Mutex::default(),
             tries_again: AtomicBool::default(),
             reconciled: watch::channel(0).0,
         });

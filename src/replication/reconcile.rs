@@ -13,7 +13,7 @@ use super::isr::leader::{PartitionView, ProposalReply, ReplicaView};
 use super::manager::{ReplicaManager, run_all};
 use super::replica::Replica;
 use super::throttle;
-use crate::env::{MonoTime, timeout};
+use crate::env::timeout;
 use crate::log::{Log, LogConfig, LogError};
 use crate::metadata::{BrokerState, Command, Image, IsrMember, Partition, Topic};
 use crate::types::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId, TopicPartition};
@@ -30,8 +30,6 @@ const RESTORE_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Hosted {
     pub(super) replica: Arc<Replica>,
     epoch: Option<LeaderEpoch>,
-    /// When it last resigned because it could not begin to lead.
-    resigned: Option<MonoTime>,
 }
 
 impl Hosted {
@@ -39,6 +37,15 @@ impl Hosted {
     fn is_settled(&self) -> bool {
         self.epoch.is_some() && !self.replica.needs_role()
     }
+}
+
+/// Why there is no log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NotOpened {
+    /// Its bytes or its directory are bad, and the quorum is told of those.
+    Told,
+    /// It cannot be read, now or ever.
+    Unreadable,
 }
 
 /// What to do about one partition.
@@ -190,8 +197,14 @@ impl ReplicaManager {
         let mut hosted = match hosted {
             Some(hosted) => hosted,
             None => match self.open(&job, config.clone()).await {
-                Some(replica) => Hosted { replica, epoch: None, resigned: None },
-                None => return self.try_again(),
+                Ok(replica) => Hosted { replica, epoch: None },
+                Err(why) => {
+                    let leads = job.partition().leader == Some(self.context.config.node_id);
+                    if leads && why == NotOpened::Unreadable {
+                        self.resign(&job, &image);
+                    }
+                    return self.try_again();
+                }
             },
         };
         let partition = job.partition();
@@ -221,7 +234,7 @@ impl ReplicaManager {
         let taken = self.take_role(&hosted.replica, partition, view, &image, config).await;
         hosted.epoch = matches!(taken, Ok(())).then_some(partition.leader_epoch);
         if partition.leader == Some(me) && matches!(&taken, Err(e) if !matches!(e, LogError::Broken)) {
-            self.resign(&mut hosted, &job, &image);
+            self.resign(&job, &image);
         }
         self.host(job.key, hosted);
         if let Err(e) = taken {
@@ -235,18 +248,22 @@ impl ReplicaManager {
 
     /// It was elected and cannot lead: another member of the ISR may be able to. Not more often than it tries to lead, or two
     /// that cannot would hand the partition to and fro.
-    fn resign(self: &Arc<Self>, hosted: &mut Hosted, job: &Job, image: &Image) {
+    fn resign(self: &Arc<Self>, job: &Job, image: &Image) {
         let me = self.context.config.node_id;
         let now = self.context.now();
         let pause = self.context.config.settings.session_timeout;
         let is_active =
             |id: &BrokerId| image.brokers.get(id).is_some_and(|broker| broker.state == BrokerState::Active);
         let alone = !job.partition().isr.iter().any(|id| *id != me && is_active(id));
-        if alone || hosted.resigned.is_some_and(|at| now.since(at) < pause) {
-            return;
+        let Some(epoch) = self.context.broker_epoch().filter(|_| !alone) else { return };
+        {
+            let mut resigned = self.resigned.lock();
+            resigned.retain(|_, at| now.since(*at) < pause);
+            if resigned.contains_key(&job.key) {
+                return;
+            }
+            resigned.insert(job.key, now);
         }
-        let Some(epoch) = self.context.broker_epoch() else { return };
-        hosted.resigned = Some(now);
         let (topic, partition) = job.key;
         let leader = IsrMember { broker: me, epoch };
         let leader_epoch = job.partition().leader_epoch;
@@ -277,7 +294,7 @@ impl ReplicaManager {
         adopted.map_err(|e| TierUnavailable(e.to_string()))
     }
 
-    async fn open(self: &Arc<Self>, job: &Job, config: Arc<LogConfig>) -> Option<Arc<Replica>> {
+    async fn open(self: &Arc<Self>, job: &Job, config: Arc<LogConfig>) -> Result<Arc<Replica>, NotOpened> {
         let partition = TopicPartition::new(job.topic.name.clone(), job.key.1);
         let (dirs, context) = (self.dirs.clone(), self.context.clone());
         let topic = job.topic.id;
@@ -297,23 +314,24 @@ impl ReplicaManager {
                     let flushed = replica.clone();
                     self.context.pool.spawn(move || flushed.flush_after_start());
                 }
-                Some(replica)
+                Ok(replica)
             }
             Ok(Err(e @ LogError::DirectoryOffline { .. })) => {
                 // Said once, when the directory failed.
                 tracing::debug!(%partition, "{e}");
-                None
+                Err(NotOpened::Told)
             }
             Ok(Err(e)) => {
                 tracing::error!(%partition, "cannot open the log; this copy is offline: {e}");
                 if matches!(e, LogError::Corrupt { .. }) {
                     self.replace_corrupt(job, partition).await;
+                    return Err(NotOpened::Told);
                 }
-                None
+                Err(NotOpened::Unreadable)
             }
             Err(e) => {
                 tracing::error!(%partition, "cannot open the log: {e}");
-                None
+                Err(NotOpened::Unreadable)
             }
         }
     }
@@ -462,6 +480,7 @@ pub(super) fn view_of(image: &Image, topic: &Topic, partition: &Partition) -> Pa
         leader_epoch: partition.leader_epoch,
         partition_epoch: partition.partition_epoch,
         isr: partition.isr.clone(),
+        elr: partition.elr.clone(),
         min_isr: image.min_insync_replicas(topic).min(partition.replicas.len()),
         replicas: replicas.collect::<Vec<ReplicaView>>(),
     }

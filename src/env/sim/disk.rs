@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,13 +44,15 @@ pub struct Fault {
     pub error: io::ErrorKind,
     /// Of a write, so many bytes still arrive.
     pub written: usize,
+    /// The caller panics instead, as over a mistake of its own.
+    pub panics: bool,
 }
 
 impl Fault {
     /// Fails the next such call on a path that contains `path`, once.
     #[must_use]
     pub fn next(call: DiskCall, path: &str, error: io::ErrorKind) -> Fault {
-        Fault { call, path: path.to_owned(), after: 0, times: 1, error, written: 0 }
+        Fault { call, path: path.to_owned(), after: 0, times: 1, error, written: 0, panics: false }
     }
 }
 
@@ -61,12 +64,68 @@ pub struct SimDisk {
 
 type Content = Arc<Mutex<FileContent>>;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct FileContent {
     /// What reads see.
     now: Vec<u8>,
     /// What a power loss leaves.
     synced: Vec<u8>,
+    /// Written since the last fsync, whatever became of that.
+    dirty: Vec<Range<usize>>,
+    /// An fsync failed for these: they count as clean, and no later one writes them.
+    given_up: Vec<Range<usize>>,
+}
+
+impl FileContent {
+    fn all_synced(bytes: Vec<u8>) -> FileContent {
+        FileContent { synced: bytes.clone(), now: bytes, ..FileContent::default() }
+    }
+
+    fn wrote(&mut self, range: Range<usize>) {
+        let parts = std::mem::take(&mut self.given_up).into_iter().flat_map(|old| {
+            let before = old.start..old.end.min(range.start);
+            let after = old.start.max(range.end)..old.end;
+            [before, after]
+        });
+        self.given_up = parts.filter(|part| !part.is_empty()).collect();
+        match self.dirty.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => self.dirty.push(range),
+        }
+    }
+
+    fn resize(&mut self, len: usize) {
+        self.now.resize(len, 0);
+        for ranges in [&mut self.dirty, &mut self.given_up] {
+            ranges.iter_mut().for_each(|range| *range = range.start.min(len)..range.end.min(len));
+            ranges.retain(|range| !range.is_empty());
+        }
+    }
+
+    fn sync(&mut self) {
+        self.dirty.clear();
+        let mut synced = self.now.clone();
+        for lost in &self.given_up {
+            for at in lost.clone() {
+                synced[at] = self.synced.get(at).copied().unwrap_or(0);
+            }
+        }
+        // A length grows with what is written there.
+        let end = self.given_up.iter().filter(|lost| lost.end == synced.len()).map(|lost| lost.start).min();
+        if let Some(end) = end {
+            synced.truncate(end.max(self.synced.len()));
+        }
+        self.synced = synced;
+    }
+
+    /// The end of what may still get to the device by itself.
+    fn may_be_written(&self) -> usize {
+        self.given_up.iter().map(|lost| lost.start).min().unwrap_or(self.now.len())
+    }
+
+    fn fail_to_sync(&mut self) {
+        self.given_up.append(&mut self.dirty);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -104,6 +163,7 @@ impl State {
         fault.times -= 1;
         let struck = fault.clone();
         self.faults.retain(|fault| fault.times > 0);
+        assert!(!struck.panics, "a fault that panics");
         Some(struck)
     }
 
@@ -196,7 +256,7 @@ impl SimDisk {
         *files = synced_files.clone();
         for content in state.files.values() {
             let mut content = content.lock();
-            content.now = content.synced.clone();
+            *content = FileContent::all_synced(std::mem::take(&mut content.synced));
         }
         state.last_write = None;
     }
@@ -205,7 +265,7 @@ impl SimDisk {
     pub fn tear_last_write(&self, bytes: usize) -> Option<usize> {
         let (content, position, len) = self.state.lock().last_write.clone()?;
         if bytes < len {
-            content.lock().now.truncate(usize::try_from(position).ok()? + bytes);
+            content.lock().resize(usize::try_from(position).ok()? + bytes);
         }
         Some(len)
     }
@@ -239,8 +299,7 @@ impl SimDisk {
         let mut copied = |files: &BTreeMap<PathBuf, Content>| -> BTreeMap<PathBuf, Content> {
             let copy = |content: &Content| {
                 let content = content.lock();
-                let (now, synced) = (content.now.clone(), content.synced.clone());
-                Arc::new(Mutex::new(FileContent { now, synced }))
+                Arc::new(Mutex::new(content.clone()))
             };
             let of = files.iter().map(|(path, content)| {
                 let copy = copies.entry(Arc::as_ptr(content)).or_insert_with(|| copy(content));
@@ -257,13 +316,19 @@ impl SimDisk {
         };
         drop(state);
         let copy = SimDisk { state: Arc::new(Mutex::new(copy)) };
-        let before = copy.snapshot();
+        let before: BTreeMap<PathBuf, FileContent> = copy
+            .state
+            .lock()
+            .files
+            .iter()
+            .map(|(path, content)| (path.clone(), content.lock().clone()))
+            .collect();
         copy.lose_power();
         for (path, content) in &copy.state.lock().files {
             let mut content = content.lock();
             let synced = content.now.len();
-            let more = before.get(path).filter(|now| now.starts_with(&content.now));
-            if let Some(more) = more.and_then(|now| now.get(synced..)) {
+            let before = before.get(path).filter(|before| before.now.starts_with(&content.now));
+            if let Some(more) = before.and_then(|before| before.now.get(synced..before.may_be_written())) {
                 content.now.extend_from_slice(&more[..tail(path, more.len()).min(more.len())]);
                 let now = content.now.clone();
                 content.synced = now;
@@ -281,7 +346,7 @@ impl SimDisk {
             .iter()
             .map(|(path, content)| {
                 let now = content.lock().now.clone();
-                (path.clone(), Arc::new(Mutex::new(FileContent { synced: now.clone(), now })))
+                (path.clone(), Arc::new(Mutex::new(FileContent::all_synced(now))))
             })
             .collect();
         let copy = State {
@@ -493,6 +558,7 @@ impl DiskFile for SimFile {
             content.now.resize(start + written, 0);
         }
         content.now[start..start + written].copy_from_slice(&bytes[..written]);
+        content.wrote(start..start + written);
         drop(content);
         state.last_write = Some((self.content.clone(), position, written));
         result
@@ -507,7 +573,7 @@ impl DiskFile for SimFile {
         state.live()?;
         state.check(DiskCall::SetLen, &self.path)?;
         let len = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        self.content.lock().now.resize(len, 0);
+        self.content.lock().resize(len);
         Ok(())
     }
 
@@ -515,12 +581,14 @@ impl DiskFile for SimFile {
         let mut state = self.state.lock();
         state.live()?;
         state.syncs += 1;
-        state.check(DiskCall::Sync, &self.path)?;
+        if let Err(e) = state.check(DiskCall::Sync, &self.path) {
+            self.content.lock().fail_to_sync();
+            return Err(e);
+        }
         if state.lies.as_ref().is_some_and(|lies| self.path.to_string_lossy().contains(lies)) {
             return Ok(());
         }
-        let mut content = self.content.lock();
-        content.synced = content.now.clone();
+        self.content.lock().sync();
         Ok(())
     }
 }
@@ -615,6 +683,29 @@ mod tests {
         file.sync().expect("it says so");
         disk.lose_power();
         assert_eq!(disk.read(&path).expect("reads"), b"one");
+    }
+
+    #[test]
+    fn what_an_fsync_has_failed_for_counts_as_clean_until_it_is_written_again() {
+        let (disk, path) = disk();
+        disk.write_atomically(&path, b"one").expect("writes");
+        let file = disk.open(&path, OpenMode::ReadWrite).expect("opens");
+        file.write_all_at(b"two", 3).expect("writes");
+        disk.inject(Fault::next(DiskCall::Sync, "file", io::ErrorKind::Other));
+        assert!(file.sync().is_err());
+        file.sync().expect("nothing is left to be done");
+        assert_eq!(disk.read(&path).expect("reads"), b"onetwo");
+        assert_eq!(left(&disk, &path), b"one");
+        file.write_all_at(b"three", 6).expect("writes");
+        file.sync().expect("syncs");
+        assert_eq!(left(&disk, &path), b"one\0\0\0three");
+        file.write_all_at(b"two", 3).expect("writes");
+        file.sync().expect("syncs");
+        assert_eq!(left(&disk, &path), b"onetwothree");
+    }
+
+    fn left(disk: &SimDisk, path: &Path) -> Vec<u8> {
+        disk.left_by_power_loss(|_, _| 0).read(path).expect("reads")
     }
 
     #[test]

@@ -47,6 +47,7 @@ pub(super) fn opening(disk: &SimDisk, config: &LogConfig) -> OpenLog {
         topic_id: TopicId::from_bytes([7; 16]),
         config: Arc::new(config.clone()),
         clean: false,
+        write_again: false,
         recovery_point: Offset::ZERO,
         high_watermark: Offset::ZERO,
         log_start: Offset::ZERO,

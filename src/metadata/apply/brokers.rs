@@ -204,7 +204,9 @@ impl Image {
             let Ok((_, index, _)) = self.known_partition(topic, partition) else { continue };
             self.edit_partition(topic, index, |rules, before| {
                 before.is_replica(id).then_some(())?;
-                elections::leave(rules, before, id, Leaving::Empty)
+                // Where nobody else has what is committed this copy is the best there is: as the last known leader it
+                // leads again, and that is on record.
+                elections::leave(rules, before, id, Leaving::WithoutItsTail)
             });
         }
         Ok(CommandReply::Done)

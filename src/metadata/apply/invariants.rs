@@ -131,6 +131,7 @@ fn command(rig: &mut Rig, event: &Event) -> Command {
                 leader_epoch: partition.map_or(LeaderEpoch(0), |p| p.leader_epoch),
                 partition_epoch: partition.map_or(PartitionEpoch(0), |p| p.partition_epoch),
                 isr: isr.into_iter().map(member).collect(),
+                lost: Vec::new(),
             })
         }
         Event::MinIsr(Some(topic), min) => Command::AlterTopicConfig {

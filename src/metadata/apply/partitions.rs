@@ -39,6 +39,7 @@ impl Image {
         let mut after = before.clone();
         // Who leaves had everything below the high watermark when it left, and below min ISR that does not move.
         after.elr.extend(before.isr.iter().filter(|b| !isr.contains(b)));
+        after.elr.retain(|member| !proposal.lost.contains(member));
         after.isr = isr;
         let after = elections::settle(&rules, before, after, |_| {});
         self.edit_partition(proposal.topic, index, |_, _| Some(after));
@@ -63,10 +64,12 @@ impl Image {
         }
         self.broker_with_epoch(leader.broker, leader.epoch)?;
         let mut after = before.clone();
-        let others = before.replicas.iter().map(|r| r.broker).filter(|b| *b != leader.broker);
-        let next = others
-            .into_iter()
-            .find(|b| before.isr.contains(b) && elections::is_electable(&rules, before, *b));
+        // Round, beginning behind the one that resigns: two that cannot lead would else hand it to and fro, and a third one
+        // would never be asked.
+        let in_order: Vec<BrokerId> = before.replicas.iter().map(|r| r.broker).collect();
+        let place = in_order.iter().position(|b| *b == leader.broker).unwrap_or(0);
+        let mut others = in_order[place..].iter().chain(&in_order[..place]).skip(1).copied();
+        let next = others.find(|b| before.isr.contains(b) && elections::is_electable(&rules, before, *b));
         after.leader = Some(next.unwrap_or(leader.broker));
         after.leader_epoch = before.leader_epoch.next();
         let after = elections::settle(&rules, before, after, |_| {});

@@ -146,6 +146,7 @@ impl Rig {
             leader_epoch: partition.leader_epoch,
             partition_epoch: partition.partition_epoch,
             isr: isr.iter().map(|id| self.member(*id)).collect(),
+            lost: Vec::new(),
         }
     }
 

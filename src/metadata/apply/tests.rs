@@ -411,10 +411,54 @@ fn a_corrupt_copy_leaves_and_another_leads() {
     let command = lose(&rig, 1);
     rig.ok(command);
     assert_eq!((rig.partition().leader, rig.partition().isr.clone()), (Some(broker(2)), brokers(&[2])));
+    // The last one is the best there is: it leads on, and that is on record.
     let command = lose(&rig, 2);
     rig.ok(command);
     let partition = rig.partition();
-    assert_eq!((partition.leader, partition.last_known_leader), (None, None));
+    assert_eq!((partition.leader, partition.isr.clone()), (Some(broker(2)), brokers(&[2])));
+    assert_eq!(partition.unclean.map(|unclean| unclean.leader_epoch), Some(partition.leader_epoch));
+}
+
+#[test]
+fn a_copy_that_has_lost_bytes_is_not_eligible_when_it_leaves_below_min_isr() {
+    let mut rig = Rig::new(2);
+    rig.topic(&[1, 2], TWO);
+    let lost = AlterPartition { lost: brokers(&[2]), ..rig.proposal(&[1]) };
+    rig.ok(Command::AlterPartition(lost));
+    assert_eq!((rig.partition().isr.clone(), rig.partition().elr.clone()), (brokers(&[1]), vec![]));
+    // Nor where it had left before that was noticed.
+    rig.alter(&[1, 2]).unwrap();
+    rig.alter(&[1]).unwrap();
+    assert_eq!(rig.partition().elr, brokers(&[2]));
+    let lost = AlterPartition { lost: brokers(&[2]), ..rig.proposal(&[1]) };
+    rig.ok(Command::AlterPartition(lost));
+    assert_eq!(rig.partition().elr, vec![]);
+}
+
+#[test]
+fn a_leader_that_resigns_is_followed_by_the_next_in_turn() {
+    let mut rig = Rig::new(3);
+    rig.topic(&[1, 2, 3], &[]);
+    for next in [2, 3, 1, 2] {
+        let leader = rig.partition().leader.unwrap();
+        let resign = Command::Resign {
+            topic: topic_id(1),
+            partition: 0,
+            leader: rig.member(leader.0),
+            leader_epoch: rig.partition().leader_epoch,
+        };
+        rig.ok(resign);
+        assert_eq!(rig.partition().leader, Some(broker(next)));
+    }
+    rig.fence(3);
+    let resign = Command::Resign {
+        topic: topic_id(1),
+        partition: 0,
+        leader: rig.member(2),
+        leader_epoch: rig.partition().leader_epoch,
+    };
+    rig.ok(resign);
+    assert_eq!(rig.partition().leader, Some(broker(1)));
 }
 
 #[test]

@@ -510,6 +510,7 @@ async fn a_partition_that_nobody_may_lead_is_elected_unclean_where_the_topic_all
         leader_epoch: partition.leader_epoch,
         partition_epoch: partition.partition_epoch,
         isr: vec![member],
+        lost: Vec::new(),
     });
     metadata.submit(shrink).await.unwrap();
     cluster.kill(lost).await;

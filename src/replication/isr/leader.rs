@@ -43,6 +43,8 @@ pub struct PartitionView {
     pub partition_epoch: PartitionEpoch,
     /// The committed ISR.
     pub isr: Vec<BrokerId>,
+    /// The eligible leader replicas (KIP-966).
+    pub elr: Vec<BrokerId>,
     /// min(`min.insync.replicas`, number of replicas).
     pub min_isr: usize,
     /// Every assigned replica's registration, the leader's own included.
@@ -153,6 +155,8 @@ pub enum Action {
         partition_epoch: PartitionEpoch,
         /// The new ISR.
         isr: Vec<IsrMember>,
+        /// Those outside of it that have lost bytes: they may not stay eligible.
+        lost: Vec<BrokerId>,
     },
     /// Answer a waiting producer.
     Complete {
@@ -194,7 +198,7 @@ struct Peer {
     seen_at: MonoTime,
     down_since: MonoTime,
     had_session: bool,
-    /// Its end was found below the high watermark although it was in the ISR: it has lost bytes.
+    /// Its end was found below the high watermark although it was in the ISR or the ELR: it has lost bytes.
     lost_bytes: bool,
     /// After it was dropped for lag it must wait before it is proposed again; grows while it flaps.
     expand_after: MonoTime,
@@ -212,6 +216,7 @@ pub struct Leader {
     epoch_start: Offset,
     min_isr: usize,
     isr: BTreeSet<BrokerId>,
+    elr: Vec<BrokerId>,
     my_epoch: BrokerEpoch,
     peers: BTreeMap<BrokerId, Peer>,
     /// The number of the last proposal.
@@ -261,6 +266,7 @@ impl Leader {
             epoch_start: log_end,
             min_isr: view.min_isr,
             isr: BTreeSet::new(),
+            elr: Vec::new(),
             my_epoch: BrokerEpoch::NONE,
             peers: BTreeMap::new(),
             attempt: 0,
@@ -374,8 +380,9 @@ impl Leader {
         {
             actions.push(Action::EndSession { broker: request.broker, session: old });
         }
-        if request.log_end < self.high_watermark && self.isr.contains(&request.broker) {
-            // A member of the ISR has all that is committed: this one has lost bytes since, so it must go at once.
+        let counted_on = self.isr.contains(&request.broker) || self.elr.contains(&request.broker);
+        if request.log_end < self.high_watermark && counted_on {
+            // A member of ISR or ELR has all that is committed: this one has lost bytes since, so it must go at once.
             peer.lost_bytes = !planted(defect::Defect::LostBytesStay);
         }
         if answer == OpenAnswer::Accepted {
@@ -530,6 +537,7 @@ impl Leader {
         self.partition_epoch = view.partition_epoch;
         self.min_isr = view.min_isr;
         self.isr = view.isr.iter().copied().collect();
+        self.elr.clone_from(&view.elr);
         for replica in &view.replicas {
             if replica.broker == self.me {
                 self.my_epoch = replica.epoch;
@@ -667,7 +675,11 @@ impl Leader {
             return;
         }
         let mut isr = self.isr.clone();
+        let mut lost = Vec::new();
         for (&broker, peer) in &mut self.peers {
+            if peer.lost_bytes && (isr.contains(&broker) || self.elr.contains(&broker)) {
+                lost.push(broker);
+            }
             if isr.contains(&broker) {
                 let lags = self.log_end > peer.end.unwrap_or(Offset::NONE)
                     && now.since(peer.caught_up) > self.settings.lag_max;
@@ -697,12 +709,13 @@ impl Leader {
                 if caught_up && alive && may_return {
                     // It may have got them back before its removal was committed, and said so only then.
                     peer.lost_bytes = false;
+                    lost.retain(|member| *member != broker);
                     isr.insert(broker);
                     peer.proposed_at = now;
                 }
             }
         }
-        if isr == self.isr {
+        if isr == self.isr && lost.is_empty() {
             return;
         }
         let members = isr
@@ -724,6 +737,7 @@ impl Leader {
             attempt: self.attempt,
             partition_epoch: self.partition_epoch,
             isr: members,
+            lost,
         });
     }
 }

@@ -17,6 +17,7 @@ fn view(partition_epoch: i32, isr: &[BrokerId], min_isr: usize) -> PartitionView
         leader_epoch: LeaderEpoch(5),
         partition_epoch: PartitionEpoch(partition_epoch),
         isr: isr.to_vec(),
+        elr: Vec::new(),
         min_isr,
         replicas: [ME, B, C]
             .map(|broker| ReplicaView { broker, epoch: BrokerEpoch(i64::from(broker.0) * 10), active: true })
@@ -366,6 +367,26 @@ fn a_restarted_member_of_the_isr_whose_end_is_below_the_high_watermark_is_droppe
     l.handle(Event::Image(view(1, &[ME, B], 2)), ms(4));
     assert_eq!(proposed(&ack(&mut l, C, 90, ms(5))), None);
     assert_eq!(proposed(&ack(&mut l, C, 100, ms(6))), Some(vec![ME, B, C]), "whole again");
+}
+
+#[test]
+fn who_has_lost_bytes_is_proposed_to_leave_the_elr_too() {
+    let lost = |actions: &[Action]| {
+        actions.iter().find_map(|action| match action {
+            Action::Propose { lost, .. } => Some(lost.clone()),
+            _ => None,
+        })
+    };
+    let mut l = leader(&[ME, B], 2, 100, 100);
+    assert_eq!(lost(&join(&mut l, B, 70, ms(1))), Some(vec![B]));
+    // One that was down when its session ended is in the ELR when it comes back.
+    let mut l = leader(&[ME, B], 2, 100, 100);
+    let gone = PartitionView { elr: vec![B], ..view(1, &[ME], 2) };
+    l.handle(Event::Image(gone), ms(1));
+    assert_eq!(lost(&join(&mut l, B, 70, ms(2))), Some(vec![B]));
+    l.handle(Event::Image(view(2, &[ME], 2)), ms(3));
+    assert_eq!(lost(&ack(&mut l, B, 90, ms(4))), None, "it has left");
+    assert_eq!(proposed(&ack(&mut l, B, 100, ms(5))), Some(vec![ME, B]));
 }
 
 #[test]

@@ -223,7 +223,7 @@ impl Replica {
                 let mut effects = if planted(Defect::FailedWriteGoesOn) {
                     Effects::default()
                 } else {
-                    self.log_failed(&mut self.state.lock(), &e)
+                    self.log_failed(&log, &mut self.state.lock(), &e)
                 };
                 let failed =
                     answers.into_iter().map(|asker| (asker.answer, Err(AppendError::Storage(e.clone()))));

@@ -241,6 +241,9 @@ impl Replica {
                 let Some(epoch) = self.following_epoch() else { return };
                 match log.resume_under(epoch) {
                     Ok(()) => self.open(log),
+                    Err(e) if log.is_broken() => {
+                        outcome.effects = self.log_failed(log, &mut self.state.lock(), &e);
+                    }
                     Err(e) => {
                         tracing::warn!(partition = %self.partition, "still cannot write: {e}");
                         outcome.reopen = Some(AFTER_FAILED_WRITE);
@@ -390,7 +393,7 @@ impl Replica {
                 }
                 outcome.reopen = Some(Duration::ZERO);
             }
-            Err(e) => outcome.effects = self.log_failed(&mut state, &e),
+            Err(e) => outcome.effects = self.log_failed(log, &mut state, &e),
         }
     }
 
@@ -423,13 +426,13 @@ impl Replica {
                 self.close(append.session);
                 outcome.reopen = self.pause();
             }
-            Err(e @ (LogError::Io { .. } | LogError::WriteFailed { .. })) => {
+            Err(e @ (LogError::Io { .. } | LogError::WriteFailed { .. })) if !log.is_broken() => {
                 // The disk may be full: this copy lags until there is room, and then goes on by itself.
                 tracing::error!(partition = %self.partition, "cannot write what the leader sends: {e}");
                 self.close(append.session);
                 outcome.reopen = Some(AFTER_FAILED_WRITE);
             }
-            Err(e) => outcome.effects = self.log_failed(&mut self.state.lock(), &e),
+            Err(e) => outcome.effects = self.log_failed(log, &mut self.state.lock(), &e),
         }
     }
 
@@ -458,7 +461,7 @@ impl Replica {
                 outcome.removal = Some(removal);
                 outcome.acknowledge = true;
             }
-            Err(e) => outcome.effects = self.log_failed(&mut self.state.lock(), &e),
+            Err(e) => outcome.effects = self.log_failed(log, &mut self.state.lock(), &e),
         }
     }
 

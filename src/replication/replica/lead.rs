@@ -429,7 +429,7 @@ impl Replica {
                     state.positions.high_watermark = offset;
                     effects.high_watermark_moved = true;
                 }
-                Action::Propose { attempt, partition_epoch, isr } => {
+                Action::Propose { attempt, partition_epoch, isr, lost } => {
                     let me = self.context.config.node_id;
                     let Some(leader) = isr.iter().copied().find(|member| member.broker == me) else {
                         continue;
@@ -441,6 +441,7 @@ impl Replica {
                         leader_epoch: state.positions.leader_epoch,
                         partition_epoch,
                         isr,
+                        lost,
                     });
                     effects.proposals.push((attempt, command));
                 }

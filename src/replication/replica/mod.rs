@@ -421,7 +421,7 @@ impl Replica {
                 self.publish(&mut state);
             }
             Err(_) if planted(Defect::FailedFsyncForgotten) => {}
-            Err(e) => effects.absorb(self.log_failed(&mut state, &e)),
+            Err(e) => effects.absorb(self.log_failed(&log, &mut state, &e)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Replica, Role, State, lead};
-use crate::log::LogError;
+use crate::log::{Log, LogError};
 use crate::metadata::{Command, IsrMember};
 
 /// A follower that went offline for something that may pass tries again after this.
@@ -81,8 +81,14 @@ impl Replica {
 
     /// The log has failed: out of service until the next leader epoch, and the quorum is told. The caller holds both
     /// locks.
-    pub(super) fn log_failed(self: &Arc<Self>, state: &mut State, error: &LogError) -> lead::Effects {
-        let lost = matches!(error, LogError::Broken | LogError::Corrupt { .. });
+    pub(super) fn log_failed(
+        self: &Arc<Self>,
+        log: &Log,
+        state: &mut State,
+        error: &LogError,
+    ) -> lead::Effects {
+        // The first failed fsync says what it is itself; from then on the log is broken.
+        let lost = log.is_broken() || matches!(error, LogError::Broken | LogError::Corrupt { .. });
         self.go_offline(state, error, lost)
     }
 

@@ -1,7 +1,8 @@
-//! Full disks.
+//! Full disks, and such as give nothing.
 
-use super::rig::{Cluster, eventually};
-use crate::env::sim::{DiskCall, Fault};
+use super::rig::{Cluster, TOPIC, eventually};
+use crate::env::sim::{DiskCall, Fault, SimDisk};
+use crate::metadata::Proof;
 use crate::replication::{Acks, AppendError};
 use crate::types::{BrokerId, LeaderEpoch, Offset};
 
@@ -19,6 +20,25 @@ async fn an_elected_leader_whose_disk_is_full_lets_another_lead() {
     cluster.append(3, Acks::All, &["b"]).await.unwrap();
     cluster.isr_is(&[2, 3]).await;
     cluster.agree(&[2, 3], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_log_cannot_be_opened_lets_another_lead() {
+    let mut cluster = Cluster::new();
+    for id in [1, 2] {
+        cluster.start(id, SimDisk::new(), Proof::Unclean { previous: None });
+    }
+    let fault = Fault::next(DiskCall::Open, "/t-0/", std::io::ErrorKind::Other);
+    cluster.nodes[&1].disk.inject(Fault { times: 1_000_000, ..fault });
+    cluster.create_topic_for(&[1, 2], &[]);
+    eventually("2 leads", || cluster.truth.partition().leader == Some(BrokerId(2))).await;
+    eventually("2 has it", || cluster.nodes[&2].manager.replica_by_id(TOPIC, 0).is_some()).await;
+    cluster.leads(2).await;
+    cluster.append(2, Acks::Leader, &["a"]).await.unwrap();
+    cluster.nodes[&1].disk.heal();
+    eventually("1 has it", || cluster.nodes[&1].manager.replica_by_id(TOPIC, 0).is_some()).await;
+    cluster.isr_is(&[1, 2]).await;
+    cluster.agree(&[1, 2], 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

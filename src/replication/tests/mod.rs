@@ -1,6 +1,7 @@
 //! Three brokers in one process: real managers, replicas, lanes and logs over a network and disks in memory.
 
 mod chaos;
+mod failed_fsyncs;
 mod full_disk;
 mod many;
 mod reassign;
@@ -16,12 +17,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use self::rig::{Cluster, TOPIC, batch, eventually, topic};
+use self::rig::{Cluster, TOPIC, batch, eventually};
 use super::*;
 use crate::env::BlockingPool;
 use crate::env::sim::{DiskCall, Fault, SimDisk};
 use crate::log::Rejected;
-use crate::metadata::{Command, IsrMember, Proof, UncleanCandidate};
+use crate::metadata::{Command, Proof};
 use crate::transport::certs::Authority;
 use crate::types::{BrokerId, LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicId, TopicPartition};
 use crate::wire::record_batch::BatchBuilder;
@@ -536,56 +537,6 @@ async fn a_copy_that_is_damaged_when_it_is_opened_is_rebuilt_from_the_leader() {
     cluster.isr_is(&[1, 2]).await;
     cluster.append(1, Acks::All, &["b"]).await.unwrap();
     cluster.agree(&[1, 2], 11).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failed_fsync_costs_the_place_in_the_isr_and_the_log_is_opened_again() {
-    let cluster = Cluster::with_topic(2, &[("flush.messages", "1")]).await;
-    cluster.leads(1).await;
-    cluster.append(1, Acks::All, &["a"]).await.unwrap();
-    cluster.nodes[&1].disk.inject(Fault::next(DiskCall::Sync, ".log", std::io::ErrorKind::Other));
-    let failed = cluster.append(1, Acks::Leader, &["b"]).await;
-    assert!(failed.is_err(), "{failed:?}");
-    eventually("2 leads", || cluster.truth.partition().leader == Some(BrokerId(2))).await;
-    cluster.leads(2).await;
-    cluster.isr_is(&[1, 2]).await;
-    let end = cluster.append(2, Acks::All, &["c"]).await.unwrap().last.next();
-    cluster.agree(&[1, 2], end.0).await;
-}
-
-/// What an fsync that failed was to write may be gone, so a word is needed: the topic's config.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_only_copy_whose_log_is_broken_leads_again_by_an_unclean_election_alone() {
-    let cluster = Cluster::with_topic(1, &[("unclean.leader.election.enable", "true")]).await;
-    cluster.leads(1).await;
-    cluster.append(1, Acks::All, &["a", "b"]).await.unwrap();
-    cluster.nodes[&1].disk.inject(Fault::next(DiskCall::Sync, ".log", std::io::ErrorKind::Other));
-    // Not by the replica itself, so that the next append meets a log that is broken already.
-    assert!(cluster.replica(1).with_log(crate::log::Log::flush).is_err());
-    assert!(cluster.append(1, Acks::All, &["c"]).await.is_err());
-    let broker = BrokerId(1);
-    eventually("nobody leads", || cluster.truth.partition().leader.is_none()).await;
-    let partition = cluster.truth.partition();
-    assert!(partition.isr.is_empty() && partition.elr.is_empty() && partition.last_known_leader.is_none());
-    let (last_epoch, log_end) = cluster.replica(1).with_log(|log| (log.last_epoch(), log.log_end()));
-    cluster.truth.ok(&Command::ElectUnclean {
-        topic: TOPIC,
-        partition: 0,
-        partition_epoch: partition.partition_epoch,
-        candidates: vec![UncleanCandidate {
-            member: IsrMember { broker, epoch: cluster.epoch(1) },
-            last_epoch,
-            log_end,
-        }],
-    });
-    let led = || {
-        let replica = cluster.nodes[&1].manager.replica(&TopicPartition::new(topic(), 0));
-        replica.is_some_and(|replica| replica.positions().leads())
-    };
-    eventually("it leads with what is there", led).await;
-    assert_eq!(cluster.replica(1).positions().log_end, Offset(2));
-    cluster.append(1, Acks::All, &["d"]).await.unwrap();
-    cluster.agree(&[1], 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

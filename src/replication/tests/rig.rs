@@ -103,6 +103,7 @@ pub struct Cluster {
     pub tier: Option<Arc<dyn TierReader>>,
     pub tail_budget_bytes: usize,
     pub window_budget_bytes: u64,
+    pub checkpoint_interval: Duration,
     /// With an authority the brokers speak QUIC over the loopback.
     pub authority: Option<Authority>,
     lives: u8,
@@ -151,6 +152,7 @@ impl Cluster {
             tier: None,
             tail_budget_bytes: 64 << 20,
             window_budget_bytes: 256 << 20,
+            checkpoint_interval: Duration::from_millis(50),
             authority: None,
             lives: 0,
         }
@@ -170,7 +172,8 @@ impl Cluster {
         self.create_topic_on(&(1..=count).collect::<Vec<_>>(), configs).await;
     }
 
-    pub async fn create_topic_on(&self, ids: &[i32], configs: &[(&str, &str)]) {
+    /// Without waiting for anybody to have it.
+    pub fn create_topic_for(&self, ids: &[i32], configs: &[(&str, &str)]) {
         self.truth.ok(&Command::CreateTopic(CreateTopic {
             name: topic(),
             id: TOPIC,
@@ -178,6 +181,10 @@ impl Cluster {
             configs: configs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             first_epoch: LeaderEpoch(0),
         }));
+    }
+
+    pub async fn create_topic_on(&self, ids: &[i32], configs: &[(&str, &str)]) {
+        self.create_topic_for(ids, configs);
         for (_, node) in self.nodes.iter().filter(|(id, _)| ids.contains(*id)) {
             eventually("the replica is hosted", || node.manager.replica_by_id(TOPIC, 0).is_some()).await;
         }
@@ -221,7 +228,7 @@ impl Cluster {
             },
             tail_budget_bytes: self.tail_budget_bytes,
             window_budget_bytes: self.window_budget_bytes,
-            checkpoint_interval: Duration::from_millis(50),
+            checkpoint_interval: self.checkpoint_interval,
             ..ReplicationConfig::new(broker, incarnation)
         };
         let pool = BlockingPool::new("disk", 2);

@@ -295,7 +295,7 @@ impl World {
         for action in actions {
             match action {
                 Act::HighWatermark(_) => {}
-                Act::Propose { attempt, partition_epoch, isr } => {
+                Act::Propose { attempt, partition_epoch, isr, lost } => {
                     let Role::Leader(machine) = &self.nodes[&id].role else { continue };
                     let Some(leader) = isr.iter().copied().find(|member| member.broker == id) else {
                         continue;
@@ -308,6 +308,7 @@ impl World {
                         leader_epoch,
                         partition_epoch,
                         isr,
+                        lost,
                     });
                     self.sent.push(Sent { from: id, leader_epoch, attempt, command, given_up: false });
                 }

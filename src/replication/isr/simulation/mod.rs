@@ -247,7 +247,7 @@ impl World {
             match action {
                 Action::HighWatermark(_) => {}
                 Action::EndSession { session, .. } => self.lose(session),
-                Action::Propose { attempt, partition_epoch, isr } => {
+                Action::Propose { attempt, partition_epoch, isr, lost } => {
                     let Role::Leader(leader) = &self.nodes[&broker].role else { continue };
                     let leader_epoch = leader.leader_epoch().0;
                     self.say(|| format!("{broker} proposes {isr:?} on {partition_epoch}"));
@@ -257,6 +257,7 @@ impl World {
                         attempt,
                         partition_epoch,
                         isr,
+                        lost,
                         reply_lost: false,
                     });
                 }

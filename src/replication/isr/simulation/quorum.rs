@@ -25,6 +25,7 @@ impl Truth {
             leader_epoch: LeaderEpoch(self.leader_epoch),
             partition_epoch: PartitionEpoch(self.partition_epoch),
             isr: self.isr.clone(),
+            elr: self.elr.clone(),
             min_isr: MIN_ISR,
             replicas: (1..=NODES)
                 .map(|id| ReplicaView {
@@ -106,6 +107,7 @@ impl Truth {
                 .all(|m| self.epochs[&m.broker] == m.epoch.0 && self.active.contains(&m.broker));
         if legal {
             self.set_isr(proposal.isr.iter().map(|m| m.broker).collect());
+            self.elr.retain(|b| !proposal.lost.contains(b));
             self.partition_epoch += 1;
         }
         legal
@@ -119,5 +121,6 @@ pub(super) struct Proposal {
     pub(super) attempt: u64,
     pub(super) partition_epoch: PartitionEpoch,
     pub(super) isr: Vec<IsrMember>,
+    pub(super) lost: Vec<BrokerId>,
     pub(super) reply_lost: bool,
 }
