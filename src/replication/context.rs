@@ -215,6 +215,8 @@ pub(super) struct Context {
     pub(super) throttle: Throttle,
     pub(super) tail_bytes: AtomicUsize,
     pub(super) following: AtomicUsize,
+    /// A follower's log start has risen, and the leader waits until that is stored.
+    pub(super) log_start_raised: Notify,
     /// Asks for another look at the image, without a newer one.
     pub(super) again: Notify,
     pub(super) counts: Counts,
@@ -248,6 +250,7 @@ impl Context {
             throttle: Throttle::new(now),
             tail_bytes: AtomicUsize::new(0),
             following: AtomicUsize::new(0),
+            log_start_raised: Notify::new(),
             again: Notify::new(),
             counts: Counts::new(env),
             broker_epoch: AtomicI64::new(BrokerEpoch::NONE.0),

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use parking_lot::{Mutex, RwLock};
@@ -27,6 +28,9 @@ use crate::types::{BrokerId, DirectoryId, Offset, TopicId, TopicPartition};
 const PROPOSALS: usize = 64;
 /// How often leaders look for members that lag or are gone.
 const TICK_DIVISOR: u32 = 4;
+
+/// A follower's new log start waits so long for others.
+const LOG_STARTS_PAUSE: Duration = Duration::from_millis(50);
 
 /// The replicas of a broker.
 pub struct ReplicaManager {
@@ -312,14 +316,30 @@ impl ReplicaManager {
     }
 
     async fn checkpoint(self: Arc<Self>) {
+        let interval = self.context.config.checkpoint_interval;
+        let mut all_due = self.context.now() + interval;
         loop {
-            self.context.clock.sleep(self.context.config.checkpoint_interval).await;
-            let replicas = self.replicas();
+            let mut replicas = tokio::select! {
+                () = self.context.clock.sleep_until(all_due) => {
+                    all_due = self.context.now() + interval;
+                    self.replicas()
+                }
+                () = self.context.log_start_raised.notified() => {
+                    // All that rise together are stored together.
+                    self.context.clock.sleep(LOG_STARTS_PAUSE).await;
+                    self.replicas().into_iter().filter(|r| r.waits_for_its_log_start()).collect()
+                }
+            };
             let dirs = self.dirs.clone();
             let written = self.context.pool.run(move || {
                 let stored: Vec<_> =
                     replicas.iter().map(|r| (r.partition().clone(), checkpoint_of(r))).collect();
-                dirs.write_checkpoints(&stored)
+                let written = dirs.write_checkpoints(&stored);
+                if written.is_ok() {
+                    let stored = stored.into_iter().map(|(_, positions)| positions.log_start);
+                    replicas.drain(..).zip(stored).for_each(|(r, at)| r.has_stored_log_start(at));
+                }
+                written
             });
             if let Ok(Err(e)) = written.await {
                 // The older checkpoints stay: a restart scans a little more.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::append::Thread;
 use super::lead::Effects;
-use super::{LogGuard, Replica, Role, last_epoch};
+use super::{LogGuard, Replica, Role, State, last_epoch};
 use crate::log::{LogConfig, LogError, Removal};
 use crate::replication::context::{TierState, TierUnavailable};
 use crate::replication::frames::{Ack, Append, Open};
@@ -293,7 +293,7 @@ impl Replica {
                 directory: self.directory,
                 log_end: state.positions.log_end,
                 last_epoch: state.last_epoch,
-                log_start: state.positions.log_start,
+                log_start: state.stored_log_start.min(state.positions.log_start),
                 credit: self.context.window_bytes(),
             };
             (lane, open)
@@ -555,9 +555,32 @@ impl Replica {
             lane.acknowledge(Ack {
                 session,
                 log_end: state.durable_end,
-                log_start: state.positions.log_start,
+                log_start: state.stored_log_start.min(state.positions.log_start),
                 credit: following.consumed + window,
             });
+        }
+    }
+
+    /// Whether the leader waits for this follower to store a new log start.
+    pub(super) fn has_log_start_to_store(&self, state: &State) -> bool {
+        matches!(state.role, Role::Follower(_)) && state.positions.log_start > state.stored_log_start
+    }
+
+    /// The same, for who stores it.
+    pub(in crate::replication) fn waits_for_its_log_start(&self) -> bool {
+        self.has_log_start_to_store(&self.state.lock())
+    }
+
+    /// A checkpoint with this log start is durable: the leader may know.
+    pub(in crate::replication) fn has_stored_log_start(&self, log_start: Offset) {
+        let news = {
+            let mut state = self.state.lock();
+            let waits = self.has_log_start_to_store(&state);
+            state.stored_log_start = log_start.min(state.positions.log_start);
+            waits
+        };
+        if news {
+            self.acknowledge();
         }
     }
 

@@ -119,6 +119,8 @@ struct State {
     role: Role,
     positions: Positions,
     durable_end: Offset,
+    /// What the checkpoint says, or the files that are left: no crash brings back what lies below.
+    stored_log_start: Offset,
     flush_due: bool,
     last_epoch: LeaderEpoch,
     chain: EpochCache,
@@ -173,6 +175,10 @@ impl Drop for LogGuard<'_> {
                 // Retention or DeleteRecords: the followers learn of it.
                 wake_all(&state);
             }
+            state.stored_log_start = state.stored_log_start.min(state.positions.log_start);
+            if self.replica.has_log_start_to_store(&state) {
+                self.replica.context.log_start_raised.notify_one();
+            }
         }
         self.replica.renew_last_stable();
     }
@@ -208,6 +214,7 @@ impl Replica {
                 role: Role::Offline,
                 positions: positions.clone(),
                 durable_end: Offset::ZERO,
+                stored_log_start: log.log_start(),
                 flush_due: false,
                 last_epoch: LeaderEpoch::NONE,
                 chain: EpochCache::default(),

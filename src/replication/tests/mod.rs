@@ -256,6 +256,29 @@ async fn a_log_start_that_retention_raises_reaches_the_followers_of_an_idle_part
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_says_that_it_has_a_log_start_when_no_kill_takes_it_back() {
+    let mut cluster = Cluster::new();
+    cluster.checkpoint_interval = Duration::from_secs(3600);
+    for id in [1, 2] {
+        cluster.start(id, SimDisk::new(), Proof::Unclean { previous: None });
+    }
+    cluster.create_topic(2, &[]).await;
+    cluster.leads(1).await;
+    for _ in 0..3 {
+        cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    }
+    cluster.agree(&[1, 2], 3).await;
+    let leader = cluster.replica(1);
+    leader.with_log(|log| log.advance_log_start(Offset(2), 0).unwrap().run().unwrap());
+    eventually("1 is told", || leader.log_start_is_stored(Offset(2)) == Some(true)).await;
+    let (disk, proof) = cluster.kill(2);
+    cluster.network.cut(BrokerId(1), BrokerId(2));
+    cluster.start(2, disk, proof);
+    eventually("hosted", || cluster.nodes[&2].manager.replica_by_id(TOPIC, 0).is_some()).await;
+    assert_eq!(cluster.replica(2).positions().log_start, Offset(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_quic_a_follower_catches_up_with_much_more_than_any_window_while_others_go_on() {
     let mut cluster = Cluster::new();
     cluster.authority = Some(Authority::new(&cluster.env, "c").unwrap());
