@@ -323,6 +323,11 @@ impl Log {
         self.segments.iter().for_each(Segment::retire);
     }
 
+    /// Nothing may be done with it any more but opening it again.
+    pub fn give_up(&mut self) {
+        self.health = Health::Broken;
+    }
+
     /// Whether an fsync or a reset has failed, so that only opening it again tells what is left.
     #[must_use]
     pub fn is_broken(&self) -> bool {

@@ -2,6 +2,7 @@
 //! answers, and wakes the followers' sessions with the bytes still in memory. Where nothing waits and nothing is slow, the
 //! thread that brings a batch writes it itself: a change of threads costs more than the write.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -216,7 +217,13 @@ impl Replica {
             }
             return;
         };
-        let outcome = log.append_as_leader(batches, epoch, self.context.clock.wall_ms());
+        let now_ms = self.context.clock.wall_ms();
+        let outcome = catch_unwind(AssertUnwindSafe(|| log.append_as_leader(batches, epoch, now_ms)));
+        let outcome = outcome.unwrap_or_else(|_| {
+            // The queue must go on, and what the log holds in memory may be half done.
+            log.give_up();
+            Err(LogError::Broken)
+        });
         let mut effects = match outcome {
             Ok(results) => self.written(&log, results.into_iter().zip(answers)),
             Err(e) => {

@@ -3,6 +3,7 @@
 //! Opening, answers, frames and losses all pass through the inbox, so that a session's end can't overtake its frames.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -211,10 +212,21 @@ impl Replica {
             inbox.items.drain(..at_once).collect()
         };
         let mut outcome = Outcome::default();
-        for item in items {
-            self.take_in(item, &mut log, &mut outcome);
+        let taken_in = catch_unwind(AssertUnwindSafe(|| {
+            for item in items {
+                self.take_in(item, &mut log, &mut outcome);
+            }
+            self.raise_log_start(&mut log, &mut outcome);
+        }));
+        if taken_in.is_err() {
+            // The thread may be its lane's, which others need. What the log holds in memory may be half done: only opening it
+            // again tells what is there.
+            log.give_up();
+            let effects = std::mem::take(&mut outcome.effects);
+            outcome = Outcome { effects, ..Outcome::default() };
+            let reason = "it panicked over what its leader sent";
+            outcome.effects.absorb(self.go_offline(&mut self.state.lock(), &reason, true));
         }
-        self.raise_log_start(&mut log, &mut outcome);
         drop(log);
         match (outcome.acknowledge && self.flush_is_due(), thread) {
             (false, _) => {}

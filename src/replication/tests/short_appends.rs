@@ -1,10 +1,12 @@
-//! Whose thread writes a batch.
+//! Whose thread writes a batch, and what becomes of the thread.
 
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-use super::rig::{Cluster, batch};
+use super::rig::{Cluster, batch, eventually};
+use crate::env::sim::{DiskCall, Fault};
 use crate::replication::{Acks, AppendError};
+use crate::types::BrokerId;
 
 /// Nothing is done on the disk threads of a broker until the senders are dropped.
 async fn disk_threads_wait(cluster: &Cluster, id: i32) -> Vec<Sender<()>> {
@@ -67,5 +69,36 @@ async fn a_follower_takes_a_short_frame_without_a_disk_thread_and_any_other_with
         assert_eq!(here, may_be_here, "{configs:?}, {bytes} bytes");
         let end = cluster.replica(1).positions().log_end;
         cluster.agree(&[1, 2], end.0).await;
+    }
+}
+
+/// The next write of a batch panics, as over a mistake of the program.
+fn panic_over_the_next_batch(cluster: &Cluster, id: i32) {
+    let fault = Fault::next(DiskCall::Write, ".log", std::io::ErrorKind::Other);
+    cluster.nodes[&id].disk.inject(Fault { panics: true, ..fault });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_over_a_batch_costs_neither_the_lane_nor_the_queue() {
+    for bytes in [100, 200_000] {
+        let cluster = Cluster::with_topic(2, &[]).await;
+        cluster.leads(1).await;
+        cluster.append(1, Acks::All, &["first"]).await.unwrap();
+        let value = "x".repeat(bytes);
+        panic_over_the_next_batch(&cluster, 2);
+        cluster.append(1, Acks::Leader, &[&value]).await.unwrap();
+        eventually("2 has left", || cluster.truth.partition().isr == [BrokerId(1)]).await;
+        cluster.isr_is(&[1, 2]).await;
+        cluster.append(1, Acks::All, &["second"]).await.unwrap();
+        cluster.agree(&[1, 2], 3).await;
+        // The same at the leader.
+        panic_over_the_next_batch(&cluster, 1);
+        let failed = cluster.append(1, Acks::All, &[&value]).await;
+        assert!(matches!(failed, Err(AppendError::Storage(_))), "{failed:?}");
+        eventually("2 leads", || cluster.truth.partition().leader == Some(BrokerId(2))).await;
+        cluster.leads(2).await;
+        cluster.isr_is(&[1, 2]).await;
+        cluster.append(2, Acks::All, &["third"]).await.unwrap();
+        cluster.agree(&[1, 2], 4).await;
     }
 }
