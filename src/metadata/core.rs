@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openraft::ServerState;
@@ -45,6 +46,8 @@ pub(super) struct Core {
     pub wall_clocks: Mutex<WallClocks>,
     /// The quorum's time as it was last heard, and when.
     pub quorum_time: Mutex<Option<(i64, MonoTime)>>,
+    /// This node's wall clock was far from it then, and that was logged.
+    pub clock_is_far: AtomicBool,
     pub handler: RwLock<Option<Arc<dyn ControlHandler>>>,
     pub tickets: Tickets,
     pub registered: watch::Sender<Registered>,
@@ -94,17 +97,24 @@ impl Core {
         metrics.current_leader.filter(|_| !is_over).and_then(broker)
     }
 
-    /// The Raft leader has said what time it is.
-    pub fn note_time(&self, quorum_ms: i64) {
-        let was_known = self.quorum_ms().is_some();
-        let before = self.quorum_time.lock().replace((quorum_ms, self.env.clock.now()));
-        if (was_known || before.is_none()) && self.quorum_ms().is_none() {
-            let ahead_ms = self.env.clock.wall_ms().saturating_sub(quorum_ms);
+    /// The Raft leader has said what time it is. Whether this broker's clock is far from it, if that has changed: it is logged
+    /// then. What was heard before says nothing of that, as it is compared with the clock as it is now.
+    pub fn note_time(&self, quorum_ms: i64) -> Option<bool> {
+        *self.quorum_time.lock() = Some((quorum_ms, self.env.clock.now()));
+        let is_far = self.quorum_ms().is_none();
+        if self.clock_is_far.swap(is_far, Ordering::Relaxed) == is_far {
+            return None;
+        }
+        let ahead_ms = self.env.clock.wall_ms().saturating_sub(quorum_ms);
+        if is_far {
             tracing::error!(
                 ahead_ms,
                 "this broker's clock is far from the other brokers': it deletes nothing until it is right"
             );
+        } else {
+            tracing::info!(ahead_ms, "this broker's clock is near the other brokers' again");
         }
+        Some(is_far)
     }
 
     /// The quorum's time: what was heard last, and what has passed since by the clock that nobody sets. `None` while it is

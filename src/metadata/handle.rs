@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -126,6 +127,7 @@ impl Metadata {
             liveness: Mutex::new(Liveness::new(config.session_timeout, config.lease)),
             wall_clocks: Mutex::default(),
             quorum_time: Mutex::default(),
+            clock_is_far: AtomicBool::default(),
             handler: RwLock::new(None),
             tickets: Tickets::new(Incarnation(env.rng.uuid())),
             registered: watch::channel(Registered::default()).0,

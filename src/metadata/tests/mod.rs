@@ -537,6 +537,19 @@ async fn without_a_majority_a_command_is_unavailable_and_later_it_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn that_a_clock_is_far_off_is_told_once_whenever_it_jumps() {
+    // Nobody is registered, so nothing else says what time it is.
+    let cluster = Cluster::formed(1).await;
+    let (core, hour_ms) = (cluster.node(1).core().clone(), 3_600_000);
+    let hears = || core.note_time(cluster.env.clock.wall_ms());
+    assert_eq!((hears(), hears()), (None, None));
+    cluster.nodes[&1].ahead_ms.store(hour_ms, Ordering::Relaxed);
+    assert_eq!((hears(), hears()), (Some(true), None));
+    cluster.nodes[&1].ahead_ms.store(0, Ordering::Relaxed);
+    assert_eq!((hears(), hears()), (Some(false), None));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_whose_clock_is_far_off_has_no_time_to_delete_by_and_the_others_have_the_right_one() {
     let hour_ms = 3_600_000;
     let mut cluster = Cluster::new(3);

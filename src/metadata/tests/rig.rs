@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -31,6 +32,8 @@ pub(super) struct Cluster {
 pub(super) struct Node {
     pub metadata: Metadata,
     pub transport: Arc<MemoryTransport>,
+    /// By how much its wall clock is ahead now.
+    pub ahead_ms: Arc<AtomicI64>,
 }
 
 fn address(id: i32) -> String {
@@ -38,14 +41,14 @@ fn address(id: i32) -> String {
 }
 
 /// A clock that shows another time of day.
-struct Ahead(Arc<dyn Clock>, i64);
+struct Ahead(Arc<dyn Clock>, Arc<AtomicI64>);
 
 impl Clock for Ahead {
     fn now(&self) -> MonoTime {
         self.0.now()
     }
     fn wall_ms(&self) -> i64 {
-        self.0.wall_ms() + self.1
+        self.0.wall_ms() + self.1.load(Ordering::Relaxed)
     }
     fn sleep_until(&self, deadline: MonoTime) -> BoxFuture<'static, ()> {
         self.0.sleep_until(deadline)
@@ -121,7 +124,8 @@ impl Cluster {
     pub async fn start_with(&mut self, config: MetadataConfig) -> Result<Metadata, MetadataError> {
         let id = config.node_id;
         let transport = self.network.join(id, &address(id.0));
-        let clock = Arc::new(Ahead(self.env.clock.clone(), self.ahead_ms));
+        let ahead_ms = Arc::new(AtomicI64::new(self.ahead_ms));
+        let clock = Arc::new(Ahead(self.env.clock.clone(), ahead_ms.clone()));
         let env = Env { clock, ..self.env.clone() };
         let metadata = Metadata::start(&env, config, transport.clone()).await?;
         let (serving, accepting) = (metadata.clone(), transport.clone());
@@ -130,7 +134,7 @@ impl Cluster {
                 serving.serve(incoming);
             }
         });
-        self.nodes.insert(id.0, Node { metadata: metadata.clone(), transport });
+        self.nodes.insert(id.0, Node { metadata: metadata.clone(), transport, ahead_ms });
         Ok(metadata)
     }
 
