@@ -7,7 +7,8 @@ use super::Context;
 use super::access::refusal_text;
 use super::create_topics::check_quota;
 use super::errors::ApiError;
-use super::topics::{named_twice, repeated};
+use super::topics::{by, deadline, named_twice, repeated};
+use crate::env::MonoTime;
 use crate::metadata::{AclOperation, ResourceKind};
 use crate::types::{BrokerId, TopicName};
 use crate::wire::messages::create_partitions::{
@@ -19,6 +20,7 @@ pub(super) async fn handle(
     version: i16,
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
+    let deadline = deadline(context, request.timeout_ms);
     let repeated = repeated(request.topics.iter().map(|topic| topic.name.as_str()));
     let mut results: Vec<CreatePartitionsTopicResult> = Vec::with_capacity(request.topics.len());
     for wanted in &request.topics {
@@ -28,7 +30,7 @@ pub(super) async fn handle(
         let grown = if repeated.contains(wanted.name.as_str()) {
             Err(named_twice())
         } else {
-            grow(context, version, wanted, request.validate_only).await
+            grow(context, version, wanted, request.validate_only, deadline).await
         };
         let mut result = CreatePartitionsTopicResult { name: wanted.name.clone(), ..Default::default() };
         if let Err(ApiError { code, text }) = grown {
@@ -45,6 +47,7 @@ async fn grow(
     version: i16,
     wanted: &CreatePartitionsTopic,
     validate_only: bool,
+    deadline: Option<MonoTime>,
 ) -> Result<(), ApiError> {
     context
         .check(AclOperation::Alter, ResourceKind::Topic, &wanted.name)
@@ -59,8 +62,8 @@ async fn grow(
         let more = usize::try_from(wanted.count).unwrap_or(0).saturating_sub(have);
         check_quota(context, more, version >= 3)?;
     }
-    let grown = context.broker.create_partitions(&name, wanted.count, assignment, validate_only).await;
-    let grown = grown.map_err(ApiError::from);
+    let grown = context.broker.create_partitions(&name, wanted.count, assignment, validate_only);
+    let grown = by(context, deadline, grown).await;
     if !validate_only {
         context.changed("CreatePartitions", name.as_str(), grown.as_ref().err());
     }

@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 use super::Context;
 use super::describe_configs::source_of;
 use super::errors::ApiError;
-use super::topics::{named_twice, repeated};
+use super::topics::{by, deadline, named_twice, repeated};
 use crate::broker::NewTopic;
+use crate::env::MonoTime;
 use crate::metadata::{AclOperation, ResourceKind, Topic};
 use crate::types::{BrokerId, TopicName};
 use crate::wire::messages::create_topics::{
@@ -27,6 +28,7 @@ pub(super) async fn handle(
     version: i16,
     request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
+    let deadline = deadline(context, request.timeout_ms);
     let everywhere = context.may_on_cluster_quietly(AclOperation::Create);
     let repeated = repeated(request.topics.iter().map(|topic| topic.name.as_str()));
     let mut topics = Vec::with_capacity(request.topics.len());
@@ -40,7 +42,7 @@ pub(super) async fn handle(
         } else if !everywhere && !context.may(AclOperation::Create, ResourceKind::Topic, &wanted.name) {
             Err(ApiError::new(ErrorCode::TOPIC_AUTHORIZATION_FAILED, "Authorization failed."))
         } else {
-            let made = create(context, version, wanted, request.validate_only).await;
+            let made = create(context, version, wanted, request.validate_only, deadline).await;
             if !request.validate_only {
                 context.changed("CreateTopics", &wanted.name, made.as_ref().err());
             }
@@ -73,6 +75,7 @@ async fn create(
     version: i16,
     wanted: &CreatableTopic,
     validate_only: bool,
+    deadline: Option<MonoTime>,
 ) -> Result<std::sync::Arc<Topic>, ApiError> {
     let name = TopicName::new(&wanted.name)?;
     if !validate_only {
@@ -110,7 +113,7 @@ async fn create(
         assignment: if by_hand { Some(assignment(&wanted.assignments)?) } else { None },
         configs,
     };
-    Ok(context.broker.create_topic(new, validate_only).await?)
+    by(context, deadline, context.broker.create_topic(new, validate_only)).await
 }
 
 /// Partitions in order; each index from 0 on must be there once.

@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use super::Context;
 use super::create_topics::check_quota;
 use super::errors::ApiError;
-use super::topics::named_twice;
+use super::topics::{by, deadline, named_twice};
+use crate::env::MonoTime;
 use crate::metadata::{AclOperation, ResourceKind};
 use crate::types::{TopicId, TopicName};
 use crate::wire::messages::delete_topics::{
@@ -30,11 +31,12 @@ pub(super) async fn handle(
             .map(|name| DeleteTopicState { name: Some(name), topic_id: TopicId::ZERO })
             .collect()
     };
+    let deadline = deadline(context, request.timeout_ms);
     let mut seen = HashSet::new();
     let mut responses = Vec::with_capacity(wanted.len());
     for topic in wanted {
         let deleted = if seen.insert((topic.name.clone(), topic.topic_id)) {
-            delete(context, version, &topic).await
+            delete(context, version, &topic, deadline).await
         } else {
             Err(named_twice())
         };
@@ -64,6 +66,7 @@ async fn delete(
     context: &Context,
     version: i16,
     wanted: &DeleteTopicState,
+    deadline: Option<MonoTime>,
 ) -> Result<(TopicName, TopicId), ApiError> {
     let image = context.broker.image();
     let everywhere = context.may_on_cluster_quietly(AclOperation::Delete);
@@ -92,7 +95,7 @@ async fn delete(
         return Err(denied());
     }
     check_quota(context, topic.partitions.len(), version >= 5)?;
-    let deleted = context.broker.delete_topic(topic.id).await.map_err(ApiError::from);
+    let deleted = by(context, deadline, context.broker.delete_topic(topic.id)).await;
     context.changed("DeleteTopics", topic.name.as_str(), deleted.as_ref().err());
     deleted?;
     Ok((topic.name.clone(), topic.id))

@@ -1,9 +1,11 @@
 //! Topics and brokers as clients name and see them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Context;
 use super::errors::ApiError;
+use crate::env::{MonoTime, timeout};
 use crate::metadata::{AclOperation, BrokerInfo, BrokerState, Endpoint, Image, ResourceKind};
 use crate::types::{BrokerId, TopicId, TopicName};
 use crate::wire::ErrorCode;
@@ -24,6 +26,29 @@ pub(super) fn by_name_or_id(
     } else {
         let name = TopicName::new(name).map_err(|_| ErrorCode::INVALID_TOPIC_EXCEPTION)?;
         Ok((name, None))
+    }
+}
+
+/// Until when a change of topics is waited for. `None` where the client names no time: as long as the quorum is asked at all.
+pub(super) fn deadline(context: &Context, timeout_ms: i32) -> Option<MonoTime> {
+    let limit = u64::try_from(timeout_ms).ok().filter(|ms| *ms > 0)?;
+    Some(context.broker.env().clock.now() + Duration::from_millis(limit))
+}
+
+/// A change of topics, or that it took too long; it may still be made then.
+pub(super) async fn by<T, E: Into<ApiError>>(
+    context: &Context,
+    deadline: Option<MonoTime>,
+    change: impl Future<Output = Result<T, E>>,
+) -> Result<T, ApiError> {
+    let Some(deadline) = deadline else { return change.await.map_err(Into::into) };
+    let clock = &*context.broker.env().clock;
+    match timeout(clock, deadline.since(clock.now()), change).await {
+        Ok(outcome) => outcome.map_err(Into::into),
+        Err(_) => {
+            let text = "the metadata quorum is not available: no answer within the time of the request";
+            Err(ApiError::new(ErrorCode::REQUEST_TIMED_OUT, text))
+        }
     }
 }
 
