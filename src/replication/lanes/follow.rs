@@ -113,6 +113,12 @@ impl FollowLane {
         }
     }
 
+    /// How many sessions it knows of.
+    #[cfg(test)]
+    pub(in crate::replication) fn sessions(&self) -> usize {
+        self.link.lock().as_ref().map_or(0, |link| link.sessions.len())
+    }
+
     /// Ends a session.
     pub(in crate::replication) fn close(&self, session: u64) {
         if let Some(link) = &mut *self.link.lock() {

@@ -80,6 +80,12 @@ impl Replica {
         self.context.counts.env.traces.clone()
     }
 
+    /// How much has come and is not worked off.
+    #[cfg(test)]
+    pub(in crate::replication) fn in_the_inbox(&self) -> usize {
+        self.inbox.lock().items.len()
+    }
+
     /// Follows a leader under a new epoch. Runs on a disk thread.
     pub(in crate::replication) fn follow(
         self: &Arc<Self>,

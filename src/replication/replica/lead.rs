@@ -307,6 +307,12 @@ impl Replica {
         self.finish(effects);
     }
 
+    /// How many sessions it has.
+    #[cfg(test)]
+    pub(in crate::replication) fn sessions(&self) -> usize {
+        self.state.lock().sessions.len()
+    }
+
     /// What a session sends next.
     pub(in crate::replication) fn next_frame(&self, session: &Session) -> Next {
         let mut state = self.state.lock();

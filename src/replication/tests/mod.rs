@@ -6,6 +6,7 @@ mod full_disk;
 mod many;
 mod reassign;
 mod rig;
+mod sessions;
 mod short_appends;
 mod tier_ends;
 
