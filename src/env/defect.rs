@@ -12,6 +12,8 @@ pub enum Defect {
     TruncateToHighWatermark,
     /// A leader that does not know the follower's epoch answers with its own log end (KIP-279).
     EndOfAnotherEpoch,
+    /// A follower cuts to the leader's end of an older epoch, and not to its own end of it (KIP-279).
+    LeadersEndAlone,
     /// The high watermark counts the committed ISR alone, not who is proposed (KIP-497).
     CommittedIsrOnly,
     /// A proposal whose reply was lost counts as refused.
@@ -94,6 +96,7 @@ pub enum Defect {
 pub const DEFECTS: &[(&str, Defect)] = &[
     ("truncate-to-high-watermark", Defect::TruncateToHighWatermark),
     ("end-of-another-epoch", Defect::EndOfAnotherEpoch),
+    ("leaders-end-alone", Defect::LeadersEndAlone),
     ("committed-isr-only", Defect::CommittedIsrOnly),
     ("lost-reply-is-refusal", Defect::LostReplyIsRefusal),
     ("below-min-isr", Defect::BelowMinIsr),

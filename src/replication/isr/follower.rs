@@ -219,6 +219,7 @@ impl Follower {
     fn diverged(&mut self, epoch: LeaderEpoch, end: Offset, log: &LogView<'_>) -> Step {
         let own_end =
             log.chain.end_offset_for(epoch, log.log_end).map_or(log.log_start, |(_, own_end)| own_end);
+        let own_end = if planted(defect::Defect::LeadersEndAlone) { log.log_end } else { own_end };
         let to = end.min(own_end).min(log.log_end);
         #[cfg(test)]
         if self.defect == Some(Defect::TruncateToHighWatermark) {
