@@ -51,6 +51,8 @@ async fn a_follower_whose_fsync_fails_leaves_by_itself_and_may_not_lead() {
     cluster.nodes[&1].view.connected.store(true, Ordering::SeqCst);
     cluster.truth.ok(&Command::ReserveProducerIds { below: 1 });
     cluster.isr_is(&[1, 2]).await;
+    let leader = cluster.replica(1);
+    eventually("its leader knows", || leader.positions().isr.len() == 2).await;
     cluster.append(1, Acks::All, &["c"]).await.unwrap();
     cluster.agree(&[1, 2], 3).await;
     assert_eq!(end_after_a_power_loss(&mut cluster, 2).await, Offset(3), "and what it acknowledges is there");
