@@ -22,6 +22,9 @@ const SAME: &[(&Metric, &str, &str)] = &[
     (BROKERS_ACTIVE, "kafka_controller_kafkacontroller_activebrokercount", "gauge"),
     (BROKERS_FENCED, "kafka_controller_kafkacontroller_fencedbrokercount", "gauge"),
     (DIRECTORIES_FAILED, "kafka_log_logmanager_offlinelogdirectorycount", "gauge"),
+    (TIER_LAG_BYTES, "kafka_server_brokertopicmetrics_remotecopylagbytes", "gauge"),
+    (TIER_LAG_SEGMENTS, "kafka_server_brokertopicmetrics_remotecopylagsegments", "gauge"),
+    (TIER_BYTES, "kafka_server_brokertopicmetrics_remotelogsizebytes", "gauge"),
     (PRODUCED_BYTES, "kafka_server_brokertopicmetrics_bytesin_total", "counter"),
     (PRODUCED_RECORDS, "kafka_server_brokertopicmetrics_messagesin_total", "counter"),
 ];

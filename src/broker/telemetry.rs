@@ -119,7 +119,7 @@ impl Broker {
         let (now, now_ms) = (self.env.clock.now(), self.env.clock.wall_ms());
         let replicas = self.replicas.replicas();
         let [mut led, mut under, mut below, mut at] = [0u32; 4];
-        let (mut lag_bytes, mut lag_seconds) = (0u64, 0f64);
+        let (mut lag_bytes, mut lag_segments, mut lag_seconds) = (0u64, 0u64, 0f64);
         let dirs = self.replicas.directories();
         let mut log_bytes = vec![0u64; dirs.len()];
         for replica in &replicas {
@@ -147,6 +147,7 @@ impl Broker {
             }
             for segment in waiting.into_iter().flatten().filter(|s| s.end > positions.tier_end()) {
                 lag_bytes += segment.bytes;
+                lag_segments += 1;
                 if segment.max_timestamp >= 0 {
                     lag_seconds = lag_seconds.max((now_ms - segment.max_timestamp).max(0) as f64 / 1000.0);
                 }
@@ -168,6 +169,7 @@ impl Broker {
         if self.cold_store.is_some() {
             out.level(TIER_LAG_BYTES, &[], lag_bytes as f64);
             out.level(TIER_LAG_SECONDS, &[], lag_seconds);
+            out.level(TIER_LAG_SEGMENTS, &[], lag_segments as f64);
         }
     }
 
@@ -208,11 +210,22 @@ impl Broker {
             out.count(STORE_REQUESTS, &[kind], count);
         }
         // A rate over a series that begins with its first error does not see that one.
-        for code in ["refused", "unavailable"] {
-            out.count(STORE_ERRORS, &[code], 0);
+        for kind in ["put", "get", "head", "list", "delete"] {
+            for code in ["refused", "unavailable"] {
+                out.count(STORE_ERRORS, &[kind, code], 0);
+            }
         }
-        for (code, count) in store.errors_by_code() {
-            out.count(STORE_ERRORS, &[&code], count);
+        for ((kind, code), count) in store.failed_requests() {
+            out.count(STORE_ERRORS, &[kind, &code], count);
+        }
+        for (kind, counts) in store.index_counts() {
+            out.count(INDEX_LOOKUPS, &[kind, "hit"], counts.hits);
+            out.count(INDEX_LOOKUPS, &[kind, "miss"], counts.misses);
+            out.count(INDEX_EVICTIONS, &[kind], counts.evictions);
+            out.level(INDEX_BYTES, &[kind], counts.bytes as f64);
+        }
+        for (topic, bytes) in store.bytes_by_topic() {
+            out.level(TIER_BYTES, &[topic.as_str()], bytes as f64);
         }
         out.count(STORE_BYTES, &["up"], requests.bytes_up);
         out.count(STORE_BYTES, &["down"], requests.bytes_down);

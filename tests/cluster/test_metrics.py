@@ -120,7 +120,8 @@ class Values(ClusterCase):
             ("esker_produced_records_total", 'topic="told"'): RECORDS,
             ("esker_produced_bytes_total", 'topic="told"'): sum(sizes.values()),
             ("esker_log_bytes", own_dir): sum(sizes.values()),
-            ("esker_tier_lag_bytes", ""): closed,
+            ("esker_tier_lag_bytes", ""): closed, ("esker_tier_lag_segments", ""): len(sizes) - 1,
+            ("esker_tier_index_evictions_total", 'kind="footer"'): 0, ("esker_tier_index_bytes", 'kind="footer"'): 0,
             ("esker_tier_lag_seconds", ""): lambda s: 0 < s < time.monotonic() - begun,
             ("esker_fetched_bytes_total", 'topic="told",tier="hot"'): 0,
             ("esker_fetched_bytes_total", 'topic="told",tier="cold"'): 0,
@@ -152,14 +153,16 @@ class Values(ClusterCase):
         last = max(sizes)
         objects = lambda: [f for f in (dev.data / "tier").rglob("*.seg")]
         self.become({
-            ("esker_tier_lag_bytes", ""): 0, ("esker_tier_lag_seconds", ""): 0, ("esker_log_bytes", own_dir): sizes[last],
+            ("esker_tier_lag_bytes", ""): 0, ("esker_tier_lag_seconds", ""): 0, ("esker_tier_lag_segments", ""): 0,
+            ("esker_tier_bytes", 'topic="told"'): lambda n: n == sum(f.stat().st_size for f in objects()) > closed,
+            ("esker_log_bytes", own_dir): sizes[last],
             ("esker_store_requests_total", 'kind="put"'): lambda n: n > len(sizes) - 1,
             ("esker_store_request_seconds_count", 'kind="put"'): lambda n: n > len(sizes) - 1,
             ("esker_store_request_seconds_sum", 'kind="put"'): lambda s: s > 0,
             ("esker_tier_orphans_removed_total", ""): 0, ("esker_tier_orphans_removed_bytes_total", ""): 0,
             ("esker_store_requests_total", 'kind="delete"'): lambda n: n < len(sizes),
             ("esker_store_bytes_total", 'direction="up"'): lambda n: n > sum(f.stat().st_size for f in objects()) > closed,
-            ("esker_store_errors_total", 'code="refused"'): 0, ("esker_store_errors_total", 'code="unavailable"'): 0,
+            ("esker_store_errors_total", 'kind="put",code="refused"'): 0, ("esker_store_errors_total", 'kind="get",code="unavailable"'): 0,
             ("esker_partitions_led", ""): 3,
         })
         self.assertEqual(len(objects()), len(sizes) - 1)
@@ -173,6 +176,11 @@ class Values(ClusterCase):
             ("esker_request_seconds_count", 'api="Fetch",stage="remote"'): lambda n: n > 0,
             ("esker_tier_cache_lookups_total", 'outcome="miss"'): lambda n: n > 0,
             ("esker_tier_cache_lookups_total", 'outcome="peer"'): 0,
+            # Every segment's footer is read once, by whoever came first.
+            ("esker_tier_index_lookups_total", 'kind="footer",outcome="miss"'): len(sizes) - 1,
+            ("esker_tier_index_lookups_total", 'kind="footer",outcome="hit"'): lambda n: n > 0,
+            ("esker_tier_index_lookups_total", 'kind="manifest",outcome="hit"'): lambda n: n > 0,
+            ("esker_tier_index_bytes", 'kind="footer"'): lambda n: n > 0,
             ("esker_tier_scrubbed_objects_total", ""): lambda n: n >= len(sizes) - 1,
             ("esker_tier_scrub_findings_total", ""): 0,
         })

@@ -5,6 +5,7 @@
 //! the other brokers before the store, where there are any ([`ChunkPeers`]).
 
 mod cursors;
+mod indexes;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -15,6 +16,8 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use self::cursors::Cursors;
+pub use self::indexes::IndexCounts;
+use self::indexes::Indexes;
 use crate::batch;
 use crate::cache::{ChunkCache, ChunkId};
 use crate::index::{self, AbortedTransaction};
@@ -134,9 +137,9 @@ pub trait ChunkPeers: Send + Sync + std::fmt::Debug + 'static {
 pub struct Reader {
     store: SharedStore,
     chunks: ChunkCache,
-    footers: moka::future::Cache<Uuid, Arc<Footer>>,
-    manifests: moka::future::Cache<PartitionFolder, Arc<Manifest>>,
-    archives: moka::future::Cache<Uuid, Arc<Vec<Segment>>>,
+    footers: Indexes<Uuid, Footer>,
+    manifests: Indexes<PartitionFolder, Manifest>,
+    archives: Indexes<Uuid, Vec<Segment>>,
     in_flight: Arc<Semaphore>,
     limits: ReadLimits,
     cursors: Arc<Mutex<Cursors>>,
@@ -147,22 +150,15 @@ impl Reader {
     /// A reader over a store and a chunk cache.
     #[must_use]
     pub fn new(store: SharedStore, chunks: ChunkCache, limits: ReadLimits) -> Reader {
-        let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         Reader {
             store,
             chunks,
-            footers: moka::future::Cache::builder()
-                .max_capacity(limits.index_bytes)
-                .weigher(move |_: &Uuid, footer: &Arc<Footer>| weight(footer.memory_bytes()))
-                .build(),
-            archives: moka::future::Cache::builder()
-                .max_capacity(limits.manifest_bytes / 2)
-                .weigher(move |_: &Uuid, rows: &Arc<Vec<Segment>>| weight(rows_bytes(rows)))
-                .build(),
-            manifests: moka::future::Cache::builder()
-                .max_capacity(limits.manifest_bytes - limits.manifest_bytes / 2)
-                .weigher(move |_: &PartitionFolder, manifest: &Arc<Manifest>| weight(manifest.memory_bytes()))
-                .build(),
+            footers: Indexes::new(limits.index_bytes, Footer::memory_bytes),
+            archives: Indexes::new(limits.manifest_bytes / 2, |rows: &Vec<Segment>| rows_bytes(rows)),
+            manifests: Indexes::new(
+                limits.manifest_bytes - limits.manifest_bytes / 2,
+                Manifest::memory_bytes,
+            ),
             in_flight: Arc::new(Semaphore::new(limits.in_flight_bytes as usize)),
             limits,
             cursors: Arc::default(),
@@ -177,10 +173,23 @@ impl Reader {
         }
     }
 
+    /// Its bounds.
+    #[must_use]
+    pub fn limits(&self) -> &ReadLimits {
+        &self.limits
+    }
+
     /// The chunk cache.
     #[must_use]
     pub fn chunks(&self) -> &ChunkCache {
         &self.chunks
+    }
+
+    /// What was looked up in memory, by kind (`footer`, `manifest`, `archive`).
+    #[must_use]
+    pub fn index_counts(&self) -> [(&'static str, IndexCounts); 3] {
+        let (footers, manifests) = (self.footers.counts(), self.manifests.counts());
+        [("footer", footers), ("manifest", manifests), ("archive", self.archives.counts())]
     }
 
     /// A generation not older than `at_least`: from the cache, or the head from the store, asked once for all who wait.
@@ -194,6 +203,7 @@ impl Reader {
     ) -> Result<Arc<Manifest>, ReadError> {
         if let Some(manifest) = self.manifests.get(folder).await {
             if manifest.generation >= at_least {
+                self.manifests.count_hit();
                 return Ok(manifest);
             }
             self.manifests.invalidate(folder).await;
@@ -207,7 +217,7 @@ impl Reader {
             };
             head.manifest.map(Arc::new).ok_or_else(|| failed("there is none".to_owned()))
         };
-        self.manifests.try_get_with(folder.clone(), find).await.map_err(|error| (*error).clone())
+        self.manifests.get_or_load(folder.clone(), find).await
     }
 
     /// Looks for a newer generation than the cached one, because that did not have what was asked for.
@@ -436,8 +446,7 @@ impl Reader {
             };
             archive.decode(&bytes).map(Arc::new).map_err(|error| failed(format!("{key}: {error}")))
         };
-        let loaded = self.archives.try_get_with(archive.uuid(), load).await;
-        let rows = loaded.map_err(|error: Arc<ReadError>| (*error).clone())?;
+        let rows = self.archives.get_or_load(archive.uuid(), load).await?;
         let counting = rows.len() - archive.counting(&rows).len();
         Ok(Rows::OfArchive(rows, counting))
     }
@@ -554,8 +563,7 @@ impl Reader {
             })?;
             Ok(Arc::new(footer))
         };
-        let loaded = self.footers.try_get_with(segment.name.uuid, load).await;
-        loaded.map_err(|error: Arc<ReadError>| (*error).clone())
+        self.footers.get_or_load(segment.name.uuid, load).await
     }
 
     async fn permits(&self, bytes: u64) -> Result<tokio::sync::OwnedSemaphorePermit, ReadError> {

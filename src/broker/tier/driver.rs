@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use super::leader_log::LedLog;
 use super::room::{DROP_OLDEST, FULL_POLICY};
 use super::scrub::Scrub;
+use super::sizes::Size;
 use super::store::ColdStore;
 use super::topic_rules::{COPY_DISABLE, DELETE_ON_DISABLE, ENABLE, MAX_LAG_MS, flag};
 use crate::broker::config::{BrokerConfig, InForce};
@@ -327,6 +328,7 @@ impl TierDriver {
                     pause = FIRST_PAUSE;
                     self.settings.interval
                 }
+            size: self.cold.sizes.begin(&partition.topic),
                 Err(OffloadError::Deposed) => return,
                 Err(error) if error.is_final() => {
                     return tracing::error!(%partition, %epoch, %error, "the offload of this leadership ends");
@@ -389,6 +391,7 @@ impl TierDriver {
         let Some(base) = self.cold.findings.take_distant(folder) else { return };
         let partition = work.log.replica.partition();
         match work
+                work.size.set(manifest.live_bytes());
             .offloader
             .make_good(&self.cold.reader, base, &Seams::now(&self.cold.env, &self.cold.metadata))
             .await
@@ -532,3 +535,5 @@ struct Work {
     /// The open segment's base, and since when records were seen in it.
     open: Option<(Offset, MonoTime)>,
 }
+    /// What it tells of the partition's size in the tier.
+    size: Size,

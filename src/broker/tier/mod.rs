@@ -16,6 +16,7 @@ mod peer;
 mod reads;
 mod room;
 mod scrub;
+mod sizes;
 mod store;
 mod timed;
 mod topic_rules;

@@ -11,7 +11,7 @@ use tiering::cache::{CacheCounts, CacheDisk, CacheLimits, ChunkCache};
 use tiering::layout::{InvalidKeyPart, PartitionFolder};
 use tiering::object::ObjectOptions;
 use tiering::offload::OffloadOptions;
-use tiering::read::{ReadLimits, Reader};
+use tiering::read::{IndexCounts, ReadLimits, Reader};
 use tiering::store::{
     AdaptiveStore, Concurrency, Encryption, InvalidStoreUrl, MeteredStore, RemoteOptions, RequestCounts,
     Requests, RetryPolicy, RetryStore, SharedStore, Sleeper, StoreError, StoreLocation,
@@ -26,13 +26,14 @@ use super::room::{FULL_POLICY, REJECT, Room};
 use super::scrub::{Findings, ScrubCounts};
 use super::timed::TimedStore;
 use super::topic_rules::{ENABLE, flag};
+use super::sizes::Sizes;
 use crate::broker::config::BrokerConfig;
 use crate::broker::seams::ObjectStores;
 use crate::env::{BlockingPool, Clock, Env};
 use crate::metadata::Metadata;
 use crate::replication::ReplicaManager;
 use crate::transport::{Incoming, SharedTransport};
-use crate::types::{BrokerId, TopicId, TopicPartition};
+use crate::types::{BrokerId, TopicId, TopicName, TopicPartition};
 
 /// Chunks that are held in memory, in front of the chunk files.
 const CHUNK_MEMORY_BYTES: u64 = 64 << 20;
@@ -146,6 +147,7 @@ pub struct ColdStore {
     /// The other brokers' caches, once they can be asked.
     peers: OnceLock<Arc<TierPeers>>,
     /// Whether the store is known to be this cluster's.
+    pub(super) sizes: Arc<Sizes>,
     pub(super) owned: tokio::sync::watch::Sender<bool>,
     /// Upload and download.
     paces: [Pace; 2],
@@ -220,6 +222,7 @@ impl ColdStore {
             default_enable: config.is_on("tier.default.enable"),
             full_policy: text("tier.disk.full.default.policy").unwrap_or_else(|| REJECT.to_owned()),
         })))
+            sizes: Arc::default(),
     }
 
     /// From now on the other brokers are asked for a chunk before the store is.
@@ -264,10 +267,22 @@ impl ColdStore {
         }
     }
 
-    /// Failed requests so far, by code.
+    /// Failed requests so far, by kind and code.
     #[must_use]
-    pub fn errors_by_code(&self) -> BTreeMap<String, u64> {
-        self.requests.errors_by_code()
+    pub fn failed_requests(&self) -> BTreeMap<(&'static str, String), u64> {
+        self.requests.failed()
+    }
+
+    /// What lies in the tier of the partitions that are led here, by topic.
+    #[must_use]
+    pub fn bytes_by_topic(&self) -> BTreeMap<TopicName, u64> {
+        self.sizes.by_topic()
+    }
+
+    /// Look-ups of footers, manifests and archives so far.
+    #[must_use]
+    pub fn index_counts(&self) -> [(&'static str, IndexCounts); 3] {
+        self.reader.index_counts()
     }
 
     /// Whether a topic takes no appends for now, because the disk is nearly full and its records may not be dropped.

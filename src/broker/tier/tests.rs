@@ -1,6 +1,8 @@
 //! A lone broker with a folder as its store: what was produced goes cold, leaves the local disk, and reads back.
 
+mod lives;
 mod many_segments;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,6 +15,9 @@ use tiering::store::StoreLocation;
 use crate::broker::config::{BrokerConfig, Properties};
 use crate::broker::testing::{batches, fetch, request, wanted};
 use crate::broker::{Broker, FetchError, Fetched, ListedOffset, NewTopic, OffsetSpec, Seams};
+use crate::env::metrics::{
+    INDEX_EVICTIONS, INDEX_LOOKUPS, Metric, STORE_ERRORS, TIER_BYTES, TIER_LAG_SEGMENTS, Value,
+};
 use crate::env::{Env, timeout};
 use crate::replication::{Acks, Isolation, Positions, ReplicaRole};
 use crate::types::{Offset, TopicName, TopicPartition};
@@ -26,6 +31,10 @@ async fn broker(dir: &Path) -> Arc<Broker> {
 }
 
 async fn broker_with(dir: &Path, more: &[(&str, &str)]) -> Arc<Broker> {
+    broker_on(Seams::real(Env::real()), dir, more).await
+}
+
+async fn broker_on(seams: Seams, dir: &Path, more: &[(&str, &str)]) -> Arc<Broker> {
     let mut properties = Properties::default();
     let path = |name: &str| dir.join(name).display().to_string();
     for (key, value) in [
@@ -45,14 +54,19 @@ async fn broker_with(dir: &Path, more: &[(&str, &str)]) -> Arc<Broker> {
         properties.set(key, value, "test").unwrap();
     }
     let config = BrokerConfig::new(properties).unwrap();
-    Broker::start(Seams::real(Env::real()), config, Vec::new()).await.unwrap()
+    Broker::start(seams, config, Vec::new()).await.unwrap()
 }
 
 async fn tiered_topic(broker: &Broker, configs: &[(&str, &str)]) -> TopicPartition {
-    let name = TopicName::new("cold").unwrap();
+    let all: Vec<_> = [("remote.storage.enable", "true")].iter().chain(configs).copied().collect();
+    topic(broker, "cold", &all).await
+}
+
+/// A topic of one partition with short segments.
+async fn topic(broker: &Broker, name: &str, configs: &[(&str, &str)]) -> TopicPartition {
+    let name = TopicName::new(name).unwrap();
     let mut all: BTreeMap<String, String> = BTreeMap::new();
     let common = [
-        ("remote.storage.enable", "true"),
         ("segment.bytes", "4000"),
         ("local.retention.bytes", "1"),
         // The records' timestamps are of long ago.
@@ -125,6 +139,13 @@ async fn read_to(broker: &Broker, partition: &TopicPartition, from: Offset, end:
     values
 }
 
+/// What one series of a metric says.
+async fn told(broker: &Broker, metric: &Metric, labels: &[&str]) -> Value {
+    let families = broker.metrics().await;
+    let family = families.into_iter().find(|family| family.metric.name == metric.name);
+    family.unwrap().series[&labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>()].clone()
+}
+
 async fn list(broker: &Broker, partition: &TopicPartition, spec: OffsetSpec) -> ListedOffset {
     broker.list_offset(partition, spec, Isolation::ReadUncommitted, None).await.unwrap()
 }
@@ -174,6 +195,16 @@ async fn records_go_cold_leave_the_disk_and_read_back() {
     assert_eq!(newest.offset, Offset(RECORDS - 1));
     let counts = running.tier_counts().unwrap();
     assert!(counts.requests.gets > 0 && counts.requests.errors == 0, "{counts:?}");
+    let objects: u64 = segments(dir.path()).iter().map(|path| std::fs::metadata(path).unwrap().len()).sum();
+    assert_eq!(told(&running, TIER_BYTES, &["cold"]).await, Value::Level(objects as f64));
+    assert_eq!(told(&running, TIER_LAG_SEGMENTS, &[]).await, Value::Level(0.0));
+    assert_eq!(told(&running, STORE_ERRORS, &["put", "unavailable"]).await, Value::Count(0));
+    let footers = Value::Count(segments(dir.path()).len() as u64);
+    assert_eq!(told(&running, INDEX_LOOKUPS, &["footer", "miss"]).await, footers);
+    assert_eq!(told(&running, INDEX_EVICTIONS, &["footer"]).await, Value::Count(0));
+    assert!(
+        matches!(told(&running, INDEX_LOOKUPS, &["footer", "hit"]).await, Value::Count(hits) if hits > 0)
+    );
     running.shutdown().await;
     drop(running);
 

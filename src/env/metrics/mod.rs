@@ -10,6 +10,7 @@
 
 mod definitions;
 mod histogram;
+mod tier_definitions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use parking_lot::RwLock;
 
 pub use definitions::*;
 pub use histogram::{BOUNDS_SECONDS, Distribution, Histogram};
+pub use tier_definitions::*;
 
 /// Shards of a counter: threads that add at the same time seldom meet on one cache line.
 const SHARDS: usize = 8;

@@ -243,3 +243,43 @@ async fn a_sequential_reader_is_run_ahead_of_across_segments_and_another_is_not(
         [2, 6, 7, 8, 9].map(|number| (0, number)).into_iter().chain([(1000, 0)]).collect();
     assert_eq!(in_memory(&reader, &manifest, expected.len()).await, expected);
 }
+
+#[tokio::test]
+async fn readers_of_one_segment_at_once_ask_for_its_footer_once() {
+    let memory = Arc::new(MemoryStore::new());
+    let (manifest, _) = tier(&*memory).await;
+    let metered = MeteredStore::new(memory);
+    let requests = metered.requests();
+    let reader = reader(Arc::new(metered)).await;
+    let folder = folder();
+    let asked = (0..50).map(|_| reader.footer(&folder, &manifest.live[0]));
+    assert!(futures::future::join_all(asked).await.iter().all(Result::is_ok));
+    assert_eq!(requests.counts().gets, 1);
+    let [(_, footers), ..] = reader.index_counts();
+    assert_eq!((footers.hits, footers.misses), (49, 1));
+}
+
+#[tokio::test]
+async fn footers_above_the_bound_are_asked_for_again_and_others_are_not() {
+    let memory = Arc::new(MemoryStore::new());
+    let (manifest, _) = tier(&*memory).await;
+    let clean = reader(memory.clone()).await;
+    let weight = clean.footer(&folder(), &manifest.live[0]).await.unwrap().memory_bytes() as u64;
+    for (room, again) in [(weight * 4, 0), (weight / 2, 3)] {
+        let metered = MeteredStore::new(memory.clone());
+        let requests = metered.requests();
+        let limits = CacheLimits { memory_bytes: 1 << 20, disk_bytes: 0 };
+        let chunks = ChunkCache::open(limits, None, Handle::current()).await.unwrap();
+        let limits = ReadLimits { index_bytes: room, ..ReadLimits::default() };
+        let reader = Reader::new(Arc::new(metered), chunks, limits);
+        for _ in 0..2 {
+            for segment in &manifest.live {
+                reader.footer(&folder(), segment).await.unwrap();
+                reader.footers.settle().await;
+            }
+        }
+        assert_eq!(requests.counts().gets, 3 + again, "with room for {room} bytes");
+        let [(_, footers), ..] = reader.index_counts();
+        assert!(footers.bytes <= room, "{footers:?}");
+    }
+}

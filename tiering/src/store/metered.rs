@@ -21,8 +21,30 @@ pub struct Requests {
     errors: AtomicU64,
     bytes_up: AtomicU64,
     bytes_down: AtomicU64,
-    /// Of failed requests; there are few codes.
-    by_code: Mutex<BTreeMap<String, u64>>,
+    /// Of failed requests, by kind and code; there are few codes.
+    failed: Mutex<BTreeMap<(&'static str, String), u64>>,
+}
+
+/// The kinds of requests, as they are counted.
+#[derive(Clone, Copy)]
+enum Kind {
+    Put,
+    Get,
+    Head,
+    List,
+    Delete,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Put => "put",
+            Kind::Get => "get",
+            Kind::Head => "head",
+            Kind::List => "list",
+            Kind::Delete => "delete",
+        }
+    }
 }
 
 /// The counters at one moment.
@@ -62,25 +84,33 @@ impl Requests {
         }
     }
 
-    /// Failed requests by code: the HTTP status where the store gave one, else `refused` or `unavailable`.
+    /// Failed requests by kind (`put`, `get`, `head`, `list`, `delete`) and code: the HTTP status where the store gave one, else
+    /// `refused` or `unavailable`.
     ///
     /// # Panics
     /// Never: the lock is held for moments that cannot panic.
     #[must_use]
-    pub fn errors_by_code(&self) -> BTreeMap<String, u64> {
-        self.by_code.lock().expect("no panic while it is held").clone()
+    pub fn failed(&self) -> BTreeMap<(&'static str, String), u64> {
+        self.failed.lock().expect("no panic while it is held").clone()
     }
 
-    fn note<T>(&self, kind: &AtomicU64, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        kind.fetch_add(1, Relaxed);
+    fn note<T>(&self, kind: Kind, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        let counter = match kind {
+            Kind::Put => &self.puts,
+            Kind::Get => &self.gets,
+            Kind::Head => &self.heads,
+            Kind::List => &self.lists,
+            Kind::Delete => &self.deletes,
+        };
+        counter.fetch_add(1, Relaxed);
         if let Err(StoreError::Unavailable { reason, .. } | StoreError::Refused { reason, .. }) = &result {
             self.errors.fetch_add(1, Relaxed);
             let refused = matches!(result, Err(StoreError::Refused { .. }));
             *self
-                .by_code
+                .failed
                 .lock()
                 .expect("no panic while it is held")
-                .entry(code(refused, reason))
+                .entry((kind.name(), code(refused, reason)))
                 .or_default() += 1;
         }
         result
@@ -90,12 +120,12 @@ impl Requests {
         if let Ok(bytes) = &result {
             self.bytes_down.fetch_add(bytes.len() as u64, Relaxed);
         }
-        self.note(&self.gets, result)
+        self.note(Kind::Get, result)
     }
 
     fn note_put(&self, bytes: u64, result: Result<(), StoreError>) -> Result<(), StoreError> {
         self.bytes_up.fetch_add(bytes, Relaxed);
-        self.note(&self.puts, result)
+        self.note(Kind::Put, result)
     }
 }
 
@@ -155,15 +185,15 @@ impl Store for MeteredStore {
         if let Ok(suffix) = &result {
             self.requests.bytes_down.fetch_add(suffix.bytes.len() as u64, Relaxed);
         }
-        self.requests.note(&self.requests.gets, result)
+        self.requests.note(Kind::Get, result)
     }
 
     async fn head(&self, key: &str) -> Result<u64, StoreError> {
-        self.requests.note(&self.requests.heads, self.inner.head(key).await)
+        self.requests.note(Kind::Head, self.inner.head(key).await)
     }
 
     async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
-        self.requests.note(&self.requests.lists, self.inner.list(prefix, start_after).await)
+        self.requests.note(Kind::List, self.inner.list(prefix, start_after).await)
     }
 
     async fn list_page(
@@ -173,19 +203,19 @@ impl Store for MeteredStore {
         at_most: usize,
     ) -> Result<Vec<Listed>, StoreError> {
         let listed = self.inner.list_page(prefix, start_after, at_most).await;
-        self.requests.note(&self.requests.lists, listed)
+        self.requests.note(Kind::List, listed)
     }
 
     async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        self.requests.note(&self.requests.lists, self.inner.list_folders(prefix).await)
+        self.requests.note(Kind::List, self.inner.list_folders(prefix).await)
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        self.requests.note(&self.requests.deletes, self.inner.delete(key).await)
+        self.requests.note(Kind::Delete, self.inner.delete(key).await)
     }
 
     async fn begin_multipart(&self, key: &str) -> Result<Box<dyn PartUpload>, StoreError> {
-        let upload = self.requests.note(&self.requests.puts, self.inner.begin_multipart(key).await)?;
+        let upload = self.requests.note(Kind::Put, self.inner.begin_multipart(key).await)?;
         Ok(Box::new(MeteredUpload { inner: upload, requests: self.requests.clone() }))
     }
 }
@@ -207,6 +237,40 @@ impl PartUpload for MeteredUpload {
     }
 
     async fn abort(&mut self) -> Result<(), StoreError> {
-        self.requests.note(&self.requests.deletes, self.inner.abort().await)
+        self.requests.note(Kind::Delete, self.inner.abort().await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Fault, FaultStore, Faults, MemoryStore, Operation};
+
+    #[derive(Debug)]
+    struct All;
+
+    impl Faults for All {
+        fn next(&self, _: Operation, _: &str) -> Fault {
+            Fault::Fail
+        }
+    }
+
+    #[tokio::test]
+    async fn what_failed_is_told_by_kind_and_answers_are_no_failures() {
+        let memory = Arc::new(MemoryStore::new());
+        let failing = MeteredStore::new(Arc::new(FaultStore::new(memory.clone(), Arc::new(All))));
+        assert!(failing.put("a", vec![]).await.is_err());
+        assert!(failing.put_if_absent("a", vec![]).await.is_err());
+        assert!(failing.get("a").await.is_err());
+        assert!(failing.head("a").await.is_err());
+        assert!(failing.list("", None).await.is_err());
+        assert!(failing.delete("a").await.is_err());
+        assert!(failing.begin_multipart("a").await.is_err());
+        let of = |kind, count| ((kind, "unavailable".to_owned()), count);
+        let expected = [of("delete", 1), of("get", 1), of("head", 1), of("list", 1), of("put", 3)];
+        assert_eq!(failing.requests().failed(), BTreeMap::from(expected));
+        let sound = MeteredStore::new(memory);
+        assert!(matches!(sound.get("a").await, Err(StoreError::NotFound { .. })));
+        assert_eq!(sound.requests().failed(), BTreeMap::new());
     }
 }

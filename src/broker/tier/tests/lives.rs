@@ -1,0 +1,72 @@
+//! Other lives: a topic that is created again under the name of a deleted one.
+
+use super::*;
+
+async fn produce_again(broker: &Broker, partition: &TopicPartition, records: i64) -> Vec<Bytes> {
+    let values: Vec<Bytes> =
+        (0..records).map(|i| Bytes::from(format!("new life {i} {}", "y".repeat(40)))).collect();
+    for (i, value) in values.iter().enumerate() {
+        let mut batch = BatchBuilder::new(Compression::None);
+        batch.add(2_000_000 + i as i64, None, Some(value), &[]);
+        broker.produce(partition, None, batch.build().unwrap(), Acks::All, LIMIT, None).await.unwrap();
+    }
+    values
+}
+
+/// The store's files under the id of a topic.
+fn files_of(dir: &Path, id: &str) -> usize {
+    files(dir, None).iter().filter(|path| path.components().any(|part| part.as_os_str() == id)).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_created_again_serves_nothing_of_the_old_one_whose_objects_go_after_the_grace() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker_with(dir.path(), &[("tier.delete.grace.ms", "3600000")]).await;
+    let partition = tiered_topic(&running, &[]).await;
+    produce(&running, &partition).await;
+    until(&running, &partition, settled).await;
+    // Both ways of a read are warm: what is in memory must not be taken for the new topic's.
+    assert_eq!(read_all(&running, &partition, Offset::ZERO).await.len(), RECORDS as usize);
+    let id = |broker: &Broker| broker.image().topics[&partition.topic].id;
+    let old = id(&running);
+    running.delete_topic(old).await.unwrap();
+    let there = tiered_topic(&running, &[]).await;
+    let new = id(&running);
+    assert_eq!(there, partition);
+    assert_ne!(new, old);
+    let is_new = |broker: &Broker| {
+        broker.replicas().replica_by_id(new, 0).is_some_and(|r| r.positions().role == ReplicaRole::Leader)
+    };
+    let begun = async {
+        while !is_new(&running) {
+            running.env().clock.sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(&*running.env().clock, LIMIT, begun).await.expect("the new topic has its leader");
+    let empty = fetch(&running, &partition, Offset::ZERO).await.unwrap();
+    assert_eq!(empty.records.len(), 0, "the new topic begins empty");
+    let end = Offset(RECORDS / 2);
+    let values = produce_again(&running, &partition, end.0).await;
+    let cold = |p: &Positions| p.tier_end() > Offset(end.0 - 40) && p.local_start == p.tier_end();
+    until(&running, &partition, cold).await;
+    assert_eq!(read_to(&running, &partition, Offset::ZERO, end).await, values);
+    let beyond = fetch(&running, &partition, Offset(RECORDS - 40)).await.unwrap_err();
+    assert!(matches!(beyond, FetchError::OffsetOutOfRange), "the old topic was longer: {beyond}");
+    assert_eq!(list(&running, &partition, OffsetSpec::Timestamp(1_000_000)).await.timestamp, 2_000_000);
+    // Of the old one the tombstone at least stays for the grace.
+    assert!(files_of(dir.path(), &old.to_string()) > 0);
+    running.shutdown().await;
+    drop(running);
+
+    let again = broker(dir.path()).await;
+    let gone = async {
+        while files_of(dir.path(), &old.to_string()) > 0 {
+            again.env().clock.sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(&*again.env().clock, LIMIT, gone).await.expect("the old topic's objects go");
+    assert!(files_of(dir.path(), &new.to_string()) > 0);
+    until(&again, &partition, |p| p.role == ReplicaRole::Leader && p.high_watermark == end).await;
+    assert_eq!(read_to(&again, &partition, Offset::ZERO, end).await, values);
+    again.shutdown().await;
+}
