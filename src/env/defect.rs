@@ -90,6 +90,10 @@ pub enum Defect {
     FailedFsyncForgotten,
     /// A broker becomes a voter of the metadata quorum however far behind it is.
     LaggardVotes,
+    /// The first request to the store that fails ends the offload of a leadership.
+    OutageIsFinal,
+    /// Appends to tiered topics are refused once the store has failed.
+    OutageRefusesAppends,
 }
 
 /// The names, as `ESKER_DEFECT` says them.
@@ -135,6 +139,8 @@ pub const DEFECTS: &[(&str, Defect)] = &[
     ("failed-write-goes-on", Defect::FailedWriteGoesOn),
     ("failed-fsync-forgotten", Defect::FailedFsyncForgotten),
     ("laggard-votes", Defect::LaggardVotes),
+    ("outage-is-final", Defect::OutageIsFinal),
+    ("outage-refuses-appends", Defect::OutageRefusesAppends),
 ];
 
 #[cfg(all(esker_defect, not(debug_assertions)))]

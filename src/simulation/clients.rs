@@ -37,6 +37,8 @@ pub(super) struct Caller {
     /// Who leads each partition, as far as it knows; and the topic's id.
     leaders: Vec<i32>,
     topic_id: TopicId,
+    /// The longest pause between two batches.
+    pause_ms: u64,
 }
 
 impl Caller {
@@ -51,7 +53,12 @@ impl Caller {
             takes_files: false,
         };
         let leaders = vec![1; PARTITIONS as usize];
-        Caller { world, rng, client: Arc::new(client), leaders, topic_id: TopicId::ZERO }
+        Caller { world, rng, client: Arc::new(client), leaders, topic_id: TopicId::ZERO, pause_ms: 120 }
+    }
+
+    /// Pauses so long at most between two batches.
+    pub fn pausing(self, pause_ms: u64) -> Caller {
+        Caller { pause_ms, ..self }
     }
 
     async fn travel(&mut self) -> bool {
@@ -141,7 +148,7 @@ impl Caller {
                 }
             }
             next += count;
-            let millis = self.rng.random_range(0..120);
+            let millis = self.rng.random_range(0..self.pause_ms);
             self.world.clock.sleep(Duration::from_millis(millis)).await;
         }
     }

@@ -18,6 +18,7 @@
 mod clients;
 mod faults;
 mod history;
+mod outage;
 mod pause;
 mod scripts;
 mod tests;

@@ -21,7 +21,7 @@ const FAULTS: usize = 16;
 /// Seeds that a run of the unit tests looks at; `tests/simulate` takes more.
 const SEEDS: u64 = 2;
 /// Service is back within this, in simulated time.
-const LIVENESS: Duration = Duration::from_secs(90);
+pub(super) const LIVENESS: Duration = Duration::from_secs(90);
 
 /// What a run was.
 #[derive(Debug)]
@@ -66,9 +66,8 @@ async fn create_topic(world: &Arc<World>) {
     }
 }
 
-async fn play(seed: u64, faults: usize) -> Outcome {
-    let world = World::new(seed);
-    let mut rng = StdRng::seed_from_u64(seed);
+/// Starts the brokers and makes the topic.
+pub(super) async fn begun(world: &Arc<World>) {
     let starting: Vec<_> = (1..=BROKERS)
         .map(|id| {
             let world = world.clone();
@@ -78,8 +77,14 @@ async fn play(seed: u64, faults: usize) -> Outcome {
     for start in starting {
         start.await.expect("it starts");
     }
-    create_topic(&world).await;
+    create_topic(world).await;
     world.within(LIVENESS, "the topic is whole", || world.is_whole()).await;
+}
+
+async fn play(seed: u64, faults: usize) -> Outcome {
+    let world = World::new(seed);
+    let mut rng = StdRng::seed_from_u64(seed);
+    begun(&world).await;
 
     let (stop, never) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let watching = {
@@ -150,9 +155,14 @@ async fn play(seed: u64, faults: usize) -> Outcome {
     }
 }
 
-fn run(seed: u64, faults: usize) -> Outcome {
+/// Plays in one thread, whose time moves on when nobody has anything to do.
+pub(super) fn on_paused_time<T>(play: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(play(seed, faults))
+    runtime.expect("a runtime").block_on(play)
+}
+
+fn run(seed: u64, faults: usize) -> Outcome {
+    on_paused_time(play(seed, faults))
 }
 
 fn given<T: std::str::FromStr>(name: &str) -> Option<T> {

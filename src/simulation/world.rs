@@ -91,6 +91,15 @@ pub(super) struct World {
 /// The leader of a partition, and its ISR.
 pub(super) type Recorded = (Option<i32>, Vec<i32>);
 
+/// How far a partition is in either tier.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tiers {
+    pub local_start: i64,
+    pub tier_end: i64,
+    /// Behind the last closed segment.
+    pub closed_end: i64,
+}
+
 /// How a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -535,6 +544,21 @@ impl World {
             let positions = broker.replicas().replica(&Self::topic_partition(partition))?.positions();
             let ends = (positions.log_end, positions.high_watermark);
             (positions.leads() && ends.0 == ends.1).then_some(ends.0.0)
+        })
+    }
+
+    /// How far the leader of a partition is in either tier.
+    pub fn tiers(&self, partition: i32) -> Option<Tiers> {
+        self.brokers().iter().find_map(|(_, broker)| {
+            let replica = broker.replicas().replica(&Self::topic_partition(partition))?;
+            let positions = replica.positions();
+            let closed = replica.with_log(|log| log.closed_segments().last().map(|segment| segment.end));
+            positions.leads().then(|| Tiers {
+                local_start: positions.local_start.0,
+                tier_end: positions.tier_end().0,
+                // What was closed and is not there any more is in the tier.
+                closed_end: closed.map_or(positions.tier_end().0, |end| end.0.max(positions.tier_end().0)),
+            })
         })
     }
 

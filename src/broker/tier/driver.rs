@@ -27,6 +27,7 @@ use super::topic_rules::{COPY_DISABLE, DELETE_ON_DISABLE, ENABLE, MAX_LAG_MS, fl
 use crate::broker::config::{BrokerConfig, InForce};
 use crate::broker::live::LiveConfig;
 use crate::broker::stop::StopSignal;
+use crate::env::defect::{Defect, planted};
 use crate::env::metrics::{Counter, TIER_ORPHAN_BYTES, TIER_ORPHANS};
 use crate::env::{Env, MonoTime};
 use crate::log::{LogConfig, LogError};
@@ -330,7 +331,7 @@ impl TierDriver {
                 }
             size: self.cold.sizes.begin(&partition.topic),
                 Err(OffloadError::Deposed) => return,
-                Err(error) if error.is_final() => {
+                Err(error) if error.is_final() || planted(Defect::OutageIsFinal) => {
                     return tracing::error!(%partition, %epoch, %error, "the offload of this leadership ends");
                 }
                 Err(error) => {

@@ -31,6 +31,7 @@ use crate::broker::config::BrokerConfig;
 use crate::broker::seams::ObjectStores;
 use crate::env::{BlockingPool, Clock, Env};
 use crate::metadata::Metadata;
+use crate::env::defect::{Defect, planted};
 use crate::replication::ReplicaManager;
 use crate::transport::{Incoming, SharedTransport};
 use crate::types::{BrokerId, TopicId, TopicName, TopicPartition};
@@ -288,7 +289,8 @@ impl ColdStore {
     /// Whether a topic takes no appends for now, because the disk is nearly full and its records may not be dropped.
     #[must_use]
     pub fn rejects_appends(&self, topic: &BTreeMap<String, String>) -> bool {
-        self.room.is_full()
+        let refuses = planted(Defect::OutageRefusesAppends) && self.requests.counts().errors > 0;
+        (refuses || self.room.is_full())
             && flag(topic, ENABLE).unwrap_or(self.default_enable)
             && topic.get(FULL_POLICY).unwrap_or(&self.full_policy) == REJECT
     }
