@@ -209,6 +209,7 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         Command::Restore { topic, topic_id, dry_run, replication_factor, configs, place, cluster } => {
             let topic_id = topic_id.as_deref();
             let order = restore::Order {
+                is_claimed: false,
                 topic: &topic,
                 topic_id,
                 partitions: None,

@@ -125,34 +125,45 @@ class ColdFaults(ClusterCase):
 
         # The writer lives on, and would bring the topic into the new cluster before it is restored.
         dev = self.cluster(1, **{"cluster.id": "old-cluster", "auto.create.topics.enable": "false"})
-        dev.topic_create("t", 1, configs={**TIERED, "segment.bytes": 65536})
+        dev.topic_create("t", 2, configs={**TIERED, "segment.bytes": 65536})
         writer = Producer({"bootstrap.servers": dev.bootstrap, "transactional.id": "w", "linger.ms": 5, "batch.size": 16384})
         writer.init_transactions(60)
 
-        def transaction(name, records):
+        def transaction(name, records, partitions):
             writer.begin_transaction()
             for i in range(records):
-                writer.produce("t", f"{name} {i} ".ljust(1000, "x").encode(), partition=0)
+                for partition in partitions:
+                    writer.produce("t", f"{name} {i} ".ljust(1000, "x").encode(), partition=partition)
                 writer.poll(0)
             writer.commit_transaction(60)
 
-        transaction("whole", 100)
-        # Committed too; but its end is in the open segment, which is only on the broker's disk.
-        transaction("open", 200)
+        transaction("whole", 100, [0])
+        # Committed too; but in partition 0 its end is in the open segment, which is only on the broker's disk.
+        transaction("open", 200, [0, 1])
+        # In partition 1 what follows closes the segment that has it.
+        filler = Producer({"bootstrap.servers": dev.bootstrap, "batch.size": 16384})
+        for i in range(200):
+            filler.produce("t", f"later {i} ".ljust(1000, "x").encode(), partition=1)
+        filler.flush(60)
         store = ["--store", f"s3://{Minio.BUCKET}/test", "--endpoint", f"http://{self.proxy.address}",
                  "--access-key", Minio.USER, "--secret-key", Minio.PASSWORD]
 
-        def tier_end():
-            said = esker("tier", "restore", "t", "--dry-run", *store, check=False).stdout
-            ends = [int(word.split("..")[1]) for word in said.split() if word.startswith("0..")]
-            return ends[0] if ends else 0
+        def dry_run():
+            return esker("tier", "restore", "t", "--dry-run", *store, check=False).stdout
 
-        wait_until("both are in the tier, one without its end", lambda: tier_end() > 110, 120, 0.5)
+        def tier_end(partition=0):
+            ends = [int(word.split("..")[1]) for word in dry_run().split() if word.startswith("0..")]
+            return ends[partition] if len(ends) == 2 else 0
+
+        wait_until("both are in the tier, one without its end", lambda: tier_end() > 110 and tier_end(1) > 210, 120, 0.5)
         dev.kill(1)
         dev.stop()
         shutil.rmtree(dev.data)
         end = tier_end()
         self.assertLess(end, 302, "the end of the second one is not in the tier")
+        later = tier_end(1) - 201
+        self.assertRegex(dry_run(), r"partition 0: the transaction of producer \d+ from offset 101 on has no end in the tier")
+        self.assertNotIn("partition 1: the transaction", dry_run())
         dev.start()
         done = esker("tier", "restore", "t", "--bootstrap-server", dev.bootstrap, "--replication-factor", 1, *store, timeout=180)
         self.assertIn("1 transactions of t had no end in the tier, and are aborted", done.stdout)
@@ -162,15 +173,17 @@ class ColdFaults(ClusterCase):
         # The control: they are there, and only not committed.
         everything = ["whole"] * 100 + ["open"] * (end - 101)
         self.assertEqual(self.read_to_end(dev, "t", "read_uncommitted"), (everything, end + 1))
+        # Partitions come back at no common point: here the second one is whole.
+        self.assertEqual(self.read_to_end(dev, "t", "read_committed", 1), (["open"] * 200 + ["later"] * later, 201 + later))
 
-    def read_to_end(self, dev, topic, isolation):
-        """The first word of each value of partition 0, and where the log ends for such a reader."""
+    def read_to_end(self, dev, topic, isolation, partition=0):
+        """The first word of each value of a partition, and where the log ends for such a reader."""
         from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
         reader = Consumer({"bootstrap.servers": dev.bootstrap, "group.id": isolation, "isolation.level": isolation,
                            "enable.auto.commit": False, "enable.partition.eof": True})
         self.addCleanup(reader.close)
-        reader.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+        reader.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
         words, end = [], None
 
         def at_the_end():

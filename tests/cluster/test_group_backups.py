@@ -4,7 +4,7 @@ import shutil
 import time
 
 from case import ClusterCase, slow
-from clients import produce
+from clients import consume, produce, verify
 from dev import Admin, esker
 from processes import wait_until
 
@@ -92,7 +92,8 @@ class GroupBackups(ClusterCase):
         shutil.rmtree(dev.data)
 
         dev.start()
-        esker(*arguments, "--bootstrap-server", dev.bootstrap, timeout=180)
+        done = esker(*arguments, "--bootstrap-server", dev.bootstrap, timeout=180)
+        self.assertIn("incarnation 1 of cluster old-cluster", done.stdout)
         expected = {**second, "group-0": -1001, "group-1": RECORDS}
         self.assertEqual(self.committed(dev), expected)
         # Life goes on under the same names, and the new life's words count from now on.
@@ -101,3 +102,30 @@ class GroupBackups(ClusterCase):
         wait_until("the third offsets are in the bucket", lambda: self.backed_up(store, third), 60, 0.3)
         time.sleep(1)
         self.assertIn(f"{GROUPS} groups with {GROUPS} committed offsets", told())
+
+    @slow
+    def test_a_cluster_that_was_taken_for_lost_writes_nothing_more_once_it_was_restored_elsewhere(self):
+        store = self.processes.dir / "tier"
+        old = self.dev(1, tier=f"file://{store}", settings=QUICK)
+        old.topic_create("t", 1, configs=TIERED)
+        produced = produce("python", old.bootstrap, "t", RECORDS, "s")
+        dry_run = ["tier", "restore", "t", "--dry-run", "--store", f"file://{store}"]
+        wait_until("all is in the tier", lambda: f"0..{RECORDS}" in esker(*dry_run, check=False).stdout, 120, 0.5)
+        backups = lambda: [path for path in store.rglob("cluster/metadata/*") if b'"name":"t"' in path.read_bytes()]  # noqa: E731
+        wait_until("the topic is in the backup", backups, 60, 0.3)
+
+        new = self.dev(1, tier=f"file://{store}", settings=QUICK, name="new")
+        done = esker("tier", "restore-cluster", "--store", f"file://{store}", "--bootstrap-server", new.bootstrap, timeout=180)
+        self.assertIn("incarnation 1 of cluster old-cluster", done.stdout)
+        wait_until("the old cluster says why it writes no more", lambda: "later incarnation of this cluster" in old.broker_logs(1000), 90, 0.5)
+        objects = lambda: {path for path in store.rglob("*") if path.is_file()}  # noqa: E731
+        before = {path for path in objects() if path.suffix == ".seg"}
+        # In the old cluster clients go on; what they write stays on its disks, and a topic that is deleted there lives on here.
+        produce("python", old.bootstrap, "t", 1000, "astray")
+        admin = Admin(old.bootstrap)
+        admin.client.delete_topics(["t"])["t"].result(30)
+        more = produce("python", new.bootstrap, "t", 1000, "more")
+        wait_until("the new cluster goes on", lambda: {path for path in objects() if path.suffix == ".seg"} > before, 60, 0.3)
+        wait_until("all is in the tier", lambda: f"0..{RECORDS + 1000}" in esker(*dry_run, check=False).stdout, 60, 0.5)
+        self.assertFalse([path for path in objects() if path.name == "deleted"], "no tombstone of the topic")
+        verify(consume(self.processes, "python", new.bootstrap, "t", RECORDS + 1000), produced + more, "read back from the new cluster")

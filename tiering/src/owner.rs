@@ -8,10 +8,13 @@
 //! Put-if-absent, never replaced: of two clusters that find a new bucket, one gets it. `esker tier init` writes it before
 //! there are brokers, else the first broker that starts does. A store from before there were markers is its cluster's
 //! when nobody else's folders lie in it.
+//!
+//! A restore gives the cluster a new life, the next *incarnation*: `<cluster id>/cluster/incarnation/<number>`, put if absent.
+//! The highest number is the life that may write. Brokers of an earlier one that are still somewhere have lost the store.
 
 use bytes::Bytes;
 
-use crate::layout;
+use crate::layout::{self, PartitionFolder};
 use crate::store::{Store, StoreError};
 
 const HEAD: &str = "esker cluster 1\n";
@@ -102,6 +105,42 @@ pub async fn claim(store: &dyn Store, cluster_id: &str) -> Result<(), OwnerError
     }
 }
 
+/// Begins the next life of a cluster; its number.
+///
+/// # Errors
+/// `AlreadyExists` when another restore has begun one just now, `Store`.
+pub async fn begin_incarnation(store: &dyn Store, cluster_id: &str) -> Result<u64, StoreError> {
+    let next = newest_incarnation(store, cluster_id).await? + 1;
+    store.put_if_absent(&incarnation(cluster_id, next), vec![Bytes::new()]).await?;
+    Ok(next)
+}
+
+/// The life of a cluster that may write; 0 before the first restore.
+///
+/// # Errors
+/// What the store answers.
+pub async fn newest_incarnation(store: &dyn Store, cluster_id: &str) -> Result<u64, StoreError> {
+    let listed = store.list(&PartitionFolder::incarnations_of(cluster_id), None).await?;
+    let last = listed.last().and_then(|object| object.key.rsplit('/').next()?.parse().ok());
+    Ok(last.unwrap_or(0))
+}
+
+/// Whether a life after this one has begun: one HEAD, as each number follows the one before.
+///
+/// # Errors
+/// What the store answers.
+pub async fn is_past(store: &dyn Store, cluster_id: &str, ours: u64) -> Result<bool, StoreError> {
+    match store.head(&incarnation(cluster_id, ours.saturating_add(1))).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn incarnation(cluster_id: &str, number: u64) -> String {
+    format!("{}{number:020}", PartitionFolder::incarnations_of(cluster_id))
+}
+
 /// Clusters other than `ours` whose folders lie here.
 ///
 /// # Errors
@@ -184,6 +223,30 @@ mod tests {
         assert_eq!(claim(&store, "new").await, Err(OwnerError::Unmarked(vec!["old".into()])));
         claim(&store, "old").await.unwrap();
         assert_eq!(owner(&store).await, Ok(Some("old".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn each_restore_begins_a_life_and_those_before_it_are_past() {
+        let store = MemoryStore::new();
+        assert_eq!(newest_incarnation(&store, "a").await, Ok(0));
+        assert_eq!(is_past(&store, "a", 0).await, Ok(false));
+        for life in 1..=11 {
+            assert_eq!(begin_incarnation(&store, "a").await, Ok(life));
+            assert_eq!(is_past(&store, "a", life - 1).await, Ok(true));
+            assert_eq!(is_past(&store, "a", life).await, Ok(false));
+        }
+        assert_eq!(newest_incarnation(&store, "a").await, Ok(11));
+        assert_eq!(is_past(&store, "a", 0).await, Ok(true), "and stay so");
+        assert_eq!(newest_incarnation(&store, "b").await, Ok(0), "another cluster's are its own");
+    }
+
+    #[tokio::test]
+    async fn of_two_restores_at_once_one_begins_a_life() {
+        let store = MemoryStore::new();
+        store.put(&incarnation("a", 1), vec![]).await.unwrap();
+        let taken = store.put_if_absent(&incarnation("a", 1), vec![]).await.unwrap_err();
+        assert!(matches!(taken, StoreError::AlreadyExists { .. }));
+        assert_eq!(begin_incarnation(&store, "a").await, Ok(2));
     }
 
     #[tokio::test]

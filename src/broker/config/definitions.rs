@@ -597,6 +597,13 @@ const OTHERS: &[Definition] = &[
         I64,
         "With less room than this, local copies of what is in the tier go, whatever local retention says.",
     ),
+    number(
+        "tier.incarnation",
+        "0",
+        0,
+        I64,
+        "Which life of the cluster this is, counted up and set by a restore: brokers of a life before the store's newest write nothing there.",
+    ),
     number("tier.index.cache.bytes", "67108864", 1_048_576, I64, "Memory for footers and manifests."),
     for_topic(
         "tier.max.lag.ms",

@@ -25,6 +25,7 @@ use tiering::layout::PartitionFolder;
 use tiering::store::{Store, StoreError};
 
 use self::groups::{PartError, PartWriter};
+use super::owner::INCARNATION;
 use super::store::ColdStore;
 use crate::broker::Broker;
 use crate::broker::TopicError;
@@ -168,7 +169,12 @@ impl MetadataBackup {
         });
         let configs = self.broker_configs.into_iter().map(|(broker, configs)| Command::AlterBrokerConfig {
             broker,
-            changes: configs.into_iter().map(|(name, value)| (name, Some(value))).collect(),
+            // The restore has begun another life than the one that wrote this.
+            changes: configs
+                .into_iter()
+                .filter(|(name, _)| name != INCARNATION)
+                .map(|(name, value)| (name, Some(value)))
+                .collect(),
         });
         let quotas = self.quotas.into_iter().map(|(entity, quotas)| QuotaChange {
             entity,
@@ -348,8 +354,16 @@ impl Broker {
         let refused = |why: String| TopicError::InvalidConfig(format!("{RESTORE_METADATA}: {why}"));
         let store =
             self.cold_store.as_ref().ok_or_else(|| refused("this broker has no tier.store.url".into()))?;
-        if !store.is_owned() {
+        if !*store.owned.borrow() {
             return Err(refused("the store is not known to be this cluster's yet".into()));
+        }
+        if !validate_only {
+            // The restore that asks has begun this life a moment ago.
+            let looked = store.look_for_later_life().await;
+            looked.map_err(|error| TopicError::Unavailable(error.to_string()))?;
+            if store.is_past() {
+                return Err(refused(format!("another incarnation has the store: see {INCARNATION}")));
+            }
         }
         let newest = MetadataBackup::newest(&*store.store, &self.image().cluster_id).await;
         let newest = newest.map_err(|error| TopicError::Unavailable(error.to_string()))?;
@@ -403,6 +417,17 @@ mod tests {
                 |command| matches!(command, Command::ReserveProducerIds { below } if *below == 1_000_005)
             )
         );
+    }
+
+    #[test]
+    fn a_backup_does_not_bring_back_which_life_it_was() {
+        let mut metadata: MetadataBackup = serde_json::from_str(GOLDEN).unwrap();
+        metadata.broker_configs[0].1.insert(INCARNATION.to_owned(), "3".to_owned());
+        let configs = metadata.commands().into_iter().find_map(|command| match command {
+            Command::AlterBrokerConfig { broker: None, changes } => Some(changes),
+            _ => None,
+        });
+        assert_eq!(configs.unwrap(), BTreeMap::from([("a".to_owned(), Some("b".to_owned()))]));
     }
 
     #[test]

@@ -157,18 +157,18 @@ impl TierDriver {
         let mut led = HashMap::new();
         for replica in self.replicas.replicas() {
             let positions = replica.positions();
-            if positions.leads() && !may_write {
-                continue;
-            }
             if positions.leads() {
                 let leadership = (replica.topic_id(), replica.partition().partition, positions.leader_epoch);
                 led.insert(leadership, replica);
-            } else if positions.tier.is_some() {
+            } else if positions.tier.is_some() && !self.cold.is_past() {
                 self.expire_local(replica, positions.tier_end()).await;
             }
         }
         // A task that ended for good is kept as long as its leadership lasts, so that it is not started again.
         tasks.offloads.retain(|leadership, _| led.contains_key(leadership));
+        if !may_write {
+            return;
+        }
         led.retain(|leadership, _| !tasks.offloads.contains_key(leadership));
         let (new, replicas): (Vec<_>, Vec<_>) = led.into_iter().unzip();
         let configs = self.log_configs(&replicas).await;
@@ -204,7 +204,13 @@ impl TierDriver {
     /// Removes what a deleted topic has in the store, and then its place in the image.
     async fn delete(self: Arc<Self>, id: TopicId, topic: ColdTopic) {
         let mut pause = FIRST_PAUSE;
-        while let Err(error) = self.delete_once(id, &topic).await {
+        loop {
+            let error = match self.delete_once(id, &topic).await {
+                Ok(true) => break,
+                // The next scan that may write begins again.
+                Ok(false) => return,
+                Err(error) => error,
+            };
             tracing::warn!(topic = %topic.name, %id, %error, ?pause, "a deleted topic stays in the tier for now");
             tokio::select! {
                 () = self.cold.env.clock.sleep(pause) => {}
@@ -219,7 +225,8 @@ impl TierDriver {
         }
     }
 
-    async fn delete_once(&self, id: TopicId, topic: &ColdTopic) -> Result<(), StoreError> {
+    /// False when a later life of this cluster has the store meanwhile: there the topic may live.
+    async fn delete_once(&self, id: TopicId, topic: &ColdTopic) -> Result<bool, StoreError> {
         let folders: Vec<PartitionFolder> = (0..topic.partitions)
             .filter_map(|partition| {
                 let partition = TopicPartition::new(topic.name.clone(), partition);
@@ -227,15 +234,21 @@ impl TierDriver {
             })
             .collect();
         for folder in &folders {
+            if !self.cold.is_owned() {
+                return Ok(false);
+            }
             gc::bury_partition(&*self.cold.store, folder).await?;
         }
         // A leader that has yet to hear of it may have an upload on its way.
         let grace = u64::try_from(self.settings.grace_ms).unwrap_or(0);
         self.cold.env.clock.sleep(Duration::from_millis(grace)).await;
         for folder in &folders {
+            if !self.cold.is_owned() {
+                return Ok(false);
+            }
             gc::forget_partition(&*self.cold.store, folder).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The log's config, if its topic has a tier to look after: it is tiered, or gives up what it has there. Compacted
@@ -315,6 +328,7 @@ impl TierDriver {
                 clock: self.cold.env.clock.clone(),
             },
             noted: 0,
+            size: self.cold.sizes.begin(&partition.topic),
             open: None,
         };
         let mut pause = FIRST_PAUSE;
@@ -329,7 +343,6 @@ impl TierDriver {
                     pause = FIRST_PAUSE;
                     self.settings.interval
                 }
-            size: self.cold.sizes.begin(&partition.topic),
                 Err(OffloadError::Deposed) => return,
                 Err(error) if error.is_final() || planted(Defect::OutageIsFinal) => {
                     return tracing::error!(%partition, %epoch, %error, "the offload of this leadership ends");
@@ -363,6 +376,9 @@ impl TierDriver {
         }
         loop {
             let Ok(_turn) = self.at_once.acquire().await else { return Ok(()) };
+            if !self.cold.is_owned() {
+                return Ok(());
+            }
             if let Some(base) = self.cold.findings.take(folder) {
                 work.offloader.report_lost(base, &work.log).await;
             }
@@ -375,6 +391,7 @@ impl TierDriver {
                 && manifest.generation != work.noted
             {
                 work.noted = manifest.generation;
+                work.size.set(manifest.live_bytes());
                 self.cold.reader.note_manifest(folder, Arc::new(manifest.clone())).await;
             }
             if action == Action::Idle {
@@ -392,7 +409,6 @@ impl TierDriver {
         let Some(base) = self.cold.findings.take_distant(folder) else { return };
         let partition = work.log.replica.partition();
         match work
-                work.size.set(manifest.live_bytes());
             .offloader
             .make_good(&self.cold.reader, base, &Seams::now(&self.cold.env, &self.cold.metadata))
             .await
@@ -533,8 +549,8 @@ struct Work {
     log: LedLog,
     /// The generation that the readers were told.
     noted: u64,
+    /// What it tells of the partition's size in the tier.
+    size: Size,
     /// The open segment's base, and since when records were seen in it.
     open: Option<(Offset, MonoTime)>,
 }
-    /// What it tells of the partition's size in the tier.
-    size: Size,

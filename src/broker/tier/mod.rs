@@ -26,6 +26,7 @@ pub use backup::{
     TopicBackup,
 };
 pub use driver::TierDriver;
+pub use owner::INCARNATION;
 pub use reads::TierReads;
 pub use scrub::ScrubCounts;
 pub use store::{ColdStore, TierCounts, remote_options};

@@ -1,9 +1,11 @@
-//! The claim on the store: nothing is written before the store is known to be this cluster's.
+//! The claim on the store: nothing is written before the store is known to be this cluster's, nor once a later life of it has
+//! begun: a cluster that was taken for lost and was restored elsewhere must not publish, collect or delete any more.
 //!
 //! A store of another cluster is refused at the start. One that does not answer then is asked again beside the running
 //! broker, so that an outage delays uploads and not the start.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tiering::owner::{self, OwnerError};
@@ -15,12 +17,52 @@ use crate::env::timeout;
 /// How long a start waits for the store.
 const AT_START: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(5);
+/// How often a broker that may write looks for a later life of its cluster: a HEAD.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// The property that says which life of the cluster this is. A restore sets it for all brokers.
+pub const INCARNATION: &str = "tier.incarnation";
 
 impl ColdStore {
     /// Whether this cluster may write to the store.
     #[must_use]
     pub fn is_owned(&self) -> bool {
-        *self.owned.borrow()
+        *self.owned.borrow() && !self.is_past()
+    }
+
+    /// Whether a later life of this cluster has the store.
+    pub(super) fn is_past(&self) -> bool {
+        self.is_past.load(Ordering::Relaxed)
+    }
+
+    /// Which life of the cluster this is.
+    fn incarnation(&self) -> u64 {
+        let image = self.metadata.image();
+        let set = image.broker_configs.get(&None).and_then(|configs| configs.get(INCARNATION));
+        set.and_then(|value| value.trim().parse().ok()).unwrap_or(self.incarnation)
+    }
+
+    /// Asks the store whether a later life of this cluster has begun.
+    ///
+    /// # Errors
+    /// What the store answers; what was known holds then.
+    pub(super) async fn look_for_later_life(&self) -> Result<(), OwnerError> {
+        let (ours, image) = (self.incarnation(), self.metadata.image());
+        let is_past = owner::is_past(&*self.store, &image.cluster_id, ours).await?;
+        let was_past = self.is_past.swap(is_past, Ordering::Relaxed);
+        if is_past && !was_past {
+            let newest = owner::newest_incarnation(&*self.store, &image.cluster_id).await.unwrap_or(ours + 1);
+            tracing::error!(
+                ours,
+                newest,
+                "the store belongs to a later incarnation of this cluster, which was restored from it: nothing is uploaded or \
+                 deleted there any more. If these brokers are the ones to go on, stop the others and set {INCARNATION}={newest} \
+                 for all brokers"
+            );
+        } else if was_past && !is_past {
+            tracing::info!(ours, "the store is this incarnation's: uploads begin");
+        }
+        Ok(())
     }
 
     /// Makes the store this cluster's; goes on trying on the cold runtime when the store does not answer.
@@ -31,7 +73,7 @@ impl ColdStore {
         let cold = self.clone();
         let first = self.runtime.spawn(async move { cold.try_claim().await });
         match timeout(&*self.env.clock, AT_START, first).await {
-            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) if error.is_refusal() => return Err(error),
             Ok(Ok(Err(error))) => {
                 tracing::warn!(%error, "whose store it is, is not known yet: nothing is uploaded")
@@ -41,7 +83,7 @@ impl ColdStore {
         let cold = self.clone();
         self.runtime.spawn(async move {
             tokio::select! {
-                () = cold.keep_claiming() => {}
+                () = cold.keep_looking() => {}
                 () = stopping.stopped() => {}
             }
         });
@@ -51,17 +93,35 @@ impl ColdStore {
     async fn try_claim(&self) -> Result<(), OwnerError> {
         let cluster_id = self.metadata.image().cluster_id.clone();
         owner::claim(&*self.store, &cluster_id).await?;
+        self.look_for_later_life().await?;
         self.owned.send_replace(true);
         Ok(())
     }
 
-    async fn keep_claiming(&self) {
+    async fn keep_looking(&self) {
+        if !*self.owned.borrow() && !self.keep_claiming().await {
+            return;
+        }
+        loop {
+            self.env.clock.sleep(if self.is_past() { PAUSE } else { LOOK }).await;
+            if let Err(error) = self.look_for_later_life().await {
+                tracing::debug!(%error, "which incarnation has the store is not known anew");
+            }
+        }
+    }
+
+    /// Whether the store is this cluster's in the end.
+    async fn keep_claiming(&self) -> bool {
         loop {
             self.env.clock.sleep(PAUSE).await;
             match self.try_claim().await {
-                Ok(()) => return tracing::info!("the store is this cluster's: uploads begin"),
+                Ok(()) => {
+                    tracing::info!("the store is this cluster's: uploads begin");
+                    return true;
+                }
                 Err(error) if error.is_refusal() => {
-                    return tracing::error!(%error, "the store is not this cluster's: nothing is uploaded until a restart");
+                    tracing::error!(%error, "the store is not this cluster's: nothing is uploaded until a restart");
+                    return false;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "whose store it is, is not known yet: nothing is uploaded")

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,18 +21,19 @@ use tiering::upload::UploadOptions;
 use tokio::runtime::Handle;
 
 use super::cache_dir::CacheDir;
+use super::owner::INCARNATION;
 use super::pace::{Pace, PacedStore};
 use super::peer::{OfBroker, Patience, TierPeers};
 use super::room::{FULL_POLICY, REJECT, Room};
 use super::scrub::{Findings, ScrubCounts};
+use super::sizes::Sizes;
 use super::timed::TimedStore;
 use super::topic_rules::{ENABLE, flag};
-use super::sizes::Sizes;
 use crate::broker::config::BrokerConfig;
 use crate::broker::seams::ObjectStores;
+use crate::env::defect::{Defect, planted};
 use crate::env::{BlockingPool, Clock, Env};
 use crate::metadata::Metadata;
-use crate::env::defect::{Defect, planted};
 use crate::replication::ReplicaManager;
 use crate::transport::{Incoming, SharedTransport};
 use crate::types::{BrokerId, TopicId, TopicName, TopicPartition};
@@ -145,11 +147,15 @@ pub struct ColdStore {
     pub(super) offload: OffloadOptions,
     pub(super) findings: Findings,
     pub(super) room: Arc<Room>,
+    pub(super) sizes: Arc<Sizes>,
     /// The other brokers' caches, once they can be asked.
     peers: OnceLock<Arc<TierPeers>>,
     /// Whether the store is known to be this cluster's.
-    pub(super) sizes: Arc<Sizes>,
     pub(super) owned: tokio::sync::watch::Sender<bool>,
+    /// Whether a later life of this cluster has the store.
+    pub(super) is_past: AtomicBool,
+    /// What the file says of `tier.incarnation`.
+    pub(super) incarnation: u64,
     /// Upload and download.
     paces: [Pace; 2],
     requests: Arc<Requests>,
@@ -216,14 +222,16 @@ impl ColdStore {
             offload: OffloadOptions { upload: UploadOptions { object, ..UploadOptions::default() } },
             findings: Findings::default(),
             room: Arc::new(Room::new(env.disk.clone(), config)),
+            sizes: Arc::default(),
             peers: OnceLock::new(),
             owned: tokio::sync::watch::Sender::new(false),
+            is_past: AtomicBool::new(false),
+            incarnation: config.number(INCARNATION).cast_unsigned(),
             paces,
             requests,
             default_enable: config.is_on("tier.default.enable"),
             full_policy: text("tier.disk.full.default.policy").unwrap_or_else(|| REJECT.to_owned()),
         })))
-            sizes: Arc::default(),
     }
 
     /// From now on the other brokers are asked for a chunk before the store is.

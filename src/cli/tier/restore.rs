@@ -12,18 +12,23 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use bytes::Bytes;
 use serde_json::{Value, json};
 use tiering::inspect::PartitionId;
 use tiering::layout::PartitionFolder;
+use tiering::owner;
 use tiering::store::{SharedStore, StoreError};
 use tiering::verify::{self, Depth, Findings};
 
 use super::{check, open_transactions};
+use crate::broker::INCARNATION;
 use crate::cli::client::{Client, ClusterArguments};
-use crate::cli::report::{Rows, say};
+use crate::cli::report::{Output, Rows, say};
 use crate::cli::topic::{NewTopic, create};
 use crate::env::{Env, timeout};
+use crate::wire::StrBytes;
+use crate::wire::messages::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
 
 /// The leader epochs begin so far above the highest that is known: elections that the bucket has not heard of.
 const EPOCH_MARGIN: i32 = 1000;
@@ -32,6 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// As many producers may have come after the last upload.
 const PRODUCER_ID_MARGIN: i64 = 1_000_000;
 const LATEST: i64 = -1;
+const BROKER_RESOURCE: i8 = 4;
 
 /// What is to be restored, and how.
 pub(super) struct Order<'a> {
@@ -42,6 +48,8 @@ pub(super) struct Order<'a> {
     pub(super) replication_factor: i16,
     pub(super) configs: &'a [(String, String)],
     pub(super) dry_run: bool,
+    /// The life of the cluster has begun already, with a restore of all of it.
+    pub(super) is_claimed: bool,
 }
 
 /// Restores a topic, or says what would come back; returns it for programs.
@@ -81,6 +89,7 @@ pub(super) async fn restore(
         "leader_epoch": epoch,
         "dry_run": order.dry_run,
     });
+    told["open_transactions"] = tell_open(output, store, &found).await?.into();
     if order.dry_run {
         say(output, "a dry run: nothing was changed");
         return Ok(told);
@@ -94,8 +103,10 @@ pub(super) async fn restore(
             first.cluster_id
         );
     }
-    let incarnation = claim(store, &first.cluster_id).await?;
-    say(output, &format!("incarnation {incarnation} of cluster {cluster_id}"));
+    if !order.is_claimed {
+        let incarnation = claim(store, &mut client, &first.cluster_id).await?;
+        say(output, &format!("incarnation {incarnation} of cluster {cluster_id}"));
+    }
     let producer_id = first_free_producer_id(store, &found).await?;
     let mut configs: Vec<(String, String)> = vec![
         ("tier.restore.producer.id".to_owned(), producer_id.to_string()),
@@ -191,36 +202,112 @@ async fn found(
     Ok(found)
 }
 
+/// A producer at the end of a partition's tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Known {
+    producer_id: i64,
+    /// Where its transaction began that has no end in the tier.
+    open_since: Option<i64>,
+}
+
+/// The producers that a partition's tier knows at its end.
+async fn producers(store: &SharedStore, id: &PartitionId) -> Result<Vec<Known>> {
+    let folder = PartitionFolder::new(&id.cluster_id, &id.topic, &id.topic_id, id.partition)?;
+    let head = tiering::publish::Publisher::new(store.clone(), folder.clone()).find_head(0).await?;
+    let Some(head) = head.manifest else { return Ok(Vec::new()) };
+    let Some(footer) = tiering::export::last_footer(&**store, &folder, &head).await? else {
+        return Ok(Vec::new());
+    };
+    Ok(known(&footer.producer_snapshot))
+}
+
+/// Kafka's snapshot: a head of ten bytes, then entries of 46 that begin with the id and end with where the open transaction
+/// began, −1 without one.
+fn known(snapshot: &[u8]) -> Vec<Known> {
+    let entries = snapshot.get(10..).unwrap_or_default().chunks_exact(46);
+    let entry = |entry: &[u8]| {
+        let producer_id = i64::from_be_bytes(*entry.first_chunk()?);
+        let since = i64::from_be_bytes(*entry.last_chunk()?);
+        Some(Known { producer_id, open_since: (since >= 0).then_some(since) })
+    };
+    entries.filter_map(entry).collect()
+}
+
+/// Tells which transactions have no end in a partition's tier: there they are aborted, whatever became of them elsewhere. Each
+/// partition comes back whole up to its own end, and those ends are at no common point.
+async fn tell_open(
+    output: Output,
+    store: &SharedStore,
+    found: &[(PartitionId, Findings)],
+) -> Result<Vec<Value>> {
+    let mut told = Vec::new();
+    for (id, _) in found {
+        for producer in producers(store, id).await? {
+            let (producer_id, Some(since)) = (producer.producer_id, producer.open_since) else { continue };
+            let partition = id.partition;
+            let what =
+                "has no end in the tier: it is aborted here, whatever became of it in other partitions";
+            say(
+                output,
+                &format!(
+                    "partition {partition}: the transaction of producer {producer_id} from offset {since} on {what}"
+                ),
+            );
+            told.push(json!({"partition": partition, "producer_id": producer_id, "since": since}));
+        }
+    }
+    Ok(told)
+}
+
 /// A producer id above all that the partitions know: a new producer under a known id would look like an old one that has
 /// lost batches.
 async fn first_free_producer_id(store: &SharedStore, found: &[(PartitionId, Findings)]) -> Result<i64> {
     let mut highest = -1;
     for (id, _) in found {
-        let folder = PartitionFolder::new(&id.cluster_id, &id.topic, &id.topic_id, id.partition)?;
-        let head = tiering::publish::Publisher::new(store.clone(), folder.clone()).find_head(0).await?;
-        let Some(head) = head.manifest else { continue };
-        let Some(footer) = tiering::export::last_footer(&**store, &folder, &head).await? else { continue };
-        // Kafka's snapshot: a head of ten bytes, then entries of 46 that begin with the id.
-        let entries = footer.producer_snapshot.get(10..).unwrap_or_default().chunks_exact(46);
-        let ids = entries.filter_map(|entry| entry.first_chunk().copied().map(i64::from_be_bytes));
-        highest = ids.fold(highest, i64::max);
+        let known = producers(store, id).await?;
+        highest = known.iter().map(|producer| producer.producer_id).fold(highest, i64::max);
     }
     Ok(highest + PRODUCER_ID_MARGIN)
 }
 
-/// Claims the prefix for a new life of the cluster: of two restores at the same time one goes on.
-async fn claim(store: &SharedStore, cluster_id: &str) -> Result<u64> {
-    let folder = PartitionFolder::incarnations_of(cluster_id);
-    let listed = store.list(&folder, None).await?;
-    let last = listed.last().and_then(|object| object.key.rsplit('/').next()?.parse::<u64>().ok());
-    let next = last.unwrap_or(0) + 1;
-    match store.put_if_absent(&format!("{folder}{next:020}"), vec![Bytes::new()]).await {
-        Ok(()) => Ok(next),
+/// Claims the store for a new life of the cluster, that of these brokers: of two restores at the same time one goes on. Brokers
+/// of a life before it that are still somewhere upload and delete nothing more once they have seen it.
+pub(super) async fn claim(store: &SharedStore, client: &mut Client, cluster_id: &str) -> Result<u64> {
+    let incarnation = match owner::begin_incarnation(&**store, cluster_id).await {
+        Ok(incarnation) => incarnation,
         Err(StoreError::AlreadyExists { .. }) => {
-            bail!("another restore has claimed incarnation {next} of cluster {cluster_id} just now")
+            bail!("another restore has claimed the next incarnation of cluster {cluster_id} just now")
         }
-        Err(error) => Err(error).context("claiming the next incarnation"),
-    }
+        Err(error) => return Err(error).context("claiming the next incarnation"),
+    };
+    set_for_all(client, INCARNATION, &incarnation.to_string(), false).await?;
+    Ok(incarnation)
+}
+
+/// Sets a property of all brokers at run time.
+///
+/// # Errors
+/// What the cluster answers.
+pub(super) async fn set_for_all(
+    client: &mut Client,
+    name: &str,
+    value: &str,
+    validate_only: bool,
+) -> Result<()> {
+    let config = AlterableConfig {
+        name: StrBytes::from(name),
+        config_operation: 0,
+        value: Some(StrBytes::from(value)),
+    };
+    let resource = AlterConfigsResource {
+        resource_type: BROKER_RESOURCE,
+        resource_name: StrBytes::from(""),
+        configs: vec![config],
+    };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only };
+    let response = client.ask_any(&request).await?;
+    let result = response.responses.first().context("the broker left the answer out")?;
+    crate::cli::client::check(result.error_code, result.error_message.as_ref())
 }
 
 /// Waits until every leader's log ends where its tier does, or later; how many offsets there are.
@@ -252,5 +339,19 @@ async fn until_begun(
             return Ok(offsets);
         }
         env.clock.sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_producers_of_a_snapshot_say_what_is_open() {
+        let entry = |id: i64, since: i64| [&id.to_be_bytes()[..], &[0; 30], &since.to_be_bytes()].concat();
+        let snapshot = [&[0; 10][..], &entry(7, -1), &entry(9, 101)].concat();
+        let idle = Known { producer_id: 7, open_since: None };
+        assert_eq!(known(&snapshot), [idle, Known { producer_id: 9, open_since: Some(101) }]);
+        assert_eq!(known(&[]), []);
     }
 }

@@ -21,21 +21,17 @@ use super::restore;
 use crate::broker::{
     CommittedBackup, GroupBackup, GroupsBackup, MetadataBackup, RESTORE_METADATA, TopicBackup,
 };
-use crate::cli::client::{Client, ClusterArguments, check};
+use crate::cli::client::{Client, ClusterArguments};
 use crate::cli::report::{Output, Rows, say};
 use crate::cli::topic::{NewTopic, create};
 use crate::env::{Env, timeout};
 use crate::wire::messages::find_coordinator::FindCoordinatorRequest;
-use crate::wire::messages::incremental_alter_configs::{
-    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
-};
 use crate::wire::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use crate::wire::{ErrorCode, StrBytes};
 
 const LATEST: i64 = -1;
-const BROKER_RESOURCE: i8 = 4;
 const TIERED: &str = "remote.storage.enable";
 /// How long the new cluster's group coordinators may take to begin.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -99,6 +95,8 @@ pub(super) async fn restore_cluster(
         .collect();
     fresh(&there, &found, live.brokers.len(), &order)?;
     import(client, generation, true).await?;
+    let incarnation = restore::claim(store, client, &cluster_id).await?;
+    say(output, &format!("incarnation {incarnation} of cluster {cluster_id}"));
     for (number, Found { topic, in_tier }) in found.iter().enumerate() {
         say(output, &format!("topic {} of {}: {}", number + 1, found.len(), topic.name));
         if there.contains_key(&topic.name) {
@@ -113,6 +111,7 @@ pub(super) async fn restore_cluster(
             topic.configs.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         if *in_tier > 0 {
             let order = restore::Order {
+                is_claimed: true,
                 topic: &topic.name,
                 topic_id: Some(&topic.id),
                 partitions: Some(topic.partitions),
@@ -359,20 +358,7 @@ async fn try_commit(
 
 /// Has the brokers bring back from the store what no request of Kafka's protocol may carry.
 async fn import(client: &mut Client, generation: u64, validate_only: bool) -> Result<()> {
-    let config = AlterableConfig {
-        name: StrBytes::from(RESTORE_METADATA),
-        config_operation: 0,
-        value: Some(StrBytes::from(generation.to_string().as_str())),
-    };
-    let resource = AlterConfigsResource {
-        resource_type: BROKER_RESOURCE,
-        resource_name: StrBytes::from(""),
-        configs: vec![config],
-    };
-    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only };
-    let response = client.ask_any(&request).await?;
-    let result = response.responses.first().context("the broker left the answer out")?;
-    check(result.error_code, result.error_message.as_ref())
+    restore::set_for_all(client, RESTORE_METADATA, &generation.to_string(), validate_only).await
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Other lives: a topic that is created again under the name of a deleted one.
+//! Other lives: a topic that is created again under the name of a deleted one, and a cluster that was restored elsewhere.
 
 use super::*;
 
@@ -69,4 +69,51 @@ async fn a_topic_that_is_created_again_serves_nothing_of_the_old_one_whose_objec
     until(&again, &partition, |p| p.role == ReplicaRole::Leader && p.high_watermark == end).await;
     assert_eq!(read_to(&again, &partition, Offset::ZERO, end).await, values);
     again.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn brokers_whose_cluster_was_restored_elsewhere_write_and_delete_nothing_until_they_are_told_to_go_on()
+{
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    let tiered = ("remote.storage.enable", "true");
+    let doomed = topic(&running, "doomed", &[tiered]).await;
+    let partition = tiered_topic(&running, &[]).await;
+    for partition in [&doomed, &partition] {
+        produce(&running, partition).await;
+        until(&running, partition, settled).await;
+    }
+    let cold = running.cold_store.clone().unwrap();
+    let cluster_id = running.image().cluster_id.clone();
+    cold.look_for_later_life().await.unwrap();
+    assert!(cold.is_owned());
+    assert_eq!(tiering::owner::begin_incarnation(&*cold.store, &cluster_id).await, Ok(1));
+    cold.look_for_later_life().await.unwrap();
+    assert!(!cold.is_owned());
+    // A step that was on its way may still end.
+    running.env().clock.sleep(Duration::from_millis(200)).await;
+    let before = files(dir.path(), None);
+    running.delete_topic(running.image().topics[&doomed.topic].id).await.unwrap();
+    let start = running.replicas().replica(&partition).unwrap().positions().local_start;
+    produce(&running, &partition).await;
+    // Many rounds of the driver.
+    running.env().clock.sleep(Duration::from_secs(1)).await;
+    assert_eq!(files(dir.path(), None), before);
+    let positions = running.replicas().replica(&partition).unwrap().positions();
+    assert_eq!((positions.local_start, positions.high_watermark), (start, Offset(2 * RECORDS)));
+    let all: Vec<Bytes> = (0..RECORDS).chain(0..RECORDS).map(value).collect();
+    assert_eq!(read_to(&running, &partition, Offset::ZERO, Offset(2 * RECORDS)).await, all);
+    // As a restore tells its brokers, and an operator those that are to go on after all.
+    let life = changes(&[(crate::broker::INCARNATION, "1")]);
+    running.alter_broker_config(None, life, false).await.unwrap();
+    cold.look_for_later_life().await.unwrap();
+    assert!(cold.is_owned());
+    until(&running, &partition, |p| p.tier_end() > Offset(2 * RECORDS - 33) && p.local_start == p.tier_end())
+        .await;
+    until_files(&running, dir.path(), |files| {
+        !files.iter().any(|path| path.components().any(|part| part.as_os_str() == "doomed"))
+    })
+    .await;
+    assert_eq!(read_to(&running, &partition, Offset::ZERO, Offset(2 * RECORDS)).await, all);
+    running.shutdown().await;
 }
