@@ -10,6 +10,7 @@ use super::Broker;
 use super::groups::OFFSETS_TOPIC;
 use super::markers::MarkerOutcome;
 use super::peers::{JoinRequest, MarkerRequest, PeerAnswer, PeerRequest, ask};
+use super::tier::FIRST_PRODUCER_ID;
 use super::topics::TopicError;
 use crate::coordinator::group::{BeginTxnCommit, CommitOffset, GroupError, Membership, TxnCommitOffsets};
 use crate::coordinator::txn::{
@@ -226,6 +227,11 @@ impl Broker {
     pub async fn init_transactional(&self, question: InitProducer) -> Result<Producer, CoordinatorError> {
         match self.transactions.ask(&question.id.clone(), question.clone()).await {
             Err(CoordinatorError::Transaction(TxnError::NeedsProducerId)) => {
+                // The id is not known; before a restore it was, and may have had a newer producer than this.
+                let first = self.live().config.number(FIRST_PRODUCER_ID);
+                if question.expected.is_some_and(|producer| producer.id.0 < first) {
+                    return Err(TxnError::Fenced.into());
+                }
                 let fresh = self.fresh_producer_id().await?;
                 let question = InitProducer { fresh: Some(fresh), ..question };
                 self.transactions.ask(&question.id.clone(), question).await

@@ -604,6 +604,13 @@ const OTHERS: &[Definition] = &[
         I64,
         "Which life of the cluster this is, counted up and set by a restore: brokers of a life before the store's newest write nothing there.",
     ),
+    number(
+        "tier.incarnation.first.producer.id",
+        "0",
+        0,
+        I64,
+        "Producer ids below were given out in a life of the cluster before a restore, which sets this: a transactional producer that wants to go on under one is fenced.",
+    ),
     number("tier.index.cache.bytes", "67108864", 1_048_576, I64, "Memory for footers and manifests."),
     for_topic(
         "tier.max.lag.ms",

@@ -59,7 +59,12 @@ const ANYWHERE: &[&str] = &[
     "transaction.partition.verification.enable",
 ];
 
-const CLUSTER_ONLY: &[&str] = &["min.insync.replicas", "tier.incarnation", "unclean.leader.election.enable"];
+const CLUSTER_ONLY: &[&str] = &[
+    "min.insync.replicas",
+    "tier.incarnation",
+    "tier.incarnation.first.producer.id",
+    "unclean.leader.election.enable",
+];
 
 /// Defaults of topics that are read once, at the start.
 const AT_THE_START: &[&str] =

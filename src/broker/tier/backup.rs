@@ -25,7 +25,7 @@ use tiering::layout::PartitionFolder;
 use tiering::store::{Store, StoreError};
 
 use self::groups::{PartError, PartWriter};
-use super::owner::INCARNATION;
+use super::owner::{FIRST_PRODUCER_ID, INCARNATION};
 use super::store::ColdStore;
 use crate::broker::Broker;
 use crate::broker::TopicError;
@@ -172,7 +172,7 @@ impl MetadataBackup {
             // The restore has begun another life than the one that wrote this.
             changes: configs
                 .into_iter()
-                .filter(|(name, _)| name != INCARNATION)
+                .filter(|(name, _)| name != INCARNATION && name != FIRST_PRODUCER_ID)
                 .map(|(name, value)| (name, Some(value)))
                 .collect(),
         });
@@ -183,7 +183,11 @@ impl MetadataBackup {
         let mut commands: Vec<Command> = users.chain(configs).collect();
         commands.push(Command::AlterQuotas { changes: quotas.collect() });
         commands.push(Command::CreateAcls { bindings: self.acls });
-        commands.push(Command::ReserveProducerIds { below: self.next_producer_id + PRODUCER_ID_MARGIN });
+        // Nobody knows which transactional id had which of those, so whoever wants to go on under one is fenced.
+        let first_id = self.next_producer_id + PRODUCER_ID_MARGIN;
+        let fences = BTreeMap::from([(FIRST_PRODUCER_ID.to_owned(), Some(first_id.to_string()))]);
+        commands.push(Command::AlterBrokerConfig { broker: None, changes: fences });
+        commands.push(Command::ReserveProducerIds { below: first_id });
         commands
     }
 }
@@ -422,12 +426,15 @@ mod tests {
     #[test]
     fn a_backup_does_not_bring_back_which_life_it_was() {
         let mut metadata: MetadataBackup = serde_json::from_str(GOLDEN).unwrap();
-        metadata.broker_configs[0].1.insert(INCARNATION.to_owned(), "3".to_owned());
-        let configs = metadata.commands().into_iter().find_map(|command| match command {
+        for name in [INCARNATION, FIRST_PRODUCER_ID] {
+            metadata.broker_configs[0].1.insert(name.to_owned(), "3".to_owned());
+        }
+        let configs = metadata.commands().into_iter().filter_map(|command| match command {
             Command::AlterBrokerConfig { broker: None, changes } => Some(changes),
             _ => None,
         });
-        assert_eq!(configs.unwrap(), BTreeMap::from([("a".to_owned(), Some("b".to_owned()))]));
+        let one = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), Some(value.to_owned()))]);
+        assert_eq!(configs.collect::<Vec<_>>(), [one("a", "b"), one(FIRST_PRODUCER_ID, "1000005")]);
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub use backup::{
     TopicBackup,
 };
 pub use driver::TierDriver;
+pub(super) use owner::FIRST_PRODUCER_ID;
 pub use owner::INCARNATION;
 pub use reads::TierReads;
 pub use scrub::ScrubCounts;

@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_secs(30);
 
 /// The property that says which life of the cluster this is. A restore sets it for all brokers.
 pub const INCARNATION: &str = "tier.incarnation";
+/// The property that says which producer ids are of lives before: a restore sets it too.
+pub(in crate::broker) const FIRST_PRODUCER_ID: &str = "tier.incarnation.first.producer.id";
 
 impl ColdStore {
     /// Whether this cluster may write to the store.

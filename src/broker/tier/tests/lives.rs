@@ -1,6 +1,11 @@
 //! Other lives: a topic that is created again under the name of a deleted one, and a cluster that was restored elsewhere.
 
 use super::*;
+use crate::broker::TRANSACTIONS_TOPIC;
+use crate::broker::tier::FIRST_PRODUCER_ID;
+use crate::coordinator::txn::{InitProducer, TxnError};
+use crate::coordinator::{CoordinatorError, Producer};
+use crate::types::{ProducerEpoch, ProducerId};
 
 async fn produce_again(broker: &Broker, partition: &TopicPartition, records: i64) -> Vec<Bytes> {
     let values: Vec<Bytes> =
@@ -115,5 +120,38 @@ async fn brokers_whose_cluster_was_restored_elsewhere_write_and_delete_nothing_u
     })
     .await;
     assert_eq!(read_to(&running, &partition, Offset::ZERO, Offset(2 * RECORDS)).await, all);
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transactional_producer_of_the_life_before_a_restore_does_not_go_on_and_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    running.alter_broker_config(None, changes(&[(FIRST_PRODUCER_ID, "1000")]), false).await.unwrap();
+    running.ensure_coordinator_topic(&TopicName::new(TRANSACTIONS_TOPIC).unwrap()).await.unwrap();
+    let init = async |id: &str, expected: Option<i64>| {
+        let expected = expected.map(|id| Producer { id: ProducerId(id), epoch: ProducerEpoch(3) });
+        let question = InitProducer { id: id.into(), timeout_ms: 60_000, expected, fresh: None };
+        let asked = async {
+            loop {
+                match running.init_transactional(question.clone()).await {
+                    Err(
+                        CoordinatorError::NotCoordinator
+                        | CoordinatorError::Loading
+                        | CoordinatorError::NotAvailable,
+                    ) => running.env().clock.sleep(Duration::from_millis(20)).await,
+                    answer => return answer,
+                }
+            }
+        };
+        timeout(&*running.env().clock, LIMIT, asked).await.expect("the coordinator is there")
+    };
+    let fenced = Err(CoordinatorError::Transaction(TxnError::Fenced));
+    assert_eq!(init("a", Some(999)).await, fenced);
+    let begun = init("a", None).await.unwrap();
+    assert_eq!(begun.epoch, ProducerEpoch(0));
+    assert_eq!(init("a", Some(999)).await, fenced, "also once the id has a new producer");
+    // The control: one of this life, whose id has expired.
+    assert!(init("b", Some(1000)).await.is_ok());
     running.shutdown().await;
 }
