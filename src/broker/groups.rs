@@ -51,7 +51,7 @@ impl PartitionLog for ReplicaLog {
         Box::pin(async move {
             match replica.append(LeaderBatch::new(batch, origin), Acks::All, deadline).await {
                 Ok(appended) => Ok(appended.last.next()),
-                Err(AppendError::NotLeader) => Err(PartitionLogError::NotLeader),
+                Err(AppendError::NotLeader | AppendError::NoLongerLeads) => Err(PartitionLogError::NotLeader),
                 Err(AppendError::NotEnoughReplicas(_)) => Err(PartitionLogError::NotEnoughReplicas),
                 Err(AppendError::TimedOut | AppendError::NotEnoughReplicasAfterAppend(_)) => {
                     Err(PartitionLogError::NotCommitted)

@@ -144,7 +144,8 @@ impl Broker {
             AppendError::NotLeader => ProduceError::NotLeader { leader: self.leader_of(partition) },
             AppendError::NotEnoughReplicas(_) => ProduceError::NotEnoughReplicas,
             AppendError::NotEnoughReplicasAfterAppend(_) => ProduceError::NotEnoughReplicasAfterAppend,
-            AppendError::TimedOut => ProduceError::TimedOut,
+            // Not "not the leader": librdkafka takes that for "not written", and may give the numbers to another batch.
+            AppendError::TimedOut | AppendError::NoLongerLeads => ProduceError::TimedOut,
             AppendError::Rejected(why) => ProduceError::Rejected(why),
             AppendError::Storage(error) => ProduceError::Storage(error.to_string()),
         })?;

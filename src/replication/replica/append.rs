@@ -33,9 +33,12 @@ pub enum Acks {
 /// Why an append was not, or may not have been, taken.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AppendError {
-    /// This broker does not lead the partition, no longer leads it, or its lease is over.
+    /// This broker does not lead the partition, or its lease is over; nothing was written.
     #[error("this broker does not lead the partition")]
     NotLeader,
+    /// Written, or it may be; but the leadership or the lease was over before that could be said.
+    #[error("written, but this broker no longer leads the partition")]
+    NoLongerLeads,
     /// acks=all with too few in-sync replicas; nothing was written.
     #[error(transparent)]
     NotEnoughReplicas(NotEnoughReplicas),
@@ -98,7 +101,8 @@ impl Replica {
     /// grouped with what else is waiting. The first poll puts it into the queue.
     ///
     /// # Errors
-    /// See [`AppendError`]; after `TimedOut` and `NotEnoughReplicasAfterAppend` the records are in the leader's log.
+    /// See [`AppendError`]; after `TimedOut`, `NoLongerLeads` and `NotEnoughReplicasAfterAppend` the records may be in the
+    /// leader's log, and stay there.
     pub async fn append(
         self: &Arc<Self>,
         batch: impl Into<LeaderBatch>,
@@ -119,16 +123,16 @@ impl Replica {
         }
         let outcome = tokio::select! {
             biased;
-            outcome = &mut receiver => outcome.unwrap_or(Err(AppendError::NotLeader)),
+            outcome = &mut receiver => outcome.unwrap_or(Err(AppendError::NoLongerLeads)),
             () = self.context.clock.sleep_until(deadline) => Err(AppendError::TimedOut),
         };
         // A zombie may have written under an epoch that is over: it must not say so. Nor does it know what sequence number or
         // epoch of a producer comes next: whoever is told that his is wrong gives up what the next leader would take.
-        let is_verdict = matches!(outcome, Ok(_) | Err(AppendError::Rejected(_)));
-        if is_verdict && !self.context.lease_holds() {
-            return Err(AppendError::NotLeader);
+        match outcome {
+            Ok(_) if !self.context.lease_holds() => Err(AppendError::NoLongerLeads),
+            Err(AppendError::Rejected(_)) if !self.context.lease_holds() => Err(AppendError::NotLeader),
+            outcome => outcome,
         }
-        outcome
     }
 
     /// Writes what is queued on this very thread, if that is short work: one batch into the page cache, with the log's

@@ -78,7 +78,7 @@ impl Effects {
     pub(super) fn absorb(&mut self, failed: Effects) {
         for (_, outcome) in &mut self.answers {
             if outcome.is_ok() {
-                *outcome = Err(AppendError::NotLeader);
+                *outcome = Err(AppendError::NoLongerLeads);
             }
         }
         self.answers.extend(failed.answers);

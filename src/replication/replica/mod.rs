@@ -440,7 +440,7 @@ impl Replica {
         }
         state.tail.clear(&self.context.tail_bytes);
         for (_, waiter) in state.waiters.drain() {
-            effects.answers.push((waiter.answer, Err(AppendError::NotLeader)));
+            effects.answers.push((waiter.answer, Err(AppendError::NoLongerLeads)));
         }
         if let Role::Follower(following) = std::mem::replace(&mut state.role, Role::Offline) {
             effects.left = following.lane.map(|lane| (lane, following.isr.session()));

@@ -175,6 +175,7 @@ async fn last_append(cluster: &Cluster) -> i32 {
             Ok(_) => return leader,
             Err(
                 refused @ (AppendError::NotLeader
+                | AppendError::NoLongerLeads
                 | AppendError::NotEnoughReplicas(_)
                 | AppendError::NotEnoughReplicasAfterAppend(_)),
             ) => assert!(cluster.env.clock.now() < until, "still refused: {refused}"),

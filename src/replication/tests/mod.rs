@@ -3,6 +3,7 @@
 mod chaos;
 mod failed_fsyncs;
 mod full_disk;
+mod leaving;
 mod many;
 mod reassign;
 mod rig;

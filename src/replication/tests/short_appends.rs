@@ -9,7 +9,7 @@ use crate::replication::{Acks, AppendError};
 use crate::types::BrokerId;
 
 /// Nothing is done on the disk threads of a broker until the senders are dropped.
-pub async fn disk_threads_wait(cluster: &Cluster, id: i32) -> Vec<Sender<()>> {
+pub(super) async fn disk_threads_wait(cluster: &Cluster, id: i32) -> Vec<Sender<()>> {
     let mut senders = Vec::new();
     for _ in 0..2 {
         let (sender, waiting) = channel::<()>();
