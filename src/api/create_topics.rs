@@ -113,7 +113,14 @@ async fn create(
         assignment: if by_hand { Some(assignment(&wanted.assignments)?) } else { None },
         configs,
     };
-    by(context, deadline, context.broker.create_topic(new, validate_only)).await
+    let (name, existed) = (new.name.clone(), context.broker.image().topics.contains_key(&new.name));
+    match by(context, deadline, context.broker.create_topic(new, validate_only)).await {
+        // It is made: only that its partitions open has taken too long.
+        Err(late) if late.code == ErrorCode::REQUEST_TIMED_OUT && !existed => {
+            context.broker.image().topics.get(&name).cloned().ok_or(late)
+        }
+        made => made,
+    }
 }
 
 /// Partitions in order; each index from 0 on must be there once.

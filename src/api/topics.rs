@@ -43,12 +43,15 @@ pub(super) async fn by<T, E: Into<ApiError>>(
 ) -> Result<T, ApiError> {
     let Some(deadline) = deadline else { return change.await.map_err(Into::into) };
     let clock = &*context.broker.env().clock;
+    let late = |text| Err(ApiError::new(ErrorCode::REQUEST_TIMED_OUT, text));
+    if clock.now() >= deadline {
+        return late("the time of the request was over before its turn came: nothing was changed");
+    }
     match timeout(clock, deadline.since(clock.now()), change).await {
         Ok(outcome) => outcome.map_err(Into::into),
-        Err(_) => {
-            let text = "the metadata quorum is not available: no answer within the time of the request";
-            Err(ApiError::new(ErrorCode::REQUEST_TIMED_OUT, text))
-        }
+        Err(_) => late(
+            "the metadata quorum is not available: no answer within the time of the request; it may be made later all the same",
+        ),
     }
 }
 

@@ -201,9 +201,12 @@ pub enum Command {
         leader: IsrMember,
         /// Its leader epoch.
         leader_epoch: LeaderEpoch,
+        /// The next in turn leads, and not the first one; what is replayed of earlier programs means what it meant.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        in_turn: bool,
     },
     /// A broker says that copies of its own cannot be trusted (corrupt, failed fsync): it leaves their ISR and ELR until
-    /// it has caught up again. The last one that had what is committed stays the last known leader.
+    /// it has caught up again. With `stays_known` the last one that had what is committed stays the last known leader.
     LoseReplicas {
         /// The broker.
         broker: BrokerId,
@@ -211,6 +214,9 @@ pub enum Command {
         epoch: BrokerEpoch,
         /// The copies.
         partitions: Vec<(TopicId, i32)>,
+        /// The last known leader stays that; what is replayed of earlier programs means what it meant.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stays_known: bool,
     },
     /// A broker says that the device under one of its directories has failed (KIP-112): the copies there leave ISR and
     /// ELR, and lead nothing until the broker registers with that directory again.

@@ -267,8 +267,13 @@ impl ReplicaManager {
         let (topic, partition) = job.key;
         let leader = IsrMember { broker: me, epoch };
         let leader_epoch = job.partition().leader_epoch;
-        let submitted =
-            self.context.quorum.submit(Command::Resign { topic, partition, leader, leader_epoch });
+        let submitted = self.context.quorum.submit(Command::Resign {
+            topic,
+            partition,
+            leader,
+            leader_epoch,
+            in_turn: true,
+        });
         // If it doesn't arrive, the next try to lead fails too and says it again.
         self.spawn(async move {
             submitted.await;
@@ -310,7 +315,9 @@ impl ReplicaManager {
         });
         match opened.await {
             Ok(Ok(replica)) => {
-                if self.dirs.clean_shutdown_epoch().is_none() {
+                // Also when it is opened again after a failed fsync.
+                let unflushed = replica.with_log(|log| log.flushed_end() < log.log_end());
+                if unflushed || self.dirs.clean_shutdown_epoch().is_none() {
                     let flushed = replica.clone();
                     self.context.pool.spawn(move || flushed.flush_after_start());
                 }
@@ -344,7 +351,7 @@ impl ReplicaManager {
             return;
         }
         let Some(epoch) = self.context.broker_epoch() else { return };
-        let command = Command::LoseReplicas { broker, epoch, partitions: vec![job.key] };
+        let command = Command::LoseReplicas { broker, epoch, partitions: vec![job.key], stays_known: true };
         let known = self.context.quorum.submit(command).await;
         let led_elsewhere = job.partition().leader.is_some_and(|leader| leader != broker);
         if known != ProposalReply::Applied || !led_elsewhere {

@@ -273,6 +273,10 @@ async fn first_free_producer_id(store: &SharedStore, found: &[(PartitionId, Find
 /// Claims the store for a new life of the cluster, that of these brokers: of two restores at the same time one goes on. Brokers
 /// of a life before it that are still somewhere upload and delete nothing more once they have seen it.
 pub(super) async fn claim(store: &SharedStore, client: &mut Client, cluster_id: &str) -> Result<u64> {
+    // Whoever may not set it must not begin a life that these brokers then do not know to be theirs.
+    set_for_all(client, INCARNATION, "1", true)
+        .await
+        .context("tier.incarnation cannot be set for all brokers")?;
     let incarnation = match owner::begin_incarnation(&**store, cluster_id).await {
         Ok(incarnation) => incarnation,
         Err(StoreError::AlreadyExists { .. }) => {
@@ -280,7 +284,10 @@ pub(super) async fn claim(store: &SharedStore, client: &mut Client, cluster_id: 
         }
         Err(error) => return Err(error).context("claiming the next incarnation"),
     };
-    set_for_all(client, INCARNATION, &incarnation.to_string(), false).await?;
+    let set = set_for_all(client, INCARNATION, &incarnation.to_string(), false).await;
+    set.with_context(|| {
+        format!("set {INCARNATION}={incarnation} for all brokers: until then they upload nothing")
+    })?;
     Ok(incarnation)
 }
 

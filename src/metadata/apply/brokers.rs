@@ -198,15 +198,17 @@ impl Image {
         id: BrokerId,
         epoch: BrokerEpoch,
         partitions: &[(TopicId, i32)],
+        stays_known: bool,
     ) -> Result<CommandReply, CommandError> {
         self.broker_with_epoch(id, epoch)?;
+        // Where nobody else has what is committed this copy is the best there is: as the last known leader it leads again,
+        // and that is on record.
+        let how = if stays_known { Leaving::WithoutItsTail } else { Leaving::Empty };
         for &(topic, partition) in partitions {
             let Ok((_, index, _)) = self.known_partition(topic, partition) else { continue };
             self.edit_partition(topic, index, |rules, before| {
                 before.is_replica(id).then_some(())?;
-                // Where nobody else has what is committed this copy is the best there is: as the last known leader it
-                // leads again, and that is on record.
-                elections::leave(rules, before, id, Leaving::WithoutItsTail)
+                elections::leave(rules, before, id, how)
             });
         }
         Ok(CommandReply::Done)

@@ -172,6 +172,7 @@ fn command(rig: &mut Rig, event: &Event) -> Command {
             broker: broker(*id),
             epoch: rig.epoch(*id),
             partitions: vec![(topic_id(*topic), 0)],
+            stays_known: true,
         },
         Event::Assign(id, topic, dir) => Command::AssignDirectory {
             broker: broker(*id),

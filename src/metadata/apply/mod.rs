@@ -58,11 +58,11 @@ impl Image {
             Command::AssignDirectory { broker, epoch, directory, partitions } => {
                 self.assign_directory(*broker, *epoch, *directory, partitions)
             }
-            Command::Resign { topic, partition, leader, leader_epoch } => {
-                self.resign(*topic, *partition, *leader, *leader_epoch)
+            Command::Resign { topic, partition, leader, leader_epoch, in_turn } => {
+                self.resign((*topic, *partition), *leader, *leader_epoch, *in_turn)
             }
-            Command::LoseReplicas { broker, epoch, partitions } => {
-                self.lose_replicas(*broker, *epoch, partitions)
+            Command::LoseReplicas { broker, epoch, partitions, stays_known } => {
+                self.lose_replicas(*broker, *epoch, partitions, *stays_known)
             }
             Command::LoseDirectory { broker, epoch, directory } => {
                 self.lose_directory(*broker, *epoch, *directory)

@@ -51,10 +51,10 @@ impl Image {
     /// A leader steps down after a failed write.
     pub(super) fn resign(
         &mut self,
-        topic: TopicId,
-        partition: i32,
+        (topic, partition): (TopicId, i32),
         leader: IsrMember,
         leader_epoch: LeaderEpoch,
+        in_turn: bool,
     ) -> Result<CommandReply, CommandError> {
         let (topic, index, before) = self.known_partition(topic, partition)?;
         let rules = Rules::new(&self.brokers, self.broker_configs.get(&None), topic);
@@ -67,9 +67,11 @@ impl Image {
         // Round, beginning behind the one that resigns: two that cannot lead would else hand it to and fro, and a third one
         // would never be asked.
         let in_order: Vec<BrokerId> = before.replicas.iter().map(|r| r.broker).collect();
-        let place = in_order.iter().position(|b| *b == leader.broker).unwrap_or(0);
-        let mut others = in_order[place..].iter().chain(&in_order[..place]).skip(1).copied();
-        let next = others.find(|b| before.isr.contains(b) && elections::is_electable(&rules, before, *b));
+        let place = in_order.iter().position(|b| *b == leader.broker).filter(|_| in_turn).unwrap_or(0);
+        let others = in_order[place..].iter().chain(&in_order[..place]).copied();
+        let next = others
+            .filter(|b| *b != leader.broker)
+            .find(|b| before.isr.contains(b) && elections::is_electable(&rules, before, *b));
         after.leader = Some(next.unwrap_or(leader.broker));
         after.leader_epoch = before.leader_epoch.next();
         let after = elections::settle(&rules, before, after, |_| {});

@@ -407,6 +407,7 @@ fn a_corrupt_copy_leaves_and_another_leads() {
         broker: broker(id),
         epoch: rig.epoch(id),
         partitions: vec![(topic_id(1), 0)],
+        stays_known: true,
     };
     let command = lose(&rig, 1);
     rig.ok(command);
@@ -446,6 +447,7 @@ fn a_leader_that_resigns_is_followed_by_the_next_in_turn() {
             partition: 0,
             leader: rig.member(leader.0),
             leader_epoch: rig.partition().leader_epoch,
+            in_turn: true,
         };
         rig.ok(resign);
         assert_eq!(rig.partition().leader, Some(broker(next)));
@@ -456,9 +458,29 @@ fn a_leader_that_resigns_is_followed_by_the_next_in_turn() {
         partition: 0,
         leader: rig.member(2),
         leader_epoch: rig.partition().leader_epoch,
+        in_turn: true,
     };
     rig.ok(resign);
     assert_eq!(rig.partition().leader, Some(broker(1)));
+}
+
+/// A start applies again what earlier programs have written: the images of old and new brokers must not come apart.
+#[test]
+fn what_earlier_programs_have_written_means_what_it_meant() {
+    let mut rig = Rig::new(3);
+    rig.topic(&[1, 2, 3], &[]);
+    for next in [2, 1, 2] {
+        let (leader, leader_epoch) = (rig.partition().leader.unwrap(), rig.partition().leader_epoch);
+        let leader = rig.member(leader.0);
+        rig.ok(Command::Resign { topic: topic_id(1), partition: 0, leader, leader_epoch, in_turn: false });
+        assert_eq!(rig.partition().leader, Some(broker(next)), "the first other one");
+    }
+    for id in [1, 3, 2] {
+        let (broker, epoch) = (broker(id), rig.epoch(id));
+        let partitions = vec![(topic_id(1), 0)];
+        rig.ok(Command::LoseReplicas { broker, epoch, partitions, stays_known: false });
+    }
+    assert_eq!((rig.partition().leader, rig.partition().last_known_leader), (None, None));
 }
 
 #[test]
@@ -658,6 +680,7 @@ fn a_leader_that_resigns_hands_over_within_the_isr_or_goes_on_under_a_new_epoch(
         partition: 0,
         leader: rig.member(id),
         leader_epoch: rig.partition().leader_epoch,
+        in_turn: true,
     };
     let before = rig.partition().clone();
     rig.ok(resign(&rig, 1));
@@ -669,6 +692,7 @@ fn a_leader_that_resigns_hands_over_within_the_isr_or_goes_on_under_a_new_epoch(
         partition: 0,
         leader: rig.member(1),
         leader_epoch: before.leader_epoch,
+        in_turn: true,
     };
     assert!(matches!(rig.apply(&late), Err(CommandError::FencedLeaderEpoch { .. })));
     rig.fence(1);

@@ -28,7 +28,7 @@ const POSITIONS_PAUSE: Duration = Duration::from_millis(5);
 const AFTER_FAILED_READ: Duration = Duration::from_millis(500);
 
 /// Frames that a lane holds which were read from disk and are not sent yet: when thousands of followers' partitions are behind
-/// at once and the link is slow, memory holds these and no more. Throttled partitions have as many of their own.
+/// at once and the link is slow, memory holds these and no more. Throttled followers have as many of their own.
 const LOADED_FRAMES: usize = 4;
 
 /// Finds a partition's replica.
@@ -41,7 +41,7 @@ pub(in crate::replication) struct ServeLane {
     out: Mutex<Out>,
     sessions: Mutex<HashMap<u64, Arc<Session>>>,
     changed: Notify,
-    /// Places for frames that are read from disk: of partitions that are not throttled, and of those that are.
+    /// Places for frames that are read from disk: for followers that are not throttled, and for those that are.
     places: [Arc<Semaphore>; 2],
 }
 
@@ -248,16 +248,17 @@ impl ServeLane {
     /// Reads from disk for a follower that is behind, beside the lane's other sessions.
     fn load(&self, session: Arc<Session>) {
         let context = self.context.clone();
-        let mut places = self.places[usize::from(session.replica.is_throttled())].clone();
+        let mut places = self.places[usize::from(session.replica.throttles(self.peer))].clone();
         if planted(Defect::LoadsUnbounded) {
             places = Arc::new(Semaphore::new(1));
         }
         self.context.runtime.spawn(async move {
             // The semaphores are never closed.
             let Ok(place) = places.acquire_owned().await else { return };
-            let Ok(_permit) = context.catch_up_reads.acquire().await else { return };
+            let Ok(turn) = context.catch_up_reads.acquire().await else { return };
             let reader = session.clone();
             let loaded = context.pool.run(move || reader.replica.load_for(&reader, place)).await;
+            drop(turn);
             if loaded == Ok(true) {
                 session.wake();
             } else {

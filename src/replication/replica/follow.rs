@@ -257,7 +257,13 @@ impl Replica {
         match item {
             Inbound::Open => {
                 let Some(epoch) = self.following_epoch() else { return };
-                match log.resume_under(epoch) {
+                // What an open tells of the log's end counts as acknowledged: where that means fsynced, it is. A log that was
+                // opened again after a failed fsync has been written once more, and is not.
+                let flushed = log.resume_under(epoch).and_then(|()| {
+                    let is_due = log.config().fsync_before_ack() && log.flushed_end() < log.log_end();
+                    if is_due { log.flush().map(drop) } else { Ok(()) }
+                });
+                match flushed {
                     Ok(()) => self.open(log),
                     Err(e) if log.is_broken() => {
                         outcome.effects = self.log_failed(log, &mut self.state.lock(), &e);

@@ -17,7 +17,7 @@ use crate::replication::isr::leader::{Action, Event, Leader, LogView, PartitionV
 use crate::replication::isr::{OpenAnswer, TierPosition};
 use crate::replication::lanes::follow::FollowLane;
 use crate::replication::lanes::serve::Session;
-use crate::types::Offset;
+use crate::types::{BrokerId, Offset};
 use crate::wire::record_batch::BatchIter;
 
 /// Bytes of batches in one frame, unless a single append is larger.
@@ -372,9 +372,10 @@ impl Replica {
         (flow.positions.replace(positions) != Some(positions)).then_some(positions)
     }
 
-    /// Whether what its followers outside of the ISR are sent is throttled.
-    pub(in crate::replication) fn is_throttled(&self) -> bool {
-        self.state.lock().throttled
+    /// Whether what this follower is sent is throttled: the partition's copies are, and it is not in sync.
+    pub(in crate::replication) fn throttles(&self, peer: BrokerId) -> bool {
+        let state = self.state.lock();
+        state.throttled && matches!(&state.role, Role::Leader(leader) if !leader.isr().contains(&peer))
     }
 
     /// How many sessions have something in memory that was read for them and is not sent.

@@ -393,7 +393,7 @@ impl Replica {
         self.finish(effects);
     }
 
-    /// After an unclean start: makes durable what the system still holds. A failure costs the place in the ISR.
+    /// After an unclean start, or a failed fsync: makes durable what the system still holds. A failure costs the place in the ISR.
     pub(super) fn flush_after_start(self: &Arc<Self>) {
         self.flush_now();
     }

@@ -111,10 +111,21 @@ impl Replica {
                 state.lost = true;
                 state.loss_is_known = false;
                 let partitions = vec![(topic, partition)];
-                effects.tell(Command::LoseReplicas { broker, epoch: broker_epoch, partitions });
+                effects.tell(Command::LoseReplicas {
+                    broker,
+                    epoch: broker_epoch,
+                    partitions,
+                    stays_known: true,
+                });
             } else if led {
                 let leader = IsrMember { broker, epoch: broker_epoch };
-                effects.tell(Command::Resign { topic, partition, leader, leader_epoch: epoch });
+                effects.tell(Command::Resign {
+                    topic,
+                    partition,
+                    leader,
+                    leader_epoch: epoch,
+                    in_turn: true,
+                });
             }
         }
         if !lost && !led {

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::rig::{Cluster, TOPIC, eventually, topic};
 use crate::env::sim::{DiskCall, Fault};
-use crate::metadata::Command;
+use crate::metadata::{Command, Proof};
 use crate::replication::Acks;
 use crate::types::{BrokerId, Offset, TopicPartition};
 
@@ -87,4 +87,25 @@ async fn the_only_copy_whose_log_is_broken_leads_again_and_that_is_on_record() {
     // An fsync that works now means all of it.
     assert_eq!(cluster.replica(1).with_log(crate::log::Log::flush).unwrap(), Offset(3));
     assert_eq!(end_after_a_power_loss(&mut cluster, 1).await, Offset(3));
+}
+
+/// A broker that was stopped in order has nothing to flush when it starts; a log that it opens again later has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_once_more_is_flushed_before_it_counts_also_after_a_clean_start() {
+    let mut cluster = Cluster::with_topic(2, &[("flush.messages", "1")]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    let previous = cluster.epoch(2);
+    cluster.nodes[&2].manager.shutdown().await.unwrap();
+    let (disk, _) = cluster.kill(2);
+    cluster.start(2, disk, Proof::CleanShutdown { previous });
+    eventually("hosted", || cluster.nodes[&2].manager.replica_by_id(TOPIC, 0).is_some()).await;
+    cluster.isr_is(&[1, 2]).await;
+    fail_next_fsync(&cluster, 2);
+    cluster.append(1, Acks::Leader, &["b"]).await.unwrap();
+    let replica = cluster.replica(1);
+    let is_committed =
+        || cluster.truth.partition().isr.len() == 2 && replica.positions().high_watermark == Offset(2);
+    eventually("both have it", is_committed).await;
+    assert_eq!(end_after_a_power_loss(&mut cluster, 2).await, Offset(2));
 }

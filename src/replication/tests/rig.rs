@@ -285,7 +285,7 @@ impl Cluster {
     pub fn resign(&self, id: i32) {
         let leader = IsrMember { broker: BrokerId(id), epoch: self.epoch(id) };
         let leader_epoch = self.truth.partition().leader_epoch;
-        self.truth.ok(&Command::Resign { topic: TOPIC, partition: 0, leader, leader_epoch });
+        self.truth.ok(&Command::Resign { topic: TOPIC, partition: 0, leader, leader_epoch, in_turn: true });
     }
 
     pub fn replica(&self, id: i32) -> Arc<Replica> {

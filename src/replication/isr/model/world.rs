@@ -461,7 +461,7 @@ impl World {
             return;
         }
         let leader = IsrMember { broker: id, epoch: self.nodes[&id].epoch };
-        let command = Command::Resign { topic: TOPIC, partition: 0, leader, leader_epoch };
+        let command = Command::Resign { topic: TOPIC, partition: 0, leader, leader_epoch, in_turn: true };
         self.leave_role(id);
         self.sent.push(Sent { from: id, leader_epoch, attempt: 0, command, given_up: false });
     }
