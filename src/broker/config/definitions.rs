@@ -587,7 +587,7 @@ const OTHERS: &[Definition] = &[
             "tier.disk.full.default.policy",
             "reject",
             &["reject", "drop.oldest"],
-            "On a full disk: reject appends until there is room, or drop the oldest records, in the tier or not.",
+            "On a full disk: reject appends until there is room, or give up the oldest records. What is in the tier only loses its local copy, as long as there is such; after that the log starts behind the oldest local segment, and all that is older goes from the tier too.",
         ),
     ),
     number(

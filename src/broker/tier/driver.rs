@@ -453,8 +453,13 @@ impl TierDriver {
     async fn make_room(&self, work: &Work) {
         let replica = work.log.replica.clone();
         let topic = self.topic_configs(&replica);
-        let drops = topic.get(FULL_POLICY).is_some_and(|policy| policy == DROP_OLDEST);
+        let drops = topic.get(FULL_POLICY).unwrap_or(&self.cold.full_policy) == DROP_OLDEST;
         if !drops || !self.cold.room.is_full() || !replica.positions().leads() {
+            return;
+        }
+        // This very round may have made room.
+        self.cold.room.look(&self.cold.threads).await;
+        if !self.cold.room.is_full() {
             return;
         }
         let (room, now_ms) = (self.cold.room.clone(), self.cold.env.clock.wall_ms());

@@ -21,7 +21,7 @@ use crate::types::Offset;
 pub(super) const FULL_POLICY: &str = "tier.disk.full.policy";
 /// Appends fail, retriably, until there is room.
 pub(super) const REJECT: &str = "reject";
-/// The oldest records go for good, also those that are not in the tier; the gap is told.
+/// The oldest records go for good, in the tier or not; what is in the tier anyway loses its local copy first.
 pub(super) const DROP_OLDEST: &str = "drop.oldest";
 
 /// How much room there was at the last look.
@@ -83,12 +83,14 @@ impl Room {
         self.full.load(Relaxed)
     }
 
-    /// Records that went before they were in the tier.
+    /// Records that were given up for room, wherever they lay.
     pub(super) fn dropped_records(&self) -> u64 {
         self.dropped_records.load(Relaxed)
     }
 
-    /// Gives up the oldest closed segment of a led log, in the tier or not. Runs on a disk thread.
+    /// Makes some room in a led log: local copies of what is in the tier go, as far as there are any; otherwise its oldest closed
+    /// segment is given up. A log has no hole: **what is older, which lies in the tier, is given up with it**, and is counted.
+    /// Runs on a disk thread.
     pub(super) fn drop_oldest(
         &self,
         replica: &Replica,
@@ -99,11 +101,18 @@ impl Room {
         let removal = replica.with_log(|log| {
             let oldest = log.closed_segments().into_iter().find(|segment| segment.base < segment.end);
             let Some(oldest) = oldest.filter(|oldest| oldest.end <= high_watermark) else { return Ok(None) };
-            let from = log.log_start().max(oldest.base).max(tier_end);
+            if oldest.end <= tier_end {
+                return log.delete_segments_below(tier_end.min(high_watermark)).map(Some);
+            }
+            let from = log.log_start();
             let lost = u64::try_from(oldest.end - from).unwrap_or(0);
+            if lost == 0 {
+                return log.delete_segments_below(from).map(Some);
+            }
+            let in_the_tier = (tier_end - from).max(0);
             tracing::error!(
-                partition = %replica.partition(), %from, to = %oldest.end,
-                "the disk is full: records that are not in the tier are dropped"
+                partition = %replica.partition(), %from, to = %oldest.end, in_the_tier,
+                "the disk is full: the oldest records are given up, as tier.disk.full.policy says"
             );
             self.dropped_records.fetch_add(lost, Relaxed);
             log.advance_log_start(oldest.end, now_ms).map(Some)

@@ -160,7 +160,8 @@ pub struct ColdStore {
     paces: [Pace; 2],
     requests: Arc<Requests>,
     default_enable: bool,
-    full_policy: String,
+    /// What a topic does on a full disk that says nothing of it.
+    pub(super) full_policy: String,
 }
 
 impl ColdStore {

@@ -479,6 +479,56 @@ async fn on_a_full_disk_appends_are_rejected_or_the_oldest_records_go_as_the_top
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_brokers_default_says_what_a_topic_gives_up_that_says_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let everything = i64::MAX.to_string();
+    let full =
+        [("tier.disk.full.bytes", everything.as_str()), ("tier.disk.full.default.policy", "drop.oldest")];
+    let running = broker_with(dir.path(), &full).await;
+    let partition = tiered_topic(&running, &[("remote.log.copy.disable", "true")]).await;
+    produce(&running, &partition).await;
+    until(&running, &partition, |p| p.log_start > Offset(300)).await;
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_the_tier_loses_its_local_copy_before_any_record_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    let partition = tiered_topic(&running, &[("local.retention.bytes", "-2")]).await;
+    produce(&running, &partition).await;
+    let before = until(&running, &partition, |p| p.tier_end() > Offset(300)).await;
+    assert_eq!(before.local_start, Offset::ZERO);
+    let replica = running.replicas().replica(&partition).unwrap();
+    let room = super::room::Room::new(running.env().disk.clone(), running.config());
+    let make_room = || {
+        let tier_end = replica.positions().tier_end();
+        room.drop_oldest(&replica, tier_end, running.env().clock.wall_ms()).unwrap();
+        replica.positions()
+    };
+    let after = make_room();
+    assert_eq!((after.log_start, room.dropped_records()), (Offset::ZERO, 0), "nothing is given up");
+    assert!(after.local_start > Offset(300), "{after:?}");
+    let all: Vec<Bytes> = (0..RECORDS).map(value).collect();
+    assert_eq!(read_all(&running, &partition, Offset::ZERO).await, all);
+    // What is not in the tier is given up with all that is older, and counted as such.
+    running
+        .alter_topic_config(&partition.topic, changes(&[("remote.log.copy.disable", "true")]), false)
+        .await
+        .unwrap();
+    produce(&running, &partition).await;
+    let tier_end = replica.positions().tier_end();
+    let mut given_up = make_room();
+    if given_up.log_start == Offset::ZERO {
+        // A segment that was in the tier since.
+        given_up = make_room();
+    }
+    assert!(given_up.log_start > tier_end, "{given_up:?} above {tier_end}");
+    assert_eq!(room.dropped_records(), given_up.log_start.0.cast_unsigned());
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fetch_of_several_cold_partitions_reads_them_all_within_its_bound() {
     let dir = tempfile::tempdir().unwrap();
     let running = broker(dir.path()).await;

@@ -162,14 +162,14 @@ pub const INDEX_BYTES: &Metric = &Metric {
     help: "Bytes of footers, manifests and archives in memory.",
 };
 
-/// Records that a full disk made go before they were in the tier (only where the topic's policy allows it).
+/// Records that were given up because a disk was full, those in the tier included (only where the topic's policy allows it).
 pub const TIER_DROPPED: &Metric = &Metric {
     name: "esker_tier_dropped_records_total",
     kind: MetricKind::Counter,
     unit: "{record}",
     labels: &[],
     max_series: 1,
-    help: "Records that a full disk made go before they were in the tier (only where the topic's policy allows it).",
+    help: "Records that were given up because a disk was full, those in the tier included (only where the topic's policy allows it).",
 };
 
 /// Objects that the background check has read.
