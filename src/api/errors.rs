@@ -95,7 +95,7 @@ impl Coded for DeleteRecordsError {
             DeleteRecordsError::Fetch(error) => error.code(),
             DeleteRecordsError::Internal(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
             DeleteRecordsError::Policy(_) => ErrorCode::POLICY_VIOLATION,
-            DeleteRecordsError::TimedOut => ErrorCode::REQUEST_TIMED_OUT,
+            DeleteRecordsError::TimedOut | DeleteRecordsError::TierTimedOut => ErrorCode::REQUEST_TIMED_OUT,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! DeleteRecords: the log start rises, over both tiers, on every live replica.
 //!
-//! The new start is stored before anybody is told; the cold tier's driver then takes out of the manifest what lies below.
+//! The new start is stored before anybody is told; the cold tier's driver then puts it into the manifest and takes out what lies
+//! below: a cluster that is restored from the bucket must not bring back what was said to be deleted.
 
 use std::time::Duration;
 
@@ -29,13 +30,17 @@ pub enum DeleteRecordsError {
     /// The leader has deleted them; a replica has not said so in time.
     #[error("a replica has not deleted its records in time")]
     TimedOut,
+    /// All replicas have deleted them; the cold tier's manifest does not say so yet.
+    #[error("deleted on all replicas; the cold tier's store has not taken it up in time")]
+    TierTimedOut,
 }
 
 impl Broker {
     /// Deletes the records below `to`; −1 stands for the high watermark. The log start over all live replicas.
     ///
     /// # Errors
-    /// `DeleteRecordsError`; after `TimedOut` the records are deleted on the leader, and will be on the others.
+    /// `DeleteRecordsError`; after `TimedOut` the records are deleted on the leader, and will be on the others, after `TierTimedOut`
+    /// they will be in the store.
     pub async fn delete_records(
         &self,
         partition: &TopicPartition,
@@ -59,14 +64,16 @@ impl Broker {
         let now_ms = self.env.clock.wall_ms();
         let raised = self
             .on_disk_thread(move || {
-                let cleanup = log.with_log(|log| log.config().cleanup);
+                let config = log.with_log(|log| log.config().clone());
+                let cleanup = config.cleanup;
                 if cleanup.compact && !cleanup.delete {
                     return Ok(None);
                 }
-                manager.raise_log_start(&log, to, now_ms).map(Some)
+                let is_tiered = config.remote_storage_enable && !cleanup.compact;
+                manager.raise_log_start(&log, to, now_ms).map(|log_start| Some((log_start, is_tiered)))
             })
             .await?;
-        let Some(log_start) = raised else {
+        let Some((log_start, is_tiered)) = raised else {
             return Err(DeleteRecordsError::Policy(partition.clone()));
         };
         let everywhere = async {
@@ -83,6 +90,15 @@ impl Broker {
                 }
             }
         };
-        timeout(&*self.env.clock, limit, everywhere).await.unwrap_or(Err(DeleteRecordsError::TimedOut))
+        let clock = &*self.env.clock;
+        let began = clock.now();
+        let log_start =
+            timeout(clock, limit, everywhere).await.unwrap_or(Err(DeleteRecordsError::TimedOut))?;
+        if let Some(store) = self.cold_store.as_ref().filter(|_| is_tiered) {
+            let left = limit.saturating_sub(clock.now().since(began));
+            let carried = timeout(clock, left, store.carries_log_start(&replica, to)).await;
+            carried.map_err(|_| DeleteRecordsError::TierTimedOut)?;
+        }
+        Ok(log_start)
     }
 }

@@ -144,7 +144,8 @@ fn start_logging(env: &Env, audit: Option<&Path>) -> Result<()> {
     let audit = audit
         .map(|path| AuditLog::open(env, path).with_context(|| format!("audit.log.path {}", path.display())))
         .transpose()?;
-    let filter = || EnvFilter::try_from_env("ESKER_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=off"));
+    let filter =
+        || EnvFilter::try_from_env("ESKER_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=off"));
     log_stack(OtlpLog::new(env), audit, std::io::stderr, filter).init();
     Ok(())
 }

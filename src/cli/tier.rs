@@ -14,12 +14,34 @@ use std::sync::Arc;
 use anyhow::Result;
 use serde_json::{Value, json};
 use tiering::inspect::{self, PartitionOverview};
+use tiering::repair::Keep;
 use tiering::store::{Encryption, MeteredStore, RemoteOptions, RemoteStore, SharedStore, StoreLocation};
 use tiering::verify::Depth;
 
 use super::client::ClusterArguments;
 use super::report::{Output, Rows, print_json};
 use crate::env::Env;
+
+/// Which part stays where objects are lost.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum Part {
+    /// The one with the most offsets; of equals the newest.
+    Longest,
+    /// What lies before the first lost object.
+    Oldest,
+    /// What lies behind the last lost object.
+    Newest,
+}
+
+impl Part {
+    fn keep(self) -> Keep {
+        match self {
+            Part::Longest => Keep::Longest,
+            Part::Oldest => Keep::Oldest,
+            Part::Newest => Keep::Newest,
+        }
+    }
+}
 
 /// Arguments of `esker tier`.
 #[derive(clap::Args, Debug)]
@@ -66,9 +88,11 @@ enum Command {
         /// Says what would be done.
         #[arg(long)]
         dry_run: bool,
-        /// Accepts that the tier ends before a lost object of which there is no copy.
-        #[arg(long)]
-        cut: bool,
+        /// Accepts that records are lost, with objects of which there is no copy: the offsets that a dry run names. What stays is the
+        /// longest part, the oldest (the tier ends before the first lost object) or the newest (the log starts behind the last one: the
+        /// only part from which brokers that still have newer records go on).
+        #[arg(long, value_name = "PART", num_args = 0..=1, default_missing_value = "longest")]
+        cut: Option<Part>,
         #[command(flatten)]
         place: Place,
         /// How to print what was done.
@@ -204,7 +228,13 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
             check::verify(&place.open()?, topic.as_deref(), depth, output).await
         }
         Command::Repair { topic, dry_run, cut, place, output } => {
-            check::repair(&env, &place.open()?, &topic, check::How { dry_run, cut, output }).await
+            check::repair(
+                &env,
+                &place.open()?,
+                &topic,
+                check::How { dry_run, cut: cut.map(Part::keep), output },
+            )
+            .await
         }
         Command::Restore { topic, topic_id, dry_run, replication_factor, configs, place, cluster } => {
             let topic_id = topic_id.as_deref();

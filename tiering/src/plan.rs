@@ -406,7 +406,11 @@ impl<'a> View<'a> {
             (None, Some(archive)) => archive.end() <= log_start,
             (None, None) => self.live.first().is_some_and(|segment| segment.end <= log_start),
         };
-        expired || self.diverged.is_some() || head.live[..] != self.live[..]
+        // What lies below the log start within a segment is to stay deleted after a restore from here, too.
+        let first = self.archives.first().map(|archive| archive.start);
+        let first = first.or_else(|| self.live.first().map(Segment::base));
+        let begins_below = head.log_start < log_start && first.is_some_and(|first| first < log_start);
+        expired || begins_below || self.diverged.is_some() || head.live[..] != self.live[..]
     }
 
     /// The oldest archive, when its rows expire one by one and are not known.

@@ -1,10 +1,11 @@
 //! Puts a partition's manifest right from the bucket alone: when the head can't be read, or names what is not there.
 //!
 //! ```text
-//! what an older generation and every footer say  →  the longest run of whole segments that follow each other  →  a new head
+//! what an older generation and every footer say  →  a run of whole segments that follow each other  →  a new head
 //! ```
 //! Rows of archives count as the head's own do; an archive that can't be read is made anew from the footers, and one whose rows
-//! are all as they were stays. Nothing is deleted: what the new head does not name stays for a look, and for the leader's sweep. Only for a partition
+//! are all as they were stays. Where an object is lost for good no run has everything: [`Keep`] says which stays. Nothing is deleted
+//! here; what is given up is noted as removed, and the next leader deletes it after `tier.delete.grace.ms`. Only for a partition
 //! that no broker leads: the new head is written under an epoch of the caller's, which must be above all that is known.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -20,12 +21,28 @@ use crate::publish::{PublishError, Publisher};
 use crate::store::{SharedStore, Store, StoreError};
 use crate::verify;
 
+/// Which part stays where lost objects leave only parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// The part with the most offsets; of equals the newest.
+    #[default]
+    Longest,
+    /// What lies before the first lost object: the tier ends there.
+    Oldest,
+    /// What lies behind the last lost object: the log starts there. The only part that a log whose newer records are still on
+    /// brokers' disks goes on from.
+    Newest,
+}
+
 /// What a repair does, or would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repair {
     /// The head that is to be written.
     pub next: Manifest,
-    /// Segments of the old head that are named no more, since they are lost or do not follow.
+    /// Ranges of offsets (the end excluded) that the old head had and the new one has not: records that are lost, or given up
+    /// because they do not follow.
+    pub lost: Vec<(i64, i64)>,
+    /// Segments of the old head that are named no more, since they are lost, do not follow or were replaced.
     pub given_up: Vec<SegmentName>,
     /// Objects that were found and are named now.
     pub taken_up: Vec<SegmentName>,
@@ -62,6 +79,7 @@ const TAIL_BYTES: u64 = 64 << 10;
 pub async fn plan(
     store: &SharedStore,
     folder: &PartitionFolder,
+    keep: Keep,
     uuid: Uuid,
     now_ms: i64,
 ) -> Result<Option<Repair>, RepairError> {
@@ -107,7 +125,7 @@ pub async fn plan(
     let found = footers(&**store, folder).await?;
     let first = old.archives.first().map(|archive| archive.start);
     let start = first.or_else(|| old.live.first().map(Segment::base)).unwrap_or(old.log_start);
-    let run = longest_run(&found, start, old.log_start, &named);
+    let run = kept_run(&found, start, old.log_start, &named, keep);
     let before: HashSet<SegmentName> = named.iter().map(|segment| segment.name).collect();
     let after: HashSet<SegmentName> = run.iter().map(|segment| segment.name).collect();
     if old.generation == highest && files_are_whole && named == run {
@@ -118,7 +136,9 @@ pub async fn plan(
     let mut next = Manifest {
         generation: highest + 1,
         writer: Writer { epoch, uuid },
-        log_start: old.log_start,
+        log_start: run
+            .first()
+            .map_or(old.log_start, |first| if first.base() > start { first.base() } else { old.log_start }),
         removed: old.removed.clone(),
         removed_archives: old.removed_archives.clone(),
         ..Manifest::default()
@@ -145,7 +165,8 @@ pub async fn plan(
     let names = |rows: &[Segment], without: &HashSet<SegmentName>| {
         rows.iter().map(|row| row.name).filter(|name| !without.contains(name)).collect()
     };
-    Ok(Some(Repair { given_up: names(&named, &after), taken_up: names(&run, &before), archives, next }))
+    let lost = lost_ranges(&old, &next);
+    Ok(Some(Repair { lost, given_up: names(&named, &after), taken_up: names(&run, &before), archives, next }))
 }
 
 /// Writes the new head.
@@ -208,9 +229,51 @@ fn row(footer: &Footer, footer_bytes: usize) -> Segment {
     }
 }
 
+/// What the old head had and the new one has not.
+fn lost_ranges(old: &Manifest, new: &Manifest) -> Vec<(i64, i64)> {
+    let (Some(start), Some(end)) = (old.tier_start(), old.tier_end()) else { return Vec::new() };
+    let (kept_start, kept_end) = (new.tier_start().unwrap_or(end), new.tier_end().unwrap_or(end));
+    let lost = [(start, kept_start.min(end)), (kept_end.max(start), end)];
+    lost.into_iter().filter(|(from, to)| from < to).collect()
+}
+
+/// The run that stays, of all that lost objects leave. Behind a hole a run begins only with what the old head named: an object that
+/// no head ever named may be of another lineage.
+fn kept_run(
+    found: &BTreeMap<SegmentName, (Segment, Vec<EpochStart>)>,
+    start: i64,
+    log_start: i64,
+    named: &[Segment],
+    keep: Keep,
+) -> Vec<Segment> {
+    let offsets = |run: &[Segment]| match run {
+        [first, .., last] => last.end - first.base(),
+        [only] => only.end - only.base(),
+        [] => 0,
+    };
+    let mut kept = Vec::new();
+    let mut next = Some(start);
+    while let Some(from) = next {
+        let run = run_from(found, from, log_start, named);
+        let behind = run.last().map_or(from.saturating_add(1), |last| last.end);
+        // The old head's rows are in the order of their offsets.
+        let rest = &named[named.partition_point(|row| row.base() < behind)..];
+        next = rest.iter().find(|row| found.contains_key(&row.name)).map(Segment::base);
+        let is_better = match keep {
+            Keep::Oldest => kept.is_empty(),
+            Keep::Newest => !run.is_empty(),
+            Keep::Longest => !run.is_empty() && offsets(&run) >= offsets(&kept),
+        };
+        if is_better {
+            kept = run;
+        }
+    }
+    kept
+}
+
 /// The run of segments from `start` on, without a hole, that reaches furthest on one lineage. Where objects compete, what
 /// the old head names goes before others, and a later leader's before an earlier one's.
-fn longest_run(
+fn run_from(
     found: &BTreeMap<SegmentName, (Segment, Vec<EpochStart>)>,
     start: i64,
     log_start: i64,
@@ -289,7 +352,11 @@ mod tests {
     }
 
     async fn planned(store: &Arc<MemoryStore>) -> Option<Repair> {
-        plan(&(store.clone() as SharedStore), &folder(), Uuid::from_u128(77), 5).await.unwrap()
+        planned_to_keep(store, Keep::Oldest).await
+    }
+
+    async fn planned_to_keep(store: &Arc<MemoryStore>, keep: Keep) -> Option<Repair> {
+        plan(&(store.clone() as SharedStore), &folder(), keep, Uuid::from_u128(77), 5).await.unwrap()
     }
 
     async fn repaired(store: &Arc<MemoryStore>) -> (Repair, verify::Findings) {
@@ -332,11 +399,55 @@ mod tests {
         store.delete(&folder().segment(&all[1].name)).await.unwrap();
         let repair = planned(&store).await.unwrap();
         assert_eq!((repair.next.tier_end(), repair.given_up.len()), (Some(100), 2));
+        assert_eq!(repair.lost, [(100, 300)]);
         let copy = put(&store, 100, 2, 500).await;
         let (repair, found) = repaired(&store).await;
         assert_eq!((repair.taken_up, repair.given_up), (vec![copy.name], vec![all[1].name]));
         assert_eq!((found.tier_end, found.damage), (300, vec![]));
-        assert!(found.unnamed.is_empty());
+        assert!(found.unnamed.is_empty() && repair.lost.is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_object_that_is_replaced_does_not_hide_that_another_is_lost() {
+        let (store, all) = tier().await;
+        for lost in [0, 2] {
+            store.delete(&folder().segment(&all[lost].name)).await.unwrap();
+        }
+        let copy = put(&store, 0, 2, 500).await;
+        let repair = planned(&store).await.unwrap();
+        assert_eq!((repair.taken_up, repair.lost), (vec![copy.name], vec![(200, 300)]));
+    }
+
+    #[tokio::test]
+    async fn what_stays_beside_lost_objects_is_what_is_asked_for() {
+        let (store, all, _) = tier_with_archives().await;
+        for lost in [0, 3] {
+            store.delete(&folder().segment(&all[lost].name)).await.unwrap();
+        }
+        // Of 100 to 300 and 400 to 600 the newest, which is as long.
+        for (keep, kept, lost) in [
+            (Keep::Oldest, (100, 300), vec![(0, 100), (300, 600)]),
+            (Keep::Longest, (400, 600), vec![(0, 400)]),
+            (Keep::Newest, (400, 600), vec![(0, 400)]),
+        ] {
+            let repair = planned_to_keep(&store, keep).await.unwrap();
+            let next = &repair.next;
+            assert_eq!(
+                (next.log_start, next.tier_start(), next.tier_end()),
+                (kept.0, Some(kept.0), Some(kept.1))
+            );
+            assert_eq!(repair.lost, lost, "{keep:?}");
+        }
+        store.delete(&folder().segment(&all[4].name)).await.unwrap();
+        let longest = planned_to_keep(&store, Keep::Longest).await.unwrap();
+        assert_eq!((longest.next.log_start, longest.next.tier_end()), (100, Some(300)));
+        let newest = planned_to_keep(&store, Keep::Newest).await.unwrap();
+        assert_eq!((newest.next.log_start, newest.next.tier_end()), (500, Some(600)));
+        for row in &all {
+            store.delete(&folder().segment(&row.name)).await.unwrap();
+        }
+        let nothing = planned_to_keep(&store, Keep::Longest).await.unwrap();
+        assert_eq!((nothing.next.tier_end(), nothing.lost), (None, vec![(0, 600)]));
     }
 
     /// Six segments: two archives of two rows each, and two live ones.
@@ -414,7 +525,7 @@ mod tests {
     async fn nothing_is_built_for_a_deleted_topic() {
         let (store, _) = tier().await;
         store.put(&folder().tombstone(), vec![]).await.unwrap();
-        let outcome = plan(&(store as SharedStore), &folder(), Uuid::nil(), 0).await;
+        let outcome = plan(&(store as SharedStore), &folder(), Keep::Longest, Uuid::nil(), 0).await;
         assert!(matches!(outcome, Err(RepairError::Deleted)));
     }
 }

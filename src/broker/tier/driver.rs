@@ -18,6 +18,7 @@ use tiering::store::StoreError;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use super::deletions::Place;
 use super::leader_log::LedLog;
 use super::room::{DROP_OLDEST, FULL_POLICY};
 use super::scrub::Scrub;
@@ -329,6 +330,7 @@ impl TierDriver {
             },
             noted: 0,
             size: self.cold.sizes.begin(&partition.topic),
+            place: self.cold.deletions.begin((replica.topic_id(), partition.partition)),
             open: None,
         };
         let mut pause = FIRST_PAUSE;
@@ -358,6 +360,7 @@ impl TierDriver {
             let mut positions = replica.watch();
             tokio::select! {
                 () = self.cold.env.clock.sleep(wait) => {}
+                () = work.place.wanted() => {}
                 _ = positions.wait_for(over) => return,
                 () = self.stopping.stopped() => return,
             }
@@ -383,6 +386,7 @@ impl TierDriver {
                 work.offloader.report_lost(base, &work.log).await;
             }
             self.make_good(work, folder).await;
+            let asked = work.place.asked();
             let (begun, begun_ms) = (self.cold.env.clock.now(), self.cold.env.clock.wall_ms());
             let stepped = work.offloader.step(&work.log, &policy, &seams).await;
             self.trace(&work.log.replica, begun, begun_ms, &stepped);
@@ -392,9 +396,11 @@ impl TierDriver {
             {
                 work.noted = manifest.generation;
                 work.size.set(manifest.live_bytes());
+                work.place.begins_at(manifest.tier_start());
                 self.cold.reader.note_manifest(folder, Arc::new(manifest.clone())).await;
             }
             if action == Action::Idle {
+                work.place.settled(asked);
                 return Ok(());
             }
             tracing::debug!(%folder, ?action, "offloaded");
@@ -556,6 +562,8 @@ struct Work {
     noted: u64,
     /// What it tells of the partition's size in the tier.
     size: Size,
+    /// Where it is waited for.
+    place: Place,
     /// The open segment's base, and since when records were seen in it.
     open: Option<(Offset, MonoTime)>,
 }

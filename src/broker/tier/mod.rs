@@ -8,6 +8,7 @@
 
 mod backup;
 mod cache_dir;
+mod deletions;
 mod driver;
 mod leader_log;
 mod owner;

@@ -21,6 +21,7 @@ use tiering::upload::UploadOptions;
 use tokio::runtime::Handle;
 
 use super::cache_dir::CacheDir;
+use super::deletions::Deletions;
 use super::owner::INCARNATION;
 use super::pace::{Pace, PacedStore};
 use super::peer::{OfBroker, Patience, TierPeers};
@@ -34,9 +35,9 @@ use crate::broker::seams::ObjectStores;
 use crate::env::defect::{Defect, planted};
 use crate::env::{BlockingPool, Clock, Env};
 use crate::metadata::Metadata;
-use crate::replication::ReplicaManager;
+use crate::replication::{Replica, ReplicaManager};
 use crate::transport::{Incoming, SharedTransport};
-use crate::types::{BrokerId, TopicId, TopicName, TopicPartition};
+use crate::types::{BrokerId, Offset, TopicId, TopicName, TopicPartition};
 
 /// Chunks that are held in memory, in front of the chunk files.
 const CHUNK_MEMORY_BYTES: u64 = 64 << 20;
@@ -148,6 +149,8 @@ pub struct ColdStore {
     pub(super) findings: Findings,
     pub(super) room: Arc<Room>,
     pub(super) sizes: Arc<Sizes>,
+    /// Who waits for a manifest that carries a log start.
+    pub(super) deletions: Arc<Deletions>,
     /// The other brokers' caches, once they can be asked.
     peers: OnceLock<Arc<TierPeers>>,
     /// Whether the store is known to be this cluster's.
@@ -224,6 +227,7 @@ impl ColdStore {
             findings: Findings::default(),
             room: Arc::new(Room::new(env.disk.clone(), config)),
             sizes: Arc::default(),
+            deletions: Arc::default(),
             peers: OnceLock::new(),
             owned: tokio::sync::watch::Sender::new(false),
             is_past: AtomicBool::new(false),
@@ -302,6 +306,13 @@ impl ColdStore {
         (refuses || self.room.is_full())
             && flag(topic, ENABLE).unwrap_or(self.default_enable)
             && topic.get(FULL_POLICY).unwrap_or(&self.full_policy) == REJECT
+    }
+
+    /// Waits until the manifest of a partition that is led here carries a log start that its log has, or the partition's topic is not
+    /// tiered (any more). Ends only so: the caller bounds it.
+    pub async fn carries_log_start(&self, replica: &Replica, log_start: Offset) {
+        let key = (replica.topic_id(), replica.partition().partition);
+        self.deletions.carried(key, log_start, &*self.env.clock).await;
     }
 
     /// Where a partition lives in the store.

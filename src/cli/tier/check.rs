@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use tiering::inspect::{self, PartitionId};
 use tiering::layout::{PartitionFolder, SegmentName};
-use tiering::repair;
+use tiering::repair::{self, Keep};
 use tiering::store::SharedStore;
 use tiering::verify::{self, Depth, Findings};
 
@@ -115,8 +115,8 @@ fn state(found: &Findings) -> String {
 pub(super) struct How {
     /// Only say what would be done.
     pub(super) dry_run: bool,
-    /// The tier may end before a lost object.
-    pub(super) cut: bool,
+    /// Records that are lost may be given up, and this is to stay.
+    pub(super) cut: Option<Keep>,
     pub(super) output: Output,
 }
 
@@ -130,7 +130,8 @@ pub(super) async fn repair(env: &Env, store: &SharedStore, topic: &str, how: How
     let mut told = Vec::new();
     for (id, folder) in partitions(store, Some(topic)).await? {
         let name = format!("{} partition {}", id.topic, id.partition);
-        let Some(repair) = repair::plan(store, &folder, env.rng.uuid(), env.clock.wall_ms())
+        let keep = cut.unwrap_or_default();
+        let Some(repair) = repair::plan(store, &folder, keep, env.rng.uuid(), env.clock.wall_ms())
             .await
             .with_context(|| name.clone())?
         else {
@@ -156,7 +157,10 @@ pub(super) async fn repair(env: &Env, store: &SharedStore, topic: &str, how: How
             say(output, &format!("    gives up {given}"));
         }
         let mut state = "would be repaired";
-        if !repair.given_up.is_empty() && repair.taken_up.is_empty() && !cut {
+        for (from, to) in &repair.lost {
+            say(output, &format!("    loses offsets {from}..{to}"));
+        }
+        if !repair.lost.is_empty() && cut.is_none() {
             state = "refused";
             refused.push(name);
         } else if !dry_run {
@@ -174,6 +178,7 @@ pub(super) async fn repair(env: &Env, store: &SharedStore, topic: &str, how: How
             "tier_end": end,
             "taken_up": words(&repair.taken_up),
             "given_up": words(&repair.given_up),
+            "lost": repair.lost,
         }));
     }
     if output == Output::Json {
@@ -181,8 +186,8 @@ pub(super) async fn repair(env: &Env, store: &SharedStore, topic: &str, how: How
     }
     if !refused.is_empty() && !dry_run {
         bail!(
-            "not repaired: {}. The tier would end before a lost object, and what follows it would go; first bring \
-             the object back if a copy exists, or accept it with --cut",
+            "not repaired: {}. Objects are lost, and the offsets named above would go with them; first bring \
+             the objects back if copies exist, or accept it with --cut (longest, oldest or newest: what is to stay)",
             refused.join(", ")
         );
     }

@@ -314,12 +314,13 @@ impl Leader {
         self.high_watermark >= self.epoch_start || planted(defect::Defect::LatestAtOnce)
     }
 
-    /// Whether every assigned replica with a session has stored this log start (DeleteRecords).
+    /// Whether every assigned replica whose broker lives has stored this log start (DeleteRecords): also one that has no session at the
+    /// moment, since it may lead next.
     #[must_use]
     pub fn log_start_is_stored(&self, log_start: Offset) -> bool {
         self.peers
             .values()
-            .filter(|peer| peer.view.active && peer.session.is_some())
+            .filter(|peer| peer.view.active)
             .all(|peer| peer.log_start.is_some_and(|stored| stored >= log_start))
             || planted(defect::Defect::DeletionUnstored)
     }

@@ -442,6 +442,10 @@ fn delete_records_is_done_when_every_live_replica_has_stored_the_log_start() {
     join(&mut l, B, 100, ms(1));
     assert!(!l.log_start_is_stored(Offset(50)));
     l.handle(Event::Ack { broker: B, session: 2, end: Offset(100), log_start: Offset(50) }, ms(2));
+    assert!(!l.log_start_is_stored(Offset(50)), "C lives, and has no session at the moment");
+    let mut fenced = view(1, &[ME, B], 1);
+    fenced.replicas.iter_mut().filter(|replica| replica.broker == C).for_each(|c| c.active = false);
+    l.handle(Event::Image(fenced), ms(3));
     assert!(l.log_start_is_stored(Offset(50)));
 }
 
