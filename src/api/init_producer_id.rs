@@ -52,8 +52,13 @@ pub(super) async fn handle(
     if let Err(code) = context.check(AclOperation::Write, ResourceKind::TransactionalId, &id) {
         return refused(code);
     }
-    let question =
-        InitProducer { id: (&*id).into(), timeout_ms: request.transaction_timeout_ms, expected, fresh: None };
+    let question = InitProducer {
+        id: (&*id).into(),
+        timeout_ms: request.transaction_timeout_ms,
+        expected,
+        fresh: None,
+        first_of_life: context.broker.first_producer_id(),
+    };
     match context.broker.init_transactional(question).await {
         Ok(producer) => InitProducerIdResponse {
             producer_id: producer.id.0,

@@ -191,7 +191,7 @@ impl Broker {
             ClusterBackup::start(
                 store.clone(),
                 &broker.config,
-                broker.coordinators.clone(),
+                (broker.coordinators.clone(), broker.transactions.coordinators.clone()),
                 stopping.clone(),
             );
             TierDriver::start(store.clone(), &broker.config, broker.live.clone(), replicas, stopping);

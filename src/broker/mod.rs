@@ -63,8 +63,8 @@ pub use reassignments::ReassignError;
 pub use seams::{ObjectStores, PeerNetwork, Seams};
 pub use standing::{GroupStanding, Standing};
 pub use tier::{
-    BackupError, CommittedBackup, GroupBackup, GroupsBackup, INCARNATION, MetadataBackup, RESTORE_METADATA,
-    ScrubCounts, TierCounts, TopicBackup, remote_options,
+    BackupError, CommittedBackup, FIRST_PRODUCER_ID, GroupBackup, INCARNATION, Kept, MetadataBackup,
+    PartsBackup, RESTORE_METADATA, ScrubCounts, TierCounts, TopicBackup, TransactionBackup, remote_options,
 };
 pub use topics::{NewTopic, TopicError};
 pub use transactions::{

@@ -16,8 +16,9 @@ pub(super) struct ProducerIds {
 }
 
 impl ProducerIds {
-    fn take(&self) -> Option<ProducerId> {
-        self.left.lock().next().map(ProducerId)
+    /// The next one that is not below `first`.
+    fn take(&self, first: i64) -> Option<ProducerId> {
+        self.left.lock().find(|id| *id >= first).map(ProducerId)
     }
 }
 
@@ -28,8 +29,13 @@ impl Broker {
     /// When the metadata quorum does not answer.
     pub async fn init_producer_id(&self) -> Result<(ProducerId, ProducerEpoch), SubmitError> {
         loop {
-            if let Some(id) = self.producer_ids.take() {
+            // After a restore nobody is given an id of a life before, nor of what is left of a block of before.
+            let first = self.first_producer_id().0;
+            if let Some(id) = self.producer_ids.take(first) {
                 return Ok((id, ProducerEpoch(0)));
+            }
+            if self.image().next_producer_id < first {
+                self.metadata.submit(Command::ReserveProducerIds { below: first }).await?;
             }
             let command = Command::AllocateProducerIds {
                 broker: self.config.node_id,

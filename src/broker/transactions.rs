@@ -220,6 +220,12 @@ impl Broker {
         &self.transactions.coordinators
     }
 
+    /// The first producer id of this life of the cluster: those below were given out before a restore.
+    #[must_use]
+    pub fn first_producer_id(&self) -> ProducerId {
+        ProducerId(self.live().config.number(FIRST_PRODUCER_ID))
+    }
+
     /// A producer with a transactional id begins, or begins anew.
     ///
     /// # Errors
@@ -227,11 +233,6 @@ impl Broker {
     pub async fn init_transactional(&self, question: InitProducer) -> Result<Producer, CoordinatorError> {
         match self.transactions.ask(&question.id.clone(), question.clone()).await {
             Err(CoordinatorError::Transaction(TxnError::NeedsProducerId)) => {
-                // The id is not known; before a restore it was, and may have had a newer producer than this.
-                let first = self.live().config.number(FIRST_PRODUCER_ID);
-                if question.expected.is_some_and(|producer| producer.id.0 < first) {
-                    return Err(TxnError::Fenced.into());
-                }
                 let fresh = self.fresh_producer_id().await?;
                 let question = InitProducer { fresh: Some(fresh), ..question };
                 self.transactions.ask(&question.id.clone(), question).await

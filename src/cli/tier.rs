@@ -6,6 +6,7 @@ mod init;
 mod open_transactions;
 mod restore;
 mod restore_cluster;
+mod transactions;
 
 use std::path::PathBuf;
 
@@ -120,8 +121,8 @@ enum Command {
         #[command(flatten)]
         cluster: ClusterArguments,
     },
-    /// Brings a whole cluster back into new brokers that have the old one's `cluster.id`: topics, committed offsets, users,
-    /// ACLs, quotas.
+    /// Brings a whole cluster back into new brokers that have the old one's `cluster.id`: topics, committed offsets,
+    /// transactional ids, users, ACLs, quotas.
     RestoreCluster {
         /// Which one, for a dry run on a bucket of several clusters.
         #[arg(long)]
@@ -239,7 +240,7 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
         Command::Restore { topic, topic_id, dry_run, replication_factor, configs, place, cluster } => {
             let topic_id = topic_id.as_deref();
             let order = restore::Order {
-                is_claimed: false,
+                of_cluster: None,
                 topic: &topic,
                 topic_id,
                 partitions: None,

@@ -104,6 +104,47 @@ class GroupBackups(ClusterCase):
         self.assertIn(f"{GROUPS} groups with {GROUPS} committed offsets", told())
 
     @slow
+    def test_a_restore_that_may_not_set_the_incarnation_begins_none(self):
+        store = self.processes.dir / "tier"
+        old = self.dev(1, tier=f"file://{store}", settings=QUICK)
+        old.topic_create("t", 1, configs=TIERED)
+        produce("python", old.bootstrap, "t", RECORDS, "s")
+        dry_run = ["tier", "restore", "t", "--dry-run", "--store", f"file://{store}"]
+        wait_until("all is in the tier", lambda: f"0..{RECORDS}" in esker(*dry_run, check=False).stdout, 120, 0.5)
+        old.stop()
+
+        new = self.dev(1, tier=f"file://{store}", name="new", settings={
+            **QUICK, "listeners": "SASL_PLAINTEXT://127.0.0.1:{port}", "security.bootstrap.user": "admin:secret-of-admin",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users": "User:admin"})
+        at = lambda user: ["--bootstrap-server", new.bootstrap, "--command-config", self.client_config(user)]  # noqa: E731
+        esker("user", "add", "alice", "--password", "secret-of-alice", *at("admin"))
+        # All that a restore needs, but for the right to change the brokers' configs.
+        esker("acl", "add", "--principal", "User:alice", "--operation", "describe,describe-configs,create", "--cluster-resource",
+              *at("admin"))
+        begun = lambda: [path.name for path in store.rglob("cluster/incarnation/*")]  # noqa: E731
+        restore = ["tier", "restore", "t", "--replication-factor", 1, "--store", f"file://{store}"]
+        refused = esker(*restore, *at("alice"), check=False, timeout=120)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("tier.incarnation cannot be set for all brokers", refused.stderr)
+        self.assertEqual(begun(), [], "these brokers would take the store for another life's")
+        # The control: whoever may set it begins the first one. What an earlier restore has fenced stays so.
+        esker("config", "set", "--all-brokers", "tier.incarnation.first.producer.id=7000000", *at("admin"))
+        self.assertIn("incarnation 1 of cluster old-cluster", esker(*restore, *at("admin"), timeout=180).stdout)
+        self.assertEqual(begun(), [f"{1:020}"])
+        # One change has set both: which life it is, and which producer ids are of those before.
+        told = esker("config", "get", "--all-brokers", *at("admin")).stdout
+        self.assertRegex(told, r"tier\.incarnation +┆ 1 ")
+        self.assertRegex(told, r"tier\.incarnation\.first\.producer\.id +┆ 7000000 ")
+        self.assertRegex(new.broker_logs(1000), "what=\"all brokers: tier.incarnation, tier.incarnation.first.producer.id\"")
+
+    def client_config(self, user):
+        path = self.processes.dir / f"{user}.properties"
+        path.write_text("security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-256\nsasl.jaas.config="
+                        "org.apache.kafka.common.security.scram.ScramLoginModule required "
+                        f'username="{user}" password="secret-of-{user}";\n')
+        return path
+
+    @slow
     def test_a_cluster_that_was_taken_for_lost_writes_nothing_more_once_it_was_restored_elsewhere(self):
         store = self.processes.dir / "tier"
         old = self.dev(1, tier=f"file://{store}", settings=QUICK)

@@ -86,6 +86,18 @@ impl PartitionFolder {
         format!("{cluster_id}/cluster/group-parts/{broker}/")
     }
 
+    /// The folder of folders of the backups of transactional ids, one for each broker.
+    #[must_use]
+    pub fn transaction_backups_of(cluster_id: &str) -> String {
+        format!("{cluster_id}/cluster/transactions/")
+    }
+
+    /// The folder of a broker's parts of the backups of transactional ids.
+    #[must_use]
+    pub fn transaction_parts_of(cluster_id: &str, broker: &str) -> String {
+        format!("{cluster_id}/cluster/transaction-parts/{broker}/")
+    }
+
     /// `<cluster id>/topics/<topic>/<topic id>/<partition>`.
     #[must_use]
     pub fn path(&self) -> &str {

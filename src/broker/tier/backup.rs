@@ -1,10 +1,11 @@
 //! What the cluster knows besides its records, written to the store so that the bucket alone can bring a cluster back:
-//! topics, configs, users, ACLs and quotas by the leader of the metadata quorum, committed offsets by each group
-//! coordinator.
+//! topics, configs, users, ACLs and quotas by the leader of the metadata quorum, committed offsets and transactional ids by
+//! their coordinators.
 //!
 //! ```text
 //! image ─────────────► <cluster>/cluster/metadata/<generation>            whoever leads the quorum
-//! groups that we coordinate ─► <cluster>/cluster/groups/<broker>/<generation>     every broker, in parts (`groups`)
+//! groups that we coordinate ─► <cluster>/cluster/groups/<broker>/<generation>     every broker, in parts (`parts`)
+//! transactional ids ────────► <cluster>/cluster/transactions/<broker>/<generation>   the same
 //! ```
 //! A new cluster under an old one's id writes nothing before the old one's state is back (`esker tier restore-cluster`): its
 //! empty backups would push the full ones out.
@@ -13,6 +14,8 @@
 //! the bucket must be as private as the brokers' disks.
 
 mod groups;
+mod parts;
+mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,9 +25,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tiering::backup;
 use tiering::layout::PartitionFolder;
+use tiering::owner::OwnerError;
 use tiering::store::{Store, StoreError};
 
-use self::groups::{PartError, PartWriter};
+use self::parts::{PartError, PartWriter, Source};
 use super::owner::{FIRST_PRODUCER_ID, INCARNATION};
 use super::store::ColdStore;
 use crate::broker::Broker;
@@ -32,12 +36,15 @@ use crate::broker::TopicError;
 use crate::broker::config::BrokerConfig;
 use crate::broker::stop::StopSignal;
 use crate::coordinator::Coordinators;
+use crate::coordinator::txn::TransactionCoordinators;
 use crate::metadata::{
     AclBinding, Command, Image, QuotaChange, QuotaEntity, Quotas, ScramCredential, ScramMechanism,
 };
 use crate::types::{BrokerId, DirectoryId};
 
-pub use groups::{CommittedBackup, GroupBackup, GroupsBackup};
+pub use groups::{CommittedBackup, GroupBackup};
+pub use parts::{Kept, PartsBackup};
+pub use transactions::TransactionBackup;
 
 /// The broker config whose change brings a backup's users, ACLs, quotas and broker configs back: its value is the
 /// generation. It is never stored.
@@ -51,6 +58,9 @@ pub enum BackupError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Whose store it is, is not known.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
     /// A part that a backup names is damaged or gone.
     #[error("{0}, which a backup names, is damaged or gone")]
     Part(String),
@@ -157,9 +167,16 @@ impl MetadataBackup {
         read(store, PartitionFolder::metadata_backups_of(cluster_id)).await
     }
 
+    /// Above all producer ids that were given out, also since this was written.
+    #[must_use]
+    pub fn first_free_producer_id(&self) -> i64 {
+        self.next_producer_id.saturating_add(PRODUCER_ID_MARGIN)
+    }
+
     /// The commands that bring back users, ACLs, quotas, broker configs and producer ids.
     #[must_use]
     pub fn commands(self) -> Vec<Command> {
+        let below = self.first_free_producer_id();
         let users = self.users.into_iter().flat_map(|(user, credentials)| {
             credentials.into_iter().map(move |(mechanism, credential)| Command::UpsertUser {
                 user: user.clone(),
@@ -183,11 +200,7 @@ impl MetadataBackup {
         let mut commands: Vec<Command> = users.chain(configs).collect();
         commands.push(Command::AlterQuotas { changes: quotas.collect() });
         commands.push(Command::CreateAcls { bindings: self.acls });
-        // Nobody knows which transactional id had which of those, so whoever wants to go on under one is fenced.
-        let first_id = self.next_producer_id + PRODUCER_ID_MARGIN;
-        let fences = BTreeMap::from([(FIRST_PRODUCER_ID.to_owned(), Some(first_id.to_string()))]);
-        commands.push(Command::AlterBrokerConfig { broker: None, changes: fences });
-        commands.push(Command::ReserveProducerIds { below: first_id });
+        commands.push(Command::ReserveProducerIds { below });
         commands
     }
 }
@@ -211,6 +224,7 @@ pub(super) async fn read<T: serde::de::DeserializeOwned>(
 pub struct ClusterBackup {
     cold: Arc<ColdStore>,
     coordinators: Coordinators,
+    transactions: TransactionCoordinators,
     node_id: BrokerId,
     stopping: StopSignal,
     interval: Duration,
@@ -221,7 +235,7 @@ impl ClusterBackup {
     pub fn start(
         cold: Arc<ColdStore>,
         config: &BrokerConfig,
-        coordinators: Coordinators,
+        (coordinators, transactions): (Coordinators, TransactionCoordinators),
         stopping: StopSignal,
     ) {
         let interval = config.millis("tier.backup.interval.ms");
@@ -229,29 +243,31 @@ impl ClusterBackup {
             return;
         }
         let runtime = cold.runtime.clone();
-        let task = ClusterBackup { cold, coordinators, node_id: config.node_id, stopping, interval };
+        let task =
+            ClusterBackup { cold, coordinators, transactions, node_id: config.node_id, stopping, interval };
         runtime.spawn(async move { task.run().await });
     }
 
     async fn run(&self) {
         let mut ours = false;
         let mut metadata = None;
-        let mut groups = None;
+        let (mut groups, mut transactions) = (None, None);
         loop {
             tokio::select! {
                 () = self.cold.env.clock.sleep(self.interval) => {}
                 () = self.stopping.stopped() => return,
             }
-            if !self.cold.is_owned() {
-                continue;
-            }
             let round = async {
+                if !self.cold.owns_now().await? {
+                    return Ok(());
+                }
                 if !ours {
                     ours = self.is_ours().await?;
                 }
                 if ours {
                     self.write_metadata(&mut metadata).await?;
-                    self.write_groups(&mut groups).await?;
+                    self.write_parts(Source::Groups(&self.coordinators), &mut groups).await?;
+                    self.write_parts(Source::Transactions(&self.transactions), &mut transactions).await?;
                 }
                 Ok::<(), BackupError>(())
             };
@@ -298,16 +314,17 @@ impl ClusterBackup {
         Ok(())
     }
 
-    async fn write_groups(&self, last: &mut Option<GroupsBackup>) -> Result<(), BackupError> {
+    async fn write_parts(&self, from: Source<'_>, last: &mut Option<PartsBackup>) -> Result<(), BackupError> {
         let image = self.cold.metadata.image();
         let (cluster_id, broker) = (&image.cluster_id, self.node_id.to_string());
-        let folder = format!("{}{broker}/", PartitionFolder::group_backups_of(cluster_id));
+        let kept = from.kept();
+        let folder = kept.folder(cluster_id, &broker);
         if last.is_none() {
             // Of the run before: with what others may not have written again yet.
             *last = match read(&*self.cold.store, folder.clone()).await {
                 Ok(found) => found.map(|(_, found)| found),
                 Err(error @ BackupError::Content { .. }) => {
-                    tracing::warn!(%error, "the last backup of groups is not taken over");
+                    tracing::warn!(%error, "the last backup of what is coordinated here is not taken over");
                     None
                 }
                 Err(error) => return Err(error),
@@ -315,12 +332,13 @@ impl ClusterBackup {
         }
         let directories = image.brokers.get(&self.node_id).map(|broker| &broker.directories);
         let directory = directories.and_then(|all| all.iter().min().copied());
-        let writer = PartWriter::new(&*self.cold.store, cluster_id, (&broker, directory), last.as_ref());
-        let now = match writer.write(&self.coordinators, &image).await {
+        let writer =
+            PartWriter::new(&*self.cold.store, kept, cluster_id, (&broker, directory), last.as_ref());
+        let now = match writer.write(from, &image).await {
             Ok(now) => now,
             Err(PartError::Store(error)) => return Err(error.into()),
-            Err(PartError::Groups(error)) => {
-                tracing::debug!(%error, "the groups are not to be had yet");
+            Err(PartError::Coordinator(error)) => {
+                tracing::debug!(?kept, %error, "what is coordinated here is not to be had yet");
                 return Ok(());
             }
         };
@@ -328,7 +346,7 @@ impl ClusterBackup {
             return Ok(());
         }
         self.write(&folder, &now).await?;
-        groups::remove_unnamed(&*self.cold.store, cluster_id, &broker).await?;
+        parts::remove_unnamed(&*self.cold.store, kept, cluster_id, &broker).await?;
         *last = Some(now);
         Ok(())
     }
@@ -434,7 +452,7 @@ mod tests {
             _ => None,
         });
         let one = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), Some(value.to_owned()))]);
-        assert_eq!(configs.collect::<Vec<_>>(), [one("a", "b"), one(FIRST_PRODUCER_ID, "1000005")]);
+        assert_eq!(configs.collect::<Vec<_>>(), [one("a", "b")]);
     }
 
     #[test]

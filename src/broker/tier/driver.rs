@@ -13,8 +13,8 @@ use std::time::Duration;
 use tiering::gc;
 use tiering::layout::PartitionFolder;
 use tiering::offload::{Ambient, OffloadError, Offloader};
+use tiering::owner::OwnerError;
 use tiering::plan::{Action, Policy};
-use tiering::store::StoreError;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -227,7 +227,7 @@ impl TierDriver {
     }
 
     /// False when a later life of this cluster has the store meanwhile: there the topic may live.
-    async fn delete_once(&self, id: TopicId, topic: &ColdTopic) -> Result<bool, StoreError> {
+    async fn delete_once(&self, id: TopicId, topic: &ColdTopic) -> Result<bool, OwnerError> {
         let folders: Vec<PartitionFolder> = (0..topic.partitions)
             .filter_map(|partition| {
                 let partition = TopicPartition::new(topic.name.clone(), partition);
@@ -235,7 +235,7 @@ impl TierDriver {
             })
             .collect();
         for folder in &folders {
-            if !self.cold.is_owned() {
+            if !self.cold.owns_now().await? {
                 return Ok(false);
             }
             gc::bury_partition(&*self.cold.store, folder).await?;
@@ -244,7 +244,7 @@ impl TierDriver {
         let grace = u64::try_from(self.settings.grace_ms).unwrap_or(0);
         self.cold.env.clock.sleep(Duration::from_millis(grace)).await;
         for folder in &folders {
-            if !self.cold.is_owned() {
+            if !self.cold.owns_now().await? {
                 return Ok(false);
             }
             gc::forget_partition(&*self.cold.store, folder).await?;

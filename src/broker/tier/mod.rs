@@ -23,12 +23,11 @@ mod timed;
 mod topic_rules;
 
 pub use backup::{
-    BackupError, ClusterBackup, CommittedBackup, GroupBackup, GroupsBackup, MetadataBackup, RESTORE_METADATA,
-    TopicBackup,
+    BackupError, ClusterBackup, CommittedBackup, GroupBackup, Kept, MetadataBackup, PartsBackup,
+    RESTORE_METADATA, TopicBackup, TransactionBackup,
 };
 pub use driver::TierDriver;
-pub(super) use owner::FIRST_PRODUCER_ID;
-pub use owner::INCARNATION;
+pub use owner::{FIRST_PRODUCER_ID, INCARNATION};
 pub use reads::TierReads;
 pub use scrub::ScrubCounts;
 pub use store::{ColdStore, TierCounts, remote_options};

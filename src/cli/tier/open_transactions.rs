@@ -1,12 +1,14 @@
 //! Transactions that a restore leaves open: their records are in the tier, their markers were on the lost brokers. Nobody
-//! coordinates them any more, so they are aborted: a reader of committed data would wait for their ends for good.
+//! coordinates them any more, so they are ended: a reader of committed data would wait for their ends for good.
 //!
-//! A transaction whose markers were in the tier for some of its partitions only is aborted in the others.
+//! Those that the backup knows to be committed are committed, all others aborted: also one whose markers were in the tier for
+//! some of its partitions only, where the backup does not know of it.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::transactions::Transactions;
 use crate::cli::client::records::Led;
 use crate::cli::client::{Client, check};
 use crate::env::Env;
@@ -20,24 +22,32 @@ use crate::wire::{ErrorCode, StrBytes};
 const ATTEMPTS: usize = 150;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Aborts what was open where the tier of a partition ends (`tier_end` of its number; `None` where it has none); how many
-/// transactions that were.
+/// How many transactions were ended, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) committed: usize,
+    pub(super) aborted: usize,
+}
+
+/// Ends what was open where the tier of a partition ends (`tier_end` of its number; `None` where it has none).
 ///
 /// # Errors
 /// What the cluster answers.
-pub(super) async fn abort(
+pub(super) async fn end(
     env: &Env,
     client: &mut Client,
     topic: &str,
     tier_end: impl Fn(i32) -> Option<i64>,
-) -> Result<usize> {
-    let mut aborted = 0;
+    known: Option<&Transactions>,
+) -> Result<Ended> {
+    let mut ended = Ended::default();
     for mut led in client.led_partitions(topic).await? {
         let Some(end) = tier_end(led.partition) else { continue };
         let mut attempt = 1;
-        aborted += loop {
-            match abort_in(client, &led, end).await {
-                Ok(aborted) => break aborted,
+        loop {
+            // What an attempt has ended before it failed counts.
+            match end_in(client, &led, end, known, &mut ended).await {
+                Ok(()) => break,
                 Err(error) if attempt == ATTEMPTS => return Err(error),
                 Err(_) => env.clock.sleep(PAUSE).await,
             }
@@ -45,20 +55,28 @@ pub(super) async fn abort(
             // Who leads by now; not asked before it matters, since the answer names every partition.
             let all = client.led_partitions(topic).await.unwrap_or_default();
             led = all.into_iter().find(|now| now.partition == led.partition).unwrap_or(led);
-        };
+        }
     }
-    Ok(aborted)
+    Ok(ended)
 }
 
-async fn abort_in(client: &mut Client, led: &Led, end: i64) -> Result<usize> {
+async fn end_in(
+    client: &mut Client,
+    led: &Led,
+    end: i64,
+    known: Option<&Transactions>,
+    ended: &mut Ended,
+) -> Result<()> {
     let (name, partition) = (led.topic.as_str(), led.partition);
     let open = open_in(client, led, end).await?;
     for producer in &open {
         let topic = WritableTxnMarkerTopic { name: StrBytes::from(name), partition_indexes: vec![partition] };
+        let producer_epoch = i16::try_from(producer.producer_epoch).context("a producer epoch")?;
+        let commit = known.is_some_and(|known| known.is_committed(producer.producer_id, producer_epoch));
         let marker = WritableTxnMarker {
             producer_id: producer.producer_id,
-            producer_epoch: i16::try_from(producer.producer_epoch).context("a producer epoch")?,
-            transaction_result: false,
+            producer_epoch,
+            transaction_result: commit,
             topics: vec![topic],
             coordinator_epoch: producer.coordinator_epoch.max(0),
             ..WritableTxnMarker::default()
@@ -69,8 +87,9 @@ async fn abort_in(client: &mut Client, led: &Led, end: i64) -> Result<usize> {
         if code != ErrorCode::NONE {
             bail!("the transaction of producer {} in {name}-{partition}: {code}", producer.producer_id);
         }
+        *(if commit { &mut ended.committed } else { &mut ended.aborted }) += 1;
     }
-    Ok(open.len())
+    Ok(())
 }
 
 /// Producers with a transaction that began below `end`.

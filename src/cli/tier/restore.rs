@@ -4,7 +4,7 @@
 //! bucket ─► what each partition holds (dry run: this far) ─► claim the next incarnation (put if absent)
 //!        ─► create the topic in the new cluster with its old id, under leader epochs above all that the bucket knows
 //!        ─► each leader begins at the tier's end: nothing is copied but epoch chain and producers' state
-//!        ─► transactions whose ends are lost are aborted
+//!        ─► transactions whose ends are lost are aborted, or committed where the cluster's backup knows of it
 //! ```
 //! The new cluster has the old cluster's id (`cluster.id`), so the manifests go on. What was only on the lost brokers'
 //! disks is gone: each partition ends where its tier ends.
@@ -19,13 +19,16 @@ use tiering::owner;
 use tiering::store::{SharedStore, StoreError};
 use tiering::verify::{self, Depth, Findings};
 
-use super::{check, open_transactions};
-use crate::broker::INCARNATION;
+use super::check;
+use super::open_transactions::{self, Ended};
+use super::transactions::Transactions;
+use crate::broker::{FIRST_PRODUCER_ID, INCARNATION};
 use crate::cli::client::{Client, ClusterArguments};
 use crate::cli::report::{Output, Rows, say};
 use crate::cli::topic::{NewTopic, create};
 use crate::env::{Env, timeout};
 use crate::wire::StrBytes;
+use crate::wire::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
 use crate::wire::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
@@ -48,8 +51,8 @@ pub(super) struct Order<'a> {
     pub(super) replication_factor: i16,
     pub(super) configs: &'a [(String, String)],
     pub(super) dry_run: bool,
-    /// The life of the cluster has begun already, with a restore of all of it.
-    pub(super) is_claimed: bool,
+    /// With a restore of the whole cluster, whose new life has begun already: what its backup knows of transactions.
+    pub(super) of_cluster: Option<&'a Transactions>,
 }
 
 /// Restores a topic, or says what would come back; returns it for programs.
@@ -89,7 +92,7 @@ pub(super) async fn restore(
         "leader_epoch": epoch,
         "dry_run": order.dry_run,
     });
-    told["open_transactions"] = tell_open(output, store, &found).await?.into();
+    told["open_transactions"] = tell_open(output, store, &found, order.of_cluster).await?.into();
     if order.dry_run {
         say(output, "a dry run: nothing was changed");
         return Ok(told);
@@ -103,11 +106,11 @@ pub(super) async fn restore(
             first.cluster_id
         );
     }
-    if !order.is_claimed {
-        let incarnation = claim(store, &mut client, &first.cluster_id).await?;
+    let producer_id = first_free_producer_id(store, &found).await?;
+    if order.of_cluster.is_none() {
+        let incarnation = claim(store, &mut client, &first.cluster_id, producer_id).await?;
         say(output, &format!("incarnation {incarnation} of cluster {cluster_id}"));
     }
-    let producer_id = first_free_producer_id(store, &found).await?;
     let mut configs: Vec<(String, String)> = vec![
         ("tier.restore.producer.id".to_owned(), producer_id.to_string()),
         ("remote.storage.enable".to_owned(), "true".to_owned()),
@@ -128,7 +131,9 @@ pub(super) async fn restore(
             bail!("{topic} was created, but its leaders have not begun at the tier's end in {PATIENCE:?}")
         }
     }
-    told["aborted_transactions"] = abort_open(env, &mut client, cluster, topic, &found).await?.into();
+    let ended = end_open(env, &mut client, cluster, (topic, &found), order.of_cluster).await?;
+    told["aborted_transactions"] = ended.aborted.into();
+    told["committed_transactions"] = ended.committed.into();
     Ok(told)
 }
 
@@ -142,28 +147,31 @@ pub(super) async fn finish(
     client: &mut Client,
     cluster: &ClusterArguments,
     (topic, topic_id): (&str, &str),
+    known: &Transactions,
 ) -> Result<()> {
     let found = found(store, topic, Some(topic_id)).await?;
-    abort_open(env, client, cluster, topic, &found).await.map(|_| ())
+    end_open(env, client, cluster, (topic, &found), Some(known)).await.map(|_| ())
 }
 
-/// Aborts what has no end in the tier; how many transactions that were.
-async fn abort_open(
+/// Ends what has no end in the tier.
+async fn end_open(
     env: &Env,
     client: &mut Client,
     cluster: &ClusterArguments,
-    topic: &str,
-    found: &[(PartitionId, Findings)],
-) -> Result<usize> {
+    (topic, found): (&str, &[(PartitionId, Findings)]),
+    known: Option<&Transactions>,
+) -> Result<Ended> {
     let tier_end = |partition: i32| {
         found.iter().find(|(id, _)| id.partition == partition).map(|(_, findings)| findings.tier_end)
     };
-    let aborted = open_transactions::abort(env, client, topic, tier_end).await?;
-    if aborted > 0 {
-        let told = format!("{aborted} transactions of {topic} had no end in the tier, and are aborted");
-        say(cluster.output, &told);
+    let ended = open_transactions::end(env, client, topic, tier_end, known).await?;
+    for (count, how) in [(ended.aborted, "aborted"), (ended.committed, "committed")] {
+        if count > 0 {
+            let told = format!("{count} transactions of {topic} had no end in the tier, and are {how}");
+            say(cluster.output, &told);
+        }
     }
-    Ok(aborted)
+    Ok(ended)
 }
 
 /// Each partition with what was found in it. Damage is an error: it must be repaired, or accepted, first.
@@ -206,6 +214,7 @@ async fn found(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
     producer_id: i64,
+    epoch: i16,
     /// Where its transaction began that has no end in the tier.
     open_since: Option<i64>,
 }
@@ -221,39 +230,47 @@ async fn producers(store: &SharedStore, id: &PartitionId) -> Result<Vec<Known>> 
     Ok(known(&footer.producer_snapshot))
 }
 
-/// Kafka's snapshot: a head of ten bytes, then entries of 46 that begin with the id and end with where the open transaction
+/// Kafka's snapshot: a head of ten bytes, then entries of 46 that begin with the id and the epoch and end with where the open transaction
 /// began, −1 without one.
 fn known(snapshot: &[u8]) -> Vec<Known> {
     let entries = snapshot.get(10..).unwrap_or_default().chunks_exact(46);
     let entry = |entry: &[u8]| {
         let producer_id = i64::from_be_bytes(*entry.first_chunk()?);
+        let epoch = i16::from_be_bytes(*entry.get(8..)?.first_chunk()?);
         let since = i64::from_be_bytes(*entry.last_chunk()?);
-        Some(Known { producer_id, open_since: (since >= 0).then_some(since) })
+        Some(Known { producer_id, epoch, open_since: (since >= 0).then_some(since) })
     };
     entries.filter_map(entry).collect()
 }
 
-/// Tells which transactions have no end in a partition's tier: there they are aborted, whatever became of them elsewhere. Each
-/// partition comes back whole up to its own end, and those ends are at no common point.
+/// Tells which transactions have no end in a partition's tier: there they are aborted, whatever became of them elsewhere, or
+/// committed where the backup knows that they were. Each partition comes back whole up to its own end, and those ends are at no common point.
 async fn tell_open(
     output: Output,
     store: &SharedStore,
     found: &[(PartitionId, Findings)],
+    of_cluster: Option<&Transactions>,
 ) -> Result<Vec<Value>> {
     let mut told = Vec::new();
     for (id, _) in found {
         for producer in producers(store, id).await? {
             let (producer_id, Some(since)) = (producer.producer_id, producer.open_since) else { continue };
             let partition = id.partition;
-            let what =
-                "has no end in the tier: it is aborted here, whatever became of it in other partitions";
+            let commit = of_cluster.is_some_and(|known| known.is_committed(producer_id, producer.epoch));
+            let what = if commit {
+                "has no end in the tier: it was committed, and is committed here"
+            } else {
+                "has no end in the tier: it is aborted here, whatever became of it in other partitions"
+            };
             say(
                 output,
                 &format!(
                     "partition {partition}: the transaction of producer {producer_id} from offset {since} on {what}"
                 ),
             );
-            told.push(json!({"partition": partition, "producer_id": producer_id, "since": since}));
+            told.push(
+                json!({"partition": partition, "producer_id": producer_id, "since": since, "commit": commit}),
+            );
         }
     }
     Ok(told)
@@ -272,9 +289,19 @@ async fn first_free_producer_id(store: &SharedStore, found: &[(PartitionId, Find
 
 /// Claims the store for a new life of the cluster, that of these brokers: of two restores at the same time one goes on. Brokers
 /// of a life before it that are still somewhere upload and delete nothing more once they have seen it.
-pub(super) async fn claim(store: &SharedStore, client: &mut Client, cluster_id: &str) -> Result<u64> {
+///
+/// In the same change the producer ids of lives before are told, all below `first_producer_id`: there is no moment in which these
+/// brokers write to the store and take a transactional producer of a former life for one of their own.
+pub(super) async fn claim(
+    store: &SharedStore,
+    client: &mut Client,
+    cluster_id: &str,
+    first_producer_id: i64,
+) -> Result<u64> {
+    // A second restore in the same cluster must not lower what the first one has set.
+    let first = first_producer_id.max(set_already(client, FIRST_PRODUCER_ID).await?).to_string();
     // Whoever may not set it must not begin a life that these brokers then do not know to be theirs.
-    set_for_all(client, INCARNATION, "1", true)
+    set_for_all(client, &[(INCARNATION, "1"), (FIRST_PRODUCER_ID, &first)], true)
         .await
         .context("tier.incarnation cannot be set for all brokers")?;
     let incarnation = match owner::begin_incarnation(&**store, cluster_id).await {
@@ -284,32 +311,48 @@ pub(super) async fn claim(store: &SharedStore, client: &mut Client, cluster_id: 
         }
         Err(error) => return Err(error).context("claiming the next incarnation"),
     };
-    let set = set_for_all(client, INCARNATION, &incarnation.to_string(), false).await;
+    let number = incarnation.to_string();
+    let set = set_for_all(client, &[(INCARNATION, &number), (FIRST_PRODUCER_ID, &first)], false).await;
     set.with_context(|| {
         format!("set {INCARNATION}={incarnation} for all brokers: until then they upload nothing")
     })?;
     Ok(incarnation)
 }
 
-/// Sets a property of all brokers at run time.
+/// A number that is set for all brokers at run time; 0 where none is.
+async fn set_already(client: &mut Client, name: &str) -> Result<i64> {
+    let everywhere = DescribeConfigsResource {
+        resource_type: BROKER_RESOURCE,
+        resource_name: StrBytes::from(""),
+        configuration_keys: Some(vec![StrBytes::from(name)]),
+    };
+    let request = DescribeConfigsRequest { resources: vec![everywhere], ..DescribeConfigsRequest::default() };
+    let response = client.ask_any(&request).await?;
+    let result = response.results.into_iter().next().context("the broker left the answer out")?;
+    crate::cli::client::check(result.error_code, result.error_message.as_ref())?;
+    let found = result.configs.iter().find(|config| config.name.as_str() == name);
+    let value = found.and_then(|config| config.value.as_ref()?.as_str().trim().parse().ok());
+    Ok(value.unwrap_or(0))
+}
+
+/// Sets properties of all brokers at run time, in one change.
 ///
 /// # Errors
 /// What the cluster answers.
 pub(super) async fn set_for_all(
     client: &mut Client,
-    name: &str,
-    value: &str,
+    values: &[(&str, &str)],
     validate_only: bool,
 ) -> Result<()> {
-    let config = AlterableConfig {
-        name: StrBytes::from(name),
+    let config = |(name, value): &(&str, &str)| AlterableConfig {
+        name: StrBytes::from(*name),
         config_operation: 0,
-        value: Some(StrBytes::from(value)),
+        value: Some(StrBytes::from(*value)),
     };
     let resource = AlterConfigsResource {
         resource_type: BROKER_RESOURCE,
         resource_name: StrBytes::from(""),
-        configs: vec![config],
+        configs: values.iter().map(config).collect(),
     };
     let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only };
     let response = client.ask_any(&request).await?;
@@ -355,10 +398,12 @@ mod tests {
 
     #[test]
     fn the_producers_of_a_snapshot_say_what_is_open() {
-        let entry = |id: i64, since: i64| [&id.to_be_bytes()[..], &[0; 30], &since.to_be_bytes()].concat();
-        let snapshot = [&[0; 10][..], &entry(7, -1), &entry(9, 101)].concat();
-        let idle = Known { producer_id: 7, open_since: None };
-        assert_eq!(known(&snapshot), [idle, Known { producer_id: 9, open_since: Some(101) }]);
+        let entry = |id: i64, epoch: i16, since: i64| {
+            [&id.to_be_bytes()[..], &epoch.to_be_bytes(), &[0; 28], &since.to_be_bytes()].concat()
+        };
+        let snapshot = [&[0; 10][..], &entry(7, 300, -1), &entry(9, 2, 101)].concat();
+        let idle = Known { producer_id: 7, epoch: 300, open_since: None };
+        assert_eq!(known(&snapshot), [idle, Known { producer_id: 9, epoch: 2, open_since: Some(101) }]);
         assert_eq!(known(&[]), []);
     }
 }

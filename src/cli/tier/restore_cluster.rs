@@ -3,7 +3,8 @@
 //! ```text
 //! bucket ─► newest backup of metadata and groups, what each topic's tier holds (dry run: this far)
 //!        ─► the new brokers are that cluster (`cluster.id`) and hold nothing else
-//!        ─► topics ─► committed offsets, none above its partition's end ─► users, ACLs, quotas, broker configs
+//!        ─► topics ─► committed offsets, none above its partition's end ─► transactional ids
+//!        ─► users, ACLs, quotas, broker configs
 //! ```
 //! Run again after a failure it goes on: a topic that is back is left alone. Users come last, since then the old
 //! passwords hold.
@@ -18,8 +19,9 @@ use tiering::layout::PartitionFolder;
 use tiering::store::SharedStore;
 
 use super::restore;
+use super::transactions::Transactions;
 use crate::broker::{
-    CommittedBackup, GroupBackup, GroupsBackup, MetadataBackup, RESTORE_METADATA, TopicBackup,
+    CommittedBackup, GroupBackup, Kept, MetadataBackup, PartsBackup, RESTORE_METADATA, TopicBackup,
 };
 use crate::cli::client::{Client, ClusterArguments};
 use crate::cli::report::{Output, Rows, say};
@@ -79,9 +81,10 @@ pub(super) async fn restore_cluster(
     let (generation, backup) = MetadataBackup::newest(&**store, &cluster_id)
         .await?
         .with_context(|| format!("the store holds no backup of cluster {cluster_id}"))?;
-    let groups = GroupsBackup::newest(&**store, &cluster_id, &backup.directories).await?;
+    let groups = PartsBackup::newest(&**store, Kept::Groups, &cluster_id, &backup.directories).await?;
+    let transactions = Transactions::read(store, &cluster_id, &backup.directories).await?;
     let found = topics(store, &cluster_id, &backup).await?;
-    let mut told = show(output, &cluster_id, generation, &backup, &groups, &found);
+    let mut told = show(output, (&cluster_id, generation), &backup, (&groups, &transactions), &found);
     told["dry_run"] = order.dry_run.into();
     let (Some(client), Some(live)) = (client.as_mut(), live) else {
         say(output, "a dry run: nothing was changed");
@@ -95,14 +98,16 @@ pub(super) async fn restore_cluster(
         .collect();
     fresh(&there, &found, live.brokers.len(), &order)?;
     import(client, generation, true).await?;
-    let incarnation = restore::claim(store, client, &cluster_id).await?;
+    let first_producer_id = backup.first_free_producer_id();
+    let incarnation = restore::claim(store, client, &cluster_id, first_producer_id).await?;
     say(output, &format!("incarnation {incarnation} of cluster {cluster_id}"));
     for (number, Found { topic, in_tier }) in found.iter().enumerate() {
         say(output, &format!("topic {} of {}: {}", number + 1, found.len(), topic.name));
         if there.contains_key(&topic.name) {
             say(output, &format!("{} is back already", topic.name));
             if *in_tier > 0 {
-                restore::finish(env, store, client, cluster, (&topic.name, &topic.id)).await?;
+                let topic = (topic.name.as_str(), topic.id.as_str());
+                restore::finish(env, store, client, cluster, topic, &transactions).await?;
             }
             continue;
         }
@@ -111,7 +116,7 @@ pub(super) async fn restore_cluster(
             topic.configs.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         if *in_tier > 0 {
             let order = restore::Order {
-                is_claimed: true,
+                of_cluster: Some(&transactions),
                 topic: &topic.name,
                 topic_id: Some(&topic.id),
                 partitions: Some(topic.partitions),
@@ -135,7 +140,7 @@ pub(super) async fn restore_cluster(
     let mut capped = 0;
     let ends = ends(env, client, &found).await?;
     for part in &groups.parts {
-        for group in part.read(&**store).await? {
+        for group in part.read::<GroupBackup>(&**store).await? {
             let (offsets, lower) = capped_offsets(&ends, &group);
             capped += lower;
             committed += offsets.len();
@@ -147,7 +152,7 @@ pub(super) async fn restore_cluster(
             }
         }
     }
-    let of_groups = groups.groups();
+    let of_groups = groups.names();
     say(
         output,
         &format!(
@@ -156,6 +161,9 @@ pub(super) async fn restore_cluster(
     );
     told["committed_offsets"] = committed.into();
     told["lowered_offsets"] = capped.into();
+    let ids = transactions.bring_back(env, store, client, output).await?;
+    say(output, &format!("{ids} transactional ids are back: their former producers are fenced"));
+    told["restored_transactional_ids"] = ids.into();
     import(client, generation, false).await?;
     let (users, acls) = (backup.users.len(), backup.acls.len());
     say(output, &format!("{users} users and {acls} ACLs are back: the old passwords hold from now on"));
@@ -203,10 +211,9 @@ async fn topics(store: &SharedStore, cluster_id: &str, backup: &MetadataBackup) 
 /// What would come back, for people now and for programs at the end.
 fn show(
     output: Output,
-    cluster_id: &str,
-    generation: u64,
+    (cluster_id, generation): (&str, u64),
     backup: &MetadataBackup,
-    groups: &GroupsBackup,
+    (groups, transactions): (&PartsBackup, &Transactions),
     found: &[Found],
 ) -> Value {
     let mut overview = Rows::new(["topic", "partitions", "in the tier", "replicas", "tiered"]);
@@ -221,11 +228,12 @@ fn show(
     }
     say(output, &format!("cluster {cluster_id}, backup {generation}\n{}", overview.to_table()));
     let (users, acls, quotas) = (backup.users.len(), backup.acls.len(), backup.quotas.len());
-    let (of_groups, offsets) = (groups.groups(), groups.offsets());
+    let (of_groups, offsets, ids) = (groups.names(), groups.entries(), transactions.ids());
     say(
         output,
         &format!(
-            "{users} users, {acls} ACLs, {quotas} quotas, {of_groups} groups with {offsets} committed offsets"
+            "{users} users, {acls} ACLs, {quotas} quotas, {of_groups} groups with {offsets} committed offsets, \
+             {ids} transactional ids"
         ),
     );
     json!({
@@ -237,6 +245,7 @@ fn show(
         "quotas": quotas,
         "groups": of_groups,
         "offsets": offsets,
+        "transactional_ids": ids,
     })
 }
 
@@ -358,7 +367,7 @@ async fn try_commit(
 
 /// Has the brokers bring back from the store what no request of Kafka's protocol may carry.
 async fn import(client: &mut Client, generation: u64, validate_only: bool) -> Result<()> {
-    restore::set_for_all(client, RESTORE_METADATA, &generation.to_string(), validate_only).await
+    restore::set_for_all(client, &[(RESTORE_METADATA, &generation.to_string())], validate_only).await
 }
 
 #[cfg(test)]

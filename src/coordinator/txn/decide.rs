@@ -1,9 +1,11 @@
 //! What a request does to a transaction. The rules are Kafka's, after KIP-98, KIP-360, KIP-588 and KIP-890.
 
+use std::ops::Bound;
+
 use super::record::{Transaction, TransactionalId, TxnState};
 use super::request::{
-    AddPartitions, EndTransaction, InitProducer, ListTransactions, MarkersWritten, NO_EPOCH, Reply, Request,
-    TransactionDescription, TransactionListing, VerifyPartitions,
+    AddPartitions, EndTransaction, InitProducer, ListTransactions, MarkersWritten, NO_EPOCH,
+    ReadTransactions, Reply, Request, TransactionDescription, TransactionListing, VerifyPartitions,
 };
 use super::{BUMPS_EPOCH, Output, TxnError, TxnShard};
 use crate::coordinator::shard::{Now, Producer};
@@ -101,6 +103,7 @@ impl TxnShard {
                 let result = self.kept.get(&r.0).map(|k| describe(&k.transaction)).ok_or(TxnError::NotFound);
                 (self.after(&r.0), Reply::Describe(result))
             }
+            Request::Read(r) => (self.decided, Reply::Read(Ok(self.read(&r)))),
             Request::List(filter) => (0, Reply::List(Ok(self.list(&filter, now)))),
             Request::MarkersWritten(r) => {
                 self.markers_written(&r, now, out);
@@ -122,6 +125,9 @@ impl TxnShard {
         }
         let fresh = || r.fresh.ok_or(TxnError::NeedsProducerId);
         let Some(kept) = self.kept.get(&r.id) else {
+            if r.expected.is_some_and(|producer| producer.id < r.first_of_life) {
+                return Err(TxnError::Fenced);
+            }
             if self.kept.len() >= self.config.max_ids {
                 return Err(TxnError::TooManyIds);
             }
@@ -311,6 +317,12 @@ impl TxnShard {
         for id in ids {
             self.forget(id, out);
         }
+    }
+
+    fn read(&self, r: &ReadTransactions) -> Vec<(TransactionalId, Transaction)> {
+        let above = r.above.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let page = self.kept.range::<TransactionalId, _>((above, Bound::Unbounded)).take(r.limit);
+        page.map(|(id, kept)| (id.clone(), kept.transaction.clone())).collect()
     }
 
     fn list(&self, filter: &ListTransactions, now: Now) -> Vec<TransactionListing> {

@@ -33,7 +33,8 @@ pub use config::TxnConfig;
 pub use record::{Transaction, TransactionalId, TxnRecord, TxnState};
 pub use request::{
     AddPartitions, DescribeTransaction, EndTransaction, InitProducer, ListTransactions, MarkersWritten,
-    Reply, Request, TransactionDescription, TransactionListing, VerifyPartitions, WriteMarkers,
+    ReadTransactions, Reply, Request, TransactionDescription, TransactionListing, VerifyPartitions,
+    WriteMarkers,
 };
 pub use runtime::{AskTransaction, MarkerWriter, TransactionCoordinators};
 

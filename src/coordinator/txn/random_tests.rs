@@ -394,7 +394,13 @@ impl World {
         let Some(producer) = self.clients[i].producer else {
             self.next_producer += 1;
             let fresh = Some(ProducerId(self.next_producer));
-            let request = Request::Init(InitProducer { id, timeout_ms: 20_000, expected: None, fresh });
+            let request = Request::Init(InitProducer {
+                id,
+                timeout_ms: 20_000,
+                expected: None,
+                fresh,
+                first_of_life: ProducerId(0),
+            });
             return self.send(i, Op::Init, request);
         };
         if let Some(commit) = self.clients[i].ending {

@@ -1,7 +1,7 @@
 //! What a transaction coordinator is asked, and what it answers: plain values, apart from any version of the wire.
 
 use super::TxnError;
-use super::record::{TransactionalId, TxnState};
+use super::record::{Transaction, TransactionalId, TxnState};
 use crate::coordinator::shard::Producer;
 use crate::types::{ProducerEpoch, ProducerId, TopicPartition};
 
@@ -20,6 +20,8 @@ pub enum Request {
     Describe(DescribeTransaction),
     /// ListTransactions
     List(ListTransactions),
+    /// What is remembered of a few ids in full
+    Read(ReadTransactions),
     /// All markers of a transaction are written.
     MarkersWritten(MarkersWritten),
 }
@@ -39,6 +41,8 @@ pub enum Reply {
     Describe(Result<TransactionDescription, TxnError>),
     /// ListTransactions
     List(Result<Vec<TransactionListing>, TxnError>),
+    /// What is remembered of a few ids in full
+    Read(Result<Vec<(TransactionalId, Transaction)>, TxnError>),
     /// Nobody waits for it.
     MarkersWritten,
 }
@@ -54,6 +58,9 @@ pub struct InitProducer {
     pub expected: Option<Producer>,
     /// A producer id that nobody has had, if one is at hand: without it the shard may say that it needs one.
     pub fresh: Option<ProducerId>,
+    /// Producer ids below it were given out in a life of the cluster before a restore: of an id that is not known, nobody knows
+    /// whether such a producer was its newest. 0 without a restore.
+    pub first_of_life: ProducerId,
 }
 
 /// Partitions become part of the producer's transaction.
@@ -108,6 +115,15 @@ pub struct ListTransactions {
     pub producers: Vec<ProducerId>,
     /// Only those that have been open for longer than this, in milliseconds.
     pub open_for_ms: Option<i64>,
+}
+
+/// Asks for all that is remembered and committed, a few ids at a time, in their order.
+#[derive(Debug, Clone)]
+pub struct ReadTransactions {
+    /// Those above this id; `None` begins.
+    pub above: Option<TransactionalId>,
+    /// How many at most.
+    pub limit: usize,
 }
 
 /// A transaction in full.

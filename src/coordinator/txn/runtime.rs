@@ -5,9 +5,9 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use super::{
-    AddPartitions, DescribeTransaction, EndTransaction, InitProducer, ListTransactions, Reply, Request,
-    TransactionDescription, TransactionListing, TxnConfig, TxnError, TxnShard, VerifyPartitions,
-    WriteMarkers,
+    AddPartitions, DescribeTransaction, EndTransaction, InitProducer, ListTransactions, ReadTransactions,
+    Reply, Request, Transaction, TransactionDescription, TransactionListing, TransactionalId, TxnConfig,
+    TxnError, TxnShard, VerifyPartitions, WriteMarkers,
 };
 use crate::coordinator::log::PartitionLog;
 use crate::coordinator::runtime::CoordinatorError;
@@ -57,6 +57,7 @@ ask! {
     EndTransaction => End -> Producer;
     DescribeTransaction => Describe -> TransactionDescription;
     ListTransactions => List -> Vec<TransactionListing>;
+    ReadTransactions => Read -> Vec<(TransactionalId, Transaction)>;
 }
 
 /// The transaction coordinators of this broker; cheap to clone.
@@ -120,6 +121,12 @@ impl TransactionCoordinators {
         let reply = self.shards.ask(partition, question.into_request()).await?;
         // A shard answers a question in its own kind.
         Ok(A::from_reply(reply).ok_or(CoordinatorError::NotAvailable)??)
+    }
+
+    /// The partitions whose shards run here.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<i32> {
+        self.shards.partitions()
     }
 
     /// The transactions of all partitions that this broker leads.

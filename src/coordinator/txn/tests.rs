@@ -63,7 +63,13 @@ impl Bench {
     fn try_init(&mut self, expected: Option<Producer>) -> Result<Producer, TxnError> {
         self.next_id += 1;
         let fresh = Some(ProducerId(self.next_id));
-        match self.ask(Request::Init(InitProducer { id: "x".into(), timeout_ms: 60_000, expected, fresh })) {
+        match self.ask(Request::Init(InitProducer {
+            id: "x".into(),
+            timeout_ms: 60_000,
+            expected,
+            fresh,
+            first_of_life: ProducerId(0),
+        })) {
             Reply::Init(result) => result,
             other => panic!("{other:?}"),
         }
@@ -289,7 +295,13 @@ fn when_the_epochs_run_out_a_producer_that_begins_anew_gets_a_fresh_id() {
     let mut worn = bench.state().clone();
     worn.epoch = ProducerEpoch(i16::MAX - 1);
     bench.shard.replay(&Entry::Record(TxnRecord { id: "x".into(), value: Some(worn) }));
-    let no_fresh = InitProducer { id: "x".into(), timeout_ms: 60_000, expected: None, fresh: None };
+    let no_fresh = InitProducer {
+        id: "x".into(),
+        timeout_ms: 60_000,
+        expected: None,
+        fresh: None,
+        first_of_life: ProducerId(0),
+    };
     assert_eq!(bench.ask(Request::Init(no_fresh)), Reply::Init(Err(TxnError::NeedsProducerId)));
     let next = bench.init();
     assert_eq!((next.id != p.id, next.epoch), (true, ProducerEpoch(0)));
@@ -330,7 +342,13 @@ fn an_idle_id_is_forgotten_and_an_open_transaction_is_not() {
 fn what_cannot_be_is_refused() {
     let mut bench = Bench::new();
     let init = |id: &str, timeout_ms| {
-        Request::Init(InitProducer { id: id.into(), timeout_ms, expected: None, fresh: Some(ProducerId(1)) })
+        Request::Init(InitProducer {
+            id: id.into(),
+            timeout_ms,
+            expected: None,
+            fresh: Some(ProducerId(1)),
+            first_of_life: ProducerId(0),
+        })
     };
     assert_eq!(bench.ask(init("", 1)), Reply::Init(Err(TxnError::InvalidId)));
     assert_eq!(bench.ask(init(&"x".repeat(40_000), 1)), Reply::Init(Err(TxnError::InvalidId)));
@@ -364,4 +382,65 @@ fn lists_are_filtered_by_state_producer_and_time() {
     assert_eq!(list(ListTransactions { producers: vec![ProducerId(1)], ..all() }), 0);
     assert_eq!(list(ListTransactions { open_for_ms: Some(9_000), ..all() }), 1);
     assert_eq!(list(ListTransactions { open_for_ms: Some(11_000), ..all() }), 0);
+}
+
+#[test]
+fn of_a_producer_of_a_life_before_a_restore_only_a_known_id_is_told_to_go_on() {
+    let mut bench = Bench::new();
+    let init = |bench: &mut Bench, id: &str, expected: Option<Producer>, fresh: i64| {
+        let request = InitProducer {
+            id: id.into(),
+            timeout_ms: 60_000,
+            expected,
+            fresh: Some(ProducerId(fresh)),
+            first_of_life: ProducerId(1000),
+        };
+        match bench.ask(Request::Init(request)) {
+            Reply::Init(result) => result,
+            other => panic!("{other:?}"),
+        }
+    };
+    let of = |id: i64| Producer { id: ProducerId(id), epoch: ProducerEpoch(3) };
+    assert_eq!(init(&mut bench, "unknown", Some(of(999)), 1000), Err(TxnError::Fenced));
+    assert_eq!(init(&mut bench, "unknown", None, 1000).unwrap().epoch, ProducerEpoch(0));
+    // The controls: one of this life whose id has expired, and one whose id is known, also where its epochs run out.
+    assert!(init(&mut bench, "expired", Some(of(1000)), 1001).is_ok());
+    let known = init(&mut bench, "known", None, 7).unwrap();
+    let again = init(&mut bench, "known", Some(known), 8).unwrap();
+    assert_eq!(again, Producer { id: known.id, epoch: ProducerEpoch(1) });
+    let mut worn = bench.shard.kept["known"].transaction.clone();
+    worn.epoch = ProducerEpoch(i16::MAX - 1);
+    bench.shard.replay(&Entry::Record(TxnRecord { id: "known".into(), value: Some(worn) }));
+    let worn = Producer { id: known.id, epoch: ProducerEpoch(i16::MAX - 1) };
+    assert_eq!(init(&mut bench, "known", Some(worn), 1002).unwrap().id, ProducerId(1002));
+}
+
+#[test]
+fn all_ids_are_read_in_pages_once_what_they_say_is_written() {
+    let mut bench = Bench::new();
+    for n in 0..25 {
+        let init = InitProducer {
+            id: format!("id-{n:02}").as_str().into(),
+            timeout_ms: 60_000,
+            expected: None,
+            fresh: Some(ProducerId(n)),
+            first_of_life: ProducerId(0),
+        };
+        bench.ask(Request::Init(init));
+    }
+    let (mut above, mut all, mut pages) = (None, Vec::new(), 0);
+    loop {
+        let read = Request::Read(ReadTransactions { above, limit: 10 });
+        let out = bench.shard.decide(RequestId(0), read, bench.now);
+        let answer = bench.take(out).unwrap();
+        assert_eq!(answer.after, bench.shard.decided, "nothing is told before it is committed");
+        let Reply::Read(Ok(page)) = answer.reply else { panic!("another answer") };
+        let Some((last, _)) = page.last() else { break };
+        above = Some(last.clone());
+        all.extend(page);
+        pages += 1;
+    }
+    assert_eq!((pages, all.len()), (3, 25));
+    let kept = bench.shard.kept.iter().map(|(id, kept)| (id.clone(), kept.transaction.clone()));
+    assert_eq!(all, kept.collect::<Vec<_>>());
 }

@@ -1,33 +1,10 @@
-//! Backups of committed offsets, in parts: however many groups a broker coordinates, one part of them is in memory at a time.
-//!
-//! ```text
-//! <cluster>/cluster/groups/<broker>/<generation>        {"parts":[…]}: for each partition of __consumer_offsets its parts
-//! <cluster>/cluster/group-parts/<broker>/<SHA-256>      a line of JSON for each group, by name
-//! ```
-//! A part is named by its content, so what has not changed since the last backup is not written again. Of several brokers'
-//! backups of a partition that of the higher leader epoch counts. A broker that coordinates a partition no longer keeps its
-//! last parts of it: until the new coordinator has written its own, they are all there is.
-//! A restored cluster counts its leader epochs anew: what an earlier life has written, in log directories that the cluster
-//! has no more, counts only where this life has written nothing.
+//! Committed offsets in the backup: a line for each group.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use aws_lc_rs::digest::{SHA256, digest};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tiering::backup;
-use tiering::layout::PartitionFolder;
-use tiering::store::{Store, StoreError};
 
-use super::{BackupError, read};
-use crate::broker::OFFSETS_TOPIC;
+use super::parts::{Line, PartError, PartWriter};
+use crate::coordinator::Coordinators;
 use crate::coordinator::group::{FetchOffsets, ListGroups};
-use crate::coordinator::{CoordinatorError, Coordinators};
-use crate::metadata::Image;
-use crate::types::{DirectoryId, TopicName};
-
-/// A part is closed once it is this long; a single group may be longer.
-const PART_BYTES: usize = 4 << 20;
 
 /// One committed offset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,286 +28,62 @@ pub struct GroupBackup {
     pub offsets: Vec<CommittedBackup>,
 }
 
-/// Some groups of one partition of `__consumer_offsets`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartBackup {
-    /// The partition.
-    pub partition: i32,
-    /// Its leader epoch: of two brokers' backups the higher one counts.
-    pub epoch: i32,
-    /// How many groups.
-    pub groups: u64,
-    /// How many committed offsets.
-    pub offsets: u64,
-    /// The object's key; none for a partition without groups.
-    pub object: Option<String>,
-    /// A log directory of the broker that wrote it: it tells one life of the cluster from another.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub directory: Option<DirectoryId>,
-}
-
-/// Where the groups of one broker are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupsBackup {
-    /// By partition, then by the names of the groups.
-    pub parts: Vec<PartBackup>,
-}
-
-impl GroupsBackup {
-    /// The parts of a cluster: of each partition those of whoever coordinated it last, in the life of the cluster that has these
-    /// log `directories` (of [`super::MetadataBackup`]) or, where that has written nothing, in an earlier one.
-    ///
-    /// # Errors
-    /// As for the metadata's backup.
-    pub async fn newest(
-        store: &dyn Store,
-        cluster_id: &str,
-        directories: &BTreeSet<DirectoryId>,
-    ) -> Result<GroupsBackup, BackupError> {
-        let folder = PartitionFolder::group_backups_of(cluster_id);
-        let mut newest: BTreeMap<i32, Vec<PartBackup>> = BTreeMap::new();
-        for broker in store.list_folders(&folder).await? {
-            let Some((_, found)) = read::<GroupsBackup>(store, format!("{folder}{broker}/")).await? else {
-                continue;
-            };
-            let mut of_broker: BTreeMap<i32, Vec<PartBackup>> = BTreeMap::new();
-            for part in found.parts {
-                of_broker.entry(part.partition).or_default().push(part);
-            }
-            for (partition, parts) in of_broker {
-                let of_this_life =
-                    |part: &PartBackup| part.directory.is_some_and(|id| directories.contains(&id));
-                let rank = |parts: &[PartBackup]| parts.first().map(|part| (of_this_life(part), part.epoch));
-                if newest.get(&partition).is_none_or(|known| rank(known) < rank(&parts)) {
-                    newest.insert(partition, parts);
-                }
-            }
-        }
-        Ok(GroupsBackup { parts: newest.into_values().flatten().collect() })
+impl Line for GroupBackup {
+    fn name(&self) -> &str {
+        &self.group
     }
 
-    /// How many groups there are.
-    #[must_use]
-    pub fn groups(&self) -> u64 {
-        self.parts.iter().map(|part| part.groups).sum()
-    }
-
-    /// How many committed offsets there are.
-    #[must_use]
-    pub fn offsets(&self) -> u64 {
-        self.parts.iter().map(|part| part.offsets).sum()
+    fn entries(&self) -> usize {
+        self.offsets.len()
     }
 }
 
-impl PartBackup {
-    /// Its groups.
-    ///
-    /// # Errors
-    /// `Part` when it is damaged or gone, `Content`, `Store`.
-    pub async fn read(&self, store: &dyn Store) -> Result<Vec<GroupBackup>, BackupError> {
-        let Some(key) = &self.object else { return Ok(Vec::new()) };
-        let body = match backup::read_part(store, key).await {
-            Ok(Some(body)) => body,
-            Ok(None) | Err(StoreError::NotFound { .. }) => return Err(BackupError::Part(key.clone())),
-            Err(error) => return Err(error.into()),
+/// The groups of a partition.
+pub(super) async fn write(
+    coordinators: &Coordinators,
+    writer: &mut PartWriter<'_>,
+    partition: i32,
+    epoch: i32,
+) -> Result<(), PartError> {
+    let listed = coordinators.ask(partition, ListGroups::default()).await?;
+    let mut names: Vec<_> = listed.into_iter().map(|listed| listed.group).collect();
+    names.sort();
+    for group in names {
+        let question = FetchOffsets {
+            group: group.clone(),
+            partitions: None,
+            member: (None, -1),
+            require_stable: false,
         };
-        let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let groups: Result<Vec<GroupBackup>, _> = lines.map(serde_json::from_slice).collect();
-        groups.map_err(|error| BackupError::Content { folder: key.clone(), generation: 0, error })
-    }
-}
-
-/// Why the groups are not written.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum PartError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The groups are not there (yet).
-    #[error(transparent)]
-    Groups(#[from] CoordinatorError),
-}
-
-/// Writes the parts that have changed.
-pub(super) struct PartWriter<'a> {
-    store: &'a dyn Store,
-    folder: String,
-    directory: Option<DirectoryId>,
-    /// Objects that the last backup names.
-    there: BTreeSet<String>,
-    /// The last backup's parts, by partition.
-    last: BTreeMap<i32, Vec<PartBackup>>,
-    part_bytes: usize,
-    parts: Vec<PartBackup>,
-    lines: Vec<u8>,
-    groups: u64,
-    offsets: u64,
-}
-
-impl<'a> PartWriter<'a> {
-    pub(super) fn new(
-        store: &'a dyn Store,
-        cluster_id: &str,
-        (broker, directory): (&str, Option<DirectoryId>),
-        last: Option<&GroupsBackup>,
-    ) -> PartWriter<'a> {
-        let mut by_partition: BTreeMap<i32, Vec<PartBackup>> = BTreeMap::new();
-        for part in last.into_iter().flat_map(|last| &last.parts) {
-            by_partition.entry(part.partition).or_default().push(part.clone());
-        }
-        let named = last.into_iter().flat_map(|last| &last.parts);
-        PartWriter {
-            store,
-            folder: PartitionFolder::group_parts_of(cluster_id, broker),
-            directory,
-            there: named.filter_map(|part| part.object.clone()).collect(),
-            last: by_partition,
-            part_bytes: PART_BYTES,
-            parts: Vec::new(),
-            lines: Vec::new(),
-            groups: 0,
-            offsets: 0,
-        }
-    }
-
-    /// All groups that this broker coordinates. One that is loading fails the backup: a hole would be a wrong answer.
-    pub(super) async fn write(
-        mut self,
-        coordinators: &Coordinators,
-        image: &Image,
-    ) -> Result<GroupsBackup, PartError> {
-        let topic = TopicName::new(OFFSETS_TOPIC).ok().and_then(|name| image.topics.get(&name));
-        let Some(topic) = topic else { return Ok(GroupsBackup::default()) };
-        let mut partitions = coordinators.partitions();
-        partitions.sort_unstable();
-        for partition in partitions {
-            let state = usize::try_from(partition).ok().and_then(|p| topic.partitions.get(p));
-            let epoch = state.map_or(-1, |state| state.leader_epoch.0);
-            match self.write_partition(coordinators, partition, epoch).await {
-                Ok(()) => {}
-                // It moves away at this moment; its new coordinator writes it.
-                Err(PartError::Groups(CoordinatorError::NotCoordinator)) => self.drop_partition(partition),
-                Err(error) => return Err(error),
-            }
-        }
-        let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
-        Ok(self.finish(partitions))
-    }
-
-    async fn write_partition(
-        &mut self,
-        coordinators: &Coordinators,
-        partition: i32,
-        epoch: i32,
-    ) -> Result<(), PartError> {
-        let listed = coordinators.ask(partition, ListGroups::default()).await?;
-        let mut names: Vec<_> = listed.into_iter().map(|listed| listed.group).collect();
-        names.sort();
-        let before = self.parts.len();
-        for group in names {
-            let question = FetchOffsets {
-                group: group.clone(),
-                partitions: None,
-                member: (None, -1),
-                require_stable: false,
-            };
-            let fetched = coordinators.ask(partition, question).await?;
-            let offsets = fetched.into_iter().filter_map(|fetched| {
-                let committed = fetched.committed?;
-                Some(CommittedBackup {
-                    topic: fetched.topic.to_string(),
-                    partition: fetched.partition,
-                    offset: committed.offset.0,
-                    metadata: committed.metadata.to_string(),
-                })
-            });
-            let group = GroupBackup { group: group.to_string(), offsets: offsets.collect() };
-            self.add(partition, epoch, &group).await?;
-        }
-        self.close(partition, epoch, self.parts.len() == before).await?;
-        Ok(())
-    }
-
-    /// Forgets what was written of a partition in this round: it is not all of it.
-    fn drop_partition(&mut self, partition: i32) {
-        self.parts.retain(|part| part.partition != partition);
-        (self.groups, self.offsets) = (0, 0);
-        self.lines.clear();
-    }
-
-    /// The list of parts, by partition: of those that were not written now (there are `partitions` in all) the last ones.
-    fn finish(mut self, partitions: i32) -> GroupsBackup {
-        let written: BTreeSet<i32> = self.parts.iter().map(|part| part.partition).collect();
-        let last = std::mem::take(&mut self.last);
-        let kept =
-            last.into_iter().filter(|(partition, _)| !written.contains(partition) && *partition < partitions);
-        self.parts.extend(kept.flat_map(|(_, parts)| parts));
-        self.parts.sort_by_key(|part| part.partition);
-        GroupsBackup { parts: self.parts }
-    }
-
-    async fn add(&mut self, partition: i32, epoch: i32, group: &GroupBackup) -> Result<(), StoreError> {
-        match serde_json::to_writer(&mut self.lines, group) {
-            Ok(()) => self.lines.push(b'\n'),
-            Err(error) => {
-                tracing::error!(group = group.group, %error, "a group cannot be put into words");
-                return Ok(());
-            }
-        }
-        self.groups += 1;
-        self.offsets += group.offsets.len() as u64;
-        if self.lines.len() >= self.part_bytes { self.close(partition, epoch, false).await } else { Ok(()) }
-    }
-
-    /// Writes what has come together as a part; `empty`: also when that is nothing.
-    async fn close(&mut self, partition: i32, epoch: i32, empty: bool) -> Result<(), StoreError> {
-        let (groups, offsets) = (std::mem::take(&mut self.groups), std::mem::take(&mut self.offsets));
-        let body = Bytes::from(std::mem::take(&mut self.lines));
-        let part = PartBackup { partition, epoch, groups, offsets, object: None, directory: self.directory };
-        if body.is_empty() {
-            if empty {
-                self.parts.push(part);
-            }
-            return Ok(());
-        }
-        let name: String = digest(&SHA256, &body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        let key = format!("{}{name}", self.folder);
-        if !self.there.contains(&key) {
-            backup::write_part(self.store, &key, &body).await?;
-        }
-        self.parts.push(PartBackup { object: Some(key), ..part });
-        Ok(())
-    }
-}
-
-/// Removes a broker's parts that no generation names which is kept.
-pub(super) async fn remove_unnamed(
-    store: &dyn Store,
-    cluster_id: &str,
-    broker: &str,
-) -> Result<(), BackupError> {
-    let folder = format!("{}{broker}/", PartitionFolder::group_backups_of(cluster_id));
-    let mut named = BTreeSet::new();
-    for body in backup::kept(store, &folder).await? {
-        match serde_json::from_slice::<GroupsBackup>(&body) {
-            Ok(kept) => named.extend(kept.parts.into_iter().filter_map(|part| part.object)),
-            // Whoever wrote it may still want its parts.
-            Err(error) => return Err(BackupError::Content { folder, generation: 0, error }),
-        }
-    }
-    for object in store.list(&PartitionFolder::group_parts_of(cluster_id, broker), None).await? {
-        if !named.contains(&object.key) {
-            store.delete(&object.key).await?;
-        }
+        let fetched = coordinators.ask(partition, question).await?;
+        let offsets = fetched.into_iter().filter_map(|fetched| {
+            let committed = fetched.committed?;
+            Some(CommittedBackup {
+                topic: fetched.topic.to_string(),
+                partition: fetched.partition,
+                offset: committed.offset.0,
+                metadata: committed.metadata.to_string(),
+            })
+        });
+        let group = GroupBackup { group: group.to_string(), offsets: offsets.collect() };
+        writer.add(partition, epoch, &group).await?;
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use tiering::store::{MemoryStore, MeteredStore};
+    use std::collections::BTreeSet;
 
+    use bytes::Bytes;
+    use tiering::backup;
+    use tiering::layout::PartitionFolder;
+    use tiering::store::{MemoryStore, MeteredStore, Store};
+
+    use super::super::parts::{Kept, PartBackup, PartsBackup, remove_unnamed};
+    use super::super::{BackupError, read};
     use super::*;
+    use crate::types::DirectoryId;
 
     const INDEX: &str = r#"{"parts":[{"partition":3,"epoch":7,"groups":1,"offsets":1,"object":"k"},{"partition":4,"epoch":7,"groups":0,"offsets":0,"object":null}]}"#;
     const OF_LIFE: &str = r#"{"partition":3,"epoch":7,"groups":1,"offsets":1,"object":"k","directory":"07070707-0707-0707-0707-070707070707"}"#;
@@ -353,7 +106,7 @@ mod tests {
         epoch: i32,
         part_bytes: usize,
         groups: &[GroupBackup],
-    ) -> GroupsBackup {
+    ) -> PartsBackup {
         write_in((broker, Some(directory(1))), store, epoch, part_bytes, groups).await
     }
 
@@ -364,11 +117,13 @@ mod tests {
         epoch: i32,
         part_bytes: usize,
         groups: &[GroupBackup],
-    ) -> GroupsBackup {
+    ) -> PartsBackup {
         let folder = format!("{}{broker}/", PartitionFolder::group_backups_of("c"));
-        let last = read::<GroupsBackup>(store, folder.clone()).await.unwrap().map(|(_, last)| last);
-        let mut writer =
-            PartWriter { part_bytes, ..PartWriter::new(store, "c", (broker, directory), last.as_ref()) };
+        let last = read::<PartsBackup>(store, folder.clone()).await.unwrap().map(|(_, last)| last);
+        let mut writer = PartWriter {
+            part_bytes,
+            ..PartWriter::new(store, Kept::Groups, "c", (broker, directory), last.as_ref())
+        };
         for group in groups {
             writer.add(0, epoch, group).await.unwrap();
             assert!(writer.lines.len() < part_bytes, "no more than a part is held");
@@ -377,7 +132,7 @@ mod tests {
         let now = writer.finish(1);
         let body = Bytes::from(serde_json::to_vec(&now).unwrap());
         backup::write(store, &folder, &body).await.unwrap();
-        remove_unnamed(store, "c", broker).await.unwrap();
+        remove_unnamed(store, Kept::Groups, "c", broker).await.unwrap();
         now
     }
 
@@ -387,19 +142,20 @@ mod tests {
 
     /// What comes back of a life with this log directory.
     async fn all_of(store: &dyn Store, life: u8) -> Vec<GroupBackup> {
-        let newest = GroupsBackup::newest(store, "c", &BTreeSet::from([directory(life)])).await.unwrap();
-        let mut all = Vec::new();
+        let newest =
+            PartsBackup::newest(store, Kept::Groups, "c", &BTreeSet::from([directory(life)])).await.unwrap();
+        let mut all: Vec<GroupBackup> = Vec::new();
         for part in &newest.parts {
             all.extend(part.read(store).await.unwrap());
         }
-        assert_eq!(newest.groups(), all.len() as u64);
-        assert_eq!(newest.offsets(), all.iter().map(|group| group.offsets.len() as u64).sum::<u64>());
+        assert_eq!(newest.names(), all.len() as u64);
+        assert_eq!(newest.entries(), all.iter().map(|group| group.offsets.len() as u64).sum::<u64>());
         all
     }
 
     #[test]
     fn the_words_of_a_backup_stay() {
-        let index: GroupsBackup = serde_json::from_str(INDEX).unwrap();
+        let index: PartsBackup = serde_json::from_str(INDEX).unwrap();
         assert_eq!(serde_json::to_string(&index).unwrap(), INDEX);
         let part: PartBackup = serde_json::from_str(OF_LIFE).unwrap();
         assert_eq!(part.directory, Some(directory(7)));
@@ -456,11 +212,11 @@ mod tests {
         let store = MemoryStore::new();
         write(&store, "1", 4, 1000, &[group("g", 40)]).await;
         let folder = format!("{}1/", PartitionFolder::group_backups_of("c"));
-        let last = read::<GroupsBackup>(&store, folder.clone()).await.unwrap().unwrap().1;
+        let last = read::<PartsBackup>(&store, folder.clone()).await.unwrap().unwrap().1;
         // The next round of the former coordinator: in its midst the partition moves away.
         let mut writer = PartWriter {
             part_bytes: 10,
-            ..PartWriter::new(&store, "c", ("1", Some(directory(1))), Some(&last))
+            ..PartWriter::new(&store, Kept::Groups, "c", ("1", Some(directory(1))), Some(&last))
         };
         writer.add(0, 4, &group("half of", 41)).await.unwrap();
         writer.part_bytes = 1000;
@@ -471,13 +227,16 @@ mod tests {
         let now = writer.finish(2);
         let body = Bytes::from(serde_json::to_vec(&now).unwrap());
         backup::write(&store, &folder, &body).await.unwrap();
-        remove_unnamed(&store, "c", "1").await.unwrap();
+        remove_unnamed(&store, Kept::Groups, "c", "1").await.unwrap();
         assert_eq!(all(&store).await, [group("g", 40), group("another", 90)]);
         // The new coordinator has written: what the former one keeps counts no longer.
         write(&store, "2", 5, 1000, &[group("g", 50)]).await;
         assert_eq!(all(&store).await, [group("g", 50), group("another", 90)]);
         // A topic of fewer partitions keeps none of those that it has no more.
-        assert_eq!(PartWriter::new(&store, "c", ("1", None), Some(&now)).finish(1).parts, last.parts);
+        assert_eq!(
+            PartWriter::new(&store, Kept::Groups, "c", ("1", None), Some(&now)).finish(1).parts,
+            last.parts
+        );
     }
 
     #[tokio::test]
@@ -508,8 +267,10 @@ mod tests {
         let written = write(&store, "1", 1, 1000, &[group("g", 1)]).await;
         let key = written.parts[0].object.clone().unwrap();
         store.put(&key, vec![Bytes::from_static(b"x")]).await.unwrap();
-        assert!(matches!(written.parts[0].read(&store).await, Err(BackupError::Part(found)) if found == key));
+        assert!(
+            matches!(written.parts[0].read::<GroupBackup>(&store).await, Err(BackupError::Part(found)) if found == key)
+        );
         store.delete(&key).await.unwrap();
-        assert!(matches!(written.parts[0].read(&store).await, Err(BackupError::Part(_))));
+        assert!(matches!(written.parts[0].read::<GroupBackup>(&store).await, Err(BackupError::Part(_))));
     }
 }

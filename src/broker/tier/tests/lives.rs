@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::broker::TRANSACTIONS_TOPIC;
-use crate::broker::tier::FIRST_PRODUCER_ID;
-use crate::coordinator::txn::{InitProducer, TxnError};
+use crate::broker::tier::{FIRST_PRODUCER_ID, Kept, MetadataBackup, PartsBackup, TransactionBackup};
+use crate::coordinator::txn::{AddPartitions, EndTransaction, InitProducer, TxnError};
 use crate::coordinator::{CoordinatorError, Producer};
 use crate::types::{ProducerEpoch, ProducerId};
 
@@ -131,7 +131,9 @@ async fn a_transactional_producer_of_the_life_before_a_restore_does_not_go_on_an
     running.ensure_coordinator_topic(&TopicName::new(TRANSACTIONS_TOPIC).unwrap()).await.unwrap();
     let init = async |id: &str, expected: Option<i64>| {
         let expected = expected.map(|id| Producer { id: ProducerId(id), epoch: ProducerEpoch(3) });
-        let question = InitProducer { id: id.into(), timeout_ms: 60_000, expected, fresh: None };
+        let first_of_life = running.first_producer_id();
+        let question =
+            InitProducer { id: id.into(), timeout_ms: 60_000, expected, fresh: None, first_of_life };
         let asked = async {
             loop {
                 match running.init_transactional(question.clone()).await {
@@ -153,5 +155,113 @@ async fn a_transactional_producer_of_the_life_before_a_restore_does_not_go_on_an
     assert_eq!(init("a", Some(999)).await, fenced, "also once the id has a new producer");
     // The control: one of this life, whose id has expired.
     assert!(init("b", Some(1000)).await.is_ok());
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_topic_is_not_buried_where_a_later_life_has_begun_since_the_last_look() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    let tiered = ("remote.storage.enable", "true");
+    let doomed = topic(&running, "doomed", &[tiered]).await;
+    produce(&running, &doomed).await;
+    until(&running, &doomed, settled).await;
+    let cold = running.cold_store.clone().unwrap();
+    let cluster_id = running.image().cluster_id.clone();
+    // Nobody has looked since: half a minute may pass until the broker does by itself.
+    assert_eq!(tiering::owner::begin_incarnation(&*cold.store, &cluster_id).await, Ok(1));
+    let of_topic = || {
+        let all = files(dir.path(), None).into_iter();
+        all.filter(|path| path.components().any(|part| part.as_os_str() == "doomed")).collect::<Vec<_>>()
+    };
+    let before = of_topic();
+    running.delete_topic(running.image().topics[&doomed.topic].id).await.unwrap();
+    let looked = async {
+        while cold.is_owned() {
+            running.env().clock.sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(&*running.env().clock, LIMIT, looked).await.expect("the deletion looks before it buries");
+    running.env().clock.sleep(Duration::from_millis(500)).await;
+    assert_eq!(of_topic(), before, "neither a tombstone nor a removed object");
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactional_ids_are_in_the_backup_as_they_were_decided_and_ids_of_a_life_before_are_not_given_out()
+{
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker_with(dir.path(), &[("tier.backup.interval.ms", "50")]).await;
+    running.ensure_coordinator_topic(&TopicName::new(TRANSACTIONS_TOPIC).unwrap()).await.unwrap();
+    let partition = tiered_topic(&running, &[]).await;
+    let begin = async |id: &'static str| {
+        let first_of_life = running.first_producer_id();
+        let question =
+            InitProducer { id: id.into(), timeout_ms: 60_000, expected: None, fresh: None, first_of_life };
+        let begun = async {
+            loop {
+                if let Ok(producer) = running.init_transactional(question.clone()).await {
+                    return producer;
+                }
+                running.env().clock.sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(&*running.env().clock, LIMIT, begun).await.expect("the coordinator is there")
+    };
+    let mut producers = Vec::new();
+    for id in ["committed", "aborted", "open", "idle"] {
+        producers.push(begin(id).await);
+    }
+    for (id, producer) in ["committed", "aborted", "open"].into_iter().zip(&producers) {
+        let partitions = vec![partition.clone()];
+        let add = AddPartitions { id: id.into(), producer: *producer, partitions, client_version: 2 };
+        running.ask_transaction(id, add).await.unwrap();
+    }
+    for (id, producer, commit) in [("committed", producers[0], true), ("aborted", producers[1], false)] {
+        let end = EndTransaction { id: id.into(), producer, commit, client_version: 2, fresh: None };
+        running.end_transaction(end).await.unwrap();
+    }
+    let (cluster_id, store) =
+        (running.image().cluster_id.clone(), running.cold_store.clone().unwrap().store.clone());
+    let expected = BTreeMap::from([
+        ("aborted", "CompleteAbort"),
+        ("committed", "CompleteCommit"),
+        ("idle", "Empty"),
+        ("open", "Ongoing"),
+    ]);
+    let directories = MetadataBackup::of(&running.image()).directories;
+    let backed_up = async {
+        loop {
+            let mut lines = Vec::new();
+            let newest = PartsBackup::newest(&*store, Kept::Transactions, &cluster_id, &directories).await;
+            for part in newest.unwrap().parts {
+                // A part may be replaced between the list of parts and this.
+                lines.extend(part.read::<TransactionBackup>(&*store).await.unwrap_or_default());
+            }
+            let found: BTreeMap<&str, &str> =
+                lines.iter().map(|line| (line.id.as_str(), line.state.as_str())).collect();
+            if found == expected {
+                return lines;
+            }
+            running.env().clock.sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let lines =
+        timeout(&*running.env().clock, LIMIT, backed_up).await.expect("all of them are in the backup");
+    let of = |id: &str| lines.iter().find(|line| line.id == id).unwrap();
+    assert_eq!(of("committed").committed(), Some((producers[0].id, producers[0].epoch.0)));
+    assert_eq!(["aborted", "open", "idle"].map(|id| of(id).committed()), [None; 3]);
+    assert_eq!(of("open").partitions, BTreeMap::from([(partition.topic.to_string(), vec![0])]));
+    // A restore says from where on the ids are this life's: what is left of a block of before is not given out.
+    let first = producers[3].id.0 + 5_000;
+    let fence = changes(&[(FIRST_PRODUCER_ID, &first.to_string())]);
+    running.alter_broker_config(None, fence, false).await.unwrap();
+    let told = async {
+        while running.first_producer_id().0 != first {
+            running.env().clock.sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(&*running.env().clock, LIMIT, told).await.expect("the broker hears of it");
+    assert!(begin("new").await.id.0 >= first);
     running.shutdown().await;
 }

@@ -112,6 +112,41 @@ async fn chunk_files_lie_where_the_setting_says() {
     running.shutdown().await;
 }
 
+/// Bytes of the chunk files, once there are any and their number stays for a while; 0 where none come.
+async fn chunk_file_bytes(broker: &Broker, dir: &Path) -> u64 {
+    let (mut found, mut same) = (0, 0);
+    while same < 25 {
+        broker.env().clock.sleep(Duration::from_millis(20)).await;
+        let files = std::fs::read_dir(dir).map(|all| all.flatten().collect::<Vec<_>>()).unwrap_or_default();
+        let now: u64 = files.iter().filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum();
+        same = if now == found { same + 1 } else { 0 };
+        found = now;
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chunk_files_take_no_more_room_than_the_setting_gives() {
+    let mut sizes = Vec::new();
+    for bound in ["1073741824", "8000", "0"] {
+        let (dir, bucket) = (tempfile::tempdir().unwrap(), MemoryStore::new());
+        let there = dir.path().join("chunks");
+        let shown = there.display().to_string();
+        let running =
+            over(&bucket, dir.path(), &[("tier.cache.dir", shown.as_str()), ("tier.cache.bytes", bound)])
+                .await;
+        let partition = tiered_topic(&running, &[]).await;
+        produce(&running, &partition).await;
+        until(&running, &partition, settled).await;
+        assert_eq!(read_all(&running, &partition, Offset::ZERO).await.len(), RECORDS as usize);
+        sizes.push(chunk_file_bytes(&running, &there).await);
+        running.shutdown().await;
+    }
+    assert!(sizes[0] > 8000, "the control: with room for all of them there is more, {sizes:?}");
+    assert!((1..=8000).contains(&sizes[1]), "{sizes:?}");
+    assert_eq!(sizes[2], 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn footers_and_manifests_have_the_memory_that_the_setting_gives() {
     let dir = tempfile::tempdir().unwrap();

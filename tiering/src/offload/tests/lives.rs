@@ -1,0 +1,141 @@
+//! A cluster that was taken for lost and was restored elsewhere: until its brokers look for a later life they may go on publishing.
+//! What they publish then is under epochs that the restored leaders' chain does not have behind the tier's end.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::super::*;
+use crate::lineage::EpochStart;
+use crate::publish::Publisher;
+use crate::store::{MemoryStore, SharedStore};
+use crate::testing::{MemorySegment, batches};
+
+const RECORDS: i64 = 10;
+
+/// A leader's log that has its own records from some offset on, in closed segments of ten.
+struct Led {
+    epoch: i32,
+    chain: Vec<EpochStart>,
+    from: i64,
+    closed: Mutex<Vec<LocalSegment>>,
+}
+
+impl Led {
+    fn new(epoch: i32, chain: &[(i32, i64)]) -> Led {
+        let chain: Vec<EpochStart> =
+            chain.iter().map(|&(epoch, start)| EpochStart { epoch, start }).collect();
+        let from = chain.last().map_or(0, |last| last.start);
+        Led { epoch, chain, from, closed: Mutex::default() }
+    }
+
+    fn grow(&self, segments: usize) {
+        let mut closed = self.closed.lock().unwrap();
+        for _ in 0..segments {
+            let base = closed.last().map_or(self.from, |segment| segment.end);
+            let bytes = self.bytes_of(base).len() as u64;
+            closed.push(LocalSegment { base, end: base + RECORDS, bytes, max_timestamp: 0 });
+        }
+    }
+
+    fn bytes_of(&self, base: i64) -> Bytes {
+        batches(base, RECORDS as usize, 1, self.epoch, 50)
+    }
+}
+
+#[async_trait]
+impl LeaderLog for Led {
+    async fn local(&self) -> Option<Local> {
+        let closed = self.closed.lock().unwrap().clone();
+        let end = closed.last().map_or(self.from, |segment| segment.end);
+        Some(Local {
+            epoch: self.epoch,
+            log_start: 0,
+            local_start: self.from,
+            high_watermark: end,
+            last_stable: end,
+            chain: self.chain.clone(),
+            closed,
+            open_bytes: 0,
+        })
+    }
+    async fn open(&self, segment: &LocalSegment) -> std::io::Result<LocalCopy> {
+        Ok(LocalCopy {
+            source: Box::new(MemorySegment(self.bytes_of(segment.base))),
+            aborted_transactions: Bytes::new(),
+            producer_snapshot: Bytes::new(),
+        })
+    }
+    async fn advance_log_start(&self, _: i64) -> std::io::Result<()> {
+        Ok(())
+    }
+    async fn delete_local(&self, _: i64) -> std::io::Result<()> {
+        Ok(())
+    }
+    async fn set_tier(&self, _: i64, _: u64) {}
+}
+
+struct Still(Mutex<u128>);
+
+impl Ambient for Still {
+    fn wall_ms(&self) -> i64 {
+        1_000_000
+    }
+    fn mono_ms(&self) -> i64 {
+        1_000_000
+    }
+    fn uuid(&self) -> Uuid {
+        let mut next = self.0.lock().unwrap();
+        *next += 1;
+        Uuid::from_u128(*next)
+    }
+}
+
+fn folder() -> PartitionFolder {
+    PartitionFolder::new("c", "t", "i", 0).unwrap()
+}
+
+fn offloader(store: &SharedStore, epoch: i32) -> Offloader {
+    Offloader::new(store.clone(), folder(), epoch, 0, OffloadOptions::default())
+}
+
+async fn until_idle(offloader: &mut Offloader, log: &Led, ambient: &Still) -> Result<(), OffloadError> {
+    while offloader.step(log, &Policy::default(), ambient).await? != Action::Idle {}
+    Ok(())
+}
+
+/// Base, end and epoch of every segment that the head manifest serves.
+async fn served(store: &SharedStore) -> Vec<(i64, i64, i32)> {
+    let head = Publisher::new(store.clone(), folder()).find_head(0).await.unwrap().manifest.unwrap();
+    head.live.iter().map(|row| (row.base(), row.end, row.name.leader_epoch)).collect()
+}
+
+#[tokio::test]
+async fn what_an_old_cluster_publishes_after_a_restore_is_not_served_once_the_restored_leader_has_published()
+{
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    let ambient = Still(Mutex::new(0));
+    let (old, mut of_old) = (Led::new(3, &[(3, 0)]), offloader(&store, 3));
+    old.grow(3);
+    until_idle(&mut of_old, &old, &ambient).await.unwrap();
+    let at_restore = [(0, 10, 3), (10, 20, 3), (20, 30, 3)];
+    assert_eq!(served(&store).await, at_restore);
+
+    // The restored leader begins at the tier's end, far above the old epochs; the old one does not know of it yet.
+    let (new, mut of_new) = (Led::new(1003, &[(3, 0), (1003, 30)]), offloader(&store, 1003));
+    new.grow(1);
+    old.grow(2);
+    until_idle(&mut of_old, &old, &ambient).await.unwrap();
+    let astray = served(&store).await;
+    assert_eq!(astray[3..], [(30, 40, 3), (40, 50, 3)], "the control: nothing has stopped it so far");
+
+    until_idle(&mut of_new, &new, &ambient).await.unwrap();
+    assert_eq!(served(&store).await, [&at_restore[..], &[(30, 40, 1003)]].concat());
+    old.grow(1);
+    let fenced = until_idle(&mut of_old, &old, &ambient).await.unwrap_err();
+    assert!(matches!(fenced, OffloadError::Fenced { epoch: 1003 }), "{fenced:?}");
+    new.grow(1);
+    until_idle(&mut of_new, &new, &ambient).await.unwrap();
+    assert_eq!(served(&store).await, [&at_restore[..], &[(30, 40, 1003), (40, 50, 1003)]].concat());
+}
