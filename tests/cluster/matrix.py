@@ -60,7 +60,7 @@ class Tree:
             for path in (ROOT / source).rglob("*.rs"):
                 text = path.read_text()
                 module = "::".join(path.relative_to(ROOT / source).with_suffix("").parts).removesuffix("::mod")
-                if "test]" in text or "proptest!" in text or "tests" in path.parts:
+                if "test]" in text or "::test(" in text or "proptest!" in text or "tests" in path.parts:
                     self.rust |= {f"{module}::{name}" for name in re.findall(r"\bfn (\w+)", text)}
                 if str(path.relative_to(ROOT)).startswith(OF_MODELS):
                     self.models |= set(re.findall(r"^ +([A-Z]\w+)(?:,| =>|\()", text, re.M))
