@@ -173,7 +173,7 @@ pub(super) struct NewTopicBody {
 
 fn refused(error: &TopicError) -> Failure {
     let status = match error {
-        TopicError::Exists(_) => StatusCode::CONFLICT,
+        TopicError::Exists(_) | TopicError::Collides(..) => StatusCode::CONFLICT,
         TopicError::Unknown(_) => StatusCode::NOT_FOUND,
         TopicError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         TopicError::Internal(_) | TopicError::DeletionDisabled => StatusCode::FORBIDDEN,

@@ -109,7 +109,7 @@ impl Coded for TopicError {
             TopicError::InvalidReplicationFactor(_) => ErrorCode::INVALID_REPLICATION_FACTOR,
             TopicError::InvalidAssignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
             TopicError::InvalidConfig(_) => ErrorCode::INVALID_CONFIG,
-            TopicError::Internal(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
+            TopicError::Internal(_) | TopicError::Collides(..) => ErrorCode::INVALID_TOPIC_EXCEPTION,
             TopicError::DeletionDisabled => ErrorCode::TOPIC_DELETION_DISABLED,
             TopicError::Unavailable(_) => ErrorCode::REQUEST_TIMED_OUT,
         }

@@ -66,7 +66,7 @@ pub use tier::{
     BackupError, CommittedBackup, FIRST_PRODUCER_ID, GroupBackup, INCARNATION, Kept, MetadataBackup,
     PartsBackup, RESTORE_METADATA, ScrubCounts, TierCounts, TopicBackup, TransactionBackup, remote_options,
 };
-pub use topics::{NewTopic, TopicError};
+pub use topics::{NewTopic, TopicError, is_topic_config};
 pub use transactions::{
     EPOCH_PER_TRANSACTION, NotJoined, ProducerDescription, TRANSACTIONS_TOPIC, Transactional, TxnCommitError,
 };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Broker;
 use super::config::{DEFINITIONS, Kind};
 use super::config_entry::{ConfigEntry, ConfigSource};
-use super::tier::{Restored, check_topic};
+use super::tier::{RESTORE_CONFIGS, Restored, check_topic};
 use crate::log::LogConfig;
 use crate::metadata::{Command, CommandError, CreateTopic, Image, SubmitError, Topic, assign_replicas};
 use crate::types::{BrokerId, LeaderEpoch, TopicId, TopicName};
@@ -29,6 +29,20 @@ const THROTTLED: [(&str, &str); 2] = [
         "Replicas, as `partition:broker` or `*`, to which leaders send no faster than leader.replication.throttled.rate.",
     ),
 ];
+
+/// Configs of Kafka's topics that mean nothing here, with what Kafka takes for them: kept and shown.
+const UNUSED: [(&str, Unused); 4] = [
+    ("file.delete.delay.ms", Unused::AtLeast(0)),
+    ("internal.segment.bytes", Unused::AtLeast(-2_147_483_648)),
+    ("preallocate", Unused::Flag),
+    ("segment.jitter.ms", Unused::AtLeast(0)),
+];
+
+#[derive(Clone, Copy)]
+enum Unused {
+    AtLeast(i64),
+    Flag,
+}
 
 const MIN_ISR: &str = "min.insync.replicas";
 
@@ -71,6 +85,9 @@ pub enum TopicError {
     /// A config is refused.
     #[error("{0}")]
     InvalidConfig(String),
+    /// The name differs from that of another topic in `.` and `_` only.
+    #[error("topic {0} collides with existing topics: {1}")]
+    Collides(TopicName, TopicName),
     /// Topics of the broker's own are not for clients to change.
     #[error("topic {0} belongs to the broker itself")]
     Internal(TopicName),
@@ -89,6 +106,9 @@ impl From<SubmitError> for TopicError {
             SubmitError::Rejected(CommandError::UnknownTopic(id)) => TopicError::Unknown(id.to_string()),
             SubmitError::Rejected(CommandError::UnknownBroker(id)) => {
                 TopicError::InvalidAssignment(format!("broker {id} is not registered"))
+            }
+            SubmitError::Rejected(error @ CommandError::InvalidReplicas(_)) => {
+                TopicError::InvalidAssignment(error.to_string())
             }
             SubmitError::Rejected(other) => TopicError::InvalidConfig(other.to_string()),
             other => TopicError::Unavailable(other.to_string()),
@@ -115,6 +135,9 @@ impl Broker {
         if image.topics.contains_key(&new.name) {
             return Err(TopicError::Exists(new.name));
         }
+        if let Some(other) = image.colliding_topic(&new.name) {
+            return Err(TopicError::Collides(new.name, other.clone()));
+        }
         self.check_configs(None, &new.configs)?;
         let assignment = self.assignment(&image, &new)?;
         let restored = Restored::of(&new.configs).map_err(TopicError::InvalidConfig)?;
@@ -130,11 +153,7 @@ impl Broker {
             first_epoch: restored.map_or(LeaderEpoch(0), |restored| restored.first_epoch),
         };
         if validate_only {
-            let mut copy = Image::clone(&image);
-            let next = copy.version + 1;
-            copy.apply(next, &Command::CreateTopic(command))
-                .map_err(|e| TopicError::from(SubmitError::Rejected(e)))?;
-            return copy
+            return tried(&image, &Command::CreateTopic(command))?
                 .topics
                 .get(&new.name)
                 .cloned()
@@ -293,8 +312,11 @@ impl Broker {
             }
             None => self.place(&image, added, factor)?,
         };
-        if !validate_only {
-            self.metadata.submit(Command::CreatePartitions { id: topic.id, from, assignment }).await?;
+        let command = Command::CreatePartitions { id: topic.id, from, assignment };
+        if validate_only {
+            tried(&image, &command)?;
+        } else {
+            self.metadata.submit(command).await?;
         }
         Ok(())
     }
@@ -349,7 +371,7 @@ impl Broker {
             values.push((Some(String::new()), ConfigSource::Default));
             entries.push(ConfigEntry::new(name, Kind::List, doc, values));
         }
-        // Harmless configs that other tools set are kept and shown.
+        // What has no use here, and what earlier programs took without knowing it.
         for (name, value) in &topic.configs {
             if !entries.iter().any(|e| e.name == *name) {
                 let doc = "Kept as it was set; Esker does not use it.";
@@ -366,6 +388,7 @@ impl Broker {
         before: Option<&BTreeMap<String, String>>,
         configs: &BTreeMap<String, String>,
     ) -> Result<(), TopicError> {
+        check_names(before, configs)?;
         let parsed = self.log_config(configs)?;
         // What holds now was checked when it was set; if it can't be read any more, any change is for the better.
         let before = before.and_then(|before| self.log_config(before).ok());
@@ -415,6 +438,74 @@ impl Broker {
     }
 }
 
+/// What an image would become by a command.
+fn tried(image: &Image, command: &Command) -> Result<Image, TopicError> {
+    let mut copy = Image::clone(image);
+    let next = copy.version + 1;
+    copy.apply(next, command).map_err(|e| TopicError::from(SubmitError::Rejected(e)))?;
+    Ok(copy)
+}
+
+/// Whether topics have a config of that name, be it one that has no use here.
+#[must_use]
+pub fn is_topic_config(name: &str) -> bool {
+    DEFINITIONS.iter().any(|definition| definition.topic_config == Some(name))
+        || THROTTLED.iter().any(|(known, _)| *known == name)
+        || UNUSED.iter().any(|(known, _)| *known == name)
+        || RESTORE_CONFIGS.contains(&name)
+}
+
+/// Refuses what topics do not have; what is there stays, whichever program has taken it, and can go.
+fn check_names(
+    before: Option<&BTreeMap<String, String>>,
+    configs: &BTreeMap<String, String>,
+) -> Result<(), TopicError> {
+    configs
+        .iter()
+        .filter(|(name, value)| before.and_then(|before| before.get(*name)) != Some(*value))
+        .try_for_each(|(name, value)| check_name(name, value))
+}
+
+/// Refuses a config that topics do not have, as Kafka does: a slip of the pen would stay without effect for ever.
+fn check_name(name: &str, value: &str) -> Result<(), TopicError> {
+    if !is_topic_config(name) {
+        return Err(TopicError::InvalidConfig(format!("topics have no config {name}")));
+    }
+    if THROTTLED.iter().any(|(known, _)| *known == name) && !names_replicas(value) {
+        return Err(TopicError::InvalidConfig(format!(
+            "topic config `{name}` = `{value}`: `*` or a list of partition:broker is accepted"
+        )));
+    }
+    let Some((_, kind)) = UNUSED.iter().find(|(known, _)| *known == name) else { return Ok(()) };
+    let (fits, accepted) = match kind {
+        Unused::AtLeast(least) => (
+            value.trim().parse::<i64>().is_ok_and(|number| number >= *least),
+            format!("a whole number from {least} is accepted"),
+        ),
+        Unused::Flag => (
+            ["true", "false"].contains(&value.trim().to_ascii_lowercase().as_str()),
+            "one of true, false is accepted".to_owned(),
+        ),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(TopicError::InvalidConfig(format!("topic config `{name}` = `{value}`: {accepted}")))
+}
+
+/// `*`, or a list of `partition:broker`, which may be empty.
+fn names_replicas(list: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let list = list.trim();
+    list.is_empty()
+        || list == "*"
+        || list.split(',').all(|item| {
+            item.trim()
+                .split_once(':')
+                .is_some_and(|(partition, broker)| is_number(partition) && is_number(broker))
+        })
+}
+
 /// Refuses a topic's own `min.insync.replicas` above its number of replicas: the promise could never be kept.
 fn check_min_isr(min_isr: Option<&String>, replicas: usize) -> Result<(), TopicError> {
     match min_isr.and_then(|value| value.parse::<usize>().ok()) {
@@ -425,7 +516,7 @@ fn check_min_isr(min_isr: Option<&String>, replicas: usize) -> Result<(), TopicE
     }
 }
 
-fn check_assignment(image: &Image, assignment: &[Vec<BrokerId>]) -> Result<(), TopicError> {
+pub(super) fn check_assignment(image: &Image, assignment: &[Vec<BrokerId>]) -> Result<(), TopicError> {
     let first = assignment.first().map_or(0, Vec::len);
     if first == 0 || assignment.len() > usize::try_from(MAX_PARTITIONS_PER_REQUEST).unwrap_or(usize::MAX) {
         return Err(TopicError::InvalidAssignment("an assignment needs partitions and replicas".to_owned()));
@@ -449,4 +540,94 @@ fn check_assignment(image: &Image, assignment: &[Vec<BrokerId>]) -> Result<(), T
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that a topic of Kafka 4.3.1 has (`LogConfig.configNames`).
+    const KAFKA: [&str; 33] = [
+        "cleanup.policy",
+        "compression.gzip.level",
+        "compression.lz4.level",
+        "compression.type",
+        "compression.zstd.level",
+        "delete.retention.ms",
+        "file.delete.delay.ms",
+        "flush.messages",
+        "flush.ms",
+        "follower.replication.throttled.replicas",
+        "index.interval.bytes",
+        "internal.segment.bytes",
+        "leader.replication.throttled.replicas",
+        "local.retention.bytes",
+        "local.retention.ms",
+        "max.compaction.lag.ms",
+        "max.message.bytes",
+        "message.timestamp.after.max.ms",
+        "message.timestamp.before.max.ms",
+        "message.timestamp.type",
+        "min.cleanable.dirty.ratio",
+        "min.compaction.lag.ms",
+        "min.insync.replicas",
+        "preallocate",
+        "remote.log.copy.disable",
+        "remote.log.delete.on.disable",
+        "remote.storage.enable",
+        "retention.bytes",
+        "retention.ms",
+        "segment.bytes",
+        "segment.index.bytes",
+        "segment.jitter.ms",
+        "segment.ms",
+    ];
+
+    #[test]
+    fn every_config_of_kafkas_topics_is_known_and_no_other_but_the_tiers() {
+        for name in KAFKA.into_iter().chain(["unclean.leader.election.enable"]) {
+            assert!(is_topic_config(name), "{name}");
+        }
+        for name in ["tier.max.lag.ms", "tier.disk.full.policy", "tier.restore.leader.epoch"] {
+            assert!(is_topic_config(name), "{name}");
+        }
+        for name in ["", "retention.years", "Retention.ms", "log.retention.ms", "message.format.version"] {
+            assert!(!is_topic_config(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_config_that_an_earlier_program_took_stays_and_can_go() {
+        let configs = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let before = configs(&[("retention.years", "1"), ("preallocate", "x")]);
+        let check = |after: &[(&str, &str)]| check_names(Some(&before), &configs(after));
+        assert_eq!(check(&[("retention.years", "1"), ("preallocate", "x"), ("retention.ms", "1")]), Ok(()));
+        assert_eq!(check(&[]), Ok(()));
+        assert!(check(&[("retention.years", "2")]).is_err() && check(&[("retention.months", "1")]).is_err());
+        assert!(check_names(None, &before).is_err());
+    }
+
+    #[test]
+    fn what_has_no_use_here_is_checked_all_the_same() {
+        for (name, value) in
+            UNUSED.map(|(name, _)| (name, "x")).into_iter().chain(THROTTLED.map(|(name, _)| (name, "1")))
+        {
+            assert!(check_name(name, value).is_err(), "{name}");
+        }
+        assert!(
+            check_name("segment.jitter.ms", "0").is_ok() && check_name("segment.jitter.ms", "-1").is_err()
+        );
+        assert!(check_name("preallocate", "TRUE").is_ok());
+        for list in ["", "*", "0:1", "0:1, 12:3"] {
+            assert!(names_replicas(list), "{list}");
+        }
+        for list in ["0", "0:", ":1", "*,0:1", "0:1,", "-1:1", "0:1:2"] {
+            assert!(!names_replicas(list), "{list}");
+        }
+    }
 }

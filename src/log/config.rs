@@ -117,8 +117,8 @@ pub struct ConfigError {
 }
 
 impl LogConfig {
-    /// The defaults of the broker, changed by the configs of a topic. Names it does not know are let pass: clients
-    /// set configs of other versions, and they do no harm.
+    /// The defaults of the broker, changed by the configs of a topic. Names it does not know are let pass: not all configs
+    /// are the log's, and earlier programs took what no topic has. What may be set is checked where it is set.
     ///
     /// # Errors
     /// `ConfigError` names the key, the value and what is accepted.

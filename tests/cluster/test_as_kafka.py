@@ -26,8 +26,6 @@ KNOWN_SCRAM = {
 }
 # What is answered to odd topics otherwise than by Kafka, with the reason.
 KNOWN_TOPICS = {
-    "no such config (CreateTopics)": "taken, and without effect, where Kafka says 40: to be mended",
-    "name 'a_b' (CreateTopics)": "40 where Kafka says 17 of a name that differs from another one in . and _ only; the reason is told",
     "some (DeleteTopics)": "17 of a name that no topic can have, where Kafka says 3",
 }
 #: Configs that Kafka lets change while brokers run and that are not read anew here, and why.
@@ -223,6 +221,7 @@ class AsKafka(SharedCase):
                "a config without a value": configs(retention_ms=None), "an empty config": configs(cleanup_policy=""), "two policies": configs(cleanup_policy="compact,delete"),
                "a policy": configs(cleanup_policy="shred"), "a config below": configs(segment_bytes="1"), "a config above": configs(retention_ms="9223372036854775808")}
         names = {"..": one, ".": one, "": one, "a b": one, "a/b": one, "n" * 249: one, "n" * 250: one, "é": one, "a.b": one, "a_b": one, "__internal": one}
+        collides = {"Topics": [{"Name": "a_b", **one}], "TimeoutMs": 10_000, "ValidateOnly": True}
         found, calls = {}, 0
 
         def both(what, api, version, values, results):
@@ -245,6 +244,7 @@ class AsKafka(SharedCase):
                 both("there is one", "CreateTopics", version, create({"Name": f"fine-{version}", **one}), "Topics")
         for name, values in names.items():
             both(f"name {name[:9]!r}", "CreateTopics", 7, {"Topics": [{"Name": name, **values}], "TimeoutMs": 10_000}, "Topics")
+        both("a name that collides, only asked", "CreateTopics", 7, collides, "Topics")
         for version in (0, 2, 3):
             for what, wanted in {"as many": {"Count": 1}, "fewer": {"Count": 0}, "below zero": {"Count": -1},
                                  "an unknown broker": {"Count": 2, "Assignments": [{"BrokerIds": [9]}]}, "too few places": {"Count": 3, "Assignments": [{"BrokerIds": [1]}]},

@@ -21,7 +21,6 @@ KNOWN = {
     "DescribeTopicPartitions 0": "5 of a partition without a leader, as in Metadata, where Kafka says 0; the last known leader is kept only when its log was lost",
     **{f"{api} {version}": "Kafka names -1 for the leader that clients should ask instead; we name none" for api, versions in (
         ("Produce", range(10, 14)), ("Fetch", range(16, 19))) for version in versions},
-    "CreateTopics 7, a topic on [2]": "40 where Kafka says 39 of a broker that is dead; the reason is told",
 }
 
 
@@ -186,5 +185,9 @@ class WithoutLeader(ClusterCase):
             for topic in ("lone", "both"):
                 self.both(f", election {kind} of {topic}", "ElectLeaders", 2, {"ElectionType": kind, **partitions(topic)})
         for name, brokers in (("new-2", [2]), ("new-9", [9]), ("both", [1])):
-            self.both(f", a topic on {brokers}", "CreateTopics", 7, {"TimeoutMs": 5000, "Topics": [{
-                "Name": name, "NumPartitions": -1, "ReplicationFactor": -1, "Assignments": [{"PartitionIndex": 0, "BrokerIds": brokers}]}]})
+            for only_asked in (True, False):
+                self.both(f", a topic on {brokers}{', only asked' * only_asked}", "CreateTopics", 7, {"TimeoutMs": 5000, "ValidateOnly": only_asked, "Topics": [{
+                    "Name": name, "NumPartitions": -1, "ReplicationFactor": -1, "Assignments": [{"PartitionIndex": 0, "BrokerIds": brokers}]}]})
+        for only_asked in (True, False):
+            self.both(f", a partition on the dead one{', only asked' * only_asked}", "CreatePartitions", 3, {"TimeoutMs": 5000, "ValidateOnly": only_asked, "Topics": [
+                {"Name": "lone", "Count": 2, "Assignments": [{"BrokerIds": [2]}]}]})

@@ -31,7 +31,7 @@ pub use owner::{FIRST_PRODUCER_ID, INCARNATION};
 pub use reads::TierReads;
 pub use scrub::ScrubCounts;
 pub use store::{ColdStore, TierCounts, remote_options};
-pub use topic_rules::{Restored, check_topic};
+pub use topic_rules::{RESTORE_CONFIGS, Restored, check_topic};
 
 #[cfg(test)]
 mod tests;

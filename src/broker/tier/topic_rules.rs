@@ -24,6 +24,9 @@ pub(super) const RESTORE_LEADER_EPOCH: &str = "tier.restore.leader.epoch";
 /// The first producer id that its partitions do not know.
 pub(super) const RESTORE_PRODUCER_ID: &str = "tier.restore.producer.id";
 
+/// The configs by which a topic comes back.
+pub const RESTORE_CONFIGS: [&str; 3] = [RESTORE_TOPIC_ID, RESTORE_LEADER_EPOCH, RESTORE_PRODUCER_ID];
+
 /// A topic that comes back from the tier under its old id (`esker tier restore`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restored {

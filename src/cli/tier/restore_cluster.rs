@@ -22,6 +22,7 @@ use super::restore;
 use super::transactions::Transactions;
 use crate::broker::{
     CommittedBackup, GroupBackup, Kept, MetadataBackup, PartsBackup, RESTORE_METADATA, TopicBackup,
+    is_topic_config,
 };
 use crate::cli::client::{Client, ClusterArguments};
 use crate::cli::report::{Output, Rows, say};
@@ -112,8 +113,12 @@ pub(super) async fn restore_cluster(
             continue;
         }
         let replication_factor = order.replication_factor.unwrap_or(topic.replication_factor);
-        let configs: Vec<(String, String)> =
-            topic.configs.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        // Earlier programs took configs that no topic has; these are refused now.
+        let (configs, unknown): (Vec<_>, Vec<_>) =
+            topic.configs.clone().into_iter().partition(|(key, _)| is_topic_config(key));
+        for (key, value) in unknown {
+            say(output, &format!("{}: {key}={value} is left out, as topics have no such config", topic.name));
+        }
         if *in_tier > 0 {
             let order = restore::Order {
                 of_cluster: Some(&transactions),

@@ -30,7 +30,7 @@ fn a_topic_without_a_live_replica_is_refused() {
         configs: BTreeMap::new(),
         first_epoch: LeaderEpoch(0),
     };
-    assert!(matches!(rig.apply(&Command::CreateTopic(create)), Err(CommandError::Invalid(_))));
+    assert!(matches!(rig.apply(&Command::CreateTopic(create)), Err(CommandError::InvalidReplicas(_))));
     assert!(rig.image.topics.is_empty());
 }
 

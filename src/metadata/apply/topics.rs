@@ -92,19 +92,24 @@ impl Image {
         Ok(CommandReply::Done)
     }
 
-    /// Kafka's rule: names that differ only in `.` and `_` would share their metrics' names.
     fn check_collision(&self, name: &TopicName) -> Result<(), CommandError> {
-        if !name.as_str().contains(['.', '_']) {
-            return Ok(());
-        }
-        let folded = |name: &TopicName| name.as_str().replace('.', "_");
-        let wanted = folded(name);
-        match self.topics.keys().find(|existing| folded(existing) == wanted) {
+        match self.colliding_topic(name) {
             Some(existing) => Err(CommandError::Invalid(format!(
                 "topic name {name} collides with existing topic {existing}"
             ))),
             None => Ok(()),
         }
+    }
+
+    /// Kafka's rule: names that differ only in `.` and `_` would share their metrics' names. The topic that has such a name.
+    #[must_use]
+    pub fn colliding_topic(&self, name: &TopicName) -> Option<&TopicName> {
+        if !name.as_str().contains(['.', '_']) {
+            return None;
+        }
+        let folded = |name: &TopicName| name.as_str().replace('.', "_");
+        let wanted = folded(name);
+        self.topics.keys().find(|existing| *existing != name && folded(existing) == wanted)
     }
 
     fn new_partitions(
@@ -128,11 +133,13 @@ fn new_partition(
     first_epoch: LeaderEpoch,
 ) -> Result<Partition, CommandError> {
     if replicas.is_empty() {
-        return Err(CommandError::Invalid("a partition needs a replica".to_owned()));
+        return Err(CommandError::InvalidReplicas("a partition needs a replica".to_owned()));
     }
     for (i, broker) in replicas.iter().enumerate() {
         if replicas[..i].contains(broker) {
-            return Err(CommandError::Invalid(format!("broker {broker} is assigned twice to one partition")));
+            return Err(CommandError::InvalidReplicas(format!(
+                "broker {broker} is assigned twice to one partition"
+            )));
         }
         if !rules.brokers.contains_key(broker) {
             return Err(CommandError::UnknownBroker(*broker));
@@ -153,7 +160,7 @@ fn new_partition(
         replicas.iter().copied().filter(|b| elections::is_electable(rules, &partition, *b)).collect();
     partition.leader = partition.isr.first().copied();
     if partition.leader.is_none() {
-        return Err(CommandError::Invalid(format!(
+        return Err(CommandError::InvalidReplicas(format!(
             "none of the replicas {:?} is alive",
             replicas.iter().map(|b| b.0).collect::<Vec<_>>()
         )));
