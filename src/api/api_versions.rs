@@ -6,7 +6,7 @@
 
 use super::{Client, Context};
 use crate::broker::Broker;
-use crate::metadata::SUPPORTED_FEATURES;
+use crate::metadata::{COMMANDS, SUPPORTED_FEATURES};
 use crate::wire::messages::api_versions::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
 };
@@ -56,7 +56,7 @@ pub(super) fn answer(
     };
     ApiVersionsResponse {
         api_keys: keys(),
-        supported_features: SUPPORTED_FEATURES.iter().map(supported).collect(),
+        supported_features: SUPPORTED_FEATURES.iter().chain([&COMMANDS]).map(supported).collect(),
         finalized_features_epoch: i64::try_from(image.version).unwrap_or(i64::MAX),
         finalized_features: image.features.iter().map(finalized).collect(),
         ..Default::default()

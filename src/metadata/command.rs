@@ -340,6 +340,23 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The command in the words of a level (`image::COMMANDS`): what is beyond it is left out, as a program that does not know
+    /// a word refuses the whole. Then it means what it meant to earlier programs.
+    #[must_use]
+    pub(super) fn at_level(mut self, level: i16) -> Command {
+        if level < 1 {
+            match &mut self {
+                Command::AlterPartition(proposal) => proposal.lost.clear(),
+                Command::Resign { in_turn, .. } => *in_turn = false,
+                Command::LoseReplicas { stays_known, .. } => *stays_known = false,
+                _ => {}
+            }
+        }
+        self
+    }
+}
+
 /// What an applied command gives back to its proposer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CommandReply {

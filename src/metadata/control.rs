@@ -71,6 +71,9 @@ pub(super) struct Heartbeat {
     /// Its wall clock.
     #[serde(default)]
     pub wall_ms: Option<i64>,
+    /// The highest level of commands that its program understands (`image::COMMANDS`).
+    #[serde(default)]
+    pub commands: i16,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -175,6 +175,7 @@ impl Core {
         let ticket = timeout(&*self.env.clock, limit, self.tickets.take())
             .await
             .map_err(|_| late("too many commands are waiting"))?;
+        let command = command.at_level(self.image().commands_level());
         let submission = ticket.submission(command, None);
         let mut hint = None;
         let mut why = "no metadata leader is known".to_owned();

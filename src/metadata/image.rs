@@ -64,6 +64,11 @@ pub struct Image {
 /// (KIP-848).
 pub const SUPPORTED_FEATURES: [(&str, i16); 2] = [("group.version", 1), ("transaction.version", 2)];
 
+/// Which words of commands all brokers of the cluster understand: level 1 has `AlterPartition.lost`, `Resign.in_turn` and
+/// `LoseReplicas.stays_known`. No client sets it: the metadata leader does, once every broker has said that it knows the level,
+/// and it never goes down, since the log may hold such words from then on.
+pub const COMMANDS: (&str, i16) = ("esker.commands", 1);
+
 /// A deleted topic whose objects in the cold tier are yet to go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -267,11 +272,18 @@ impl Image {
     #[must_use]
     pub fn beyond_this_program(&self) -> Option<String> {
         let (feature, level) = self.features.iter().find(|(name, level)| {
-            !SUPPORTED_FEATURES.iter().any(|(known, highest)| known == name && *level <= highest)
+            let mut known = SUPPORTED_FEATURES.iter().chain([&COMMANDS]);
+            !known.any(|(known, highest)| known == name && *level <= highest)
         })?;
         Some(format!(
             "the cluster has finalized {feature} {level}, which this version of Esker does not know: start a version that does"
         ))
+    }
+
+    /// The level of commands that every broker of the cluster understands.
+    #[must_use]
+    pub fn commands_level(&self) -> i16 {
+        self.features.get(COMMANDS.0).copied().unwrap_or(0)
     }
 
     /// Whether the broker is registered and active.

@@ -12,7 +12,7 @@ use super::command::{Command, IsrMember, UncleanCandidate};
 use super::config::LeaderBalance;
 use super::control::{Answer, Heartbeat, LogEnd, Request};
 use super::core::Core;
-use super::image::{BrokerState, Image, SUPPORTED_FEATURES};
+use super::image::{BrokerState, COMMANDS, Image, SUPPORTED_FEATURES};
 use super::liveness::Life;
 use super::raft::{Outcome, broker};
 use crate::env::timeout;
@@ -52,6 +52,7 @@ pub(super) async fn run(core: Arc<Core>) {
             next_slow = now + SLOW_TICK;
             elect_unclean(&core, &image, term).await;
             replace_lost_voter(&core).await;
+            raise_level(&core, &image, term).await;
         }
         if let Some(balance) = core.config.leader_balance
             && next_balance.is_some_and(|next| now >= next)
@@ -85,6 +86,21 @@ async fn form(core: &Core, term: u64) {
         Answer::Outcome(Outcome::Applied { result: Ok(_), .. }) => tracing::info!("the cluster is formed"),
         other => tracing::debug!(?other, "the cluster was not formed by this try"),
     }
+}
+
+/// Words of commands that earlier programs do not know are used once every broker has said that it knows them: a cluster whose
+/// brokers are replaced one after the other goes on in the old words until the last one is.
+async fn raise_level(core: &Core, image: &Image, term: u64) {
+    let metrics = core.metrics();
+    let members: Vec<BrokerId> =
+        metrics.membership_config.membership().nodes().filter_map(|(id, _)| broker(*id)).collect();
+    let level = core.liveness.lock().common_level(image, &members).min(COMMANDS.1);
+    if image.cluster_id.is_empty() || level <= image.commands_level() {
+        return;
+    }
+    let levels = BTreeMap::from([(COMMANDS.0.to_owned(), level)]);
+    let answer = core.write_in_term(Command::UpdateFeatures { levels }, term).await;
+    tracing::info!(level, ?answer, "every broker understands this level of commands");
 }
 
 /// A broker whose store was wiped is a learner with another number: it takes the place of the lost voter once it has what
@@ -139,6 +155,7 @@ impl Core {
             if let Some(its_ms) = heartbeat.wall_ms {
                 self.wall_clocks.lock().hear(heartbeat.id, its_ms, now);
             }
+            liveness.note_level(life, heartbeat.commands);
             liveness.hear(life, now)
         };
         if !is_renewable {

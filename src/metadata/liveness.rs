@@ -24,6 +24,8 @@ pub(super) struct Liveness {
     term: u64,
     took_over: MonoTime,
     heard: BTreeMap<Life, MonoTime>,
+    /// The levels of commands that they understand.
+    levels: BTreeMap<Life, i16>,
     /// Being fenced: they are granted nothing until the image shows what became of it.
     fencing: BTreeSet<Life>,
     /// What a fenced broker was told to catch up with.
@@ -38,6 +40,7 @@ impl Liveness {
             term: 0,
             took_over: MonoTime::default(),
             heard: BTreeMap::new(),
+            levels: BTreeMap::new(),
             fencing: BTreeSet::new(),
             told: BTreeMap::new(),
         }
@@ -59,6 +62,20 @@ impl Liveness {
         true
     }
 
+    /// A broker has said which level of commands it understands.
+    pub fn note_level(&mut self, life: Life, level: i16) {
+        self.levels.insert(life, level);
+    }
+
+    /// The level of commands that every registered broker has said to understand, these among them; 0 while one has said nothing.
+    pub fn common_level(&self, image: &Image, members: &[BrokerId]) -> i16 {
+        if !members.iter().all(|member| image.brokers.contains_key(member)) {
+            return 0;
+        }
+        let levels = image.brokers.values().map(|b| self.levels.get(&(b.id, b.epoch)).copied().unwrap_or(0));
+        levels.min().unwrap_or(0)
+    }
+
     /// Lives to fence, now marked as such; again those whose fencing has not shown in the image yet.
     pub fn overdue(&mut self, image: &Image, now: MonoTime) -> Vec<Life> {
         let present: BTreeMap<BrokerId, (BrokerEpoch, BrokerState)> =
@@ -66,6 +83,7 @@ impl Liveness {
         let is_present = |(id, epoch): &Life| present.get(id).is_some_and(|(current, _)| current == epoch);
         let is_fenced = |(id, _): &Life| present.get(id).is_some_and(|(_, s)| *s == BrokerState::Fenced);
         self.heard.retain(|life, _| is_present(life));
+        self.levels.retain(|life, _| is_present(life));
         self.fencing.retain(|life| is_present(life) && !is_fenced(life));
         self.told.retain(|life, _| is_present(life) && is_fenced(life));
 
@@ -175,6 +193,27 @@ mod tests {
         assert!(liveness.hear(life(1), at(20_001)));
         assert_eq!(liveness.overdue(&image, at(20_999)), vec![]);
         assert_eq!(liveness.overdue(&image, at(21_100)), vec![life(2)]);
+    }
+
+    #[test]
+    fn a_level_is_common_once_every_broker_and_every_member_has_said_that_it_knows_it() {
+        let mut liveness = leader();
+        let image = cluster(&[(1, BrokerState::Active), (2, BrokerState::Fenced)]);
+        let both = [BrokerId(1), BrokerId(2)];
+        assert_eq!(liveness.common_level(&Image::default(), &[]), 0);
+        liveness.note_level(life(1), 2);
+        assert_eq!(liveness.common_level(&image, &both), 0, "nothing was heard of 2, fenced as it is");
+        liveness.note_level((BrokerId(2), BrokerEpoch(1)), 2);
+        assert_eq!(
+            liveness.common_level(&image, &both),
+            0,
+            "that was a former life, of another program perhaps"
+        );
+        liveness.note_level(life(2), 1);
+        assert_eq!(liveness.common_level(&image, &both), 1);
+        assert_eq!(liveness.common_level(&image, &[BrokerId(3)]), 0, "a member that has not registered");
+        liveness.lead(2, at(20_000));
+        assert_eq!(liveness.common_level(&image, &both), 0, "another leader asks anew");
     }
 
     #[test]

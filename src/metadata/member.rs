@@ -10,6 +10,7 @@ use super::command::{BrokerRegistration, Command, CommandError, CommandReply};
 use super::control::{Answer, Heartbeat, Request, hinted};
 use super::core::{Core, Registered};
 use super::handle::{MetadataError, SubmitError};
+use super::image::COMMANDS;
 use super::raft::broker;
 use crate::types::{BrokerEpoch, BrokerId};
 
@@ -162,7 +163,8 @@ async fn keep_lease(core: Arc<Core>, id: BrokerId, epoch: BrokerEpoch) {
         let leader = hint.take().or_else(|| core.leader());
         let version = core.image().version;
         let wall_ms = Some(core.env.clock.wall_ms());
-        let heartbeat = Heartbeat { id, epoch, version, ready: registered.ready, wall_ms };
+        let heartbeat =
+            Heartbeat { id, epoch, version, ready: registered.ready, wall_ms, commands: COMMANDS.1 };
         let answer = match leader {
             Some(leader) => core.ask_leader(leader, Request::Heartbeat(heartbeat), interval * 2).await.ok(),
             None => None,

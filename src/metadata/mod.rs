@@ -44,7 +44,7 @@ pub use config::{LeaderBalance, MetadataConfig};
 pub use control::{ControlError, ControlHandler, LogEnd};
 pub use handle::{Metadata, MetadataError, SubmitError};
 pub use image::{
-    BrokerInfo, BrokerState, ColdTopic, Endpoint, Image, Partition, Reassignment, ReplicaState,
+    BrokerInfo, BrokerState, COMMANDS, ColdTopic, Endpoint, Image, Partition, Reassignment, ReplicaState,
     SUPPORTED_FEATURES, ScramCredential, ScramMechanism, Topic, UncleanElection,
 };
 pub use lease::Lease;

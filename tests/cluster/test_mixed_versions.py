@@ -1,6 +1,7 @@
 """A cluster whose brokers are replaced one after the other, by another program (`tests/mixed-versions OLD NEW`) or, where none is given, by the same
 one: under producers, transactions, readers and a group, whose history is judged. On the way one broker goes back to the old program, and the
-leader of the metadata quorum is killed while it runs either.
+leader of the metadata quorum is killed while it runs either. Beside brokers of the old program, one of the new program loses a copy: what it says of
+that must be in words that all understand, or the old ones could not read the metadata log any further.
 
 `TESTS_OLD` is the program to begin with, `TESTS_BIN` the one to end with; `TESTS_SEED` repeats the order.
 """
@@ -21,7 +22,7 @@ from processes import ESKER, free_ports, wait_until
 OLD = Path(os.environ.get("TESTS_OLD", ESKER))
 BROKERS = (1, 2, 3)
 PARTITIONS = 3
-TOPICS = ("t", "x", "__consumer_offsets", "__transaction_state")
+TOPICS = ("t", "x", "d", "__consumer_offsets", "__transaction_state")
 
 
 class Servers:
@@ -107,8 +108,10 @@ class MixedVersions(ClusterCase):
         self.steps = []
         self.replace(order[0], ESKER, orderly=True)
         self.elsewhere(OLD)
+        self.lose_a_copy(order[0])
         self.replace(order[1], ESKER, orderly=False)
         self.elsewhere(ESKER)
+        self.lose_a_copy(order[1])
         # Back, while one has never run the new program; and forth again.
         self.replace(order[0], OLD, orderly=True)
         self.replace(order[0], ESKER, orderly=False)
@@ -124,6 +127,14 @@ class MixedVersions(ClusterCase):
                              self.servers.bootstrap, check=False)
             wait_until(f"{topic} is made", lambda: create().returncode == 0, 60, 0.5)
             histories.append(Clients(self.processes, self.servers.bootstrap, topic, PARTITIONS, isolation=isolation))
+        esker("topic", "create", "d", "--partitions", 1, "--replication-factor", 3, "--config", "segment.bytes=20000", "--bootstrap-server",
+              self.servers.bootstrap)
+        from confluent_kafka import Producer
+
+        producer = Producer({"bootstrap.servers": self.servers.bootstrap, "batch.size": 2000})
+        for i in range(100):
+            producer.produce("d", f"{i} {'x' * 1000}", partition=0)
+        self.assertEqual(producer.flush(30), 0)
         plain, transactions = histories
         plain.start("writer-a", "write", "a", 300).start("writer-b", "write", "b", 300, 1).start("reader", "read").start("watcher", "watch")
         plain.start("group", "commit", "g")
@@ -140,6 +151,21 @@ class MixedVersions(ClusterCase):
         esker("topic", "create", f"made-{len(self.steps)}", "--partitions", 2, "--replication-factor", 3, "--bootstrap-server",
               f"127.0.0.1:{self.servers.clients[broker]}")
         wait_until_all_go_on(self.all_of())
+
+    def lose_a_copy(self, broker):
+        """A segment of a copy is gone when the broker starts again: it says so, and copies it anew."""
+        self.assertEqual(self.servers.end(broker, orderly=True), 0, self.steps)
+        segments = sorted((self.servers.data(broker) / "d-0").glob("*.log"))
+        self.assertGreater(len(segments), 3)
+        segments[1].unlink()
+        self.steps.append(f"{broker} loses a copy")
+        self.servers.start(broker, self.servers.program[broker])
+        self.whole()
+        wait_until("all have copied it", lambda: len({self.size(i) for i in BROKERS}) == 1, 60, 0.3)
+        wait_until_all_go_on(self.all_of())
+
+    def size(self, broker):
+        return sum(file.stat().st_size for file in (self.servers.data(broker) / "d-0").glob("*.log"))
 
     def elsewhere(self, program):
         """The metadata quorum is led by a broker of this program: those that lead it with another one are killed until it is."""
@@ -160,7 +186,7 @@ class MixedVersions(ClusterCase):
         # Just after a kill the metadata still tell of the process that was.
         wait_until("all brokers take connections", lambda: all(self.servers.listens(i) for i in BROKERS), 60, 0.2)
         for topic in TOPICS:
-            self.admin.wait_for_isr(topic, PARTITIONS, 3, 120)
+            self.admin.wait_for_isr(topic, 1 if topic == "d" else PARTITIONS, 3, 120)
         wait_until("all brokers vote", self.servers.all_vote, 60, 0.3)
 
     def judge(self, histories):

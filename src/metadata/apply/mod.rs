@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::command::{Command, CommandError, CommandReply};
-use super::image::{BrokerInfo, Image, Partition, SUPPORTED_FEATURES, Topic};
+use super::image::{BrokerInfo, COMMANDS, Image, Partition, SUPPORTED_FEATURES, Topic};
 use crate::types::{BrokerEpoch, BrokerId, TopicId};
 
 impl Image {
@@ -120,8 +120,10 @@ impl Image {
 
     fn update_features(&mut self, levels: &BTreeMap<String, i16>) -> Result<CommandReply, CommandError> {
         for (name, level) in levels {
-            let known = SUPPORTED_FEATURES.iter().find(|(feature, _)| feature == name);
-            if !known.is_some_and(|(_, highest)| (0..=*highest).contains(level)) {
+            let known = SUPPORTED_FEATURES.iter().chain([&COMMANDS]).find(|(feature, _)| feature == name);
+            // What the log may hold is not taken back.
+            let least = if *name == COMMANDS.0 { self.commands_level() } else { 0 };
+            if !known.is_some_and(|(_, highest)| (least..=*highest).contains(level)) {
                 return Err(CommandError::Invalid(format!("the feature {name} has no level {level}")));
             }
         }

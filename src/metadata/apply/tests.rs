@@ -526,6 +526,55 @@ fn a_program_that_does_not_know_a_finalized_feature_says_so() {
 }
 
 #[test]
+fn the_level_of_commands_goes_up_and_never_down() {
+    let mut image = Image::default();
+    let mut to = |level| {
+        let levels = BTreeMap::from([(COMMANDS.0.to_owned(), level)]);
+        let next = image.version + 1;
+        let applied = image.apply(next, &Command::UpdateFeatures { levels }).is_ok();
+        (applied, image.commands_level())
+    };
+    assert_eq!(to(COMMANDS.1 + 1), (false, 0), "a level of a later program");
+    assert_eq!(to(COMMANDS.1), (true, COMMANDS.1));
+    assert_eq!(to(COMMANDS.1), (true, COMMANDS.1));
+    assert_eq!(to(0), (false, COMMANDS.1), "the log may hold its words");
+    assert_eq!(image.beyond_this_program(), None);
+}
+
+#[test]
+fn a_command_below_its_level_has_no_word_that_earlier_programs_refuse() {
+    let rig = Rig::new(3);
+    let leader = rig.member(1);
+    let (broker, epoch, partitions) = (leader.broker, leader.epoch, vec![(topic_id(1), 0)]);
+    let later = [
+        Command::AlterPartition(AlterPartition {
+            topic: topic_id(1),
+            partition: 0,
+            leader,
+            leader_epoch: LeaderEpoch(0),
+            partition_epoch: PartitionEpoch(0),
+            isr: vec![leader],
+            lost: brokers(&[2]),
+        }),
+        Command::Resign {
+            topic: topic_id(1),
+            partition: 0,
+            leader,
+            leader_epoch: LeaderEpoch(0),
+            in_turn: true,
+        },
+        Command::LoseReplicas { broker, epoch, partitions, stays_known: true },
+    ];
+    for (command, word) in later.into_iter().zip(["lost", "in_turn", "stays_known"]) {
+        let written =
+            |command: &Command| serde_json::to_string(command).unwrap().contains(&format!("\"{word}\""));
+        assert!(written(&command), "{command:?}");
+        assert!(!written(&command.clone().at_level(0)), "{command:?}");
+        assert_eq!(command.clone().at_level(1), command);
+    }
+}
+
+#[test]
 fn an_unclean_election_takes_the_longest_log_and_only_where_it_is_allowed() {
     let mut rig = Rig::new(3);
     rig.topic(&[1, 2, 3], &[]);
