@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use super::Context;
 use super::config_resources::{Changes, Resource};
 use super::errors::ApiError;
-use super::topics::named_twice;
+use super::topics::{named_twice, repeated};
 use crate::wire::ErrorCode;
 use crate::wire::messages::alter_configs::{
     AlterConfigsRequest, AlterConfigsResource, AlterConfigsResourceResponse, AlterConfigsResponse,
@@ -21,13 +21,13 @@ pub(super) async fn handle(
     _version: i16,
     request: AlterConfigsRequest,
 ) -> AlterConfigsResponse {
-    let mut seen = HashSet::new();
+    let repeated = repeated(request.resources.iter().map(|r| (r.resource_type, r.resource_name.as_str())));
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in &request.resources {
-        let altered = if seen.insert((resource.resource_type, resource.resource_name.as_str())) {
-            replace(context, resource, request.validate_only).await
-        } else {
+        let altered = if repeated.contains(&(resource.resource_type, resource.resource_name.as_str())) {
             Err(named_twice())
+        } else {
+            replace(context, resource, request.validate_only).await
         };
         let mut response = AlterConfigsResourceResponse {
             resource_type: resource.resource_type,
@@ -59,7 +59,7 @@ async fn replace(
         let value = config
             .value
             .as_deref()
-            .ok_or_else(|| ApiError::new(ErrorCode::INVALID_CONFIG, format!("config {name} has no value")))?;
+            .ok_or_else(|| ApiError::new(ErrorCode::INVALID_REQUEST, format!("config {name} has no value")))?;
         changes.insert(name.to_owned(), Some(value.to_owned()));
     }
     let (what, altered) = resource.alter(context, changes, validate_only).await;

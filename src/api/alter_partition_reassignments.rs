@@ -3,13 +3,14 @@
 //! Answered when the changes have begun; ListPartitionReassignments tells what is under way. Version 1 may forbid that
 //! the number of replicas changes (KIP-860).
 //!
-//! Errors: CLUSTER_AUTHORIZATION_FAILED (31), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), INVALID_REPLICA_ASSIGNMENT (39),
+//! Errors: CLUSTER_AUTHORIZATION_FAILED (31), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_REPLICA_ASSIGNMENT (39),
 //! INVALID_REPLICATION_FACTOR (38), NO_REASSIGNMENT_IN_PROGRESS (85), REQUEST_TIMED_OUT (7).
 
 use futures::StreamExt as _;
 
 use super::Context;
 use super::errors::ApiError;
+use super::topics::existing;
 use crate::metadata::AclOperation;
 use crate::types::{BrokerId, TopicName, TopicPartition};
 use crate::wire::ErrorCode;
@@ -32,14 +33,14 @@ pub(super) async fn handle(
     let other_factor = request.allow_replication_factor_change;
     let mut responses = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let name = TopicName::new(&topic.name);
+        let name = existing(&topic.name);
         let changes = topic.partitions.into_iter().map(|wanted| {
             let name = name.clone();
             async move {
                 let index = wanted.partition_index;
                 let changed = match name {
                     Ok(name) => change(context, name, wanted, other_factor).await,
-                    Err(error) => Err(error.into()),
+                    Err(error) => Err(error),
                 };
                 let mut response =
                     ReassignablePartitionResponse { partition_index: index, ..Default::default() };

@@ -29,6 +29,10 @@ impl Resource {
         match kind {
             TOPIC => {
                 check(context, AclOperation::AlterConfigs, ResourceKind::Topic, text)?;
+                if text.is_empty() {
+                    let none = "there are no configs of all topics: name one";
+                    return Err(ApiError::new(ErrorCode::INVALID_REQUEST, none));
+                }
                 let name = TopicName::new(text)?;
                 if !context.broker.image().topics.contains_key(&name) {
                     let none = format!("there is no topic {name}");
@@ -48,6 +52,10 @@ impl Resource {
                 context.check_on_cluster(AclOperation::AlterConfigs)?;
                 match text.parse() {
                     _ if text.is_empty() => Ok(Resource::Broker(None)),
+                    Ok(id) if !context.broker.image().brokers.contains_key(&BrokerId(id)) => {
+                        let text = format!("broker {id} is not registered");
+                        Err(ApiError::new(ErrorCode::INVALID_REQUEST, text))
+                    }
                     Ok(id) => Ok(Resource::Broker(Some(BrokerId(id)))),
                     Err(_) => {
                         Err(ApiError::new(ErrorCode::INVALID_REQUEST, format!("`{text}` is no broker id")))

@@ -7,10 +7,10 @@ use super::Context;
 use super::access::refusal_text;
 use super::create_topics::check_quota;
 use super::errors::ApiError;
-use super::topics::{by, deadline, named_twice, repeated};
+use super::topics::{by, deadline, existing, named_twice, repeated};
 use crate::env::MonoTime;
 use crate::metadata::{AclOperation, ResourceKind};
-use crate::types::{BrokerId, TopicName};
+use crate::types::BrokerId;
 use crate::wire::messages::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic, CreatePartitionsTopicResult,
 };
@@ -52,7 +52,7 @@ async fn grow(
     context
         .check(AclOperation::Alter, ResourceKind::Topic, &wanted.name)
         .map_err(|code| ApiError::new(code, refusal_text(ResourceKind::Topic)))?;
-    let name = TopicName::new(&wanted.name)?;
+    let name = existing(&wanted.name)?;
     let assignment = wanted
         .assignments
         .as_ref()

@@ -3,7 +3,7 @@
 //! Offset −1 stands for the high watermark. The answer is the log start over all live replicas. The request waits for them
 //! up to its timeout. Errors per partition: OFFSET_OUT_OF_RANGE (1) below zero or above the high watermark,
 //! UNKNOWN_TOPIC_OR_PARTITION (3), NOT_LEADER_OR_FOLLOWER (6), REQUEST_TIMED_OUT (7), INVALID_TOPIC_EXCEPTION (17) for a
-//! bad name or a topic of the broker's own, TOPIC_AUTHORIZATION_FAILED (29), POLICY_VIOLATION (44) for a topic that is
+//! topic of the broker's own, TOPIC_AUTHORIZATION_FAILED (29), POLICY_VIOLATION (44) for a topic that is
 //! only compacted, KAFKA_STORAGE_ERROR (56).
 
 use std::time::Duration;
@@ -12,6 +12,7 @@ use futures::future::join_all;
 
 use super::Context;
 use super::errors::Coded as _;
+use super::topics::existing;
 use crate::metadata::{AclOperation, ResourceKind};
 use crate::types::{TopicName, TopicPartition};
 use crate::wire::ErrorCode;
@@ -29,7 +30,7 @@ pub(super) async fn handle(
     let limit = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)).min(most);
     let topics = request.topics.into_iter().map(|topic| async move {
         let allowed = context.check(AclOperation::Delete, ResourceKind::Topic, &topic.name);
-        let name = allowed.and_then(|()| TopicName::new(&topic.name).map_err(|e| e.code()));
+        let name = allowed.and_then(|()| existing(&topic.name).map_err(|e| e.code));
         let partitions = topic.partitions.iter().map(|wanted| one(context, name.clone(), wanted, limit));
         DeleteRecordsTopicResult { partitions: join_all(partitions).await, name: topic.name }
     });

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use super::Context;
 use super::create_topics::check_quota;
 use super::errors::ApiError;
-use super::topics::{by, deadline, named_twice};
+use super::topics::{by, deadline, existing, named_twice};
 use crate::env::MonoTime;
 use crate::metadata::{AclOperation, ResourceKind};
 use crate::types::{TopicId, TopicName};
@@ -32,13 +32,20 @@ pub(super) async fn handle(
             .collect()
     };
     let deadline = deadline(context, request.timeout_ms);
+    let key = |topic: &DeleteTopicState| (topic.name.clone(), topic.topic_id);
     let mut seen = HashSet::new();
+    // One result for a topic, however often it stands there.
+    let repeated: HashSet<_> = wanted.iter().filter(|topic| !seen.insert(key(topic))).map(key).collect();
+    let mut answered = HashSet::new();
     let mut responses = Vec::with_capacity(wanted.len());
     for topic in wanted {
-        let deleted = if seen.insert((topic.name.clone(), topic.topic_id)) {
-            delete(context, version, &topic, deadline).await
-        } else {
+        if !answered.insert(key(&topic)) {
+            continue;
+        }
+        let deleted = if repeated.contains(&key(&topic)) {
             Err(named_twice())
+        } else {
+            delete(context, version, &topic, deadline).await
         };
         let (error_code, error_message) = match &deleted {
             Ok(_) => (ErrorCode::NONE, None),
@@ -79,13 +86,16 @@ async fn delete(
             if !everywhere && !context.may(AclOperation::Describe, ResourceKind::Topic, name) {
                 return Err(denied());
             }
-            let name = TopicName::new(name)?;
+            let name = existing(name)?;
             image.topics.get(&name).ok_or_else(|| {
                 ApiError::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic {name}"))
             })?
         }
         (Some(_), _) => {
             return Err(ApiError::new(ErrorCode::INVALID_REQUEST, "give a topic's name or its id, not both"));
+        }
+        (None, TopicId::ZERO) => {
+            return Err(ApiError::new(ErrorCode::INVALID_REQUEST, "give a topic's name or its id"));
         }
         (None, id) => image.topic_by_id(id).ok_or_else(|| {
             ApiError::new(ErrorCode::UNKNOWN_TOPIC_ID, format!("there is no topic with id {id}"))

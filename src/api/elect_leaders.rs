@@ -3,7 +3,7 @@
 //! Without a list of partitions all are meant, and those that need no election are left out of the answer. An unclean
 //! election takes place only where the topic's `unclean.leader.election.enable` allows it.
 //!
-//! Errors: CLUSTER_AUTHORIZATION_FAILED (31), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), INVALID_REQUEST (42: an unknown kind of
+//! Errors: CLUSTER_AUTHORIZATION_FAILED (31), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_REQUEST (42: an unknown kind of
 //! election), ELECTION_NOT_NEEDED (84), PREFERRED_LEADER_NOT_AVAILABLE (80), ELIGIBLE_LEADERS_NOT_AVAILABLE (83),
 //! REQUEST_TIMED_OUT (7).
 
@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use super::Context;
 use super::errors::{ApiError, Coded as _};
+use super::topics::existing;
 use crate::broker::{Election, ElectionError};
 use crate::metadata::AclOperation;
-use crate::types::{TopicName, TopicPartition};
+use crate::types::TopicPartition;
 use crate::wire::ErrorCode;
 use crate::wire::messages::elect_leaders::{
     ElectLeadersRequest, ElectLeadersResponse, PartitionResult, ReplicaElectionResult,
@@ -33,21 +34,26 @@ pub(super) async fn handle(
     let election = match request.election_type {
         PREFERRED => Election::Preferred,
         UNCLEAN => Election::Unclean,
-        _ => return ElectLeadersResponse { error_code: ErrorCode::INVALID_REQUEST, ..Default::default() },
+        _ if request.topic_partitions.as_ref().is_some_and(Vec::is_empty) => {
+            return ElectLeadersResponse::default();
+        }
+        other => {
+            return refused(request, ErrorCode::INVALID_REQUEST, &format!("there is no election {other}"));
+        }
     };
     let mut answer: Vec<ReplicaElectionResult> = Vec::new();
     let wanted = request.topic_partitions.map(|topics| {
         let mut wanted = Vec::new();
         for topic in topics {
-            match TopicName::new(&topic.topic) {
+            match existing(&topic.topic) {
                 Ok(name) => {
                     wanted.extend(topic.partitions.iter().map(|p| TopicPartition::new(name.clone(), *p)));
                 }
                 Err(error) => {
                     let results = topic.partitions.iter().map(|p| PartitionResult {
                         partition_id: *p,
-                        error_code: error.code(),
-                        error_message: Some(error.text().into()),
+                        error_code: error.code,
+                        error_message: Some(error.text.as_str().into()),
                     });
                     let partition_result = results.collect();
                     answer.push(ReplicaElectionResult { topic: topic.topic, partition_result });

@@ -7,12 +7,10 @@
 //! Errors: TOPIC_AUTHORIZATION_FAILED (29), GROUP_AUTHORIZATION_FAILED (30), CLUSTER_AUTHORIZATION_FAILED (31), INVALID_REQUEST (42: another kind of resource, something named twice, an unknown operation),
 //! INVALID_CONFIG (40), UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), REQUEST_TIMED_OUT (7).
 
-use std::collections::HashSet;
-
 use super::Context;
 use super::config_resources::{Changes, Resource};
 use super::errors::ApiError;
-use super::topics::named_twice;
+use super::topics::{named_twice, repeated};
 use crate::broker::ConfigEntry;
 use crate::broker::config::Kind;
 use crate::wire::ErrorCode;
@@ -31,13 +29,13 @@ pub(super) async fn handle(
     _version: i16,
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
-    let mut seen = HashSet::new();
+    let repeated = repeated(request.resources.iter().map(|r| (r.resource_type, r.resource_name.as_str())));
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in &request.resources {
-        let altered = if seen.insert((resource.resource_type, resource.resource_name.as_str())) {
-            alter(context, resource, request.validate_only).await
-        } else {
+        let altered = if repeated.contains(&(resource.resource_type, resource.resource_name.as_str())) {
             Err(named_twice())
+        } else {
+            alter(context, resource, request.validate_only).await
         };
         let mut response = AlterConfigsResourceResponse {
             resource_type: resource.resource_type,
@@ -74,7 +72,7 @@ fn changes(current: &[ConfigEntry], operations: &[AlterableConfig]) -> Result<Ch
         let name = operation.name.as_str();
         let given = || {
             operation.value.as_deref().ok_or_else(|| {
-                ApiError::new(ErrorCode::INVALID_CONFIG, format!("config {name} has no value"))
+                ApiError::new(ErrorCode::INVALID_REQUEST, format!("config {name} has no value"))
             })
         };
         let value = match operation.config_operation {

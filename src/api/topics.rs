@@ -112,8 +112,17 @@ impl Context {
     }
 }
 
+/// The name of a topic that is to be there: of one that no topic can have it is said that there is none, as Kafka does.
+pub(super) fn existing(name: &str) -> Result<TopicName, ApiError> {
+    TopicName::new(name).map_err(|_| {
+        ApiError::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic `{name}`"))
+    })
+}
+
 /// A request names every topic at most once; `names` in the order of the request.
-pub(super) fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> std::collections::HashSet<&'a str> {
+pub(super) fn repeated<T: Copy + Eq + std::hash::Hash>(
+    names: impl Iterator<Item = T>,
+) -> std::collections::HashSet<T> {
     let mut seen = std::collections::HashSet::new();
     names.filter(|name| !seen.insert(*name)).collect()
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Broker;
+use super::topics::check_assignment;
 use crate::metadata::{Command, CommandError, Partition, SubmitError};
 use crate::types::{BrokerId, TopicName, TopicPartition};
 
@@ -46,6 +47,10 @@ impl Broker {
         let topic = image.topics.get(&partition.topic).ok_or(ReassignError::UnknownPartition)?;
         let found =
             image.partition(&partition.topic, partition.partition).ok_or(ReassignError::UnknownPartition)?;
+        if let Some(target) = &target {
+            check_assignment(&image, std::slice::from_ref(target))
+                .map_err(|e| ReassignError::InvalidReplicas(e.to_string()))?;
+        }
         let present = found.replicas.len() - found.adding().len();
         if let Some(target) = target.as_ref().filter(|t| !other_factor_allowed && t.len() != present) {
             return Err(ReassignError::OtherFactor { present, wanted: target.len() });

@@ -240,7 +240,7 @@ class Configs(ClusterCase):
             (TOPIC, "two", [("min.insync.replicas", SET, "3")], 40, "2 replicas"),
             (TOPIC, "two", [("cleanup.policy", SET, "shred")], 40, "cleanup.policy"),
             (TOPIC, "two", [("retention.ms", APPEND, "5")], 40, "not a list"),
-            (TOPIC, "two", [("retention.ms", SET, None)], 40, "no value"),
+            (TOPIC, "two", [("retention.ms", SET, None)], 42, "no value"),
             (TOPIC, "two", [("retention.ms", 9, "5")], 42, "no operation 9"),
             (TOPIC, "two", [("retention.ms", SET, "5"), ("retention.ms", DELETE, None)], 42, "twice"),
             (TOPIC, "tiered", [("remote.storage.enable", SET, "false")], 40, "remote"),
@@ -255,7 +255,7 @@ class Configs(ClusterCase):
             # A default must not do to a topic what the topic itself would be refused.
             (BROKER, "", [("log.cleaner.min.compaction.lag.ms", SET, "172800000")], 40, "topic compacted forbids it"),
             (BROKER, "", [("log.cleanup.policy", SET, "compact")], 40, "topic tiered forbids it"),
-            (BROKER, "9", [("log.retention.ms", SET, "1000")], 40, "not registered"),
+            (BROKER, "9", [("log.retention.ms", SET, "1000")], 42, "not registered"),
             (BROKER, "one", [("log.retention.ms", SET, "1000")], 42, "no broker id"),
             (GROUP, "g", [("consumer.session.timeout.ms", SET, "1")], 40, "from 45000"),
             (GROUP, "g", [("retention.ms", SET, "1")], 40, "no config"),
@@ -270,7 +270,7 @@ class Configs(ClusterCase):
                 found, text = self.change(kind, name, operations)
                 self.assertEqual(found, code, text)
                 self.assertIn(word, text)
-        for kind, name, configs, code in [(TOPIC, "two", {"segment.bytes": None}, 40), (TOPIC, "absent", {}, 3),
+        for kind, name, configs, code in [(TOPIC, "two", {"segment.bytes": None}, 42), (TOPIC, "absent", {}, 3),
                                           (BROKER, "1", {"listeners": "x"}, 40), (CLIENT_METRICS, "m", {"interval.ms": "2"}, 40)]:
             self.assertEqual(self.replace(kind, name, configs)[0], code, (kind, name, configs))
 

@@ -25,9 +25,7 @@ KNOWN_SCRAM = {
     "a name of 5000 bytes": "names have at most 255 bytes: what a client sends is kept by every broker",
 }
 # What is answered to odd topics otherwise than by Kafka, with the reason.
-KNOWN_TOPICS = {
-    "some (DeleteTopics)": "17 of a name that no topic can have, where Kafka says 3",
-}
+KNOWN_TOPICS = {}
 #: Configs that Kafka lets change while brokers run and that are not read anew here, and why.
 KNOWN_READ_ONLY = {
     "listeners": "sockets are bound at the start", "listener.security.protocol.map": "as above",
