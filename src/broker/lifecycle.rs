@@ -35,7 +35,8 @@ use crate::env::pem::{days_left_if_few, expiry_ms, load_certificates};
 use crate::env::{Env, MonoTime, WatchedFiles};
 use crate::log::{LogDirs, LogError};
 use crate::metadata::{
-    BrokerRegistration, CommandError, Endpoint, LeaderBalance, Metadata, MetadataConfig, Proof, SubmitError,
+    BrokerRegistration, CommandError, Endpoint, LeaderBalance, Metadata, MetadataConfig, Proof,
+    SNAPSHOT_EVERY, SubmitError,
 };
 use crate::replication::{LogDefaults, ReplicaManager, ReplicationConfig, Settings, TierReader};
 use crate::security::first_user;
@@ -435,6 +436,8 @@ fn metadata_config(config: &BrokerConfig, dirs: &LogDirs) -> MetadataConfig {
             .filter_map(|key| Some(((*key).to_owned(), config.properties.explicit(key)?.value.clone())))
             .collect(),
         session_timeout: config.millis("broker.session.timeout.ms"),
+        snapshot_every: u64::try_from(config.number("metadata.log.max.records.between.snapshots"))
+            .unwrap_or(SNAPSHOT_EVERY),
         leader_balance: config.is_on("auto.leader.rebalance.enable").then(|| LeaderBalance {
             interval: config.millis("leader.imbalance.check.interval.seconds") * 1000,
             percentage: u32::try_from(config.number("leader.imbalance.per.broker.percentage")).unwrap_or(0),

@@ -38,6 +38,10 @@ pub enum Defect {
     WipeUnnoticed,
     /// A leader whose lease has run out goes on.
     NoLease,
+    /// A lease runs from when the answer was read, not from when it was asked for.
+    LeaseFromAnswer,
+    /// What a leader has written before it lost its place is told to be refused.
+    WrittenIsRefused,
     /// A transaction coordinator's decision is carried out as often as it comes.
     DecisionTwice,
     /// A batch whose numbers are known is a retry, whichever transaction it was in.
@@ -90,6 +94,8 @@ pub enum Defect {
     FailedFsyncForgotten,
     /// A broker becomes a voter of the metadata quorum however far behind it is.
     LaggardVotes,
+    /// A node that is sent a snapshot goes on with the image that it had.
+    SnapshotUnread,
     /// The first request to the store that fails ends the offload of a leadership.
     OutageIsFinal,
     /// Appends to tiered topics are refused once the store has failed.
@@ -113,6 +119,8 @@ pub const DEFECTS: &[(&str, Defect)] = &[
     ("power-loss-unnoticed", Defect::PowerLossUnnoticed),
     ("wipe-unnoticed", Defect::WipeUnnoticed),
     ("no-lease", Defect::NoLease),
+    ("lease-from-answer", Defect::LeaseFromAnswer),
+    ("written-is-refused", Defect::WrittenIsRefused),
     ("decision-twice", Defect::DecisionTwice),
     ("numbers-across-transactions", Defect::NumbersAcrossTransactions),
     ("loads-unbounded", Defect::LoadsUnbounded),
@@ -139,6 +147,7 @@ pub const DEFECTS: &[(&str, Defect)] = &[
     ("failed-write-goes-on", Defect::FailedWriteGoesOn),
     ("failed-fsync-forgotten", Defect::FailedFsyncForgotten),
     ("laggard-votes", Defect::LaggardVotes),
+    ("snapshot-unread", Defect::SnapshotUnread),
     ("outage-is-final", Defect::OutageIsFinal),
     ("outage-refuses-appends", Defect::OutageRefusesAppends),
 ];

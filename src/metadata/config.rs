@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use crate::types::BrokerId;
 
+/// Entries of the log between two snapshots, unless `metadata.log.max.records.between.snapshots` says otherwise.
+pub const SNAPSHOT_EVERY: u64 = 2000;
+
 /// How a node takes part in the metadata quorum.
 #[derive(Clone, Debug)]
 pub struct MetadataConfig {
@@ -32,6 +35,8 @@ pub struct MetadataConfig {
     pub lease: Duration,
     /// How long `submit` tries.
     pub submit_timeout: Duration,
+    /// Entries of the log between two snapshots.
+    pub snapshot_every: u64,
     /// `auto.leader.rebalance.enable`; `None` when it is off.
     pub leader_balance: Option<LeaderBalance>,
 }
@@ -59,6 +64,7 @@ impl Default for MetadataConfig {
             session_timeout: Duration::from_millis(1500),
             lease: Duration::from_millis(1000),
             submit_timeout: Duration::from_secs(10),
+            snapshot_every: SNAPSHOT_EVERY,
             leader_balance: None,
         }
     }

@@ -17,7 +17,7 @@ use super::image::Image;
 use super::lease::Lease;
 use super::liveness::Liveness;
 use super::quorum_time::{MOST_OFF_MS, WallClocks};
-use super::raft::{LogStore, Metrics, Outcome, Raft, RaftNetwork, Submission, Unread, broker};
+use super::raft::{LogStore, Metrics, Outcome, Raft, RaftNetwork, Snapshots, Submission, Unread, broker};
 use crate::env::{Env, MonoTime, timeout};
 use crate::transport::Peer;
 use crate::types::{BrokerEpoch, BrokerId, Incarnation};
@@ -39,6 +39,8 @@ pub(super) struct Core {
     pub raft: Raft,
     pub store: LogStore,
     pub network: RaftNetwork,
+    /// What is counted of this life's snapshots.
+    pub snapshots: Arc<Snapshots>,
     pub unread: Unread,
     pub images: watch::Receiver<Arc<Image>>,
     pub lease: Lease,

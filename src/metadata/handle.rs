@@ -28,9 +28,6 @@ use crate::types::{BrokerEpoch, BrokerId, Incarnation};
 const WITHOUT_QUORUM: Duration = Duration::from_millis(1500);
 /// Requests of one peer that are answered at the same time.
 const MAX_IN_FLIGHT: usize = 1024;
-/// Log entries between two snapshots, and how many stay in the log behind one for followers that lag a little.
-const SNAPSHOT_EVERY: u64 = 2000;
-const LOG_KEPT: u64 = 1000;
 /// One piece of a snapshot on its way; JSON makes it about four times as long.
 const SNAPSHOT_CHUNK_BYTES: u64 = 256 << 10;
 
@@ -105,6 +102,7 @@ impl Metadata {
             .ok_or_else(|| MetadataError::Config("negative node id".to_owned()))?;
         let (machine, images) = Machine::new(store.clone(), snapshot)
             .map_err(|what| StoreError::Damaged { path: config.dir.clone(), what })?;
+        let snapshots = machine.snapshots();
         let network = RaftNetwork {
             rpc: RpcClient::new(env, transport),
             voters: Arc::new(config.voters.iter().cloned().collect::<BTreeMap<_, _>>()),
@@ -121,6 +119,7 @@ impl Metadata {
             raft,
             store,
             network,
+            snapshots,
             unread: Unread::default(),
             images,
             lease: Lease::default(),
@@ -165,6 +164,12 @@ impl Metadata {
     #[must_use]
     pub fn lease(&self) -> Lease {
         self.core.lease.clone()
+    }
+
+    /// Snapshots of this life: how many it has taken itself, and how many it was sent and took up.
+    #[must_use]
+    pub fn snapshots(&self) -> (u64, u64) {
+        self.core.snapshots.counted()
     }
 
     /// The metadata leader, as far as this node knows.
@@ -304,10 +309,11 @@ fn raft_settings(config: &MetadataConfig) -> Result<openraft::Config, MetadataEr
         // A follower's disk decides, not the network.
         install_snapshot_timeout: 10_000,
         max_payload_entries: 64,
-        snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),
+        snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(config.snapshot_every),
         snapshot_max_chunk_size: SNAPSHOT_CHUNK_BYTES,
-        // Never all of it: openraft 0.9 then never sends anything to a follower that it knows nothing of.
-        max_in_snapshot_log_to_keep: LOG_KEPT,
+        // For followers that lag a little. Never all of it goes: openraft 0.9 then never sends anything to a follower that it
+        // knows nothing of.
+        max_in_snapshot_log_to_keep: (config.snapshot_every / 2).max(1),
         ..openraft::Config::default()
     }
     .validate()

@@ -40,7 +40,7 @@ pub use command::{
     AlterPartition, BrokerRegistration, Command, CommandError, CommandReply, CreateTopic, IsrMember, Proof,
     UncleanCandidate,
 };
-pub use config::{LeaderBalance, MetadataConfig};
+pub use config::{LeaderBalance, MetadataConfig, SNAPSHOT_EVERY};
 pub use control::{ControlError, ControlHandler, LogEnd};
 pub use handle::{Metadata, MetadataError, SubmitError};
 pub use image::{

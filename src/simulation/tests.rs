@@ -13,8 +13,11 @@ use super::clients::{Caller, PARTITIONS, TOPIC};
 use super::faults::Struck;
 use super::world::{BROKERS, World};
 use crate::env::Clock as _;
+use crate::env::sim::{DiskCall, Fault};
 use crate::wire::ErrorCode;
-use crate::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use crate::wire::messages::create_topics::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+};
 
 /// Faults of one run, and times that all heals.
 const FAULTS: usize = 16;
@@ -30,6 +33,8 @@ struct Outcome {
     checked: u64,
     compared: usize,
     objects: usize,
+    /// Of the metadata: taken, and sent by the leader and taken up.
+    snapshots: (u64, u64),
     struck: Struck,
     age: Duration,
     trace: Vec<String>,
@@ -148,6 +153,7 @@ async fn play(seed: u64, faults: usize) -> Outcome {
         checked: world.history.checked(),
         compared,
         objects: world.objects(),
+        snapshots: world.snapshots(),
         struck: world.struck.lock().clone(),
         age: world.age(),
         trace: world.trace.take(),
@@ -201,11 +207,13 @@ fn one_seed(seed: u64) {
     let outcome = run(seed, given("ESKER_SIMULATION_FAULTS").unwrap_or(FAULTS));
     let struck: Vec<String> = outcome.struck.iter().map(|(kind, times)| format!("{kind}={times}")).collect();
     println!(
-        "seed {seed}: {} acknowledged, {} checked, {} batches compared, {} objects, {:?} simulated, {} events; {}",
+        "seed {seed}: {} acknowledged, {} checked, {} batches compared, {} objects, {} snapshots taken, {} sent, {:?} simulated, {} events; {}",
         outcome.acknowledged,
         outcome.checked,
         outcome.compared,
         outcome.objects,
+        outcome.snapshots.0,
+        outcome.snapshots.1,
         outcome.age,
         outcome.trace.len(),
         struck.join(" ")
@@ -224,6 +232,28 @@ fn seeds_of_whole_brokers_leave_no_anomaly() {
             print!("{}", said.lines().filter(|line| line.starts_with("seed ")).collect::<String>());
         }),
     }
+}
+
+#[test]
+fn a_topic_whose_opening_takes_longer_than_its_client_waits_is_answered_as_made() {
+    on_paused_time(async {
+        let world = World::new(0);
+        begun(&world).await;
+        let fault = Fault::next(DiskCall::Open, "/data/new-", std::io::ErrorKind::StorageFull);
+        world.disk_of(1).inject(Fault { times: usize::MAX, ..fault });
+        let alone = CreatableReplicaAssignment { broker_ids: vec![1], ..Default::default() };
+        let topic = CreatableTopic {
+            name: "new".into(),
+            num_partitions: -1,
+            replication_factor: -1,
+            assignments: vec![alone],
+            ..Default::default()
+        };
+        let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 500, validate_only: false };
+        let told = Caller::new(world.clone(), 98).ask(1, &request, 7).await;
+        assert_eq!(told.map(|told| told.topics[0].error_code), Some(ErrorCode::NONE));
+        world.shut_down().await;
+    });
 }
 
 #[test]

@@ -33,6 +33,10 @@ pub(super) const BROKERS: i32 = 3;
 const WALL_MS: i64 = 1_790_000_000_000;
 /// Kept in mind by the kernel as long as the machine runs.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// Entries of the metadata log between two snapshots: a run draws one of these.
+const SNAPSHOTS_EVERY: [u64; 4] = [10, 20, 40, 100];
+/// Versions of the image that are remembered to be compared.
+const VERSIONS: usize = 256;
 /// The longest that a job of a disk thread takes.
 const SLOWEST_JOB: Duration = Duration::from_micros(900);
 
@@ -74,6 +78,12 @@ pub(super) struct World {
     pub trace: Trace,
     /// Whether the topic is flushed before each answer.
     pub is_flushed: bool,
+    /// Entries of the metadata log between two snapshots.
+    snapshot_every: u64,
+    /// Snapshots of the metadata of processes that have ended: taken, and sent by the leader and taken up.
+    snapshots: Mutex<(u64, u64)>,
+    /// Who had this version of the image first, and what it was.
+    images: Mutex<BTreeMap<u64, (i32, Arc<Image>)>>,
     pub(super) struck: Mutex<Struck>,
     pub(super) network: MemoryNetwork,
     pub(super) jitter: Arc<Jitter>,
@@ -145,7 +155,7 @@ impl ObjectStores for LifeStores {
     }
 }
 
-fn text(id: i32) -> String {
+fn text(id: i32, snapshot_every: u64) -> String {
     let voters: Vec<String> = (1..=BROKERS).map(|id| format!("{id}@broker-{id}:9093")).collect();
     format!(
         "node.id={id}\nlisteners=PLAINTEXT://127.0.0.1:0\npeer.listener=broker-{id}:9093\n\
@@ -154,7 +164,8 @@ fn text(id: i32) -> String {
          peer.ssl.key.location=/certs/node.key\nlog.dirs=/data\nmetadata.log.dir=/meta\n\
          min.insync.replicas=2\ndefault.replication.factor=3\noffsets.topic.num.partitions=1\n\
          log.retention.check.interval.ms=900\nremote.log.manager.task.interval.ms=700\n\
-         tier.store.url=s3://cold\nreplica.lag.time.max.ms=4000\n",
+         tier.store.url=s3://cold\nreplica.lag.time.max.ms=4000\n\
+         metadata.log.max.records.between.snapshots={snapshot_every}\n",
         voters.join(",")
     )
 }
@@ -238,6 +249,9 @@ impl World {
             seed,
             history: History::default(),
             is_flushed: seed % 4 == 3,
+            snapshot_every: SNAPSHOTS_EVERY[(seed / 4 % SNAPSHOTS_EVERY.len() as u64) as usize],
+            snapshots: Mutex::default(),
+            images: Mutex::default(),
             struck: Mutex::default(),
             last_copy_lost: Mutex::default(),
             is_scripted: AtomicBool::new(false),
@@ -345,8 +359,9 @@ impl World {
             threads: Arc::new(threads),
             ..Env::real()
         };
-        let config = BrokerConfig::load(Path::new("x.properties"), &text(id), std::iter::empty())
-            .expect("a sound configuration");
+        let config =
+            BrokerConfig::load(Path::new("x.properties"), &text(id, self.snapshot_every), std::iter::empty())
+                .expect("a sound configuration");
         let endpoint = Endpoint { listener: "PLAINTEXT".into(), host: "127.0.0.1".into(), port: 9_000 };
         let seams = Seams { env, peers: network.clone(), stores: Arc::new(stores) };
         let started = Broker::start(seams, config, vec![endpoint]).await;
@@ -431,6 +446,7 @@ impl World {
         if let Some(transport) = life.network.bound.lock().take() {
             transport.close();
         }
+        self.count_snapshots(&life);
         tokio::spawn(async move { life.broker.shutdown().await });
     }
 
@@ -451,7 +467,19 @@ impl World {
         life.gate.open();
         life.broker.shutdown().await;
         life.alive.store(false, Ordering::SeqCst);
+        self.count_snapshots(&life);
         true
+    }
+
+    fn count_snapshots(&self, life: &Life) {
+        let (taken, installed) = life.broker.metadata().snapshots();
+        let mut sums = self.snapshots.lock();
+        *sums = (sums.0 + taken, sums.1 + installed);
+    }
+
+    /// Snapshots of the metadata in processes that have ended: taken, and sent by the leader and taken up.
+    pub fn snapshots(&self) -> (u64, u64) {
+        *self.snapshots.lock()
     }
 
     fn topic_partition(partition: i32) -> TopicPartition {
@@ -522,9 +550,10 @@ impl World {
         Some((positions.log_end.0, positions.high_watermark.0))
     }
 
-    /// Looks at every leader's high watermark.
+    /// Looks at every leader's high watermark, and whether all brokers see the same metadata.
     pub fn watch_positions(&self) {
-        for (_, broker) in self.brokers() {
+        for (id, broker) in self.brokers() {
+            self.compare_image(id, &broker.image());
             for partition in 0..PARTITIONS {
                 let Some(replica) = broker.replicas().replica(&Self::topic_partition(partition)) else {
                     continue;
@@ -535,6 +564,19 @@ impl World {
                     self.history.high_watermark(partition, positions.leader_epoch, offset);
                 }
             }
+        }
+    }
+
+    /// However a broker came to a version of the image, by commands or by a snapshot, it is the same one.
+    fn compare_image(&self, id: i32, image: &Arc<Image>) {
+        let mut images = self.images.lock();
+        let (first, theirs) = images.entry(image.version).or_insert_with(|| (id, image.clone()));
+        if theirs != image {
+            let what = format!("images-differ: version {} on {first} and {id}", image.version);
+            self.history.violated(what);
+        }
+        if images.len() > VERSIONS {
+            images.pop_first();
         }
     }
 
@@ -659,6 +701,7 @@ impl World {
             if let Some(life) = life {
                 life.ended.send_replace(true);
                 life.alive.store(false, Ordering::SeqCst);
+                self.count_snapshots(&life);
                 if let Some(transport) = life.network.bound.lock().take() {
                     transport.close();
                 }

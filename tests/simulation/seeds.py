@@ -53,6 +53,8 @@ class Seed:
         self.failed = code != 0
         self.said = said
         self.acknowledged, self.checked, self.compared = map(int, told.groups()[:3]) if told else (0, 0, 0)
+        snapshots = re.search(r"^seed \d+: .* (\d+) snapshots taken, (\d+) sent,", said, re.M)
+        self.snapshots, self.sent = map(int, snapshots.groups()) if snapshots else (0, 0)
         self.struck = {kind: int(times) for kind, times in re.findall(r"(\S+)=(\d+)", told[4])} if told else {}
         found = re.search(r'left: Some\("([a-z-]+):', said)
         # The anomaly that ended it, by its name.

@@ -421,6 +421,14 @@ const OTHERS: &[Definition] = &[
         "Connections that have not proved who they are; an address may have a quarter of them.",
     ),
     text("metadata.log.dir", None, "Folder of the metadata log; default: the first of log.dirs."),
+    number(
+        "metadata.log.max.records.between.snapshots",
+        "2000",
+        10,
+        I32,
+        "Entries of the metadata log between two snapshots; half as many stay in the log behind one, for brokers that lag a \
+         little.",
+    ),
     for_topic(
         "min.insync.replicas",
         number("min.insync.replicas", "1", 1, 32_767, "In-sync replicas that acks=all needs."),

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use openraft::storage::RaftStateMachine;
 use openraft::{
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 
 use super::store::{LogStore, StoredSnapshot};
 use super::{Outcome, Submission, TypeConfig, codec};
+use crate::env::defect::{Defect, planted};
 use crate::metadata::image::Image;
 use crate::types::Incarnation;
 
@@ -83,8 +85,23 @@ pub(in super::super) struct Machine {
     shared: Arc<Shared>,
 }
 
+/// Snapshots of a node's life.
+#[derive(Debug, Default)]
+pub(in super::super) struct Snapshots {
+    taken: AtomicU64,
+    installed: AtomicU64,
+}
+
+impl Snapshots {
+    /// Taken by itself, and taken up from the leader.
+    pub fn counted(&self) -> (u64, u64) {
+        (self.taken.load(Ordering::Relaxed), self.installed.load(Ordering::Relaxed))
+    }
+}
+
 struct Shared {
     state: Mutex<State>,
+    snapshots: Arc<Snapshots>,
     store: LogStore,
     images: watch::Sender<Arc<Image>>,
 }
@@ -112,8 +129,13 @@ impl Machine {
             state.snapshot = Some(snapshot);
         }
         let (images, receiver) = watch::channel(Arc::new(state.contents.image.clone()));
-        let shared = Arc::new(Shared { state: Mutex::new(state), store, images });
+        let shared = Arc::new(Shared { state: Mutex::new(state), snapshots: Arc::default(), store, images });
         Ok((Machine { shared }, receiver))
+    }
+
+    /// What is counted of its snapshots.
+    pub fn snapshots(&self) -> Arc<Snapshots> {
+        self.shared.snapshots.clone()
     }
 }
 
@@ -187,8 +209,11 @@ impl RaftStateMachine<TypeConfig> for Machine {
         let contents: Contents = codec::decode(SNAPSHOT, &bytes).map_err(|e| unreadable(&e))?;
         let stored = StoredSnapshot { meta: meta.clone(), bytes: Arc::new(bytes) };
         self.shared.store.save_snapshot(&stored).await?;
+        self.shared.snapshots.installed.fetch_add(1, Ordering::Relaxed);
         let mut state = self.shared.state.lock();
-        state.contents = contents;
+        if !planted(Defect::SnapshotUnread) {
+            state.contents = contents;
+        }
         state.last_applied = meta.last_log_id;
         state.membership = meta.last_membership.clone();
         state.snapshot = Some(stored);
@@ -235,6 +260,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         };
         let stored = StoredSnapshot { meta, bytes: Arc::new(bytes) };
         self.shared.store.save_snapshot(&stored).await?;
+        self.shared.snapshots.taken.fetch_add(1, Ordering::Relaxed);
         let mut state = self.shared.state.lock();
         // One that was installed meanwhile may reach further.
         let newer = |s: &StoredSnapshot| s.meta.last_log_id > stored.meta.last_log_id;

@@ -28,7 +28,7 @@ use std::io::Cursor;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use machine::Machine;
+pub(super) use machine::{Machine, Snapshots};
 pub(super) use network::{RaftNetwork, Unread, answer};
 pub use store::StoreError;
 pub(super) use store::{LogStore, Opened};
