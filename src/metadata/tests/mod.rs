@@ -138,6 +138,33 @@ async fn the_lease_runs_out_on_the_minority_side_before_the_majority_fences() {
     .await;
 }
 
+/// Else who stood still between the two would hold a lease that nobody else counts with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_runs_from_when_it_was_asked_for() {
+    let cluster = Cluster::formed_at_leisure(3).await.enlisted(3).await;
+    let leader = cluster.leader().await;
+    let follower = (1..=3).find(|id| *id != leader).unwrap();
+    let way = Duration::from_millis(60);
+    cluster.network.delay(BrokerId(leader), BrokerId(follower), way);
+    let lease = cluster.node(follower).lease();
+    let (mut last, mut renewed) = (lease.until(), 0);
+    soon("five renewals", async {
+        while renewed < 5 {
+            RealClock.sleep(Duration::from_millis(5)).await;
+            let until = lease.until();
+            let latest = RealClock.now() + cluster.lease;
+            renewed += usize::from(until != last);
+            last = until;
+            // The first ones may have been on their way before.
+            assert!(
+                renewed < 3 || until + way <= latest,
+                "renewal {renewed}: {until:?} + {way:?}, {latest:?}"
+            );
+        }
+    })
+    .await;
+}
+
 /// Looks at leases again and again.
 struct LeaseWatch {
     broken: Arc<AtomicBool>,
