@@ -144,6 +144,12 @@ impl LazyFile {
         self.handle.retired.store(true, Ordering::Release);
     }
 
+    /// Whether it stays open.
+    #[cfg(test)]
+    pub(super) fn is_written(&self) -> bool {
+        self.handle.written.load(Ordering::Acquire)
+    }
+
     /// All that was written has been fsynced.
     pub(super) fn is_synced(&self) {
         self.handle.written.store(false, Ordering::Release);

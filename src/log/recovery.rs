@@ -377,6 +377,7 @@ impl Opening {
             }
             end = batch.header.end_offset();
             if self.open.write_again && end > self.open.recovery_point {
+                let file = segment.file.get_to_write().map_err(io())?;
                 file.write_all_at(&batch.bytes, position).map_err(io())?;
             }
             segment.add(&batch.header, self.open.config.index_interval_bytes).map_err(io())?;

@@ -25,6 +25,21 @@ fn corrupt(disk: &SimDisk, opening: OpenLog) -> String {
     error.to_string()
 }
 
+/// The kernel tells of pages that it could not write to whoever holds the file open.
+#[test]
+fn what_is_written_once_more_keeps_its_file_open_until_it_is_synced() {
+    let config = small(1 << 20);
+    for write_again in [false, true] {
+        let (disk, mut log) = fresh(&config);
+        append(&mut log, batch(&["a"]));
+        drop(log);
+        let (mut log, _) = Log::open(OpenLog { write_again, ..opening(&disk, &config) }).expect("it opens");
+        assert_eq!(log.active().file.is_written(), write_again);
+        log.flush().expect("it is flushed");
+        assert!(!log.active().file.is_written());
+    }
+}
+
 #[test]
 fn a_last_write_torn_at_any_byte_is_cut_and_nothing_else() {
     let config = small(1 << 20);
