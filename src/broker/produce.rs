@@ -67,7 +67,7 @@ pub enum ProduceError {
     /// The transaction's coordinator says that the partition is not part of it.
     #[error(transparent)]
     NotJoined(#[from] NotJoined),
-    /// The log could not be written.
+    /// The log takes nothing: nothing was written.
     #[error("the log could not be written: {0}")]
     Storage(String),
 }
@@ -103,7 +103,8 @@ impl Broker {
     /// Appends the records field of one produce request to a partition and waits as `acks` asks.
     ///
     /// # Errors
-    /// `ProduceError`; after `TimedOut` and `NotEnoughReplicasAfterAppend` the batch may still become durable.
+    /// `ProduceError`; after `TimedOut` (also when a write has failed half-way) and `NotEnoughReplicasAfterAppend` the batch may
+    /// still become durable, after `Storage` and all others it does not.
     pub async fn produce(
         &self,
         partition: &TopicPartition,
@@ -144,8 +145,11 @@ impl Broker {
             AppendError::NotLeader => ProduceError::NotLeader { leader: self.leader_of(partition) },
             AppendError::NotEnoughReplicas(_) => ProduceError::NotEnoughReplicas,
             AppendError::NotEnoughReplicasAfterAppend(_) => ProduceError::NotEnoughReplicasAfterAppend,
-            // Not "not the leader": librdkafka takes that for "not written", and may give the numbers to another batch.
-            AppendError::TimedOut | AppendError::NoLongerLeads => ProduceError::TimedOut,
+            // Not "not the leader", nor an error of the storage: librdkafka takes these for "not written", and may give the
+            // numbers to another batch.
+            AppendError::TimedOut | AppendError::NoLongerLeads | AppendError::WriteFailed(_) => {
+                ProduceError::TimedOut
+            }
             AppendError::Rejected(why) => ProduceError::Rejected(why),
             AppendError::Storage(error) => ProduceError::Storage(error.to_string()),
         })?;

@@ -121,6 +121,19 @@ impl LogError {
         }
     }
 
+    /// Whether the log has refused to be written to, without trying it.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            LogError::EpochWentBack { .. }
+                | LogError::WriteFailed { .. }
+                | LogError::Broken
+                | LogError::DirectoryOffline { .. }
+                | LogError::Closed
+        )
+    }
+
     /// Attaches what was done to which file.
     pub(super) fn io<'a>(
         action: &'static str,

@@ -1,8 +1,8 @@
 //! What replication needs from the rest of the broker: its configs, the quorum, the tier.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,10 +17,10 @@ use crate::env::defect::{Defect, planted};
 use crate::env::metrics::{
     Counter, Histogram, ISR_EXPANDS, ISR_SHRINKS, LEADERSHIPS, REQUEST_SECONDS, UNCLEAN_LEADERSHIPS,
 };
-use crate::env::{BlockingPool, Clock, Env, MonoTime};
+use crate::env::{BlockingPool, Clock, Env, MonoTime, timeout};
 use crate::log::{EpochEntry, LogConfig};
 use crate::metadata::{Command, Image};
-use crate::types::{BrokerEpoch, BrokerId, Incarnation, Offset, TopicId, TopicPartition};
+use crate::types::{BrokerEpoch, BrokerId, DirectoryId, Incarnation, Offset, TopicId, TopicPartition};
 
 /// Configs of replication.
 #[derive(Clone, Debug)]
@@ -192,10 +192,28 @@ impl AsRef<[u8]> for Roomed {
     }
 }
 
-/// Twice what all credits together give while sessions are few, so that what waits for one hanging disk does not keep the
-/// partitions of other ones from going on.
-fn room_kib(config: &ReplicationConfig) -> usize {
-    usize::try_from(config.window_budget_bytes >> 9).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS)
+/// Room for batches that have come from leaders and are not in a log yet: each log directory has its share, so that what waits for
+/// a hanging disk does not take what the others need.
+pub(super) struct Rooms {
+    by_directory: BTreeMap<DirectoryId, Room>,
+    /// Of each, in KiB.
+    share: usize,
+}
+
+struct Room {
+    free: Arc<Semaphore>,
+    /// It was waited for in vain, and there has been none since.
+    is_stuck: AtomicBool,
+}
+
+impl Rooms {
+    /// All together twice what all credits give while sessions are few.
+    fn new(config: &ReplicationConfig, directories: &[DirectoryId]) -> Rooms {
+        let all = usize::try_from(config.window_budget_bytes >> 9).unwrap_or(usize::MAX);
+        let share = (all / directories.len().max(1)).clamp(1, Semaphore::MAX_PERMITS);
+        let room = || Room { free: Arc::new(Semaphore::new(share)), is_stuck: AtomicBool::new(false) };
+        Rooms { by_directory: directories.iter().map(|directory| (*directory, room())).collect(), share }
+    }
 }
 
 /// Shared by all replicas and lanes of a broker.
@@ -209,8 +227,7 @@ pub(super) struct Context {
     pub(super) proposals: mpsc::UnboundedSender<Proposal>,
     /// Reads for lagging followers: few at a time, so that appends get the disk threads.
     pub(super) catch_up_reads: Arc<Semaphore>,
-    /// Room for batches that have come from leaders and are not in a log yet, in KiB.
-    pub(super) inbox_room: Arc<Semaphore>,
+    rooms: Rooms,
     /// Of what goes to replicas that are not in sync.
     pub(super) throttle: Throttle,
     pub(super) tail_bytes: AtomicUsize,
@@ -233,10 +250,11 @@ impl Context {
         quorum: Arc<dyn Quorum>,
         tier: Option<Arc<dyn TierReader>>,
         proposals: mpsc::UnboundedSender<Proposal>,
+        directories: &[DirectoryId],
     ) -> Context {
         let clock = env.clock.clone();
         let now = clock.now();
-        let inbox_room = Arc::new(Semaphore::new(room_kib(&config)));
+        let rooms = Rooms::new(&config, directories);
         Context {
             config,
             clock,
@@ -246,7 +264,7 @@ impl Context {
             runtime: tokio::runtime::Handle::current(),
             proposals,
             catch_up_reads: Arc::new(Semaphore::new(2)),
-            inbox_room,
+            rooms,
             throttle: Throttle::new(now),
             tail_bytes: AtomicUsize::new(0),
             following: AtomicUsize::new(0),
@@ -282,19 +300,33 @@ impl Context {
         self.quorum.lease_holds(self.now()) || planted(Defect::NoLease)
     }
 
-    /// The same batches, once there is room for them; it is given back when the last of them is dropped. Credits alone do not
-    /// bound what comes: a leader may go beyond one by a frame, and of thousands of partitions each has some.
-    pub(super) async fn with_room(&self, batches: Bytes) -> Bytes {
+    /// The same batches, once there is room for them in their log's directory; it is given back when the last of them is dropped.
+    /// Credits alone do not bound what comes: a leader may go beyond one by a frame, and of thousands of partitions each has some.
+    /// `None` when there is none for long: other directories' batches come over the same lane.
+    pub(super) async fn with_room(&self, directory: DirectoryId, batches: Bytes) -> Option<Bytes> {
+        let Some(room) = self.rooms.by_directory.get(&directory) else { return Some(batches) };
         if planted(Defect::InboxUnbounded) {
-            return batches;
+            return Some(batches);
         }
-        let wanted = batches.len().div_ceil(1024).clamp(1, room_kib(&self.config));
+        let wanted = batches.len().div_ceil(1024).clamp(1, self.rooms.share);
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
-        match self.inbox_room.clone().acquire_many_owned(wanted).await {
-            Ok(room) => Bytes::from_owner(Roomed { batches, _room: room }),
-            // It is never closed.
-            Err(_) => batches,
-        }
+        let taken = if let Ok(taken) = room.free.clone().try_acquire_many_owned(wanted) {
+            room.is_stuck.store(false, Ordering::Relaxed);
+            taken
+        } else {
+            let waiting = room.free.clone().acquire_many_owned(wanted);
+            let taken = if self.rooms.by_directory.len() == 1 {
+                waiting.await.ok()
+            } else if room.is_stuck.load(Ordering::Relaxed) {
+                None
+            } else {
+                let patience = self.config.settings.session_timeout / 4;
+                timeout(&*self.clock, patience, waiting).await.ok().and_then(Result::ok)
+            };
+            room.is_stuck.store(taken.is_none(), Ordering::Relaxed);
+            taken?
+        };
+        Some(Bytes::from_owner(Roomed { batches, _room: taken }))
     }
 
     /// Bytes of batches that one leader may have on their way for one partition.

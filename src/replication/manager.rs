@@ -1,7 +1,7 @@
 //! All replicas of this broker: hosts them as the image says, keeps the lanes to their leaders, serves the lanes of
 //! their followers, carries proposals to the quorum, writes the checkpoints.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -67,7 +67,8 @@ impl ReplicaManager {
         tier: Option<Arc<dyn TierReader>>,
     ) -> Arc<ReplicaManager> {
         let (proposals, receiver) = mpsc::unbounded_channel();
-        let context = Context::new(config, env, pool, quorum, tier, proposals);
+        let directories: Vec<DirectoryId> = dirs.directories().into_iter().map(|(id, _)| id).collect();
+        let context = Context::new(config, env, pool, quorum, tier, proposals, &directories);
         let manager = Arc::new(ReplicaManager {
             context: Arc::new(context),
             dirs,
@@ -318,32 +319,46 @@ impl ReplicaManager {
     async fn checkpoint(self: Arc<Self>) {
         let interval = self.context.config.checkpoint_interval;
         let mut all_due = self.context.now() + interval;
+        // Directories that could not be written wait for the next turn of all.
+        let mut failed: HashSet<DirectoryId> = HashSet::new();
         loop {
-            let mut replicas = tokio::select! {
+            let replicas = tokio::select! {
                 () = self.context.clock.sleep_until(all_due) => {
                     all_due = self.context.now() + interval;
+                    failed.clear();
                     self.replicas()
                 }
                 () = self.context.log_start_raised.notified() => {
                     // All that rise together are stored together.
                     self.context.clock.sleep(LOG_STARTS_PAUSE).await;
-                    self.replicas().into_iter().filter(|r| r.waits_for_its_log_start()).collect()
+                    let mut waiting = self.replicas();
+                    waiting.retain(|r| !failed.contains(&r.directory()) && r.waits_for_its_log_start());
+                    waiting
                 }
             };
+            let mut by_directory: BTreeMap<DirectoryId, Vec<Arc<Replica>>> = BTreeMap::new();
+            for replica in replicas {
+                by_directory.entry(replica.directory()).or_default().push(replica);
+            }
             let dirs = self.dirs.clone();
+            // What one directory cannot do must not keep the followers of others from telling their leaders.
             let written = self.context.pool.run(move || {
-                let stored: Vec<_> =
-                    replicas.iter().map(|r| (r.partition().clone(), checkpoint_of(r))).collect();
-                let written = dirs.write_checkpoints(&stored);
-                if written.is_ok() {
+                let write = |(directory, replicas): (DirectoryId, Vec<Arc<Replica>>)| {
+                    let stored: Vec<_> =
+                        replicas.iter().map(|r| (r.partition().clone(), checkpoint_of(r))).collect();
+                    if let Err(e) = dirs.write_checkpoints(&stored) {
+                        return Some((directory, e));
+                    }
                     let stored = stored.into_iter().map(|(_, positions)| positions.log_start);
-                    replicas.drain(..).zip(stored).for_each(|(r, at)| r.has_stored_log_start(at));
-                }
-                written
+                    replicas.iter().zip(stored).for_each(|(r, at)| r.has_stored_log_start(at));
+                    None
+                };
+                by_directory.into_iter().filter_map(write).collect::<Vec<_>>()
             });
-            if let Ok(Err(e)) = written.await {
+            for (directory, e) in written.await.unwrap_or_default() {
                 // The older checkpoints stay: a restart scans a little more.
                 tracing::warn!("cannot write the checkpoints: {e}");
+                failed.insert(directory);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The follower's end of a lane: opens the stream, opens its partitions' sessions in batches, hands every frame to its
 //! partition's inbox at once (what is on its way is bounded by each session's credit, what waits in inboxes by one room for
-//! all), sends acknowledgements.
+//! each log directory), sends acknowledgements.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,6 +20,8 @@ use crate::types::{BrokerId, TopicId};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(1000);
+/// A session for whose batches there was no room is opened again after this.
+const TURNED_AWAY: Duration = Duration::from_secs(1);
 
 /// A stream to one leader broker.
 pub(in crate::replication) struct FollowLane {
@@ -233,8 +235,19 @@ impl FollowLane {
                     }
                 }
                 ToFollower::Append(mut append) => {
-                    append.batches = self.context.with_room(append.batches).await;
-                    self.hand_over(append.session, Inbound::Append(append));
+                    let session = append.session;
+                    let replica =
+                        self.link.lock().as_ref().and_then(|link| link.sessions.get(&session).cloned());
+                    // Of a session that is over, otherwise.
+                    if let Some(replica) = replica {
+                        match self.context.with_room(replica.directory(), append.batches).await {
+                            Some(batches) => {
+                                append.batches = batches;
+                                self.hand_over(session, Inbound::Append(append));
+                            }
+                            None => self.turn_away(session, &replica),
+                        }
+                    }
                 }
                 ToFollower::Positions(all) => {
                     for (session, positions) in all {
@@ -253,6 +266,20 @@ impl FollowLane {
                 }
             }
         }
+    }
+
+    /// There is no room for what comes of a session: it ends, and another one is asked for later.
+    fn turn_away(&self, session: u64, replica: &Arc<Replica>) {
+        tracing::warn!(partition = %replica.partition(), "its directory's disk is stuck, and what waits for it fills its room");
+        self.close(session);
+        replica.receive(Inbound::Lost(session));
+        let (replica, context) = (Arc::downgrade(replica), self.context.clone());
+        self.context.runtime.spawn(async move {
+            context.clock.sleep(TURNED_AWAY).await;
+            if let Some(replica) = replica.upgrade() {
+                replica.receive(Inbound::Open);
+            }
+        });
     }
 
     fn hand_over(&self, session: u64, inbound: Inbound) {

@@ -51,9 +51,19 @@ pub enum AppendError {
     /// The batch was refused.
     #[error(transparent)]
     Rejected(#[from] Rejected),
-    /// The write failed; the leader has resigned.
+    /// The log takes nothing; nothing was written. The leader has resigned.
     #[error(transparent)]
-    Storage(#[from] LogError),
+    Storage(LogError),
+    /// The write failed, and what of it has reached the disk may be found there after a crash. The leader has resigned.
+    #[error("maybe written, but {0}")]
+    WriteFailed(LogError),
+}
+
+impl AppendError {
+    /// What is said of what was written when the place of the leader goes.
+    pub(super) fn no_longer_leads() -> AppendError {
+        if planted(Defect::WrittenIsRefused) { AppendError::NotLeader } else { AppendError::NoLongerLeads }
+    }
 }
 
 type Answer = oneshot::Sender<Result<Appended, AppendError>>;
@@ -101,8 +111,8 @@ impl Replica {
     /// grouped with what else is waiting. The first poll puts it into the queue.
     ///
     /// # Errors
-    /// See [`AppendError`]; after `TimedOut`, `NoLongerLeads` and `NotEnoughReplicasAfterAppend` the records may be in the
-    /// leader's log, and stay there.
+    /// See [`AppendError`]; after `TimedOut`, `NoLongerLeads`, `WriteFailed` and `NotEnoughReplicasAfterAppend` the records may
+    /// be in the leader's log, and stay there.
     pub async fn append(
         self: &Arc<Self>,
         batch: impl Into<LeaderBatch>,
@@ -129,7 +139,7 @@ impl Replica {
         // A zombie may have written under an epoch that is over: it must not say so. Nor does it know what sequence number or
         // epoch of a producer comes next: whoever is told that his is wrong gives up what the next leader would take.
         match outcome {
-            Ok(_) if !self.context.lease_holds() => Err(AppendError::NoLongerLeads),
+            Ok(_) if !self.context.lease_holds() => Err(AppendError::no_longer_leads()),
             Err(AppendError::Rejected(_)) if !self.context.lease_holds() => Err(AppendError::NotLeader),
             outcome => outcome,
         }
@@ -141,13 +151,14 @@ impl Replica {
         let Some(_leave) = self.context.pool.here() else { return false };
         let Some(log) = self.log.try_lock() else { return false };
         let now_ms = self.context.clock.wall_ms();
-        let is_short = {
+        let looked = catch_unwind(AssertUnwindSafe(|| {
             let queue = self.appends.lock();
             queue.items.len() == 1
                 && queue.items.iter().all(|item| {
                     item.batch.records.len() <= SHORT_BYTES && log.appends_at_once(&item.batch, now_ms)
                 })
-        };
+        }));
+        let is_short = looked.unwrap_or(false);
         if is_short {
             self.drain_appends(LogGuard { replica: self, log: Some(log) }, Thread::Caller);
         }
@@ -178,6 +189,31 @@ impl Replica {
 
     /// Writes one group, and queues again behind the other partitions' jobs if there is more.
     fn drain_appends(self: &Arc<Self>, log: LogGuard<'_>, thread: Thread) {
+        // Whatever happens, the queue goes on: nobody else would take anything out of it.
+        match catch_unwind(AssertUnwindSafe(|| self.append_what_waits(log, thread))) {
+            Ok(()) => self.go_on_appending(),
+            Err(_) => {
+                let replica = self.clone();
+                self.context.pool.spawn(move || {
+                    replica.give_up();
+                    replica.go_on_appending();
+                });
+            }
+        }
+    }
+
+    fn go_on_appending(self: &Arc<Self>) {
+        let more = {
+            let mut queue = self.appends.lock();
+            queue.draining = !queue.items.is_empty();
+            queue.draining
+        };
+        if more {
+            self.drain_on_disk_thread();
+        }
+    }
+
+    fn append_what_waits(self: &Arc<Self>, log: LogGuard<'_>, thread: Thread) {
         let items: Vec<Queued> = {
             let mut queue = self.appends.lock();
             let at_once = if thread == Thread::Caller { 1 } else { GROUP };
@@ -195,14 +231,6 @@ impl Replica {
             live.collect()
         };
         self.append_group(items, log, thread);
-        let more = {
-            let mut queue = self.appends.lock();
-            queue.draining = !queue.items.is_empty();
-            queue.draining
-        };
-        if more {
-            self.drain_on_disk_thread();
-        }
     }
 
     fn append_group(self: &Arc<Self>, items: Vec<Queued>, mut log: LogGuard<'_>, thread: Thread) {
@@ -222,10 +250,12 @@ impl Replica {
             return;
         };
         let now_ms = self.context.clock.wall_ms();
+        let mut panicked = false;
         let outcome = catch_unwind(AssertUnwindSafe(|| log.append_as_leader(batches, epoch, now_ms)));
         let outcome = outcome.unwrap_or_else(|_| {
             // The queue must go on, and what the log holds in memory may be half done.
             log.give_up();
+            panicked = true;
             Err(LogError::Broken)
         });
         let mut effects = match outcome {
@@ -236,9 +266,11 @@ impl Replica {
                 } else {
                     self.log_failed(&log, &mut self.state.lock(), &e)
                 };
-                let failed =
-                    answers.into_iter().map(|asker| (asker.answer, Err(AppendError::Storage(e.clone()))));
-                effects.answers.extend(failed);
+                let failed = match e.is_refusal() && !panicked {
+                    true => AppendError::Storage(e),
+                    false => AppendError::WriteFailed(e),
+                };
+                effects.answers.extend(answers.into_iter().map(|asker| (asker.answer, Err(failed.clone()))));
                 effects
             }
         };

@@ -186,7 +186,7 @@ impl Replica {
     fn drain_inbox_here(self: &Arc<Self>) -> bool {
         let Some(_leave) = self.context.pool.here() else { return false };
         let Some(log) = self.log.try_lock() else { return false };
-        let is_short = {
+        let looked = catch_unwind(AssertUnwindSafe(|| {
             let inbox = self.inbox.lock();
             inbox.items.len() == 1
                 && inbox.items.iter().all(|item| match item {
@@ -198,7 +198,9 @@ impl Replica {
                     Inbound::Positions(_, positions) => positions.log_start <= log.log_start(),
                     _ => false,
                 })
-        };
+        }));
+        // The thread may be its lane's: whatever it panicked over is a disk thread's.
+        let is_short = looked.unwrap_or(false);
         if is_short {
             self.drain_inbox(LogGuard { replica: self, log: Some(log) }, Thread::Caller);
         }
@@ -211,7 +213,32 @@ impl Replica {
     }
 
     /// Works off what has come, and queues again behind the other partitions' jobs if more has come since.
-    fn drain_inbox(self: &Arc<Self>, mut log: LogGuard<'_>, thread: Thread) {
+    fn drain_inbox(self: &Arc<Self>, log: LogGuard<'_>, thread: Thread) {
+        // Whatever happens, the inbox is worked off further: nobody else would, and what waits there keeps its room.
+        match catch_unwind(AssertUnwindSafe(|| self.take_in_what_came(log, thread))) {
+            Ok(()) => self.go_on_draining(),
+            Err(_) => {
+                let replica = self.clone();
+                self.context.pool.spawn(move || {
+                    replica.give_up();
+                    replica.go_on_draining();
+                });
+            }
+        }
+    }
+
+    fn go_on_draining(self: &Arc<Self>) {
+        let more = {
+            let mut inbox = self.inbox.lock();
+            inbox.draining = !inbox.items.is_empty();
+            inbox.draining
+        };
+        if more {
+            self.drain_inbox_on_disk_thread();
+        }
+    }
+
+    fn take_in_what_came(self: &Arc<Self>, mut log: LogGuard<'_>, thread: Thread) {
         let items: Vec<Inbound> = {
             let mut inbox = self.inbox.lock();
             let at_once = if thread == Thread::Caller { 1 } else { inbox.items.len() };
@@ -243,14 +270,6 @@ impl Replica {
             }
         }
         self.conclude(outcome);
-        let more = {
-            let mut inbox = self.inbox.lock();
-            inbox.draining = !inbox.items.is_empty();
-            inbox.draining
-        };
-        if more {
-            self.drain_inbox_on_disk_thread();
-        }
     }
 
     fn take_in(self: &Arc<Self>, item: Inbound, log: &mut LogGuard<'_>, outcome: &mut Outcome) {

@@ -13,6 +13,7 @@ mod read;
 mod refused;
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -388,9 +389,14 @@ impl Replica {
 
     /// Fsyncs because `flush.ms` asks for it. Runs on a disk thread.
     pub(super) fn flush_now(self: &Arc<Self>) {
-        let mut effects = lead::Effects::default();
-        self.flush(&mut effects);
-        self.finish(effects);
+        let flushed = catch_unwind(AssertUnwindSafe(|| {
+            let mut effects = lead::Effects::default();
+            self.flush(&mut effects);
+            self.finish(effects);
+        }));
+        if flushed.is_err() {
+            self.give_up();
+        }
     }
 
     /// After an unclean start, or a failed fsync: makes durable what the system still holds. A failure costs the place in the ISR.
@@ -440,7 +446,7 @@ impl Replica {
         }
         state.tail.clear(&self.context.tail_bytes);
         for (_, waiter) in state.waiters.drain() {
-            effects.answers.push((waiter.answer, Err(AppendError::NoLongerLeads)));
+            effects.answers.push((waiter.answer, Err(AppendError::no_longer_leads())));
         }
         if let Role::Follower(following) = std::mem::replace(&mut state.role, Role::Offline) {
             effects.left = following.lane.map(|lane| (lane, following.isr.session()));

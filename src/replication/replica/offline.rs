@@ -1,6 +1,7 @@
 //! A replica that cannot go on: its log or its directory has failed, or its bytes are not what they were. What the quorum is told, and when it
 //! may take up a role again.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,21 @@ impl Replica {
         };
         drop(log);
         self.finish(effects);
+    }
+
+    /// Something that was to be done with this copy has panicked, so that the log and the state may be half changed: only opening
+    /// it again tells what is there. Runs on a disk thread.
+    pub(super) fn give_up(self: &Arc<Self>) {
+        let given_up = catch_unwind(AssertUnwindSafe(|| {
+            let mut log = self.log();
+            log.give_up();
+            let effects = self.go_offline(&mut self.state.lock(), &"something panicked over it", true);
+            drop(log);
+            self.finish(effects);
+        }));
+        if given_up.is_err() {
+            tracing::error!(partition = %self.partition, "cannot go offline after a panic");
+        }
     }
 
     /// The quorum has taken this copy out of ISR and ELR.

@@ -1,5 +1,7 @@
 //! Full disks, and such as give nothing.
 
+use std::sync::atomic::Ordering;
+
 use super::rig::{Cluster, TOPIC, eventually};
 use crate::env::sim::{DiskCall, Fault, SimDisk};
 use crate::metadata::Proof;
@@ -65,11 +67,28 @@ async fn a_full_disk_ends_no_partition_that_has_a_single_copy() {
     cluster.append(1, Acks::All, &["a"]).await.unwrap();
     cluster.nodes[&1].disk.inject(Fault::next(DiskCall::Write, ".log", std::io::ErrorKind::StorageFull));
     let failed = cluster.append(1, Acks::All, &["b"]).await;
-    assert!(matches!(failed, Err(AppendError::Storage(_))), "{failed:?}");
+    assert!(matches!(failed, Err(AppendError::WriteFailed(_))), "{failed:?}");
     eventually("a new epoch", || cluster.truth.partition().leader_epoch > LeaderEpoch(0)).await;
     cluster.leads(1).await;
     cluster.append(1, Acks::All, &["c"]).await.unwrap();
     assert_eq!(cluster.replica(1).positions().high_watermark, Offset(2));
+}
+
+/// The device fails behind the last byte, and the process is killed before it can take back what it has written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_write_is_not_said_to_have_left_nothing() {
+    let mut cluster = Cluster::with_topic(1, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    cluster.nodes[&1].view.connected.store(false, Ordering::SeqCst);
+    let fault = Fault::next(DiskCall::Write, ".log", std::io::ErrorKind::Other);
+    cluster.nodes[&1].disk.inject(Fault { written: usize::MAX, ..fault });
+    let failed = cluster.append(1, Acks::Leader, &["b"]).await;
+    let (disk, proof) = cluster.kill(1);
+    cluster.start(1, disk, proof);
+    eventually("hosted", || cluster.nodes[&1].manager.replica_by_id(TOPIC, 0).is_some()).await;
+    assert_eq!(cluster.replica(1).positions().log_end, Offset(2), "it was written");
+    assert!(matches!(failed, Err(AppendError::WriteFailed(_))), "{failed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

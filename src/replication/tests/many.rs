@@ -8,15 +8,15 @@ use std::time::Duration;
 use super::rig::{Cluster, TOPIC, batch, eventually, topic};
 use crate::env::sim::SimDisk;
 use crate::metadata::{Command, CreateTopic, Proof};
-use crate::replication::{Acks, Replica};
-use crate::types::{BrokerId, LeaderEpoch, Offset};
+use crate::replication::{Acks, Quorum as _, Replica};
+use crate::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicName};
 
 const PARTITIONS: i32 = 60;
 const RECORD_BYTES: usize = 200_000;
 
 /// Broker 2 is back, and cut off from a leader whose partitions all hold a record that it does not have; the leader's memory holds none
 /// of them.
-async fn behind(window_budget_bytes: u64) -> Cluster {
+async fn behind(window_budget_bytes: u64, configs: &[(&str, &str)]) -> Cluster {
     let mut cluster = Cluster::new();
     (cluster.tail_budget_bytes, cluster.window_budget_bytes) = (0, window_budget_bytes);
     for id in [1, 2] {
@@ -26,7 +26,7 @@ async fn behind(window_budget_bytes: u64) -> Cluster {
         name: topic(),
         id: TOPIC,
         assignment: vec![vec![BrokerId(1), BrokerId(2)]; PARTITIONS as usize],
-        configs: BTreeMap::from([("min.insync.replicas".to_owned(), "1".to_owned())]),
+        configs: configs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         first_epoch: LeaderEpoch(0),
     }));
     for partition in 0..PARTITIONS {
@@ -80,7 +80,7 @@ fn caught_up(cluster: &Cluster) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_followers_that_are_behind_a_slow_link_a_leader_holds_few_frames() {
-    let cluster = behind(256 << 20).await;
+    let cluster = behind(256 << 20, &[]).await;
     cluster.network.delay_copies(BrokerId(1), BrokerId(2), Duration::from_millis(100));
     cluster.network.heal(BrokerId(1), BrokerId(2));
     let held = largest(&cluster, 60, || all(&cluster, 1).map(|replica| replica.holds_loaded()).sum()).await;
@@ -92,7 +92,7 @@ async fn of_many_followers_that_are_behind_a_slow_link_a_leader_holds_few_frames
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_partitions_whose_disk_hangs_a_follower_holds_a_bounded_part() {
     let budget = 1 << 20;
-    let cluster = behind(budget).await;
+    let cluster = behind(budget, &[]).await;
     cluster.network.delay_copies(BrokerId(1), BrokerId(2), Duration::from_millis(50));
     cluster.network.heal(BrokerId(1), BrokerId(2));
     let first = || all(&cluster, 2).any(|replica| replica.positions().log_end == Offset(1));
@@ -112,4 +112,38 @@ async fn of_many_partitions_whose_disk_hangs_a_follower_holds_a_bounded_part() {
     assert!(most > 0, "nothing waited");
     let room = 2 * usize::try_from(budget).unwrap() + RECORD_BYTES;
     assert!(most <= room, "{most} bytes wait, and the room is for {room}");
+}
+
+/// What is throttled is read and not sent for long, and keeps its lane's places meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_is_in_sync_does_not_wait_behind_those_that_are_throttled() {
+    let cluster = behind(256 << 20, &[("leader.replication.throttled.replicas", "*")]).await;
+    let rate = ("leader.replication.throttled.rate".to_owned(), Some("1".to_owned()));
+    cluster.truth.ok(&Command::AlterBrokerConfig { broker: None, changes: BTreeMap::from([rate]) });
+    let leading = &cluster.nodes[&1];
+    eventually("the rate is known", || {
+        let image = leading.view.images().borrow().clone();
+        !image.broker_configs.is_empty() && *leading.manager.reconciled().borrow() >= image.version
+    })
+    .await;
+    cluster.network.heal(BrokerId(1), BrokerId(2));
+    let held = || -> usize { all(&cluster, 1).map(|replica| replica.holds_loaded()).sum() };
+    let lanes = || cluster.nodes[&2].manager.lanes.lock().len();
+    eventually("all places are taken", || held() == 4 * lanes()).await;
+    let other = TopicId(uuid::Uuid::from_bytes([8; 16]));
+    cluster.truth.ok(&Command::CreateTopic(CreateTopic {
+        name: TopicName::new("other").unwrap(),
+        id: other,
+        assignment: vec![vec![BrokerId(1), BrokerId(2)]; 4],
+        configs: BTreeMap::from([("min.insync.replicas".to_owned(), "2".to_owned())]),
+        first_epoch: LeaderEpoch(0),
+    }));
+    // One on each lane.
+    for partition in 0..4 {
+        let leader = || cluster.nodes[&1].manager.replica_by_id(other, partition);
+        eventually("it is led", || leader().is_some_and(|replica| replica.positions().leads())).await;
+        let replica = leader().expect("it leads");
+        replica.append(batch(&["a"]), Acks::All, cluster.deadline()).await.expect("committed by both");
+    }
+    assert!(!caught_up(&cluster) && held() == 4 * lanes(), "the others still wait");
 }

@@ -1,10 +1,12 @@
 //! Three brokers in one process: real managers, replicas, lanes and logs over a network and disks in memory.
 
 mod chaos;
+mod directories;
 mod failed_fsyncs;
 mod full_disk;
 mod leaving;
 mod many;
+mod panics;
 mod reassign;
 mod rig;
 mod sessions;
@@ -384,7 +386,7 @@ async fn a_failed_write_makes_the_leader_resign_and_another_goes_on() {
         Fault { written: 10, ..Fault::next(DiskCall::Write, ".log", std::io::ErrorKind::StorageFull) };
     cluster.nodes[&1].disk.inject(fault);
     let failed = cluster.append(1, Acks::All, &["torn"]).await;
-    assert!(matches!(failed, Err(AppendError::Storage(_))), "{failed:?}");
+    assert!(matches!(failed, Err(AppendError::WriteFailed(_))), "{failed:?}");
     eventually("another leads", || cluster.truth.partition().leader.is_some_and(|l| l != BrokerId(1))).await;
     let next = cluster.truth.partition().leader.unwrap().0;
     cluster.leads(next).await;

@@ -106,6 +106,10 @@ pub struct Cluster {
     pub checkpoint_interval: Duration,
     /// With an authority the brokers speak QUIC over the loopback.
     pub authority: Option<Authority>,
+    /// `log.dirs` of every broker that starts from now on.
+    pub folders: Vec<PathBuf>,
+    pub disk_threads: usize,
+    pub lanes: u32,
     lives: u8,
 }
 
@@ -154,6 +158,9 @@ impl Cluster {
             window_budget_bytes: 256 << 20,
             checkpoint_interval: Duration::from_millis(50),
             authority: None,
+            folders: vec![PathBuf::from("/data")],
+            disk_threads: 2,
+            lanes: 4,
             lives: 0,
         }
     }
@@ -198,8 +205,7 @@ impl Cluster {
         self.lives += 1;
         let broker = BrokerId(id);
         let env = Env { disk: Arc::new(disk.clone()), ..self.env.clone() };
-        let dirs =
-            LogDirs::open(env.disk.clone(), &*env.rng, &[PathBuf::from("/data")], broker, &[]).unwrap();
+        let dirs = LogDirs::open(env.disk.clone(), &*env.rng, &self.folders, broker, &[]).unwrap();
         let incarnation = Incarnation::from_bytes([self.lives; 16]);
         let (transport, address) = self.transport(broker);
         let images = watch::channel(self.truth.images.borrow().clone()).0;
@@ -229,9 +235,10 @@ impl Cluster {
             tail_budget_bytes: self.tail_budget_bytes,
             window_budget_bytes: self.window_budget_bytes,
             checkpoint_interval: self.checkpoint_interval,
+            lanes: self.lanes,
             ..ReplicationConfig::new(broker, incarnation)
         };
-        let pool = BlockingPool::new("disk", 2);
+        let pool = BlockingPool::new("disk", self.disk_threads);
         let manager = ReplicaManager::start(
             &env,
             config,

@@ -94,7 +94,7 @@ async fn a_panic_over_a_batch_costs_neither_the_lane_nor_the_queue() {
         // The same at the leader.
         panic_over_the_next_batch(&cluster, 1);
         let failed = cluster.append(1, Acks::All, &[&value]).await;
-        assert!(matches!(failed, Err(AppendError::Storage(_))), "{failed:?}");
+        assert!(matches!(failed, Err(AppendError::WriteFailed(_))), "{failed:?}");
         eventually("2 leads", || cluster.truth.partition().leader == Some(BrokerId(2))).await;
         cluster.leads(2).await;
         cluster.isr_is(&[1, 2]).await;

@@ -1,0 +1,137 @@
+//! Several log directories: what befalls one of them is not the others' business.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use super::rig::{Cluster, TOPIC, batch, eventually, topic};
+use crate::env::BlockingPool;
+use crate::env::sim::{DiskCall, Fault, SimDisk};
+use crate::metadata::{Command, CreateTopic, Proof};
+use crate::replication::{Acks, Replica};
+use crate::types::{BrokerId, LeaderEpoch, Offset};
+
+fn hosted(cluster: &Cluster, id: i32, partition: i32) -> Option<Arc<Replica>> {
+    cluster.nodes[&id].manager.replica_by_id(TOPIC, partition)
+}
+
+/// Brokers 1 and 2 with two directories each; broker 1 leads `partitions`, which are spread over both.
+async fn two_directories(mut cluster: Cluster, partitions: i32) -> Cluster {
+    cluster.folders = vec![PathBuf::from("/one"), PathBuf::from("/two")];
+    for id in [1, 2] {
+        cluster.start(id, SimDisk::new(), Proof::Unclean { previous: None });
+    }
+    cluster.truth.ok(&Command::CreateTopic(CreateTopic {
+        name: topic(),
+        id: TOPIC,
+        assignment: vec![vec![BrokerId(1), BrokerId(2)]; usize::try_from(partitions).unwrap()],
+        configs: BTreeMap::from([("min.insync.replicas".to_owned(), "2".to_owned())]),
+        first_epoch: LeaderEpoch(0),
+    }));
+    for partition in 0..partitions {
+        eventually("it is led and followed", || {
+            let leads = hosted(&cluster, 1, partition).is_some_and(|replica| replica.positions().leads());
+            let leader = hosted(&cluster, 2, partition).and_then(|replica| replica.positions().leader);
+            leads && leader == Some(BrokerId(1))
+        })
+        .await;
+    }
+    cluster
+}
+
+/// The directory of a partition on broker 2.
+fn folder(cluster: &Cluster, partition: i32) -> PathBuf {
+    let directory = hosted(cluster, 2, partition).expect("it is hosted").directory();
+    let all = cluster.nodes[&2].manager.directories();
+    all.into_iter().find(|(id, _)| *id == directory).expect("it is there").1
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_without_checkpoints_keeps_no_other_from_telling_log_starts_and_is_not_tried_at_once() {
+    let mut cluster = Cluster::new();
+    cluster.checkpoint_interval = Duration::from_secs(3600);
+    let cluster = two_directories(cluster, 2).await;
+    let [sick, well] = [folder(&cluster, 0), folder(&cluster, 1)];
+    assert_ne!(sick, well, "they are spread");
+    for partition in [0, 1] {
+        let leader = hosted(&cluster, 1, partition).unwrap();
+        for _ in 0..3 {
+            leader.append(batch(&["a"]), Acks::All, cluster.deadline()).await.unwrap();
+        }
+    }
+    let path = format!("{}/log-start", sick.display());
+    let fault = Fault::next(DiskCall::Write, &path, std::io::ErrorKind::StorageFull);
+    cluster.nodes[&2].disk.inject(Fault { times: usize::MAX, ..fault });
+    let raise = |partition: i32, to: i64| {
+        let leader = hosted(&cluster, 1, partition).unwrap();
+        leader.with_log(|log| log.advance_log_start(Offset(to), 0).unwrap().run().unwrap());
+        leader
+    };
+    let raised = raise(0, 1);
+    let follower = hosted(&cluster, 2, 0).unwrap();
+    eventually("2 has the log start", || follower.positions().log_start == Offset(1)).await;
+    let other = raise(1, 1);
+    eventually("the other directory's is told", || other.log_start_is_stored(Offset(1)) == Some(true)).await;
+    assert_eq!(raised.log_start_is_stored(Offset(1)), Some(false), "it is not stored");
+    // It is not tried again whenever another one has something to store.
+    cluster.nodes[&2].disk.heal();
+    raise(1, 2);
+    eventually("the next one too", || other.log_start_is_stored(Offset(2)) == Some(true)).await;
+    assert_eq!(raised.log_start_is_stored(Offset(1)), Some(false), "it has its pause");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_one_hanging_disk_takes_no_room_from_the_others() {
+    const PARTITIONS: i32 = 24;
+    let mut cluster = Cluster::new();
+    // One lane for all: it must not wait for the disk that hangs.
+    (cluster.window_budget_bytes, cluster.disk_threads, cluster.lanes) = (1 << 20, 40, 1);
+    let cluster = two_directories(cluster, PARTITIONS).await;
+    let append = async |partition: i32, value: &str, acks: Acks| {
+        let leader = hosted(&cluster, 1, partition).unwrap();
+        leader.append(batch(&[value]), acks, cluster.deadline()).await
+    };
+    for partition in 0..PARTITIONS {
+        append(partition, "a", Acks::All).await.unwrap();
+    }
+    let sick = folder(&cluster, 0);
+    let (sick, well): (Vec<i32>, Vec<i32>) =
+        (0..PARTITIONS).partition(|partition| folder(&cluster, *partition) == sick);
+    assert_eq!(sick.len(), well.len(), "they are spread");
+    let hanging = BlockingPool::new("hanging", sick.len());
+    let mut senders = Vec::new();
+    for partition in &sick {
+        let (sender, waiting) = channel::<()>();
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let replica = hosted(&cluster, 2, *partition).unwrap();
+        hanging.spawn(move || {
+            replica.with_log(|_| {
+                let _ = begun.send(());
+                let _ = waiting.recv();
+            });
+        });
+        has_begun.await.unwrap();
+        senders.push(sender);
+    }
+    let large = "x".repeat(200_000);
+    for partition in &sick {
+        append(*partition, &large, Acks::Leader).await.unwrap();
+    }
+    let waits = || -> usize {
+        sick.iter().filter_map(|p| hosted(&cluster, 2, *p)).map(|replica| replica.inbox_bytes()).sum()
+    };
+    for partition in &well {
+        append(*partition, "b", Acks::All).await.expect("committed by both");
+    }
+    assert!(waits() <= (1 << 20) + large.len(), "{} bytes", waits());
+    drop(senders);
+    for partition in 0..PARTITIONS {
+        let [leader, follower] = [1, 2].map(|id| hosted(&cluster, id, partition).unwrap());
+        eventually("all is copied in the end", || {
+            follower.positions().log_end == leader.positions().log_end && leader.positions().isr.len() == 2
+        })
+        .await;
+    }
+}
