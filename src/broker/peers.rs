@@ -10,11 +10,13 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::markers::{MarkerOutcome, Markers};
-use super::standing::{Asked, GroupStanding, Standing, groups_here, offsets_partitions, standings_here};
+use super::standing::{
+    Asked, GroupStanding, LocalCopy, Standing, copies_here, groups_here, offsets_partitions, standings_here,
+};
 use super::transactions::{NotJoined, TransactionHost};
 use crate::env::BlockingPool;
 use crate::metadata::Metadata;
-use crate::types::{BrokerId, Decision, LeaderEpoch, ProducerEpoch, ProducerId, TopicName};
+use crate::types::{BrokerId, Decision, LeaderEpoch, ProducerEpoch, ProducerId, TopicId, TopicName};
 
 /// How long a broker waits for another one.
 pub(super) const LIMIT: Duration = Duration::from_secs(10);
@@ -30,6 +32,8 @@ pub(super) enum PeerRequest {
     Stand(Vec<Asked>),
     /// Which groups do you coordinate?
     Groups,
+    /// What do these replicas have on your disks?
+    Copies(Vec<(TopicId, i32)>),
 }
 
 /// Markers of one transaction.
@@ -78,6 +82,8 @@ pub(super) enum PeerAnswer {
     /// In the order of the partitions; nothing of those that are led elsewhere.
     Standings(Vec<Option<Standing>>),
     Groups(Vec<GroupStanding>),
+    /// In the order of the replicas; nothing of those that are not there.
+    Copies(Vec<Option<LocalCopy>>),
 }
 
 /// Answers peers; cheap to clone.
@@ -108,6 +114,9 @@ impl Peers {
                     let (markers, threads) = (&this.markers, &this.threads);
                     let told = standings_here(&markers.replicas, threads, &markers.env.clock, asked).await;
                     PeerAnswer::Standings(told)
+                }
+                PeerRequest::Copies(asked) => {
+                    PeerAnswer::Copies(copies_here(&this.markers.replicas, &this.threads, asked).await)
                 }
                 PeerRequest::Groups => {
                     let partitions = offsets_partitions(&this.markers.metadata.image());
@@ -188,6 +197,9 @@ mod tests {
             offsets: vec![(topic(), 0, 4)],
         };
         let groups = PeerAnswer::Groups(vec![group]);
+        let copies = PeerRequest::Copies(vec![(TopicId::from_bytes([1; 16]), 2)]);
+        let copy = LocalCopy { start: 3, end: 4, is_tiered: false };
+        let told = PeerAnswer::Copies(vec![Some(copy), None]);
         let text = |value: &dyn erased::Text| value.text();
         for (value, golden) in [
             (
@@ -203,6 +215,8 @@ mod tests {
             (text(&refused), r#"{"Joined":{"Err":"NotInTransaction"}}"#),
             (text(&stand), r#"{"Stand":[["t",1,5],["t",2,null]]}"#),
             (text(&PeerRequest::Groups), r#""Groups""#),
+            (text(&copies), r#"{"Copies":[["01010101-0101-0101-0101-010101010101",2]]}"#),
+            (text(&told), r#"{"Copies":[{"start":3,"end":4,"is_tiered":false},null]}"#),
             (
                 text(&standings),
                 r#"{"Standings":[{"log_start":1,"local_start":2,"tier_end":3,"open_segment":4,"last_stable":5,"high_watermark":6,"log_end":7,"local_bytes":8,"followers":[[2,7,0]],"age_ms":9},null]}"#,
@@ -221,6 +235,8 @@ mod tests {
         assert_eq!(serde_json::from_str::<PeerRequest>(&text(&stand)).unwrap(), stand);
         assert_eq!(serde_json::from_str::<PeerAnswer>(&text(&standings)).unwrap(), standings);
         assert_eq!(serde_json::from_str::<PeerAnswer>(&text(&groups)).unwrap(), groups);
+        assert_eq!(serde_json::from_str::<PeerRequest>(&text(&copies)).unwrap(), copies);
+        assert_eq!(serde_json::from_str::<PeerAnswer>(&text(&told)).unwrap(), told);
     }
 
     mod erased {

@@ -14,8 +14,9 @@ use crate::coordinator::group::consumer::DescribeConsumerGroup;
 use crate::coordinator::group::{CONSUMER, DescribeGroup, FetchOffsets, ListGroups};
 use crate::env::metrics::{GROUP_LAG_RECORDS, GROUP_LAG_SECONDS, GROUPS, Snapshot};
 use crate::env::{BlockingPool, Clock};
+use crate::metadata::Metadata;
 use crate::replication::{Isolation, Replica, ReplicaManager, ServedBy, Wanted};
-use crate::types::{BrokerId, Offset, TopicName, TopicPartition};
+use crate::types::{BrokerId, Offset, TopicId, TopicName, TopicPartition};
 use crate::wire::record_batch::BatchHeader;
 
 /// How often the lag of groups is looked at for the metrics.
@@ -65,6 +66,52 @@ pub struct GroupStanding {
 
 /// A partition, and an offset whose record's age is wanted.
 pub(super) type Asked = (TopicName, i32, Option<i64>);
+
+/// What a replica has on its own disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LocalCopy {
+    /// First offset of its files.
+    pub(super) start: i64,
+    /// Its log end.
+    pub(super) end: i64,
+    /// Local retention may still take files that are in the tier.
+    pub(super) is_tiered: bool,
+}
+
+/// What the replicas on this broker have, leading or not; `None` where there is none.
+pub(super) async fn copies_here(
+    replicas: &Arc<ReplicaManager>,
+    threads: &BlockingPool,
+    asked: Vec<(TopicId, i32)>,
+) -> Vec<Option<LocalCopy>> {
+    let (replicas, count) = (replicas.clone(), asked.len());
+    let of = move |(topic, partition): &(TopicId, i32)| {
+        let replica = replicas.replica_by_id(*topic, *partition)?;
+        Some(replica.with_log(|log| LocalCopy {
+            start: log.local_start().0,
+            end: log.log_end().0,
+            is_tiered: log.config().remote_storage_enable,
+        }))
+    };
+    let look = move || asked.iter().take(MOST_PARTITIONS).map(of).collect();
+    // The pool ends only with the process.
+    let mut found: Vec<Option<LocalCopy>> = threads.run(look).await.unwrap_or_default();
+    found.resize(count, None);
+    found
+}
+
+/// What another broker's replica has; `None` where it did not say, as brokers of earlier versions do not.
+pub(super) async fn copies_at(
+    metadata: &Metadata,
+    peer: BrokerId,
+    topic: TopicId,
+    partition: i32,
+) -> Option<LocalCopy> {
+    match ask(metadata, peer, &PeerRequest::Copies(vec![(topic, partition)])).await {
+        Some(PeerAnswer::Copies(told)) => told.into_iter().next().flatten(),
+        _ => None,
+    }
+}
 
 /// What the partitions that this broker leads say; `None` for others.
 pub(super) async fn standings_here(

@@ -227,6 +227,7 @@ impl Broker {
         for (topic, bytes) in store.bytes_by_topic() {
             out.level(TIER_BYTES, &[topic.as_str()], bytes as f64);
         }
+        out.level(TIER_GAPS, &[], store.gaps() as f64);
         out.count(STORE_BYTES, &["up"], requests.bytes_up);
         out.count(STORE_BYTES, &["down"], requests.bytes_down);
         for (outcome, count) in [

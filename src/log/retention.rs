@@ -12,8 +12,10 @@ impl Log {
         if !self.config.cleanup.delete {
             return self.log_start;
         }
-        self.expired(now_ms, high_watermark, self.config.retention_ms(), self.config.retention_bytes())
-            .max(self.log_start)
+        let keep = (self.config.retention_ms(), self.config.retention_bytes());
+        let expired = self.expired(now_ms, high_watermark, keep.0, keep.1);
+        // Where a tier is being given up the log may begin below the local start: that alone makes nothing expire.
+        if expired > self.local_start() { expired.max(self.log_start) } else { self.log_start }
     }
 
     /// Up to where `local.retention.ms` and `local.retention.bytes` let local segments go that the tier has: a closed

@@ -172,7 +172,7 @@ pub async fn bury_partition(store: &dyn Store, folder: &PartitionFolder) -> Resu
         Ok(()) | Err(StoreError::AlreadyExists { .. }) => {}
         Err(error) => return Err(error),
     }
-    delete_all(store, folder).await
+    delete_all(store, folder).await.map(|_| ())
 }
 
 /// Removes what came late, and the tombstone last.
@@ -184,17 +184,28 @@ pub async fn forget_partition(store: &dyn Store, folder: &PartitionFolder) -> Re
     store.delete(&folder.tombstone()).await
 }
 
-async fn delete_all(store: &dyn Store, folder: &PartitionFolder) -> Result<(), StoreError> {
+/// Removes what a leader has written after all of a deleted topic's partition had gone, the tombstone too. How many objects
+/// there were.
+///
+/// # Errors
+/// What the store answers; to be repeated then.
+pub async fn clear_away(store: &dyn Store, folder: &PartitionFolder) -> Result<usize, StoreError> {
+    delete_all(store, folder).await
+}
+
+async fn delete_all(store: &dyn Store, folder: &PartitionFolder) -> Result<usize, StoreError> {
     let tombstone = folder.tombstone();
+    let mut deleted = 0;
     // Generations first: no reader may start on objects that are about to go.
     for listed in [folder.manifests(), folder.segments()] {
         for object in store.list(&listed, None).await? {
             if object.key != tombstone {
                 store.delete(&object.key).await?;
+                deleted += 1;
             }
         }
     }
-    Ok(())
+    Ok(deleted)
 }
 
 #[cfg(test)]

@@ -239,9 +239,10 @@ pub struct Changes<'a> {
     pub add: &'a [Segment],
     /// The leader's epoch chain.
     pub chain: &'a [EpochStart],
-    /// Segments from this offset on are unpublished: an object is lost, and its records go up again. `i64::MIN` is all,
-    /// the archives too.
-    pub cut: Option<i64>,
+    /// All segments are unpublished, the archives too: the tier is given up.
+    pub discard: bool,
+    /// Verified uploads that take the places of the segments from a lost one on, up to where one ends or all do.
+    pub rewrite: &'a [Segment],
     /// A file that takes over the oldest live segments.
     pub archive: Option<&'a Archive>,
     /// The rows of an archive that is partly expired, or has left the chain.
@@ -265,6 +266,7 @@ pub fn successor(head: Option<&Manifest>, writer: Writer, changes: &Changes<'_>)
     next.log_start = changes.log_start.max(head.map_or(i64::MIN, |head| head.log_start));
     next.put_in_place(changes);
     next.drop_diverged(changes);
+    next.rewrite(changes);
     next.live.extend_from_slice(changes.add);
     next.take_archive(changes);
     next.expire(changes);
@@ -293,15 +295,25 @@ impl Manifest {
         }
     }
 
-    /// Unpublishes what is not on the chain, and what lies behind a cut.
+    /// Names what was uploaded again where the lost object and what lies behind it up to the same end were named.
+    fn rewrite(&mut self, changes: &Changes<'_>) {
+        let Some((first, last)) = changes.rewrite.first().zip(changes.rewrite.last()) else { return };
+        let from = self.live.partition_point(|row| row.base() < first.base());
+        let to = self.live.partition_point(|row| row.end <= last.end);
+        let begins = self.live.get(from).is_some_and(|row| row.base() == first.base());
+        if begins && self.live.get(to).is_none_or(|row| row.base() == last.end) {
+            let gone: Vec<Segment> = self.live.splice(from..to, changes.rewrite.iter().cloned()).collect();
+            self.remove(gone, changes.now_ms);
+        }
+    }
+
+    /// Unpublishes what is not on the chain, or everything.
     fn drop_diverged(&mut self, changes: &Changes<'_>) {
         let now_ms = changes.now_ms;
-        let cut = changes.cut.unwrap_or(i64::MAX);
-        let agreeing = if cut == i64::MIN { 0 } else { self.agreeing_archives(changes.chain) };
+        let agreeing = if changes.discard { 0 } else { self.agreeing_archives(changes.chain) };
         let diverged = self.archives.split_off(agreeing);
         if diverged.is_empty() {
-            let mut kept = on_chain(&self.live, changes.chain);
-            kept.retain(|segment| segment.base() < cut);
+            let kept = if changes.discard { Vec::new() } else { on_chain(&self.live, changes.chain) };
             let gone = self.live.split_off(kept.len());
             self.live = kept;
             self.remove(gone, now_ms);
@@ -310,7 +322,7 @@ impl Manifest {
         let gone = std::mem::take(&mut self.live);
         self.remove(gone, now_ms);
         for mut archive in diverged {
-            if let Some(rows) = changes.rows_of(&archive).filter(|_| cut != i64::MIN) {
+            if let Some(rows) = changes.rows_of(&archive).filter(|_| !changes.discard) {
                 // Its rows stand for themselves again, or go one by one; of the archive only the file is left to delete.
                 let kept = on_chain(rows, changes.chain);
                 self.remove(rows[kept.len()..].to_vec(), now_ms);

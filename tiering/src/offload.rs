@@ -39,6 +39,9 @@ pub trait LeaderLog: Send + Sync {
     async fn open(&self, segment: &LocalSegment) -> std::io::Result<LocalCopy>;
     /// Raises the log start, durably, and tells the followers.
     async fn advance_log_start(&self, to: i64) -> std::io::Result<()>;
+    /// From where on every replica has the records on its own disk; `None` unless all have said so, and that their local start
+    /// moves no more by itself. Asked when the tier is given up.
+    async fn everywhere_from(&self) -> Option<i64>;
     /// Removes local segments that end at or below the offset.
     async fn delete_local(&self, below: i64) -> std::io::Result<()>;
     /// Announces a tier end that is durable and was checked, and its generation. It goes back when an object is found lost, and
@@ -140,6 +143,7 @@ pub struct Offloader {
     history: VecDeque<(u64, i64)>,
     /// Not yet taken by `take_orphans`.
     removed: Orphans,
+    gap: Option<(i64, i64)>,
 }
 
 /// Objects that no manifest names and that were removed.
@@ -185,6 +189,7 @@ impl Offloader {
             known_ms: None,
             history: VecDeque::new(),
             removed: Orphans::default(),
+            gap: None,
         }
     }
 
@@ -199,11 +204,23 @@ impl Offloader {
         self.tier.manifest()
     }
 
-    /// A published object turned out to be damaged: from its base on the records go up again. Only while they are local.
+    /// Whether a damaged object may be reported: the head is known, and none is looked after yet.
+    #[must_use]
+    pub fn takes_reports(&self) -> bool {
+        self.attempt.is_none() && self.tier.lost.is_none() && self.tier.manifest().is_some()
+    }
+
+    /// Records that were in neither tier of this leader when it last looked: from where to where.
+    #[must_use]
+    pub fn gap(&self) -> Option<(i64, i64)> {
+        self.gap
+    }
+
+    /// A published object turned out to be damaged: its records go up again, while they are local, and take its place.
     pub async fn report_lost(&mut self, base: i64, log: &dyn LeaderLog) {
         let names_it = |manifest: &Manifest| manifest.live.iter().any(|segment| segment.base() == base);
-        if self.attempt.is_none() && self.tier.manifest().is_some_and(names_it) {
-            self.tier.lost = Some(self.tier.lost.map_or(base, |lost| lost.min(base)));
+        if self.takes_reports() && self.tier.manifest().is_some_and(names_it) {
+            self.tier.lost = Some(base);
             self.tier.checked_end = self.tier.checked_end.min(Some(base));
             log.set_tier(base, self.known_generation).await;
         }
@@ -251,7 +268,7 @@ impl Offloader {
         policy: &Policy,
         ambient: &dyn Ambient,
     ) -> Result<Action, OffloadError> {
-        let local = self.local(log).await?;
+        let mut local = self.local(log).await?;
         if let Some(begun) = self.uploading.take()
             && self.stopped.as_ref().is_none_or(|(transfer, _)| transfer.name() != begun)
         {
@@ -261,6 +278,11 @@ impl Offloader {
             self.settle(log, policy, ambient).await?;
             return Ok(Action::Publish);
         }
+        if policy.discard && self.tier.manifest().is_some_and(|manifest| !manifest.is_empty()) {
+            local.everywhere_from = self.everywhere_from(&local, log).await;
+        }
+        self.tier.forget_lost();
+        self.gap = plan::gap(&local, &self.tier);
         self.tier.removable = self.removable(policy, ambient.mono_ms());
         let now_ms = ambient.wall_ms();
         let action = plan::next_action(&local, &self.tier, policy, now_ms);
@@ -270,15 +292,22 @@ impl Offloader {
             Action::DeleteLocal { below } => log.delete_local(*below).await?,
             Action::Upload { from, segment } => {
                 let name = SegmentName { base: *from, leader_epoch: self.epoch, uuid: ambient.uuid() };
-                self.upload(log, &local, name, segment).await?;
+                let uploaded = self.upload(log, &local, name, segment).await?;
+                self.tier.pending.push(uploaded);
+            }
+            Action::Rewrite { from, segment } => {
+                let name = SegmentName { base: *from, leader_epoch: self.epoch, uuid: ambient.uuid() };
+                let uploaded = self.upload(log, &local, name, segment).await?;
+                self.tier.rewritten.push(uploaded);
             }
             Action::Publish => {
                 let writer = Writer { epoch: self.epoch, uuid: ambient.uuid() };
-                let cut = if policy.discard { Some(i64::MIN) } else { self.tier.lost };
-                if cut.is_some() {
-                    self.tier.give_up_pending();
+                if policy.discard {
+                    self.tier.give_up_uploads();
                 }
-                self.attempt = Some(self.next_generation(&local, writer, cut, now_ms));
+                // One that is not local is looked for again behind the new generation.
+                self.tier.lost = self.tier.lost.filter(|lost| local.local_start <= *lost);
+                self.attempt = Some(self.next_generation(&local, writer, policy.discard, now_ms));
                 self.settle(log, policy, ambient).await?;
             }
             Action::Check { segments } => self.check(log, segments).await?,
@@ -313,6 +342,17 @@ impl Offloader {
         log.local().await.filter(|local| local.epoch == self.epoch).ok_or(OffloadError::Deposed)
     }
 
+    /// Asks twice: in between the tier's end is taken back, so that no new replica begins there afterwards.
+    async fn everywhere_from(&self, local: &Local, log: &dyn LeaderLog) -> Option<i64> {
+        log.everywhere_from().await?;
+        log.set_tier(0, self.known_generation).await;
+        let from = log.everywhere_from().await;
+        if from.is_none() {
+            log.set_tier(self.tier.checked_end.unwrap_or(local.log_start), self.known_generation).await;
+        }
+        from
+    }
+
     async fn find_head(
         &mut self,
         local: &Local,
@@ -335,7 +375,10 @@ impl Offloader {
         self.note_generation(head.generation(), ambient.mono_ms());
         self.tier.found(head, local);
         if let Some(manifest) = self.tier.manifest() {
-            log.set_tier(self.tier.checked_end.unwrap_or(local.log_start), manifest.generation).await;
+            // Nobody can begin at the end of a tier that has nothing.
+            let known =
+                if manifest.is_empty() { 0 } else { self.tier.checked_end.unwrap_or(local.log_start) };
+            log.set_tier(known, manifest.generation).await;
         }
         Ok(())
     }
@@ -388,7 +431,7 @@ impl Offloader {
         local: &Local,
         name: SegmentName,
         segment: &LocalSegment,
-    ) -> Result<(), OffloadError> {
+    ) -> Result<Segment, OffloadError> {
         let (mut transfer, source) = match self.take_stopped(name.base, segment, local).await {
             Some(stopped) => stopped,
             None => {
@@ -420,8 +463,7 @@ impl Offloader {
         self.uploading = Some(uploaded.name);
         upload::verify(&*self.store, &self.folder, &uploaded).await?;
         self.uploading = None;
-        self.tier.pending.push(uploaded);
-        Ok(())
+        Ok(uploaded)
     }
 
     /// The upload that stopped midway, if it is the one that is due.
@@ -441,11 +483,12 @@ impl Offloader {
         None
     }
 
-    fn next_generation(&self, local: &Local, writer: Writer, cut: Option<i64>, now_ms: i64) -> Manifest {
+    fn next_generation(&self, local: &Local, writer: Writer, discard: bool, now_ms: i64) -> Manifest {
         let changes = Changes {
             add: &self.tier.pending,
             chain: &local.chain,
-            cut,
+            discard,
+            rewrite: self.tier.complete_rewrite(&local.chain),
             archive: self.tier.archive.as_ref(),
             unpacked: self.tier.unpacked.as_ref().map(|(uuid, rows)| (*uuid, &rows[..])),
             log_start: local.log_start,

@@ -49,6 +49,9 @@ pub struct Local {
     pub closed: Vec<LocalSegment>,
     /// The length of the open segment.
     pub open_bytes: u64,
+    /// From here on every replica has the records on its own disk; `None` while one has not said so. Asked for only when the
+    /// tier is given up.
+    pub everywhere_from: Option<i64>,
 }
 
 /// A topic's settings, resolved: `None` is "no bound".
@@ -126,6 +129,9 @@ pub struct Tier {
     pub abandoned: Vec<SegmentName>,
     /// A damaged live segment, and the verified object that is to stand in its place.
     pub replacement: Option<(SegmentName, Segment)>,
+    /// Verified uploads that are to stand where a lost object and perhaps some after it stand, from its base on. The old rows
+    /// are named until all are there: whoever leads next may lack these records.
+    pub rewritten: Vec<Segment>,
     /// Objects of earlier leaders were swept under this epoch.
     pub swept: bool,
     /// Generations up to here are known to be superseded for long enough (`Policy::superseded_ms`).
@@ -170,14 +176,25 @@ impl Tier {
         }
         self.pending = kept;
         self.abandoned.extend(self.replacement.take().map(|(_, row)| row.name));
+        self.abandoned.extend(self.rewritten.drain(..).map(|row| row.name));
         let archive = self.archive.take().map(|archive| archive.name);
         self.abandoned_archives.extend(archive);
     }
 
-    /// Pending uploads are given up: they continue a tier end that is about to go back.
-    pub(crate) fn give_up_pending(&mut self) {
-        let given_up = self.pending.drain(..).map(|segment| segment.name);
-        self.abandoned.extend(given_up);
+    /// Uploads that no generation names are given up, since the whole tier is.
+    pub(crate) fn give_up_uploads(&mut self) {
+        let given_up = self.pending.drain(..).chain(self.rewritten.drain(..));
+        self.abandoned.extend(given_up.map(|segment| segment.name));
+    }
+
+    /// A lost object that the head names no more, since it has expired, needs nothing.
+    pub(crate) fn forget_lost(&mut self) {
+        let Some(lost) = self.lost else { return };
+        let names_it = |manifest: &Manifest| manifest.live.iter().any(|row| row.base() == lost);
+        if self.head.is_some() && !self.manifest().is_some_and(names_it) {
+            self.lost = None;
+            self.abandoned.extend(self.rewritten.drain(..).map(|row| row.name));
+        }
     }
 
     /// The generation that this leader has published is the head now.
@@ -192,9 +209,12 @@ impl Tier {
         {
             self.abandoned.push(row.name);
         }
+        if self.rewritten.iter().any(|row| generation.live.contains(row)) {
+            self.rewritten.clear();
+            self.lost = None;
+        }
         self.pending.clear();
         self.deleted.clear();
-        self.lost = None;
         let boundary = self.head.as_ref().map_or(0, |head| head.boundary);
         self.checked_end = self.checked_end.min(generation.tier_end());
         self.head = Some(Head { manifest: Some(generation), boundary });
@@ -219,6 +239,13 @@ pub enum Action {
     /// Upload a local segment, from this offset on.
     Upload {
         /// Where the tier will continue.
+        from: i64,
+        /// The local segment that holds it.
+        segment: LocalSegment,
+    },
+    /// Upload a local segment once more, from this offset on, for an object that was lost.
+    Rewrite {
+        /// Where the lost object begins, or what was rewritten ends.
         from: i64,
         /// The local segment that holds it.
         segment: LocalSegment,
@@ -284,12 +311,11 @@ pub fn next_action(local: &Local, tier: &Tier, policy: &Policy, now_ms: i64) -> 
     }
     let is_empty = head.manifest.as_ref().is_none_or(Manifest::is_empty);
     if policy.discard && !is_empty {
-        // Log start, manifest, objects, in this order.
-        return if local.local_start > local.log_start {
-            Action::AdvanceLogStart { to: local.local_start }
-        } else {
-            Action::Publish
-        };
+        // Log start, manifest, objects, in this order. A follower may have begun far above this leader, at what was the end of
+        // the tier: when it leads, what lies before would be nowhere.
+        let Some(everywhere) = local.everywhere_from else { return Action::Idle };
+        let to = everywhere.max(local.local_start);
+        return if to > local.log_start { Action::AdvanceLogStart { to } } else { Action::Publish };
     }
     if let Some(checked_end) = tier.checked_end {
         let below = local_delete_below(local, checked_end.min(view.end()), policy, now_ms);
@@ -297,10 +323,11 @@ pub fn next_action(local: &Local, tier: &Tier, policy: &Policy, now_ms: i64) -> 
             return Action::DeleteLocal { below };
         }
     }
-    if tier.lost.is_some_and(|lost| local.local_start <= lost) {
-        return Action::Publish;
+    if let Some(action) = make_whole(local, tier, &view) {
+        return action;
     }
-    if policy.copy && !policy.discard && tier.pending.len() < policy.segments_per_generation {
+    let may_upload = policy.copy && !policy.discard && tier.rewritten.is_empty();
+    if may_upload && tier.pending.len() < policy.segments_per_generation {
         let from = view.continues_at(local.log_start, &tier.pending);
         if let Some(&segment) = local.closed.iter().find(|s| s.base <= from && from < s.end)
             && segment.end <= local.high_watermark.min(local.last_stable)
@@ -327,6 +354,9 @@ pub fn next_action(local: &Local, tier: &Tier, policy: &Policy, now_ms: i64) -> 
     }
     if let Some(segments) = rows_to_archive(manifest, tier, policy) {
         return Action::Archive { segments };
+    }
+    if gap(local, tier).is_some() {
+        return Action::Idle;
     }
     let is_due = |since_ms: i64| since_ms.saturating_add(policy.grace_ms) <= now_ms;
     let due = manifest.removed.iter().filter(|removed| is_due(removed.since_ms));
@@ -446,6 +476,54 @@ impl Tier {
     }
 }
 
+/// What a lost object asks for while its records are local: uploads from its base on until a row ends where the last one does, or all do.
+fn make_whole(local: &Local, tier: &Tier, view: &View<'_>) -> Option<Action> {
+    let lost = tier.lost.filter(|lost| local.local_start <= *lost)?;
+    let row = view.live.iter().find(|row| row.base() == lost)?;
+    if !tier.pending.is_empty() {
+        // They continue a tier end that the rewritten ones may pass.
+        return Some(Action::Publish);
+    }
+    if tier.is_rewritten(view) {
+        return Some(Action::Publish);
+    }
+    let from = tier.rewritten.last().map_or(row.base(), |last| last.end);
+    let segment = *local.closed.iter().find(|s| s.base <= from && from < s.end)?;
+    let committed = segment.end <= local.high_watermark.min(local.last_stable);
+    committed.then_some(Action::Rewrite { from, segment })
+}
+
+impl Tier {
+    /// Whether what was rewritten can take the place of the rows from the lost one on.
+    fn is_rewritten(&self, view: &View<'_>) -> bool {
+        let Some(last) = self.rewritten.last() else { return false };
+        last.end >= view.end() || view.live.iter().any(|row| row.end == last.end)
+    }
+
+    /// The same, for the generation that is about to be written.
+    pub(crate) fn complete_rewrite(&self, chain: &[EpochStart]) -> &[Segment] {
+        let view = View::new(self.manifest(), self, chain);
+        if self.is_rewritten(&view) { &self.rewritten } else { &[] }
+    }
+}
+
+/// Records that are neither in the tier, as the leader sees it, nor on its disk: from where to where. Another replica may
+/// have them, and continues the tier when it leads; until then nothing of this partition is deleted from the store, where the
+/// objects that held them may still be.
+#[must_use]
+pub fn gap(local: &Local, tier: &Tier) -> Option<(i64, i64)> {
+    tier.head.as_ref()?;
+    if local.chain.is_empty() {
+        return None;
+    }
+    let view = View::new(tier.manifest(), tier, &local.chain);
+    if view.diverged.is_some_and(|archive| !tier.has_unpacked(archive)) {
+        return None;
+    }
+    let from = view.continues_at(local.log_start, &tier.pending);
+    (from < local.local_start).then_some((from, local.local_start))
+}
+
 /// The oldest live rows, when there are many, and all were looked at.
 fn rows_to_archive(manifest: &Manifest, tier: &Tier, policy: &Policy) -> Option<Vec<Segment>> {
     let rows = policy.archive_rows.max(1);
@@ -505,204 +583,4 @@ fn by_time(segment: &LocalSegment, retention_ms: Option<i64>, now_ms: i64) -> bo
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::manifest::Writer;
-
-    fn segment(base: i64, end: i64) -> Segment {
-        Segment {
-            name: SegmentName { base, leader_epoch: 1, uuid: Uuid::from_u128(base as u128 + 1) },
-            end,
-            epochs: vec![EpochStart { epoch: 1, start: base }],
-            max_timestamp: end,
-            log_bytes: 100,
-            footer_bytes: 10,
-            crc: 0,
-        }
-    }
-
-    fn closed(base: i64, end: i64) -> LocalSegment {
-        LocalSegment { base, end, bytes: 100, max_timestamp: end }
-    }
-
-    fn local(closed_segments: &[(i64, i64)], high_watermark: i64) -> Local {
-        Local {
-            epoch: 1,
-            log_start: 0,
-            local_start: closed_segments.first().map_or(0, |s| s.0),
-            high_watermark,
-            last_stable: high_watermark,
-            chain: vec![EpochStart { epoch: 1, start: 0 }],
-            closed: closed_segments.iter().map(|&(base, end)| closed(base, end)).collect(),
-            open_bytes: 50,
-        }
-    }
-
-    fn tier(live: &[(i64, i64)]) -> Tier {
-        let live: Vec<Segment> = live.iter().map(|&(base, end)| segment(base, end)).collect();
-        let checked_end = live.last().map(|s| s.end);
-        let writer = Writer { epoch: 1, uuid: Uuid::nil() };
-        let manifest = Manifest { generation: 3, writer, log_start: 0, live, ..Manifest::default() };
-        let head = Some(Head { manifest: Some(manifest), boundary: 0 });
-        Tier { head, checked_end, swept: true, ..Tier::default() }
-    }
-
-    fn forever() -> Policy {
-        Policy::default()
-    }
-
-    #[test]
-    fn nothing_happens_before_the_head_is_known() {
-        assert_eq!(next_action(&local(&[(0, 10)], 10), &Tier::default(), &forever(), 0), Action::FindHead);
-    }
-
-    #[test]
-    fn only_closed_segments_below_the_high_watermark_and_the_last_stable_offset_go_up() {
-        let upload = Action::Upload { from: 10, segment: closed(10, 20) };
-        let tier = tier(&[(0, 10)]);
-        let at = |high_watermark, last_stable| {
-            let local = Local { last_stable, ..local(&[(0, 10), (10, 20)], high_watermark) };
-            next_action(&local, &tier, &forever(), 0)
-        };
-        assert_eq!(at(20, 20), upload);
-        assert_eq!(at(19, 19), Action::Idle);
-        assert_eq!(at(20, 15), Action::Idle);
-    }
-
-    #[test]
-    fn an_upload_continues_inside_a_local_segment() {
-        let action = next_action(&local(&[(5, 25)], 30), &tier(&[(0, 10)]), &forever(), 0);
-        assert_eq!(action, Action::Upload { from: 10, segment: closed(5, 25) });
-    }
-
-    #[test]
-    fn uploads_are_published_together_up_to_a_bound() {
-        let local = local(&[(0, 10), (10, 20), (20, 30)], 30);
-        let mut tier = Tier { pending: vec![segment(10, 20)], ..tier(&[(0, 10)]) };
-        assert!(matches!(next_action(&local, &tier, &forever(), 0), Action::Upload { from: 20, .. }));
-        let one = Policy { segments_per_generation: 1, ..forever() };
-        assert_eq!(next_action(&local, &tier, &one, 0), Action::Publish);
-        tier.pending.push(segment(20, 30));
-        assert_eq!(next_action(&local, &tier, &forever(), 0), Action::Publish);
-    }
-
-    #[test]
-    fn local_segments_go_only_when_published_checked_and_due() {
-        let local = local(&[(0, 10), (10, 20)], 20);
-        let policy = Policy { local_retention_bytes: Some(0), ..forever() };
-        let mut tier = tier(&[(0, 10), (10, 20)]);
-        assert_eq!(next_action(&local, &tier, &policy, 0), Action::DeleteLocal { below: 20 });
-        tier.checked_end = Some(10);
-        assert_eq!(next_action(&local, &tier, &policy, 0), Action::DeleteLocal { below: 10 });
-        tier.checked_end = None;
-        assert!(matches!(next_action(&local, &tier, &policy, 0), Action::Check { .. }));
-        tier.checked_end = Some(20);
-        assert_eq!(next_action(&local, &tier, &forever(), 0), Action::Idle, "local retention is not due");
-        let by_time = Policy { local_retention_ms: Some(100), ..forever() };
-        assert_eq!(next_action(&local, &tier, &by_time, 111), Action::DeleteLocal { below: 10 });
-    }
-
-    #[test]
-    fn total_retention_counts_both_tiers_once() {
-        // 100 bytes in the tier only, 200 in both, 50 open.
-        let local = local(&[(10, 20), (20, 30)], 30);
-        let tier = tier(&[(0, 10), (10, 20), (20, 30)]);
-        let keep = |bytes| Policy { retention_bytes: Some(bytes), ..forever() };
-        assert_eq!(next_action(&local, &tier, &keep(251), 0), Action::Idle);
-        assert_eq!(next_action(&local, &tier, &keep(250), 0), Action::AdvanceLogStart { to: 10 });
-        let by_time = Policy { retention_ms: Some(5), ..forever() };
-        assert_eq!(next_action(&local, &tier, &by_time, 16), Action::AdvanceLogStart { to: 10 });
-        assert_eq!(next_action(&local, &tier, &by_time, 1000), Action::AdvanceLogStart { to: 30 });
-    }
-
-    #[test]
-    fn nothing_above_the_high_watermark_expires_or_is_deleted_locally() {
-        let local = local(&[(0, 10), (10, 20)], 15);
-        let policy = Policy { retention_ms: Some(0), copy: false, ..forever() };
-        let tier = tier(&[]);
-        assert_eq!(next_action(&local, &tier, &policy, 1000), Action::AdvanceLogStart { to: 10 });
-        assert_eq!(
-            local_delete_below(&local, 100, &Policy { local_retention_ms: Some(0), ..forever() }, 1000),
-            Some(10)
-        );
-    }
-
-    #[test]
-    fn what_the_log_start_has_passed_is_unpublished_and_deleted_after_the_grace_period() {
-        let mut local = local(&[(10, 20)], 20);
-        local.log_start = 10;
-        let mut tier = tier(&[(0, 10), (10, 20)]);
-        assert_eq!(next_action(&local, &tier, &forever(), 0), Action::Publish);
-        let Some(Head { manifest: Some(manifest), .. }) = &mut tier.head else { unreachable!() };
-        let segment = manifest.live.remove(0);
-        let name = segment.name;
-        manifest.removed.push(crate::manifest::Removed { segment, since_ms: 1000 });
-        let grace = forever().grace_ms;
-        assert_eq!(next_action(&local, &tier, &forever(), 999 + grace), Action::Idle);
-        let delete = Action::DeleteObjects { names: vec![name] };
-        assert_eq!(next_action(&local, &tier, &forever(), 1000 + grace), delete);
-    }
-
-    #[test]
-    fn another_leaders_tail_is_unpublished_and_the_tier_continues_where_it_began() {
-        let mut local = local(&[(0, 12)], 12);
-        local.chain = vec![EpochStart { epoch: 1, start: 0 }, EpochStart { epoch: 2, start: 11 }];
-        let tier = tier(&[(0, 10), (10, 20)]);
-        let action = next_action(&local, &tier, &forever(), 0);
-        assert_eq!(action, Action::Upload { from: 11, segment: closed(0, 12) });
-        assert_eq!(next_action(&local, &tier, &Policy { copy: false, ..forever() }, 0), Action::Publish);
-    }
-
-    #[test]
-    fn a_lost_object_is_cut_off_only_while_its_records_are_local() {
-        let lost = Tier { lost: Some(10), checked_end: Some(10), ..tier(&[(0, 10), (10, 20)]) };
-        assert_eq!(next_action(&local(&[(5, 20)], 20), &lost, &forever(), 0), Action::Publish);
-        assert_eq!(next_action(&local(&[(15, 20)], 20), &lost, &forever(), 0), Action::Idle);
-    }
-
-    #[test]
-    fn a_tier_that_is_given_up_raises_the_log_start_then_unpublishes_then_deletes() {
-        let policy = Policy { discard: true, ..forever() };
-        let mut local = local(&[(10, 20), (20, 30)], 30);
-        let mut tier = tier(&[(0, 10), (10, 20)]);
-        assert_eq!(next_action(&local, &tier, &policy, 0), Action::AdvanceLogStart { to: 10 });
-        local.log_start = 10;
-        assert_eq!(next_action(&local, &tier, &policy, 0), Action::Publish);
-        let Some(Head { manifest: Some(manifest), .. }) = &mut tier.head else { unreachable!() };
-        let removed =
-            manifest.live.drain(..).map(|segment| crate::manifest::Removed { segment, since_ms: 0 });
-        manifest.removed = removed.collect();
-        tier.checked_end = None;
-        assert_eq!(next_action(&local, &tier, &policy, 0), Action::Idle, "nothing more goes up");
-        let grace_over = next_action(&local, &tier, &policy, policy.grace_ms);
-        assert!(matches!(grace_over, Action::DeleteObjects { names } if names.len() == 2));
-    }
-
-    #[test]
-    fn generations_go_together_and_only_when_they_are_superseded_for_long() {
-        let mut tier = tier(&[(0, 10)]);
-        let policy = Policy { keep_generations: 2, remove_generations: 5, ..forever() };
-        let local = local(&[(0, 10)], 10);
-        if let Some(Head { manifest: Some(manifest), .. }) = &mut tier.head {
-            manifest.generation = 20;
-        }
-        for removable in [0, 4] {
-            tier.removable = removable;
-            assert_eq!(next_action(&local, &tier, &policy, 0), Action::Idle, "{removable}");
-        }
-        for (removable, to) in [(5, 5), (18, 18), (20, 18)] {
-            tier.removable = removable;
-            let action = next_action(&local, &tier, &policy, 0);
-            assert_eq!(action, Action::RemoveGenerations { from: 0, to });
-        }
-    }
-
-    #[test]
-    fn only_a_leader_that_has_published_sweeps() {
-        let local = local(&[(0, 10)], 10);
-        let tier = Tier { swept: false, ..tier(&[(0, 10)]) };
-        assert_eq!(next_action(&local, &tier, &forever(), 0), Action::Sweep);
-        let later = Local { epoch: 2, ..local };
-        assert_eq!(next_action(&later, &tier, &forever(), 0), Action::Idle);
-    }
-}
+mod tests;

@@ -198,7 +198,8 @@ mod tests {
         let changes = Changes {
             add: &[],
             chain: &CHAIN,
-            cut: None,
+            discard: false,
+            rewrite: &[],
             archive: None,
             unpacked: None,
             log_start: 0,

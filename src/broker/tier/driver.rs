@@ -34,7 +34,7 @@ use crate::env::{Env, MonoTime};
 use crate::log::{LogConfig, LogError};
 use crate::metadata::{ColdTopic, Command, Metadata};
 use crate::replication::{Positions, Replica, ReplicaManager};
-use crate::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicName, TopicPartition};
 
 /// Partitions that are worked on at the same time: each holds at most one part of an upload in memory.
 const PARTITIONS_AT_ONCE: usize = 4;
@@ -309,8 +309,54 @@ impl TierDriver {
         }
     }
 
-    /// Looks after one leadership until it ends.
+    /// Looks after one leadership until it ends, and after what it wrote too late.
     async fn offload(self: Arc<Self>, replica: Arc<Replica>, epoch: LeaderEpoch, folder: PartitionFolder) {
+        let (id, topic) = (replica.topic_id(), replica.partition().topic.clone());
+        self.clone().offload_while_leading(replica, epoch, folder.clone()).await;
+        self.clear_away(id, &topic, &folder).await;
+    }
+
+    /// A leader that slept while its topic was deleted may have published when not even the tombstone was left to see, where
+    /// nobody would ever look again: so it does, once the deletion has ended.
+    async fn clear_away(&self, id: TopicId, topic: &TopicName, folder: &PartitionFolder) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let image = self.cold.metadata.image();
+            if !self.cold.is_owned() || image.topics.get(topic).is_some_and(|topic| topic.id == id) {
+                return;
+            }
+            if !image.cold_topics.contains_key(&id) {
+                match self.clear_away_once(folder).await {
+                    Ok(0) => return,
+                    Ok(objects) => {
+                        tracing::warn!(%folder, objects, "written after the topic was deleted: removed");
+                        return;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%folder, %error, ?pause, "a deleted topic may have left objects");
+                    }
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            tokio::select! {
+                () = self.cold.env.clock.sleep(pause) => {}
+                () = self.stopping.stopped() => return,
+            }
+        }
+    }
+
+    /// Nothing where a later life of this cluster has the store: there the topic may live.
+    async fn clear_away_once(&self, folder: &PartitionFolder) -> Result<usize, OwnerError> {
+        if self.cold.owns_now().await? { Ok(gc::clear_away(&*self.cold.store, folder).await?) } else { Ok(0) }
+    }
+
+    /// One leadership until it ends.
+    async fn offload_while_leading(
+        self: Arc<Self>,
+        replica: Arc<Replica>,
+        epoch: LeaderEpoch,
+        folder: PartitionFolder,
+    ) {
         let partition = replica.partition().clone();
         let known = replica.positions().tier.map_or(0, |tier| tier.generation);
         let mut work = Work {
@@ -327,8 +373,11 @@ impl TierDriver {
                 threads: self.cold.threads.clone(),
                 cold_threads: self.cold.cold_threads.clone(),
                 clock: self.cold.env.clock.clone(),
+                metadata: self.cold.metadata.clone(),
+                node_id: self.node_id,
             },
             noted: 0,
+            gap: None,
             size: self.cold.sizes.begin(&partition.topic),
             place: self.cold.deletions.begin((replica.topic_id(), partition.partition)),
             open: None,
@@ -382,7 +431,9 @@ impl TierDriver {
             if !self.cold.is_owned() {
                 return Ok(());
             }
-            if let Some(base) = self.cold.findings.take(folder) {
+            if work.offloader.takes_reports()
+                && let Some(base) = self.cold.findings.take(folder)
+            {
                 work.offloader.report_lost(base, &work.log).await;
             }
             self.make_good(work, folder).await;
@@ -390,6 +441,7 @@ impl TierDriver {
             let (begun, begun_ms) = (self.cold.env.clock.now(), self.cold.env.clock.wall_ms());
             let stepped = work.offloader.step(&work.log, &policy, &seams).await;
             self.trace(&work.log.replica, begun, begun_ms, &stepped);
+            work.note_gap();
             let action = stepped?;
             if let Some(manifest) = work.offloader.manifest()
                 && manifest.generation != work.noted
@@ -554,12 +606,37 @@ impl TierDriver {
     }
 }
 
+impl Work {
+    /// Says when records are missing between the tier and the local log, and when they are no more.
+    fn note_gap(&mut self) {
+        let gap = self.offloader.gap();
+        if gap == self.gap {
+            return;
+        }
+        let partition = self.log.replica.partition();
+        self.size.set_gap(gap.is_some());
+        self.gap = gap;
+        match gap {
+            Some((from, to)) => tracing::error!(
+                %partition, from, to,
+                "these records are neither in the tier nor on this broker: nothing of the partition is deleted from the store \
+                 until a replica that has them leads"
+            ),
+            None => {
+                tracing::info!(%partition, "no records are missing between the tier and the local log any more")
+            }
+        }
+    }
+}
+
 /// The state of one leadership's task.
 struct Work {
     offloader: Offloader,
     log: LedLog,
     /// The generation that the readers were told.
     noted: u64,
+    /// Records that neither tier had, as it was last told.
+    gap: Option<(i64, i64)>,
     /// What it tells of the partition's size in the tier.
     size: Size,
     /// Where it is waited for.

@@ -10,10 +10,12 @@ use tiering::offload::{LeaderLog, LocalCopy};
 use tiering::plan::{Local, LocalSegment};
 use tiering::upload::SegmentSource;
 
+use crate::broker::standing::copies_at;
 use crate::env::{BlockingPool, Clock, DiskFile};
 use crate::log::{EpochEntry, LogError};
+use crate::metadata::Metadata;
 use crate::replication::{Replica, TierPosition};
-use crate::types::{LeaderEpoch, Offset};
+use crate::types::{BrokerId, LeaderEpoch, Offset};
 
 /// One leadership of one replica.
 pub(super) struct LedLog {
@@ -23,6 +25,9 @@ pub(super) struct LedLog {
     /// For what goes up: nobody hot waits for it.
     pub(super) cold_threads: BlockingPool,
     pub(super) clock: Arc<dyn Clock>,
+    /// Who the other replicas are, and the way to them.
+    pub(super) metadata: Metadata,
+    pub(super) node_id: BrokerId,
 }
 
 pub(super) fn chain(epochs: &[EpochEntry]) -> Vec<EpochStart> {
@@ -71,6 +76,7 @@ impl LeaderLog for LedLog {
                     last_stable: positions.last_stable.0,
                     chain: chain(log.epochs().entries()),
                     open_bytes: log.size_bytes().saturating_sub(closed_bytes),
+                    everywhere_from: None,
                     closed,
                 }
             })))
@@ -102,6 +108,29 @@ impl LeaderLog for LedLog {
             removal.run()
         })
         .await
+    }
+
+    async fn everywhere_from(&self) -> Option<i64> {
+        let (id, partition) = (self.replica.topic_id(), self.replica.partition());
+        let image = self.metadata.image();
+        let assigned = image.partition(&partition.topic, partition.partition)?;
+        let positions = self.replica.positions();
+        let mut from = positions.local_start;
+        for peer in
+            assigned.replicas.iter().map(|replica| replica.broker).filter(|peer| *peer != self.node_id)
+        {
+            let told = copies_at(&self.metadata, peer, id, partition.partition).await;
+            let settled = told.filter(|copy| !copy.is_tiered && copy.end >= positions.local_start.0);
+            let Some(copy) = settled else {
+                tracing::warn!(
+                    %partition, %peer,
+                    "the tier is not given up before every replica has said from where on it has the records"
+                );
+                return None;
+            };
+            from = from.max(Offset(copy.start));
+        }
+        Some(from.0)
     }
 
     async fn delete_local(&self, below: i64) -> io::Result<()> {

@@ -104,11 +104,13 @@ impl TierReads {
         match read.await {
             Ok(slice) => Ok(slice.batches.into()),
             Err(ReadError::NotInTier { .. }) => {
-                let newest = reader.manifest(&place.folder, place.generation).await.map_err(cold_error)?;
-                match newest.tier_end() {
-                    Some(end) if from.0 < end => Err(cold_error(format!("offset {from} is not in the tier"))),
-                    _ => Ok(Records::empty()),
+                let replica = self.replicas.replica_by_id(topic, partition.partition);
+                if replica.is_some_and(|replica| from < replica.positions().log_start) {
+                    // It has expired meanwhile: the next fetch is told that it is out of range.
+                    return Ok(Records::empty());
                 }
+                tracing::warn!(%partition, %from, "these records are neither in the tier nor on this broker");
+                Err(cold_error(format!("offset {from} is neither in the tier nor on this broker")))
             }
             Err(error) => {
                 tracing::warn!(%partition, %from, %error, "a read of the cold tier failed");

@@ -1,7 +1,7 @@
 //! The background scrub: every object of the partitions that this broker leads is read at a set rate and checked, byte by
 //! byte. What is damaged is told, and goes up again while its records are still on the local disk.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -32,8 +32,8 @@ pub struct ScrubCounts {
 /// What the scrub has found, for the offloaders and the counters.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// The lowest base of a damaged segment of each partition.
-    damaged: Mutex<HashMap<PartitionFolder, i64>>,
+    /// The bases of each partition's damaged segments whose records are local.
+    damaged: Mutex<HashMap<PartitionFolder, BTreeSet<i64>>>,
     /// The base of a damaged segment that is not local, of each partition: the next pass finds others.
     distant: Mutex<HashMap<PartitionFolder, i64>>,
     segments: AtomicU64,
@@ -44,7 +44,13 @@ pub(super) struct Findings {
 impl Findings {
     /// The base of a damaged segment that nobody has looked after yet.
     pub(super) fn take(&self, folder: &PartitionFolder) -> Option<i64> {
-        self.damaged.lock().remove(folder)
+        let mut damaged = self.damaged.lock();
+        let bases = damaged.get_mut(folder)?;
+        let lowest = bases.pop_first();
+        if bases.is_empty() {
+            damaged.remove(folder);
+        }
+        lowest
     }
 
     /// The base of a damaged segment that is not local, and that nobody has looked after yet.
@@ -164,9 +170,7 @@ impl Scrub {
                 let local = replica.positions().local_start.0 <= row.base();
                 tracing::error!(partition = %replica.partition(), object = %row.name, %what, local, "a damaged object");
                 if local {
-                    let mut damaged = findings.damaged.lock();
-                    let lowest = damaged.entry(folder.clone()).or_insert(row.base());
-                    *lowest = row.base().min(*lowest);
+                    findings.damaged.lock().entry(folder.clone()).or_default().insert(row.base());
                 } else {
                     findings.distant.lock().insert(folder.clone(), row.base());
                 }

@@ -1,6 +1,6 @@
 //! How much of the partitions that are led here lies in the tier: what their tasks' newest manifests name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -17,6 +17,8 @@ pub(super) struct Sizes {
 struct Tasks {
     last: u64,
     bytes: BTreeMap<u64, (TopicName, u64)>,
+    /// Tasks whose partition lacks records between the tier and the local log.
+    gaps: BTreeSet<u64>,
 }
 
 /// One task's part; it counts no more when this is dropped.
@@ -44,9 +46,24 @@ impl Sizes {
         }
         topics
     }
+
+    /// How many partitions lack records between the tier and the local log.
+    pub(super) fn gaps(&self) -> usize {
+        self.by_task.lock().gaps.len()
+    }
 }
 
 impl Size {
+    /// Whether the task's partition lacks records between the tier and the local log.
+    pub(super) fn set_gap(&self, there_is: bool) {
+        let mut tasks = self.sizes.by_task.lock();
+        if there_is {
+            tasks.gaps.insert(self.task);
+        } else {
+            tasks.gaps.remove(&self.task);
+        }
+    }
+
     /// What the task's partition has in the tier now.
     pub(super) fn set(&self, bytes: u64) {
         if let Some((_, size)) = self.sizes.by_task.lock().bytes.get_mut(&self.task) {
@@ -57,7 +74,9 @@ impl Size {
 
 impl Drop for Size {
     fn drop(&mut self) {
-        self.sizes.by_task.lock().bytes.remove(&self.task);
+        let mut tasks = self.sizes.by_task.lock();
+        tasks.bytes.remove(&self.task);
+        tasks.gaps.remove(&self.task);
     }
 }
 
@@ -73,10 +92,15 @@ mod tests {
         first.set(5);
         first.set(7);
         second.set(10);
+        first.set_gap(true);
+        second.set_gap(true);
+        first.set_gap(false);
+        assert_eq!(sizes.gaps(), 1);
         let told = |of_a, of_b| BTreeMap::from([(a.clone(), of_a), (b.clone(), of_b)]);
         assert_eq!(sizes.by_topic(), told(17, 0));
         other.set(1);
         drop(second);
+        assert_eq!(sizes.gaps(), 0);
         assert_eq!(sizes.by_topic(), told(7, 1));
         drop((first, other));
         assert!(sizes.by_topic().is_empty());

@@ -293,6 +293,12 @@ impl ColdStore {
         self.sizes.by_topic()
     }
 
+    /// Partitions that are led here and lack records between the tier and the local log.
+    #[must_use]
+    pub fn gaps(&self) -> usize {
+        self.sizes.gaps()
+    }
+
     /// Look-ups of footers, manifests and archives so far.
     #[must_use]
     pub fn index_counts(&self) -> [(&'static str, IndexCounts); 3] {

@@ -1,5 +1,6 @@
 //! A lone broker with a folder as its store: what was produced goes cold, leaves the local disk, and reads back.
 
+mod gone;
 mod lives;
 mod many_segments;
 mod settings;

@@ -191,3 +191,13 @@ pub const SCRUB_FINDINGS: &Metric = &Metric {
     max_series: 1,
     help: "Objects that the background check has found missing or damaged.",
 };
+
+/// Partitions led here that lack records between the end of the cold tier and their local log: nothing of them is deleted from the store until a replica that has the records leads.
+pub const TIER_GAPS: &Metric = &Metric {
+    name: "esker_tier_gaps",
+    kind: MetricKind::Gauge,
+    unit: "{partition}",
+    labels: &[],
+    max_series: 1,
+    help: "Partitions led here that lack records between the end of the cold tier and their local log: nothing of them is deleted from the store until a replica that has the records leads.",
+};

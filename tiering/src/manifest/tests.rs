@@ -40,7 +40,8 @@ fn changes<'a>(chain: &'a [EpochStart], add: &'a [Segment], log_start: i64) -> C
     Changes {
         add,
         chain,
-        cut: None,
+        discard: false,
+        rewrite: &[],
         archive: None,
         unpacked: None,
         log_start,
@@ -318,10 +319,10 @@ fn an_archive_that_left_the_chain_keeps_the_rows_before_the_divergence() {
 }
 
 #[test]
-fn a_cut_of_everything_unpublishes_the_archives_too() {
+fn a_tier_that_is_given_up_unpublishes_the_archives_too() {
     let (manifest, _) = archived();
-    let cut = Some(i64::MIN);
-    let next = successor(Some(&manifest), writer(1), &Changes { cut, ..changes(&ONE_EPOCH, &[], 0) });
+    let next =
+        successor(Some(&manifest), writer(1), &Changes { discard: true, ..changes(&ONE_EPOCH, &[], 0) });
     assert!(next.is_empty());
     assert_eq!((next.removed.len(), next.removed_archives.len()), (4, 2));
 }

@@ -201,6 +201,7 @@ impl Leader {
             chain: self.chain(),
             closed: (self.local_start..self.end()).map(closed).collect(),
             open_bytes: 0,
+            everywhere_from: None,
         }
     }
 
@@ -304,7 +305,7 @@ impl World {
                 Doing::Removing { .. } => (false, true),
                 Doing::Nothing => match leader.clone().next(setup, self.now).1 {
                     Action::Idle => continue,
-                    Action::Upload { .. } => (true, true),
+                    Action::Upload { .. } | Action::Rewrite { .. } => (true, true),
                     Action::DeleteObjects { .. } => (false, true),
                     _ => (false, false),
                 },
@@ -400,17 +401,21 @@ impl World {
         match action {
             Action::FindHead => self.find_head(setup, leader, index, &local),
             Action::DeleteLocal { below } => self.delete_local(leader, below)?,
-            Action::Upload { from, segment } => self.upload(setup, leader, (from, segment), ends)?,
+            Action::Upload { from, segment } => {
+                let uploaded = self.upload(setup, leader, (from, segment), ends)?;
+                leader.tier.pending.extend(uploaded);
+            }
+            Action::Rewrite { from, segment } => {
+                let uploaded = self.upload(setup, leader, (from, segment), ends)?;
+                leader.tier.rewritten.extend(uploaded);
+            }
             Action::Publish => {
                 let writer = Writer { epoch: leader.epoch, uuid: leader.draw() };
-                let cut = leader.tier.lost;
-                if cut.is_some() {
-                    leader.tier.give_up_pending();
-                }
                 let changes = Changes {
                     add: &leader.tier.pending,
                     chain: &local.chain,
-                    cut,
+                    discard: false,
+                    rewrite: leader.tier.complete_rewrite(&local.chain),
                     archive: None,
                     unpacked: None,
                     log_start: local.log_start,
@@ -504,7 +509,7 @@ impl World {
         leader: &mut Leader,
         (from, segment): (i64, LocalSegment),
         ends: Ends,
-    ) -> Result<(), Violation> {
+    ) -> Result<Option<Segment>, Violation> {
         let name = SegmentName { base: from, leader_epoch: leader.epoch, uuid: leader.draw() };
         if ends != Ends::WriteLost {
             let mut records = leader.log[from as usize..segment.end as usize].to_vec();
@@ -517,7 +522,7 @@ impl World {
             ends == Ends::Well || (ends == Ends::WriteLost && setup.planted == Some(Planted::NoVerification));
         if !verified {
             leader.tier.abandoned.push(name);
-            return Ok(());
+            return Ok(None);
         }
         let row = Segment {
             name,
@@ -528,11 +533,10 @@ impl World {
             footer_bytes: 1,
             crc: 0,
         };
-        leader.tier.pending.push(row);
-        match setup.planted {
-            Some(Planted::EagerDelete) => self.delete_local(leader, segment.end),
-            _ => Ok(()),
+        if setup.planted == Some(Planted::EagerDelete) {
+            self.delete_local(leader, segment.end)?;
         }
+        Ok(Some(row))
     }
 
     fn sweep(&mut self, setup: &Setup, leader: &mut Leader) {

@@ -56,6 +56,11 @@ fn without_the_bound_at_the_high_watermark_it_is_caught() {
 }
 
 #[test]
+fn without_the_old_rows_until_the_new_ones_are_there_it_is_caught() {
+    is_caught(Defence::CutsLost);
+}
+
+#[test]
 fn without_epochs_it_is_caught() {
     is_caught(Defence::NoEpochs);
 }

@@ -46,6 +46,7 @@ impl LeaderLog for GrowingLog {
             chain: vec![EpochStart { epoch: 1, start: 0 }],
             closed,
             open_bytes: 0,
+            everywhere_from: None,
         })
     }
     async fn open(&self, segment: &LocalSegment) -> std::io::Result<LocalCopy> {
@@ -57,6 +58,9 @@ impl LeaderLog for GrowingLog {
     }
     async fn advance_log_start(&self, _: i64) -> std::io::Result<()> {
         Ok(())
+    }
+    async fn everywhere_from(&self) -> Option<i64> {
+        None
     }
     async fn delete_local(&self, _: i64) -> std::io::Result<()> {
         Ok(())

@@ -58,6 +58,7 @@ impl LeaderLog for Led {
             chain: self.chain.clone(),
             closed,
             open_bytes: 0,
+            everywhere_from: None,
         })
     }
     async fn open(&self, segment: &LocalSegment) -> std::io::Result<LocalCopy> {
@@ -69,6 +70,9 @@ impl LeaderLog for Led {
     }
     async fn advance_log_start(&self, _: i64) -> std::io::Result<()> {
         Ok(())
+    }
+    async fn everywhere_from(&self) -> Option<i64> {
+        None
     }
     async fn delete_local(&self, _: i64) -> std::io::Result<()> {
         Ok(())

@@ -1,5 +1,6 @@
 //! The world of the random test: three replicas, a leader, zombies, and a store that fails and yields at each request.
 
+mod replica;
 mod store;
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,8 +17,9 @@ use crate::batch;
 use crate::layout::{self, Entry};
 use crate::lineage::EpochStart;
 use crate::object::ObjectOptions;
-use crate::store::{FaultStore, MemoryStore};
+use crate::store::{FaultStore, MemoryStore, Store as _};
 use crate::testing::{MemorySegment, batch as new_batch};
+use replica::{Batch, Replica};
 use store::{RandomFaults, Yielding, pause};
 
 /// Which defence is in place.
@@ -32,6 +34,8 @@ pub enum Defence {
     NoHighWatermark,
     /// Every leader claims a higher epoch than any before it.
     NoEpochs,
+    /// A damaged object's row and all behind it are unpublished before they have gone up again.
+    CutsLost,
 }
 
 /// What went wrong, and how it came to be.
@@ -68,98 +72,6 @@ impl Random {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Batch {
-    base: i64,
-    end: i64,
-    bytes: Bytes,
-    timestamp: i64,
-}
-
-impl Batch {
-    fn epoch(&self) -> i32 {
-        batch::head(&self.bytes).unwrap().unwrap().leader_epoch
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-struct Replica {
-    /// From the local start on.
-    log: Vec<Batch>,
-    closed_ends: Vec<i64>,
-    local_start: i64,
-    log_start: i64,
-    high_watermark: i64,
-    chain: Vec<EpochStart>,
-    tier_end: i64,
-    generation: u64,
-    /// The epoch under which it believes to lead.
-    leads: Option<i32>,
-}
-
-impl Replica {
-    fn end(&self) -> i64 {
-        self.log.last().map_or(self.local_start, |batch| batch.end)
-    }
-
-    fn local(&self, epoch: i32, defence: Defence) -> Local {
-        let mut closed = Vec::new();
-        let mut base = self.local_start;
-        let inside = |base: i64, end: i64| {
-            let batches = self.log.iter().filter(move |b| b.base >= base && b.end <= end);
-            (
-                batches.clone().map(|b| b.bytes.len() as u64).sum::<u64>(),
-                batches.map(|b| b.timestamp).max().unwrap_or(-1),
-            )
-        };
-        for &end in self.closed_ends.iter().filter(|&&end| end > self.local_start) {
-            let (bytes, max_timestamp) = inside(base, end);
-            closed.push(LocalSegment { base, end, bytes, max_timestamp });
-            base = end;
-        }
-        let high_watermark =
-            if defence == Defence::NoHighWatermark { self.end() } else { self.high_watermark };
-        Local {
-            epoch,
-            log_start: self.log_start,
-            local_start: self.local_start,
-            high_watermark,
-            last_stable: high_watermark,
-            chain: self.chain.clone(),
-            closed,
-            open_bytes: inside(base, i64::MAX).0,
-        }
-    }
-
-    fn delete_local(&mut self, below: i64) {
-        self.log.retain(|batch| batch.end > below);
-        self.closed_ends.retain(|&end| end > below);
-        self.local_start = self.local_start.max(below);
-    }
-
-    /// Becomes a copy of the leader's log, but keeps its own segment bounds and its own local start.
-    fn follow(&mut self, leader: &Replica) {
-        let known_from = leader.chain.first().map_or(i64::MAX, |entry| entry.start);
-        let epoch_at = |offset| leader.chain.iter().rev().find(|e| e.start <= offset).map(|e| e.epoch);
-        let agreeing =
-            self.log.iter().take_while(|b| b.base < known_from || epoch_at(b.base) == Some(b.epoch()));
-        let kept = agreeing.take_while(|b| b.end <= leader.end()).count();
-        self.log.truncate(kept);
-        if self.end() < leader.local_start || self.local_start > leader.end() {
-            self.log.clear();
-            self.local_start = leader.local_start;
-        }
-        let end = self.end();
-        self.closed_ends.retain(|&closed| closed <= end);
-        self.log.extend(leader.log.iter().filter(|batch| batch.base >= end).cloned());
-        self.chain.clone_from(&leader.chain);
-        self.high_watermark = leader.high_watermark;
-        self.log_start = self.log_start.max(leader.log_start);
-        self.tier_end = leader.tier_end;
-        self.generation = leader.generation;
-    }
-}
-
 struct State {
     random: Random,
     now_ms: i64,
@@ -175,6 +87,8 @@ struct State {
     trace: Vec<String>,
     memory: MemoryStore,
     serial: u32,
+    /// The base of an object that a scrub has found damaged on the leader.
+    damaged: Option<i64>,
     manifests: Mutex<Decoded<Manifest>>,
     objects: Mutex<Decoded<Vec<Batch>>>,
     archives: Mutex<Decoded<Vec<Segment>>>,
@@ -361,6 +275,10 @@ impl LeaderLog for Lead {
         Ok(())
     }
 
+    async fn everywhere_from(&self) -> Option<i64> {
+        None
+    }
+
     async fn delete_local(&self, below: i64) -> std::io::Result<()> {
         let mut state = self.world.lock().unwrap();
         delete_local(&mut state, self.replica, below);
@@ -449,6 +367,11 @@ fn start(world: &World, store: &SharedStore) -> Actor {
     let running = Box::pin(async move {
         let seams = Seams(world.clone());
         loop {
+            if offloader.takes_reports()
+                && let Some(base) = damaged(&world, replica)
+            {
+                offloader.report_lost(base, &lead).await;
+            }
             let outcome = offloader.step(&lead, &policy, &seams).await;
             if note_outcome(&world, &format!("{replica}/{epoch}"), outcome) {
                 return;
@@ -457,6 +380,50 @@ fn start(world: &World, store: &SharedStore) -> Actor {
         }
     });
     Actor { replica, epoch, running }
+}
+
+/// What the scrub has found for this leader to write again.
+fn damaged(world: &World, replica: usize) -> Option<i64> {
+    let mut state = world.lock().unwrap();
+    let base = state.damaged.filter(|_| state.leader == replica)?;
+    state.damaged = None;
+    state.note(format!("  replica {replica} hears of a damaged object at {base}"));
+    if state.defence == Defence::CutsLost {
+        cut_off(&state, base);
+    }
+    Some(base)
+}
+
+/// The head as it was when rows were unpublished before they had gone up again.
+fn cut_off(state: &State, base: i64) {
+    let Some(head) = state.head() else { return };
+    let mut head = Manifest::clone(&head);
+    let kept = head.live.partition_point(|row| row.base() < base);
+    head.live.truncate(kept);
+    let key = folder().manifest(head.generation);
+    let put = state.memory.put(&key, vec![head.encode().expect("it was decoded")]);
+    assert!(futures::FutureExt::now_or_never(put).is_some_and(|put| put.is_ok()));
+}
+
+/// A scrub reads an object whose records the leader has on its disk.
+fn find_damage(state: &mut State) {
+    let (Some(head), local_start) = (state.head(), state.replicas[state.leader].local_start) else { return };
+    let local: Vec<i64> = head.live.iter().map(Segment::base).filter(|base| *base >= local_start).collect();
+    if !local.is_empty() {
+        state.damaged = Some(local[state.random.below(local.len())]);
+    }
+}
+
+/// A follower's disk is replaced: what the tier has it does not copy.
+fn replace_disk(state: &mut State) {
+    let follower = state.random.below(3);
+    if follower == state.leader || state.replicas[follower].leads.is_some() {
+        return;
+    }
+    let leader = state.replicas[state.leader].clone();
+    state.note(format!("the disk of replica {follower} is replaced"));
+    state.replicas[follower].begin_again(&leader);
+    state.replicas[follower].follow(&leader);
 }
 
 /// Writes a step's outcome down; true when the offloader has ended.
@@ -591,6 +558,7 @@ pub fn run(seed: u64, steps: usize, defence: Defence) -> Result<(), Violation> {
         trace: Vec::new(),
         memory: memory.clone(),
         serial: 0,
+        damaged: None,
         manifests: Mutex::default(),
         objects: Mutex::default(),
         archives: Mutex::default(),
@@ -668,6 +636,8 @@ fn event(world: &World, store: &SharedStore, actors: &mut Vec<Actor>) {
                 state.replicas[dead.replica].leads = None;
             }
         }
+        19 if state.random.one_in(3) => find_damage(&mut state),
+        20 if state.random.one_in(4) => replace_disk(&mut state),
         18 if state.random.one_in(8) => {
             elect_uncleanly(&mut state);
             let elected = actors.iter().all(|a| a.epoch != state.epoch);

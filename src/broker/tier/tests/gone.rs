@@ -1,0 +1,270 @@
+//! Records that are in one place only: three brokers of which one has less on its disk, a gap, and a leader that sleeps.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use tiering::store::{
+    Listed, MemoryStore, PartUpload, Pieces, RemoteOptions, SharedStore, Store, StoreError, Suffix,
+};
+use tokio::sync::watch;
+
+use super::*;
+use crate::broker::{ObjectStores, PeerNetwork, StartError};
+use crate::env::metrics::TIER_GAPS;
+use crate::transport::SharedTransport;
+use crate::transport::memory::MemoryNetwork;
+use crate::types::BrokerId;
+
+/// A bucket in memory. While it is shut a generation is written only when it opens again: its leader sleeps.
+#[derive(Debug, Clone)]
+struct Bucket {
+    inner: MemoryStore,
+    shut: watch::Sender<bool>,
+    asleep: watch::Sender<bool>,
+}
+
+impl Bucket {
+    fn new() -> Bucket {
+        Bucket {
+            inner: MemoryStore::new(),
+            shut: watch::Sender::new(false),
+            asleep: watch::Sender::new(false),
+        }
+    }
+
+    fn count(&self, part: &str) -> usize {
+        self.inner.snapshot().keys().filter(|key| key.contains(part)).count()
+    }
+}
+
+impl ObjectStores for Bucket {
+    fn open(&self, _: &StoreLocation, _: &RemoteOptions) -> Result<SharedStore, StoreError> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Store for Bucket {
+    async fn put(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
+        self.inner.put(key, pieces).await
+    }
+    async fn put_if_absent(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
+        if key.ends_with(".parquet") && *self.shut.borrow() {
+            self.asleep.send_replace(true);
+            let _ = self.shut.subscribe().wait_for(|shut| !shut).await;
+            let put = self.inner.put_if_absent(key, pieces).await;
+            self.asleep.send_replace(false);
+            return put;
+        }
+        self.inner.put_if_absent(key, pieces).await
+    }
+    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+        self.inner.get(key).await
+    }
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.inner.get_range(key, range).await
+    }
+    async fn get_suffix(&self, key: &str, bytes: u64) -> Result<Suffix, StoreError> {
+        self.inner.get_suffix(key, bytes).await
+    }
+    async fn head(&self, key: &str) -> Result<u64, StoreError> {
+        self.inner.head(key).await
+    }
+    async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+        self.inner.list(prefix, start_after).await
+    }
+    async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.inner.list_folders(prefix).await
+    }
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.inner.delete(key).await
+    }
+    async fn begin_multipart(&self, key: &str) -> Result<Box<dyn PartUpload>, StoreError> {
+        self.inner.begin_multipart(key).await
+    }
+}
+
+/// The place of one of three brokers in memory.
+struct Place(MemoryNetwork);
+
+impl PeerNetwork for Place {
+    fn bind<'a>(
+        &'a self,
+        _: &'a Env,
+        config: &'a BrokerConfig,
+    ) -> BoxFuture<'a, Result<SharedTransport, StartError>> {
+        let transport: SharedTransport = self.0.join(config.node_id, &config.peer_advertised);
+        Box::pin(async move { Ok(transport) })
+    }
+}
+
+async fn one_of_three(network: &MemoryNetwork, bucket: &Bucket, dir: &Path, id: i32) -> Arc<Broker> {
+    let seams = Seams {
+        peers: Arc::new(Place(network.clone())),
+        stores: Arc::new(bucket.clone()),
+        ..Seams::real(Env::real())
+    };
+    let (name, data) = (format!("broker-{id}:9093"), dir.join(format!("data-{id}")).display().to_string());
+    let id = id.to_string();
+    let more = [
+        ("node.id", id.as_str()),
+        ("log.dirs", data.as_str()),
+        ("peer.listener", name.as_str()),
+        ("peer.advertised.listener", name.as_str()),
+        ("controller.quorum.voters", "1@broker-1:9093,2@broker-2:9093,3@broker-3:9093"),
+        ("peer.ssl.ca.location", "/ca"),
+        ("peer.ssl.certificate.location", "/node"),
+        ("peer.ssl.key.location", "/key"),
+        ("tier.store.url", "s3://bucket"),
+        ("log.retention.check.interval.ms", "100"),
+    ];
+    broker_on(seams, dir, &more).await
+}
+
+fn copy_of(broker: &Broker, partition: &TopicPartition) -> Positions {
+    broker.replicas().replica(partition).unwrap().positions()
+}
+
+/// As little room on the disk makes a follower do: all that is in the tier goes.
+fn let_go_of_what_is_cold(broker: &Broker, partition: &TopicPartition, below: Offset) {
+    let replica = broker.replicas().replica(partition).unwrap();
+    replica.with_log(|log| log.delete_segments_below(below)).unwrap().run().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tier_is_given_up_only_when_every_replica_has_what_is_to_stay_and_none_loses_it_when_it_leads() {
+    let (dir, bucket) = (tempfile::tempdir().unwrap(), Bucket::new());
+    let network = MemoryNetwork::new(&Env::real());
+    let started = (1..=3).map(|id| one_of_three(&network, &bucket, dir.path(), id));
+    let mut brokers = futures::future::join_all(started).await;
+    let name = TopicName::new("cold").unwrap();
+    let configs = [
+        ("remote.storage.enable", "true"),
+        ("segment.bytes", "4000"),
+        ("retention.ms", "-1"),
+        ("min.insync.replicas", "1"),
+    ];
+    let new = NewTopic {
+        name: name.clone(),
+        partitions: None,
+        replication_factor: None,
+        assignment: Some(vec![vec![BrokerId(1), BrokerId(2), BrokerId(3)]]),
+        configs: configs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+    };
+    brokers[0].create_topic(new, false).await.unwrap();
+    let partition = TopicPartition::new(name, 0);
+    until(&brokers[0], &partition, |p| p.role == ReplicaRole::Leader).await;
+    produce(&brokers[0], &partition).await;
+    let end = until(&brokers[0], &partition, |p| p.tier_end() > Offset(RECORDS - 33)).await.tier_end();
+    for broker in &brokers[1..] {
+        until(broker, &partition, |p| p.tier_end() == end && p.log_end == Offset(RECORDS)).await;
+    }
+    // The second one has half of it, the third one is away.
+    let half = Offset(RECORDS / 2);
+    let_go_of_what_is_cold(&brokers[1], &partition, half);
+    let least = until(&brokers[1], &partition, |p| p.local_start > Offset::ZERO).await.local_start;
+    assert!(least > Offset(RECORDS / 4) && least <= half, "{least}");
+    brokers.remove(2).shutdown().await;
+    let off = changes(&[("remote.storage.enable", "false"), ("remote.log.delete.on.disable", "true")]);
+    brokers[0].alter_topic_config(&partition.topic, off, false).await.unwrap();
+    // Many rounds: nobody knows what the third one has, so nothing goes, and all is there.
+    brokers[0].env().clock.sleep(Duration::from_secs(2)).await;
+    let waiting = copy_of(&brokers[0], &partition);
+    assert_eq!((waiting.log_start, waiting.local_start), (Offset::ZERO, Offset::ZERO), "{waiting:?}");
+    assert!(bucket.count(".seg") > 3);
+    let all: Vec<Bytes> = (0..RECORDS).map(value).collect();
+    assert_eq!(read_all(&brokers[0], &partition, Offset::ZERO).await, all);
+
+    brokers.push(one_of_three(&network, &bucket, dir.path(), 3).await);
+    // From where on all of them have it, the log begins now: on each of them.
+    for broker in &brokers {
+        let positions = until(broker, &partition, |p| p.log_start >= least).await;
+        assert!(positions.log_start == least && positions.local_start <= least, "{positions:?}");
+    }
+    let gone = async {
+        while bucket.count(".seg") > 0 {
+            brokers[0].env().clock.sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(&*brokers[0].env().clock, LIMIT, gone).await.expect("objects past the grace period are deleted");
+    // The one that had least leads, and loses nothing of it.
+    brokers.remove(0).shutdown().await;
+    until(&brokers[0], &partition, |p| p.role == ReplicaRole::Leader && p.high_watermark == Offset(RECORDS))
+        .await;
+    brokers[0].check_retention().await;
+    let rest = read_all(&brokers[0], &partition, least).await;
+    assert_eq!(rest, all[usize::try_from(least.0).unwrap()..]);
+    for broker in brokers {
+        broker.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_that_are_in_neither_tier_are_told_stop_all_deletes_and_answer_with_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    let more = [("local.retention.bytes", "-2"), ("remote.log.copy.disable", "true")];
+    let partition = tiered_topic(&running, &more).await;
+    produce(&running, &partition).await;
+    let told = async |gaps: f64| {
+        let is_told = async {
+            while told(&running, TIER_GAPS, &[]).await != Value::Level(gaps) {
+                running.env().clock.sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(&*running.env().clock, LIMIT, is_told).await.expect("the metric tells of it");
+    };
+    // Some generation is there, so that there is a tier to look at.
+    let on = changes(&[("remote.log.copy.disable", "false")]);
+    running.alter_topic_config(&partition.topic, on, false).await.unwrap();
+    let end = until(&running, &partition, |p| p.tier_end() > Offset(RECORDS - 33)).await.tier_end();
+    told(0.0).await;
+    let off = changes(&[("remote.log.copy.disable", "true")]);
+    running.alter_topic_config(&partition.topic, off, false).await.unwrap();
+    produce(&running, &partition).await;
+    // What no rule allows: local segments go that are not in the tier.
+    let_go_of_what_is_cold(&running, &partition, Offset(RECORDS + RECORDS / 2));
+    told(1.0).await;
+    for offset in [end, Offset(RECORDS + 10)] {
+        let error = fetch(&running, &partition, offset).await.unwrap_err();
+        assert!(matches!(&error, FetchError::Tier(why) if why.contains("neither")), "{error}");
+    }
+    assert!(!fetch(&running, &partition, Offset::ZERO).await.unwrap().records.is_empty());
+    // Given up for good it is no gap any more.
+    let positions = copy_of(&running, &partition);
+    let replica = running.replicas().replica(&partition).unwrap();
+    replica.with_log(|log| log.advance_log_start(positions.local_start, 0)).unwrap().run().unwrap();
+    told(0.0).await;
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_leader_publishes_that_slept_while_its_topic_was_deleted_goes_too() {
+    let (dir, bucket) = (tempfile::tempdir().unwrap(), Bucket::new());
+    let seams = Seams { stores: Arc::new(bucket.clone()), ..Seams::real(Env::real()) };
+    let more = [("tier.store.url", "s3://bucket"), ("tier.backup.interval.ms", "0")];
+    let running = broker_on(seams, dir.path(), &more).await;
+    let partition = tiered_topic(&running, &[]).await;
+    bucket.shut.send_replace(true);
+    produce(&running, &partition).await;
+    let asleep = async { bucket.asleep.subscribe().wait_for(|asleep| *asleep).await.map(|_| ()) };
+    timeout(&*running.env().clock, LIMIT, asleep).await.expect("it is about to publish").unwrap();
+    let id = running.image().topics[&partition.topic].id;
+    running.delete_topic(id).await.unwrap();
+    let of_it = || bucket.count(&id.to_string());
+    let until_it = async |holds: &dyn Fn() -> bool| {
+        let wait = async {
+            while !holds() {
+                running.env().clock.sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(&*running.env().clock, LIMIT, wait).await.unwrap_or_else(|_| panic!("{} objects", of_it()));
+    };
+    until_it(&|| running.image().cold_topics.is_empty() && of_it() == 0).await;
+    // It wakes up, and finds neither a tombstone nor anything else.
+    bucket.shut.send_replace(false);
+    until_it(&|| !*bucket.asleep.borrow()).await;
+    until_it(&|| of_it() == 0).await;
+    running.shutdown().await;
+}
