@@ -56,10 +56,9 @@ async fn replace(
         if !named.insert(name) {
             return Err(ApiError::new(ErrorCode::INVALID_REQUEST, format!("config {name} is given twice")));
         }
-        let value = config
-            .value
-            .as_deref()
-            .ok_or_else(|| ApiError::new(ErrorCode::INVALID_REQUEST, format!("config {name} has no value")))?;
+        let value = config.value.as_deref().ok_or_else(|| {
+            ApiError::new(ErrorCode::INVALID_REQUEST, format!("config {name} has no value"))
+        })?;
         changes.insert(name.to_owned(), Some(value.to_owned()));
     }
     let (what, altered) = resource.alter(context, changes, validate_only).await;
