@@ -1,3 +1,5 @@
+//! What the planner does next, case by case.
+
 use super::*;
 use crate::manifest::Writer;
 
