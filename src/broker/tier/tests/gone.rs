@@ -222,6 +222,12 @@ async fn records_that_are_in_neither_tier_are_told_stop_all_deletes_and_answer_w
     told(0.0).await;
     let off = changes(&[("remote.log.copy.disable", "true")]);
     running.alter_topic_config(&partition.topic, off, false).await.unwrap();
+    let replica = running.replicas().replica(&partition).unwrap();
+    // A round that began before may still copy: the one after the second question does not.
+    for _ in 0..2 {
+        let settled = running.cold_store.as_ref().unwrap().carries_log_start(&replica, Offset(i64::MAX));
+        timeout(&*running.env().clock, LIMIT, settled).await.expect("nothing is left to do");
+    }
     produce(&running, &partition).await;
     // What no rule allows: local segments go that are not in the tier.
     let_go_of_what_is_cold(&running, &partition, Offset(RECORDS + RECORDS / 2));
@@ -233,7 +239,6 @@ async fn records_that_are_in_neither_tier_are_told_stop_all_deletes_and_answer_w
     assert!(!fetch(&running, &partition, Offset::ZERO).await.unwrap().records.is_empty());
     // Given up for good it is no gap any more.
     let positions = copy_of(&running, &partition);
-    let replica = running.replicas().replica(&partition).unwrap();
     replica.with_log(|log| log.advance_log_start(positions.local_start, 0)).unwrap().run().unwrap();
     told(0.0).await;
     running.shutdown().await;
