@@ -125,8 +125,8 @@ class GroupBackups(ClusterCase):
         restore = ["tier", "restore", "t", "--replication-factor", 1, "--store", f"file://{store}"]
         refused = esker(*restore, *at("alice"), check=False, timeout=120)
         self.assertNotEqual(refused.returncode, 0)
-        self.assertIn("tier.incarnation cannot be set for all brokers", refused.stderr)
         self.assertEqual(begun(), [], "these brokers would take the store for another life's")
+        self.assertIn("tier.incarnation cannot be set for all brokers", refused.stderr)
         # The control: whoever may set it begins the first one. What an earlier restore has fenced stays so.
         esker("config", "set", "--all-brokers", "tier.incarnation.first.producer.id=7000000", *at("admin"))
         self.assertIn("incarnation 1 of cluster old-cluster", esker(*restore, *at("admin"), timeout=180).stdout)
