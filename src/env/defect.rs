@@ -24,6 +24,8 @@ pub enum Defect {
     StaleImageTaken,
     /// A member of the ISR that came back without committed bytes stays one.
     LostBytesStay,
+    /// What was acknowledged before a copy was lost takes it back into the ISR.
+    LostKeepsItsSession,
     /// Who lags and catches up comes and goes without a pause.
     FlappingLink,
     /// A fenced broker may be added to the ISR (KIP-841).
@@ -112,6 +114,7 @@ pub const DEFECTS: &[(&str, Defect)] = &[
     ("below-min-isr", Defect::BelowMinIsr),
     ("stale-image-taken", Defect::StaleImageTaken),
     ("lost-bytes-stay", Defect::LostBytesStay),
+    ("lost-keeps-its-session", Defect::LostKeepsItsSession),
     ("flapping-link", Defect::FlappingLink),
     ("fenced-may-join", Defect::FencedMayJoin),
     ("former-life-may-join", Defect::FormerLifeMayJoin),

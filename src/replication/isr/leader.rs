@@ -531,6 +531,7 @@ impl Leader {
             return;
         }
         if view.partition_epoch > self.partition_epoch {
+            self.end_sessions_of_the_dropped(view, now, actions);
             // Every proposal on an older partition epoch is now either in this ISR or can never be applied.
             self.in_flight = None;
             self.unsure.clear();
@@ -577,6 +578,28 @@ impl Leader {
             }
             assigned
         });
+    }
+
+    /// A member that left the ISR though this leader has not proposed it has said itself that it lost its copy: what its session
+    /// acknowledged before counts for nothing, or it would be taken back at once on the strength of bytes that it may not have.
+    fn end_sessions_of_the_dropped(
+        &mut self,
+        view: &PartitionView,
+        now: MonoTime,
+        actions: &mut Vec<Action>,
+    ) {
+        let stays = |broker: &BrokerId| {
+            view.isr.contains(broker) || self.in_flight.as_ref().is_some_and(|isr| !isr.contains(broker))
+        };
+        for broker in self.isr.iter().filter(|broker| !stays(broker)) {
+            if let Some(peer) = self.peers.get_mut(broker)
+                && !planted(defect::Defect::LostKeepsItsSession)
+                && let Some(session) = peer.session.take()
+            {
+                peer.down_since = now;
+                actions.push(Action::EndSession { broker: *broker, session });
+            }
+        }
     }
 
     fn take_reply(&mut self, attempt: u64, reply: ProposalReply, now: MonoTime) {
