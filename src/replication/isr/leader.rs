@@ -619,6 +619,12 @@ impl Leader {
             other => other,
         };
         match reply {
+            // One that asks for the ISR that there is (and that somebody leaves the ELR) may have changed nothing, so that no image
+            // would ever show it: brokers of an earlier program take no word of who leaves the ELR.
+            ProposalReply::Applied if self.asks_for_nothing_new() => {
+                self.in_flight = None;
+                self.propose_after = now + PROPOSAL_PAUSE;
+            }
             // Stays in flight until the image shows it.
             ProposalReply::Applied => {}
             ProposalReply::Refused => {
@@ -630,6 +636,11 @@ impl Leader {
                 self.propose_after = now + PROPOSAL_PAUSE;
             }
         }
+    }
+
+    fn asks_for_nothing_new(&self) -> bool {
+        let Some(asked) = &self.in_flight else { return false };
+        asked.len() == self.isr.len() && asked.iter().all(|broker| self.isr.contains(broker))
     }
 
     /// Committed ISR ∪ members of every proposal that may be, or may become, committed.

@@ -390,6 +390,24 @@ fn who_has_lost_bytes_is_proposed_to_leave_the_elr_too() {
 }
 
 #[test]
+fn a_proposal_that_was_applied_and_changed_nothing_bars_no_later_one() {
+    let mut l = leader(&[ME, B], 2, 100, 100);
+    l.handle(Event::Image(PartitionView { elr: vec![B], ..view(1, &[ME], 2) }), ms(1));
+    assert_eq!(proposed(&join(&mut l, B, 70, ms(2))), Some(vec![ME]), "B is to leave the ELR");
+    // While brokers of an earlier program are there the word of it is left out, and the ISR is what it was.
+    assert_eq!(proposed(&reply(&mut l, ProposalReply::Applied, ms(3))), None);
+    ack(&mut l, B, 100, ms(4));
+    assert_eq!(proposed(&l.handle(Event::Tick, ms(500))), Some(vec![ME, B]));
+    assert_eq!(proposed(&reply(&mut l, ProposalReply::Applied, ms(501))), None);
+    append(&mut l, 110, ms(502));
+    assert_eq!(
+        proposed(&l.handle(Event::Tick, ms(2000))),
+        None,
+        "what asks for another ISR waits for the image"
+    );
+}
+
+#[test]
 fn an_image_from_a_quorum_member_that_lags_changes_nothing() {
     let mut l = leader(&[ME, B], 2, 100, 100);
     l.handle(Event::Image(view(4, &[ME, B, C], 2)), ms(1));
