@@ -92,7 +92,7 @@ enum Command {
         /// Accepts that records are lost, with objects of which there is no copy: the offsets that a dry run names. What stays is the
         /// longest part, the oldest (the tier ends before the first lost object) or the newest (the log starts behind the last one: the
         /// only part from which brokers that still have newer records go on).
-        #[arg(long, value_name = "PART", num_args = 0..=1, default_missing_value = "longest")]
+        #[arg(long, value_name = "PART", num_args = 0..=1, require_equals = true, default_missing_value = "longest")]
         cut: Option<Part>,
         #[command(flatten)]
         place: Place,

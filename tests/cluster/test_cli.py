@@ -117,7 +117,7 @@ class CommandLine(ClusterCase):
         self.assertEqual(refused.returncode, 1)
         self.assertIn("--cut", refused.stderr)
         self.assertIn(f"loses offsets 0..{planned['lost'][0][1]}", refused.stdout)
-        (planned,) = self.json_("tier", "repair", "t", "--dry-run", "--cut", "newest", *url)
+        (planned,) = self.json_("tier", "repair", "t", "--dry-run", "--cut=newest", *url)
         self.assertEqual((planned["state"], planned["log_start"]), ("would be repaired", planned["lost"][0][1]))
 
         self.assertEqual(len(self.json_("certs", "ca", "--dir", certs)["made"]), 2)

@@ -398,8 +398,8 @@ def quorum_replication(text):
 
 
 def shared_features(text):
-    """Features of both, at which level; metadata.version and what is not built yet are Kafka's alone."""
-    apart = ("metadata.version", "kraft.version", "share.version", "streams.version", "eligible.leader.replicas.version")
+    """Features of both, at which level; metadata.version and what is not built yet are Kafka's alone, esker.commands is ours."""
+    apart = ("esker.commands", "metadata.version", "kraft.version", "share.version", "streams.version", "eligible.leader.replicas.version")
     rows = [re.sub(r"SupportedMinVersion.*FinalizedVersionLevel", "FinalizedVersionLevel", line) for line in plain(text)]
     return sorted(re.sub(r"Epoch: \d+", "", row) for row in rows if row.startswith("Feature") and not any(a in row for a in apart))
 

@@ -136,9 +136,12 @@ pub async fn plan(
     let mut next = Manifest {
         generation: highest + 1,
         writer: Writer { epoch, uuid },
+        // It rises to where the run begins, and never goes back: below it records were deleted.
         log_start: run
             .first()
-            .map_or(old.log_start, |first| if first.base() > start { first.base() } else { old.log_start }),
+            .filter(|first| first.base() > start)
+            .map_or(i64::MIN, Segment::base)
+            .max(old.log_start),
         removed: old.removed.clone(),
         removed_archives: old.removed_archives.clone(),
         ..Manifest::default()
@@ -416,6 +419,23 @@ mod tests {
         let copy = put(&store, 0, 2, 500).await;
         let repair = planned(&store).await.unwrap();
         assert_eq!((repair.taken_up, repair.lost), (vec![copy.name], vec![(200, 300)]));
+    }
+
+    #[tokio::test]
+    async fn a_log_start_within_rows_that_are_still_named_does_not_go_back() {
+        let (store, all, archives) = tier_with_archives().await;
+        let manifest = Manifest {
+            generation: 2,
+            writer: Writer { epoch: 3, uuid: Uuid::from_u128(2) },
+            log_start: 150,
+            archives,
+            live: all[4..].to_vec(),
+            ..Manifest::default()
+        };
+        Publisher::new(store.clone(), folder()).publish(&manifest).await.unwrap();
+        let repair = planned(&store).await.expect("the first row is over");
+        assert_eq!((repair.next.log_start, repair.next.tier_start()), (150, Some(150)));
+        assert!(repair.lost.is_empty());
     }
 
     #[tokio::test]

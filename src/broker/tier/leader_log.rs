@@ -115,6 +115,11 @@ impl LeaderLog for LedLog {
         let image = self.metadata.image();
         let assigned = image.partition(&partition.topic, partition.partition)?;
         let positions = self.replica.positions();
+        // One that does not answer holds this up for long: who is known to be away is not asked.
+        if let Some(away) = assigned.replicas.iter().find(|replica| !image.is_active(replica.broker)) {
+            tracing::warn!(%partition, peer = %away.broker, "the tier is not given up while a replica's broker is away");
+            return None;
+        }
         let mut from = positions.local_start;
         for peer in
             assigned.replicas.iter().map(|replica| replica.broker).filter(|peer| *peer != self.node_id)
@@ -130,7 +135,8 @@ impl LeaderLog for LedLog {
             };
             from = from.max(Offset(copy.start));
         }
-        Some(from.0)
+        // A copy that has yet to be cut to this leader's log tells what is above it.
+        (from <= positions.high_watermark).then_some(from.0)
     }
 
     async fn delete_local(&self, below: i64) -> io::Result<()> {

@@ -623,7 +623,7 @@ impl Leader {
             // would ever show it: brokers of an earlier program take no word of who leaves the ELR.
             ProposalReply::Applied if self.asks_for_nothing_new() => {
                 self.in_flight = None;
-                self.propose_after = now + PROPOSAL_PAUSE;
+                self.propose_after = now + self.settings.session_timeout;
             }
             // Stays in flight until the image shows it.
             ProposalReply::Applied => {}

@@ -397,11 +397,11 @@ fn a_proposal_that_was_applied_and_changed_nothing_bars_no_later_one() {
     // While brokers of an earlier program are there the word of it is left out, and the ISR is what it was.
     assert_eq!(proposed(&reply(&mut l, ProposalReply::Applied, ms(3))), None);
     ack(&mut l, B, 100, ms(4));
-    assert_eq!(proposed(&l.handle(Event::Tick, ms(500))), Some(vec![ME, B]));
-    assert_eq!(proposed(&reply(&mut l, ProposalReply::Applied, ms(501))), None);
-    append(&mut l, 110, ms(502));
+    assert_eq!(proposed(&l.handle(Event::Tick, ms(1500))), Some(vec![ME, B]));
+    assert_eq!(proposed(&reply(&mut l, ProposalReply::Applied, ms(1501))), None);
+    append(&mut l, 110, ms(1502));
     assert_eq!(
-        proposed(&l.handle(Event::Tick, ms(2000))),
+        proposed(&l.handle(Event::Tick, ms(4000))),
         None,
         "what asks for another ISR waits for the image"
     );
