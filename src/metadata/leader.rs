@@ -52,6 +52,9 @@ pub(super) async fn run(core: Arc<Core>) {
             next_slow = now + SLOW_TICK;
             elect_unclean(&core, &image, term).await;
             replace_lost_voter(&core).await;
+        }
+        if image.commands_level() < COMMANDS.1 {
+            // At once: what is said in the old words meanwhile means what it meant to earlier programs.
             raise_level(&core, &image, term).await;
         }
         if let Some(balance) = core.config.leader_balance
