@@ -139,9 +139,11 @@ impl Opening {
         self.check_epochs(end)?;
         let open = self.open;
         let first = self.segments[0].base;
-        // What lies below the first local segment is in the tier, or has been deleted.
-        let log_start =
-            if open.config.remote_storage_enable { open.log_start } else { open.log_start.max(first) };
+        // What lies below the first local segment is in the tier, or has been deleted. Where the tier is turned off it may
+        // still be there until every replica has the records: the chain of epochs tells, as it is cut before a segment goes.
+        let begins = self.epochs.entries().first().map_or(first, |entry| entry.start.min(first));
+        let least = if open.config.remote_storage_enable { Offset::ZERO } else { begins };
+        let log_start = open.log_start.max(least);
         let flushed = if open.clean { end } else { open.recovery_point.min(end).max(first) };
         let mut log = Log {
             disk: open.disk,

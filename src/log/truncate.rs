@@ -186,13 +186,15 @@ impl Log {
             .collect())
     }
 
-    /// Drops everything and starts at `start`, with this chain of epochs.
+    /// Drops everything and starts at `start`, with this chain of epochs from there on.
     ///
     /// # Errors
     /// `Io`; the log is not writable then.
     pub fn reset_to(&mut self, start: Offset, epochs: Vec<EpochEntry>) -> Result<(), LogError> {
         self.check_health()?;
-        self.start_over(start, epochs, None)?;
+        let mut chain = EpochCache::new(epochs);
+        chain.advance_start(start);
+        self.start_over(start, chain.entries().to_vec(), None)?;
         self.log_start = start;
         Ok(())
     }
@@ -291,12 +293,14 @@ impl Log {
         if to == self.log_end() {
             self.roll(now_ms)?;
         }
-        self.log_start = to;
-        let removal = self.delete_segments_below(to)?;
+        // The chain first: where it begins below the first segment when the log is opened again, what lies between is not
+        // deleted but in the tier.
+        let before = self.epochs.clone();
         if self.epochs.advance_start(to) {
-            self.store_epochs()?;
+            self.store_epochs().inspect_err(|_| self.epochs = before)?;
         }
-        Ok(removal)
+        self.log_start = to;
+        self.delete_segments_below(to)
     }
 
     /// Local retention of a tiered topic: closed segments that end at or below `end` go. The log start stays.

@@ -40,8 +40,11 @@ pub enum OwnerError {
     /// No marker, but the folders of other clusters.
     #[error("it has no marker, and holds the data of {}: take another bucket or another prefix", .0.join(", "))]
     Unmarked(Vec<String>),
-    /// The marker is not one.
-    #[error("its marker esker-cluster is damaged: {0:?}")]
+    /// The marker is not one: it, or what came of it, is damaged.
+    #[error(
+        "its marker esker-cluster is damaged: {0:?}; if the store is this cluster's and it stays so, remove that object (a broker \
+         writes it anew)"
+    )]
     Damaged(String),
     /// The store.
     #[error(transparent)]
@@ -49,10 +52,11 @@ pub enum OwnerError {
 }
 
 impl OwnerError {
-    /// Whether the store itself said no, so that asking again gives the same answer.
+    /// Whether the store is somebody else's, so that asking again gives the same answer. A damaged marker names nobody: the
+    /// next answer may be whole, or the object mended.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        !matches!(self, OwnerError::Store(_))
+        matches!(self, OwnerError::Foreign { .. } | OwnerError::Unmarked(_))
     }
 }
 
@@ -253,6 +257,10 @@ mod tests {
     async fn a_damaged_marker_is_nobodys() {
         let store = MemoryStore::new();
         store.put(layout::OWNER, vec![Bytes::from_static(b"x")]).await.unwrap();
-        assert!(matches!(claim(&store, "a").await, Err(OwnerError::Damaged(_))));
+        let damaged = claim(&store, "a").await.unwrap_err();
+        assert!(matches!(damaged, OwnerError::Damaged(_)) && !damaged.is_refusal(), "{damaged}");
+        store.delete(layout::OWNER).await.unwrap();
+        claim(&store, "a").await.unwrap();
+        assert_eq!(owner(&store).await, Ok(Some("a".to_owned())), "as the error says");
     }
 }

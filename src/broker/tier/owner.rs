@@ -1,8 +1,8 @@
 //! The claim on the store: nothing is written before the store is known to be this cluster's, nor once a later life of it has
 //! begun: a cluster that was taken for lost and was restored elsewhere must not publish, collect or delete any more.
 //!
-//! A store of another cluster is refused at the start. One that does not answer then is asked again beside the running
-//! broker, so that an outage delays uploads and not the start.
+//! A store of another cluster is refused at the start. One that does not answer then, or whose marker cannot be read, is
+//! asked again beside the running broker, so that an outage or a rotten object delays uploads and not the start.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

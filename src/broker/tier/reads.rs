@@ -263,7 +263,9 @@ impl TierReader for ColdStore {
             let manifest = reader.manifest(&folder, tier.generation).await.map_err(|e| unavailable(&e))?;
             for list in (0..manifest.lists()).rev() {
                 let segments = reader.segments(&folder, &manifest, list).await;
-                for segment in segments.map_err(|e| unavailable(&e))?.iter().rev() {
+                let segments = segments.map_err(|e| unavailable(&e))?;
+                // What lies above the leader's tier end may be of a lineage that an unclean election has ended.
+                for segment in segments.iter().rev().filter(|segment| segment.end <= tier.end.0) {
                     let footer = reader.footer(&folder, segment).await.map_err(|e| unavailable(&e))?;
                     // A segment that was cut at a divergence has the producers' state of another lineage.
                     if footer.end == segment.end {
@@ -271,7 +273,10 @@ impl TierReader for ColdStore {
                     }
                 }
             }
-            Err(TierUnavailable(format!("generation {} has no segment", manifest.generation)))
+            Err(TierUnavailable(format!(
+                "generation {} has no segment up to {}",
+                manifest.generation, tier.end
+            )))
         });
         Box::pin(async move { task.await.unwrap_or_else(|e| Err(TierUnavailable(e.to_string()))) })
     }

@@ -190,6 +190,34 @@ fn local_retention_of_a_tiered_topic_leaves_the_log_start() {
     assert_eq!((log.log_start(), log.local_start()), (Offset::ZERO, segments[3].end));
 }
 
+/// While the tier is given up all of it stays readable, also where a broker restarts meanwhile.
+#[test]
+fn a_log_whose_tier_is_turned_off_keeps_its_start_when_it_is_opened_again() {
+    let config = LogConfig { remote_storage_enable: true, local_retention_bytes: 0, ..small(500) };
+    let (disk, mut log) = filled(&config, 40);
+    let segments = log.closed_segments();
+    let start = segments[1].base + 1;
+    log.advance_log_start(start, NOW_MS).expect("advanced").run().expect("deleted");
+    log.delete_segments_below(segments[3].end).expect("out").run().expect("deleted");
+    drop(log);
+    let off = LogConfig { remote_storage_enable: false, ..config };
+    for stored in [Offset::ZERO, start] {
+        let (log, _) = Log::open(OpenLog { log_start: stored, ..opening(&disk, &off) }).expect("opens");
+        assert_eq!((log.log_start(), log.local_start()), (start, segments[3].end), "{stored} was stored");
+    }
+}
+
+#[test]
+fn a_log_start_that_was_not_stored_before_a_crash_is_where_the_first_segment_begins() {
+    let config = small(500);
+    let (disk, mut log) = filled(&config, 40);
+    let segments = log.closed_segments();
+    log.advance_log_start(segments[3].end, NOW_MS).expect("advanced").run().expect("deleted");
+    drop(log);
+    let (log, _) = open(&disk, &config);
+    assert_eq!((log.log_start(), log.local_start()), (segments[3].end, segments[3].end));
+}
+
 #[test]
 fn little_room_takes_all_local_copies_of_what_is_in_the_tier_and_nothing_else() {
     let config = LogConfig {
@@ -216,7 +244,7 @@ fn a_reset_drops_everything_and_starts_where_told() {
         (log.log_start(), log.local_start(), log.log_end()),
         (Offset(1000), Offset(1000), Offset(1000))
     );
-    assert_eq!(log.epochs().entries(), [entry(2, 900)]);
+    assert_eq!(log.epochs().entries(), [entry(2, 1000)], "nothing below is in the tier");
     assert_eq!(append(&mut log, batch(&["a"])), Offset(1000));
     drop(log);
     let (log, _) = open(&disk, &config);

@@ -285,7 +285,7 @@ impl Replica {
                 match flushed {
                     Ok(()) => self.open(log),
                     Err(e) if log.is_broken() => {
-                        outcome.effects = self.log_failed(log, &mut self.state.lock(), &e);
+                        outcome.effects.absorb(self.log_failed(log, &mut self.state.lock(), &e));
                     }
                     Err(e) => {
                         tracing::warn!(partition = %self.partition, "still cannot write: {e}");
@@ -367,6 +367,7 @@ impl Replica {
             };
             following.isr.answer(session, answer, &view)
         };
+        let mut dropped = matches!(answer, OpenAnswer::Reset { .. });
         let changed = match step {
             Step::Ignore => return,
             Step::Stream => {
@@ -389,14 +390,18 @@ impl Replica {
                 return;
             }
             Step::Corrupt(corrupt) => {
-                outcome.effects = self.go_offline(&mut self.state.lock(), &corrupt, true);
+                outcome.effects.absorb(self.go_offline(&mut self.state.lock(), &corrupt, true));
                 return;
             }
             Step::Truncate { to } => {
                 tracing::info!(partition = %self.partition, from = %log.log_end(), %to, "truncates");
                 self.forget_tier_above(to);
-                if to < log.log_start() {
-                    log.reset_to(to, Vec::new())
+                dropped = to < log.local_start();
+                if dropped {
+                    // After an unclean election: nothing that is here is the leader's. What is left of the log lies in the
+                    // tier, if anywhere, and the leader says where to begin.
+                    let start = to.min(log.log_start());
+                    log.reset_to(start, Vec::new())
                 } else {
                     log.truncate_to(to).map(|_| ())
                 }
@@ -407,7 +412,7 @@ impl Replica {
                 log.reset_to(log_start, chain)
             }
         };
-        self.restarted(changed, matches!(answer, OpenAnswer::Reset { .. }), log, outcome);
+        self.restarted(changed, dropped, log, outcome);
     }
 
     /// A tier that ends above what is left of this log may belong to a chain that an unclean election has cut off: what
@@ -436,7 +441,7 @@ impl Replica {
                 }
                 outcome.reopen = Some(Duration::ZERO);
             }
-            Err(e) => outcome.effects = self.log_failed(log, &mut state, &e),
+            Err(e) => outcome.effects.absorb(self.log_failed(log, &mut state, &e)),
         }
     }
 
@@ -475,7 +480,7 @@ impl Replica {
                 self.close(append.session);
                 outcome.reopen = Some(AFTER_FAILED_WRITE);
             }
-            Err(e) => outcome.effects = self.log_failed(log, &mut self.state.lock(), &e),
+            Err(e) => outcome.effects.absorb(self.log_failed(log, &mut self.state.lock(), &e)),
         }
     }
 
@@ -504,7 +509,7 @@ impl Replica {
                 outcome.removal = Some(removal);
                 outcome.acknowledge = true;
             }
-            Err(e) => outcome.effects = self.log_failed(log, &mut self.state.lock(), &e),
+            Err(e) => outcome.effects.absorb(self.log_failed(log, &mut self.state.lock(), &e)),
         }
     }
 

@@ -5,6 +5,8 @@ use crate::broker::TRANSACTIONS_TOPIC;
 use crate::broker::tier::{FIRST_PRODUCER_ID, Kept, MetadataBackup, PartsBackup, TransactionBackup};
 use crate::coordinator::txn::{AddPartitions, EndTransaction, InitProducer, TxnError};
 use crate::coordinator::{CoordinatorError, Producer};
+use crate::env::{Disk as _, RealDisk};
+use crate::replication::{TierPosition, TierReader as _};
 use crate::types::{ProducerEpoch, ProducerId};
 
 async fn produce_again(broker: &Broker, partition: &TopicPartition, records: i64) -> Vec<Bytes> {
@@ -121,6 +123,65 @@ async fn brokers_whose_cluster_was_restored_elsewhere_write_and_delete_nothing_u
     .await;
     assert_eq!(read_to(&running, &partition, Offset::ZERO, Offset(2 * RECORDS)).await, all);
     running.shutdown().await;
+}
+
+/// What lies above the end that the leader tells may be of a lineage that is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_is_given_the_state_at_the_tier_end_that_its_leader_tells_and_none_above() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    let partition = tiered_topic(&running, &[]).await;
+    produce(&running, &partition).await;
+    let generation = until(&running, &partition, settled).await.tier.unwrap().generation;
+    let cold = running.cold_store.clone().unwrap();
+    let topic = running.image().topics[&partition.topic].id;
+    let publisher =
+        tiering::publish::Publisher::new(cold.store.clone(), cold.folder(&partition, topic).unwrap());
+    let rows = publisher.find_head(0).await.unwrap().manifest.unwrap().live;
+    assert!(rows.len() > 2, "{rows:?}");
+    let told = async |end: i64| {
+        let tier = TierPosition { end: Offset(end), generation };
+        cold.fetch_tier_state(&partition, topic, tier).await.map(|state| state.end.0)
+    };
+    for row in [&rows[0], &rows[1], &rows[rows.len() - 1]] {
+        assert_eq!(told(row.end).await, Ok(row.end));
+    }
+    assert_eq!(told(rows[1].end + 1).await, Ok(rows[1].end), "a row that is cut there is not the leader's");
+    assert!(told(rows[0].end - 1).await.is_err());
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_beside_a_damaged_marker_starts_and_uploads_nothing_until_it_is_mended() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    let partition = tiered_topic(&running, &[]).await;
+    produce(&running, &partition).await;
+    until(&running, &partition, settled).await;
+    running.shutdown().await;
+    drop(running);
+
+    let marker = dir.path().join("store").join(tiering::layout::OWNER);
+    let whole = RealDisk.read(&marker).unwrap();
+    let mut damaged = whole.clone();
+    damaged[20] ^= 1;
+    RealDisk.write_atomically(&marker, &damaged).unwrap();
+    let again = broker(dir.path()).await;
+    until(&again, &partition, |p| p.role == ReplicaRole::Leader).await;
+    assert!(!again.cold_store.as_ref().unwrap().is_owned());
+    let before = files(dir.path(), None);
+    produce(&again, &partition).await;
+    // Many rounds of the driver.
+    again.env().clock.sleep(Duration::from_secs(1)).await;
+    assert_eq!(files(dir.path(), None), before);
+    let end = Offset(2 * RECORDS);
+    let all: Vec<Bytes> = (0..RECORDS).chain(0..RECORDS).map(value).collect();
+    assert_eq!(read_to(&again, &partition, Offset::ZERO, end).await, all, "also what is cold");
+
+    RealDisk.write_atomically(&marker, &whole).unwrap();
+    until(&again, &partition, |p| p.tier_end() > Offset(end.0 - 33) && p.local_start == p.tier_end()).await;
+    assert_eq!(read_to(&again, &partition, Offset::ZERO, end).await, all);
+    again.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
