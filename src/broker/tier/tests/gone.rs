@@ -173,6 +173,11 @@ async fn a_tier_is_given_up_only_when_every_replica_has_what_is_to_stay_and_none
     let waiting = copy_of(&brokers[0], &partition);
     assert_eq!((waiting.log_start, waiting.local_start), (Offset::ZERO, Offset::ZERO), "{waiting:?}");
     assert!(bucket.count(".seg") > 3);
+    // Nor does the second one forget, by a restart, that there is more than what it has on its disk.
+    brokers.remove(1).shutdown().await;
+    brokers.push(one_of_three(&network, &bucket, dir.path(), 2).await);
+    let back = until(&brokers[1], &partition, |p| p.log_end == Offset(RECORDS)).await;
+    assert_eq!((back.log_start, back.local_start), (Offset::ZERO, least), "{back:?}");
     let all: Vec<Bytes> = (0..RECORDS).map(value).collect();
     assert_eq!(read_all(&brokers[0], &partition, Offset::ZERO).await, all);
 

@@ -169,6 +169,16 @@ async fn topics_are_tiered_by_default_where_the_broker_says_so_and_they_do_not_s
     let of_it = |path: &std::path::PathBuf| path.components().any(|part| part.as_os_str() == "by-default");
     assert!(segments(dir.path()).iter().all(of_it), "{:?}", segments(dir.path()));
     running.shutdown().await;
+    drop(running);
+    // A restart without that line of its file loses nothing that is cold, and neither does the next one with it.
+    for default in ["false", "true"] {
+        let again = broker_with(dir.path(), &[("tier.default.enable", default)]).await;
+        let leads = |p: &Positions| p.role == ReplicaRole::Leader && p.high_watermark == Offset(RECORDS);
+        let told = until(&again, &by_default, leads).await;
+        assert!(told.log_start == Offset::ZERO && told.local_start > Offset(RECORDS / 2), "{told:?}");
+        assert_eq!(read_all(&again, &by_default, Offset::ZERO).await.len(), RECORDS as usize, "{default}");
+        again.shutdown().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
