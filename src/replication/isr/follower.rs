@@ -220,7 +220,10 @@ impl Follower {
         let own_end =
             log.chain.end_offset_for(epoch, log.log_end).map_or(log.log_start, |(_, own_end)| own_end);
         let own_end = if planted(defect::Defect::LeadersEndAlone) { log.log_end } else { own_end };
-        let to = end.min(own_end).min(log.log_end);
+        // The leader's log begins at `end`, with an epoch above all of this copy's: nothing that is here is there, and what lies
+        // below the leader's start nobody has any more.
+        let begins_above = epoch == LeaderEpoch::NONE && end > log.log_start;
+        let to = if begins_above { end } else { end.min(own_end) }.min(log.log_end);
         #[cfg(test)]
         if self.defect == Some(Defect::TruncateToHighWatermark) {
             return Step::Truncate { to: self.high_watermark };
@@ -237,7 +240,7 @@ impl Follower {
             }
             self.high_watermark = to;
         }
-        Step::Truncate { to }
+        if begins_above { Step::Reset { log_start: end, chain: Vec::new() } } else { Step::Truncate { to } }
     }
 
     /// Whether a frame that begins at `base` is to be appended to a log that ends at `log_end`.

@@ -42,6 +42,19 @@ fn a_leader_without_the_followers_epoch_makes_it_cut_to_its_own_end_of_the_older
 }
 
 #[test]
+fn a_copy_whose_epochs_all_lie_below_the_leaders_log_start_begins_anew_there() {
+    // Records up to 90 were deleted after elections that this copy has slept through: no epoch of it is left at the leader.
+    let step = opening(60, None).answer(1, &diverged(-1, 90), &log());
+    assert_eq!(step, Step::Reset { log_start: Offset(90), chain: Vec::new() });
+    let step = opening(60, None).answer(1, &diverged(-1, 100), &log());
+    assert_eq!(step, Step::Reset { log_start: Offset(100), chain: Vec::new() }, "also where it ends there");
+    let corrupt = Corrupt { epoch: LeaderEpoch::NONE, to: Offset(90), high_watermark: Offset(95) };
+    assert_eq!(opening(95, None).answer(1, &diverged(-1, 90), &log()), Step::Corrupt(corrupt));
+    // A leader whose log is empty.
+    assert_eq!(opening(0, None).answer(1, &diverged(-1, 0), &log()), Step::Truncate { to: Offset(0) });
+}
+
+#[test]
 fn truncation_never_goes_below_the_followers_high_watermark() {
     let step = opening(90, None).answer(1, &diverged(3, 70), &log());
     let corrupt = Corrupt { epoch: LeaderEpoch(3), to: Offset(70), high_watermark: Offset(90) };

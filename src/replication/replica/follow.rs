@@ -367,7 +367,7 @@ impl Replica {
             };
             following.isr.answer(session, answer, &view)
         };
-        let mut dropped = matches!(answer, OpenAnswer::Reset { .. });
+        let dropped;
         let changed = match step {
             Step::Ignore => return,
             Step::Stream => {
@@ -409,6 +409,7 @@ impl Replica {
             Step::Reset { log_start, chain } => {
                 tracing::info!(partition = %self.partition, from = %log.log_end(), %log_start, "starts anew");
                 self.forget_tier_above(Offset::ZERO);
+                dropped = true;
                 log.reset_to(log_start, chain)
             }
         };

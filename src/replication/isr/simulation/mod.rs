@@ -4,6 +4,7 @@
 //! A failing run prints its seed; `ESKER_ISR_SEED=<seed>` makes the twin replay it, with a trace.
 
 mod quorum;
+mod tier;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -13,9 +14,10 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use self::quorum::{Proposal, Truth};
+use self::tier::{Store, index};
 use super::follower::{self, Follower, Frame, LeaderPositions, Step};
 use super::leader::{self, Action, Event, Leader, ProposalReply, Settings};
-use super::{OpenAnswer, OpenRequest};
+use super::{OpenAnswer, OpenRequest, TierPosition};
 use crate::env::MonoTime;
 use crate::log::{EpochCache, EpochEntry};
 use crate::types::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset};
@@ -35,7 +37,7 @@ enum Message {
     Open(OpenRequest),
     Answer(OpenAnswer),
     Append { base: Offset, entries: Vec<Entry>, positions: LeaderPositions },
-    Ack { end: Offset },
+    Ack { end: Offset, log_start: Offset },
 }
 
 /// A session's stream: two ordered directions; losing it loses what is on the way.
@@ -58,7 +60,12 @@ enum Role {
 struct Node {
     alive: bool,
     broker_epoch: i64,
+    /// From offset 0 on, whatever of it is still on the disk.
     log: Vec<Entry>,
+    log_start: Offset,
+    /// What lies from the log start up to here is in the tier only.
+    local_start: Offset,
+    tier: Option<TierPosition>,
     stored_high_watermark: Offset,
     role: Role,
     seen: usize,
@@ -70,7 +77,7 @@ impl Node {
     }
 
     fn chain(&self) -> EpochCache {
-        let entries = self.log.iter().enumerate();
+        let entries = self.log.iter().enumerate().skip(index(self.log_start));
         EpochCache::new(
             entries
                 .map(|(i, e)| EpochEntry { epoch: LeaderEpoch(e.epoch), start: Offset(i as i64) })
@@ -79,7 +86,19 @@ impl Node {
     }
 
     fn last_epoch(&self) -> LeaderEpoch {
-        self.log.last().map_or(LeaderEpoch::NONE, |entry| LeaderEpoch(entry.epoch))
+        self.chain().latest().map_or(LeaderEpoch::NONE, |entry| entry.epoch)
+    }
+
+    fn raise_log_start(&mut self, to: Offset) {
+        self.log_start = self.log_start.max(to);
+        self.local_start = self.local_start.max(to);
+    }
+
+    fn dropped(&mut self) {
+        let end = self.end();
+        if let Role::Follower(follower) = &mut self.role {
+            follower.restarted_at(end);
+        }
     }
 
     fn high_watermark(&self) -> Offset {
@@ -111,10 +130,21 @@ struct World {
     waiting: BTreeMap<u64, (BrokerId, usize, Entry)>,
     acknowledged: BTreeMap<usize, Entry>,
     highest: BTreeMap<i32, Offset>,
+    store: Store,
+    worth: Worth,
     trace: bool,
 }
 
-type Outcome = Result<usize, String>;
+/// What a run was worth.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Worth {
+    acknowledged: usize,
+    /// How often a log began at the tier's end, and at its leader's log start.
+    installed: usize,
+    reset: usize,
+}
+
+type Outcome = Result<Worth, String>;
 
 fn settings() -> Settings {
     Settings { lag_max: Duration::from_secs(3), session_timeout: Duration::from_secs(1) }
@@ -139,6 +169,9 @@ impl World {
                     alive: true,
                     broker_epoch: i64::from(b.0),
                     log: Vec::new(),
+                    log_start: Offset(0),
+                    local_start: Offset(0),
+                    tier: None,
                     stored_high_watermark: Offset(0),
                     role: Role::Idle,
                     seen: 0,
@@ -159,6 +192,8 @@ impl World {
             waiting: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             highest: BTreeMap::new(),
+            store: Store::default(),
+            worth: Worth::default(),
             trace,
         };
         for broker in brokers {
@@ -293,7 +328,8 @@ impl World {
         self.now = self.now + Duration::from_millis(self.rng.random_range(0..40));
         let broker = self.any_node();
         match self.rng.random_range(0..1000) {
-            0..150 => self.produce(broker),
+            0..140 => self.produce(broker),
+            140..150 => self.something_of_the_tier(broker),
             150..320 => self.push(),
             320..720 => self.deliver(),
             720..728 => {
@@ -357,11 +393,19 @@ impl World {
         if leader.leader_epoch().0 != link.leader_epoch {
             return;
         }
-        let from = usize::try_from(sent.0).expect("an offset is not negative");
+        if sent < node.local_start {
+            // It fell so far behind that what comes next is in the tier only.
+            self.lose(session);
+            return;
+        }
+        let from = index(sent);
         let entries: Vec<Entry> = node.log.iter().skip(from).take(most).copied().collect();
         link.sent = Some(sent + entries.len() as i64);
-        let positions =
-            LeaderPositions { high_watermark: leader.high_watermark(), log_start: Offset(0), tier: None };
+        let positions = LeaderPositions {
+            high_watermark: leader.high_watermark(),
+            log_start: node.log_start,
+            tier: node.tier,
+        };
         link.down.push_back(Message::Append { base: sent, entries, positions });
     }
 
@@ -384,7 +428,7 @@ impl World {
             directory: DirectoryId::ZERO,
             log_end: end,
             last_epoch,
-            log_start: Offset(0),
+            log_start: node.log_start,
         };
         let link = Link {
             follower: broker,
@@ -420,10 +464,10 @@ impl World {
                 let (answer, actions) = match &mut node.role {
                     Role::Leader(leader) => {
                         let log = leader::LogView {
-                            log_start: Offset(0),
-                            local_start: Offset(0),
+                            log_start: node.log_start,
+                            local_start: node.local_start,
                             log_end,
-                            tier: None,
+                            tier: node.tier,
                             chain: &chain,
                         };
                         leader.open(&request, session, &log, now)
@@ -437,8 +481,8 @@ impl World {
                 }
                 self.act(broker, actions);
             }
-            Message::Ack { end } => {
-                self.event(broker, Event::Ack { broker: follower, session, end, log_start: Offset(0) });
+            Message::Ack { end, log_start } => {
+                self.event(broker, Event::Ack { broker: follower, session, end, log_start });
             }
             Message::Answer(_) | Message::Append { .. } => unreachable!("a follower never sends these"),
         }
@@ -451,15 +495,26 @@ impl World {
         let Role::Follower(follower) = &mut node.role else { return };
         match message {
             Message::Answer(answer) => {
-                let log = follower::LogView { log_start: Offset(0), log_end, last_epoch, chain: &chain };
+                let log = follower::LogView { log_start: node.log_start, log_end, last_epoch, chain: &chain };
                 match follower.answer(session, &answer, &log) {
                     Step::Stream => return,
                     Step::Ignore | Step::WaitForImage => {}
                     Step::Truncate { to } => {
-                        node.log.truncate(usize::try_from(to.0).expect("an offset is not negative"));
+                        assert!(
+                            to >= node.local_start,
+                            "{broker} is to be cut to {to}, into what is in the tier"
+                        );
+                        node.log.truncate(index(to));
                         self.say(|| format!("{broker} truncates to {to}"));
                     }
-                    step => panic!("{broker} was told {step:?}, but every election was legal"),
+                    Step::InstallTier { tier, .. } => self.install(broker, tier),
+                    Step::Reset { log_start, .. } => {
+                        let leader = self.links[&session].leader;
+                        self.begin_at(broker, leader, log_start);
+                    }
+                    step @ Step::Corrupt(_) => {
+                        panic!("{broker} was told {step:?}, but every election was legal")
+                    }
                 }
                 self.lose(session);
             }
@@ -469,11 +524,15 @@ impl World {
                 Frame::Take => {
                     node.log.extend(entries);
                     let end = node.end();
-                    if let Role::Follower(follower) = &mut node.role {
-                        let _ = follower.positions(session, &positions, end);
+                    if let Role::Follower(follower) = &mut node.role
+                        && let Some(log_start) = follower.positions(session, &positions, end)
+                    {
+                        node.tier = positions.tier.or(node.tier);
+                        node.raise_log_start(log_start);
                     }
+                    let log_start = node.log_start;
                     if let Some(link) = self.links.get_mut(&session) {
-                        link.up.push_back(Message::Ack { end });
+                        link.up.push_back(Message::Ack { end, log_start });
                     }
                 }
             },
@@ -522,6 +581,7 @@ impl World {
             Offset(self.rng.random_range(node.stored_high_watermark.0.min(known)..=known));
         node.alive = false;
         node.role = Role::Idle;
+        node.tier = None;
         self.waiting.retain(|_, (at, ..)| *at != broker);
         self.say(|| format!("{broker} crashes"));
         let gone: Vec<u64> = self
@@ -546,13 +606,19 @@ impl World {
             && self.rng.random_bool(0.4);
         self.change("register", |truth| truth.register(broker, lost_bytes));
         let epoch = self.truth().epochs[&broker];
-        let keep = self.rng.random_range(0..=self.nodes[&broker].log.len());
+        let least = index(self.nodes[&broker].local_start);
+        let keep = self.rng.random_range(least..=self.nodes[&broker].log.len());
+        let is_wiped = self.rng.random_bool(0.3);
         let newest = self.history.len() - 1;
         let node = self.nodes.get_mut(&broker).expect("a known broker");
         node.alive = true;
         node.broker_epoch = epoch;
         if lost_bytes {
             node.log.truncate(keep);
+            if is_wiped {
+                node.log.clear();
+                (node.log_start, node.local_start) = (Offset(0), Offset(0));
+            }
         }
         node.stored_high_watermark = node.stored_high_watermark.min(node.end());
         self.say(|| format!("{broker} restarts, lost a tail: {lost_bytes}"));
@@ -561,6 +627,7 @@ impl World {
     }
 
     fn check(&mut self) -> Result<(), String> {
+        self.check_tier()?;
         let truth = self.truth().clone();
         for (broker, node) in &self.nodes {
             if node.high_watermark() > node.end() {
@@ -621,6 +688,7 @@ impl World {
             for broker in (1..=NODES).map(BrokerId) {
                 self.take_image(broker, self.history.len() - 1);
                 self.open(broker);
+                self.look(broker);
                 self.event(broker, Event::Tick);
             }
             self.push();
@@ -654,7 +722,7 @@ fn run(seed: u64, defects: Defects, trace: bool) -> Outcome {
         world.check().map_err(|e| format!("seed {seed}, step {step}: {e}"))?;
     }
     world.drain().map_err(|e| format!("seed {seed}, drain: {e}"))?;
-    Ok(world.acknowledged.len())
+    Ok(Worth { acknowledged: world.acknowledged.len(), ..world.worth })
 }
 
 proptest! {
@@ -681,9 +749,16 @@ fn one_seed_replays_a_random_run() {
 fn random_runs_do_commit_records() {
     // `tests/defects` asks for more of them.
     let seeds = std::env::var("ESKER_ISR_SEEDS").map_or(20, |seeds| seeds.parse().expect("a number"));
-    let committed: usize =
-        (0..seeds).map(|seed| run(seed, Defects::default(), false).unwrap_or_else(|e| panic!("{e}"))).sum();
-    assert!(committed > 200, "20 runs committed only {committed} records: they would prove nothing");
+    let mut all = Worth::default();
+    for seed in 0..seeds {
+        let one = run(seed, Defects::default(), false).unwrap_or_else(|e| panic!("{e}"));
+        all.acknowledged += one.acknowledged;
+        all.installed += one.installed;
+        all.reset += one.reset;
+    }
+    println!("{seeds} seeds: {all:?}");
+    assert!(all.acknowledged > 200, "20 runs committed too little to prove anything: {all:?}");
+    assert!(all.installed > 0 && all.reset > 0, "nothing came from the tier: {all:?}");
 }
 
 /// A positive control: with the defence switched off some seed must fail.
