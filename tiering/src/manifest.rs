@@ -126,6 +126,12 @@ impl Manifest {
         first.or_else(|| self.live.first().map(Segment::base)).map(|first| first.max(self.log_start))
     }
 
+    /// Whether nothing below a log start comes back in a restore from here, also not what lies below it within a segment.
+    #[must_use]
+    pub fn carries(&self, log_start: i64) -> bool {
+        self.tier_start().is_none_or(|start| start >= log_start)
+    }
+
     /// The archive that holds an offset.
     #[must_use]
     pub fn archive_of(&self, offset: i64) -> Option<&Archive> {

@@ -144,6 +144,7 @@ pub struct Offloader {
     /// Not yet taken by `take_orphans`.
     removed: Orphans,
     gap: Option<(i64, i64)>,
+    carried: Option<i64>,
 }
 
 /// Objects that no manifest names and that were removed.
@@ -190,6 +191,7 @@ impl Offloader {
             history: VecDeque::new(),
             removed: Orphans::default(),
             gap: None,
+            carried: None,
         }
     }
 
@@ -214,6 +216,12 @@ impl Offloader {
     #[must_use]
     pub fn gap(&self) -> Option<(i64, i64)> {
         self.gap
+    }
+
+    /// A log start that the head carries, and so does every generation to come: nothing below it comes back in a restore.
+    #[must_use]
+    pub fn carried(&self) -> Option<i64> {
+        self.carried
     }
 
     /// A published object turned out to be damaged: its records go up again, while they are local, and take its place.
@@ -268,7 +276,24 @@ impl Offloader {
         policy: &Policy,
         ambient: &dyn Ambient,
     ) -> Result<Action, OffloadError> {
-        let mut local = self.local(log).await?;
+        let local = self.local(log).await?;
+        let log_start = local.log_start;
+        let action = self.act(local, log, policy, ambient).await?;
+        // With an attempt under way there may be a generation that was made before this look at the log.
+        let is_known = self.attempt.is_none() && self.tier.head.is_some();
+        if is_known && self.manifest().is_none_or(|manifest| manifest.carries(log_start)) {
+            self.carried = self.carried.max(Some(log_start));
+        }
+        Ok(action)
+    }
+
+    async fn act(
+        &mut self,
+        mut local: Local,
+        log: &dyn LeaderLog,
+        policy: &Policy,
+        ambient: &dyn Ambient,
+    ) -> Result<Action, OffloadError> {
         if let Some(begun) = self.uploading.take()
             && self.stopped.as_ref().is_none_or(|(transfer, _)| transfer.name() != begun)
         {

@@ -61,6 +61,9 @@ pub struct Policy {
     pub copy: bool,
     /// The tier is turned off and gives up all that it holds (`remote.log.delete.on.disable`).
     pub discard: bool,
+    /// Somebody waits for a manifest that carries the log start: only what brings it there is done, and nothing goes up before.
+    /// Unasked it goes with the next uploads: a generation of its own for each segment that expires would cost a PUT more.
+    pub awaited: bool,
     /// `retention.ms`.
     pub retention_ms: Option<i64>,
     /// `retention.bytes`.
@@ -91,6 +94,7 @@ impl Default for Policy {
         Policy {
             copy: true,
             discard: false,
+            awaited: false,
             retention_ms: None,
             retention_bytes: None,
             local_retention_ms: None,
@@ -317,6 +321,10 @@ pub fn next_action(local: &Local, tier: &Tier, policy: &Policy, now_ms: i64) -> 
         let to = everywhere.max(local.local_start);
         return if to > local.log_start { Action::AdvanceLogStart { to } } else { Action::Publish };
     }
+    if policy.awaited {
+        let carried = head.manifest.as_ref().is_none_or(|manifest| manifest.carries(local.log_start));
+        return if carried { Action::Idle } else { Action::Publish };
+    }
     if let Some(checked_end) = tier.checked_end {
         let below = local_delete_below(local, checked_end.min(view.end()), policy, now_ms);
         if let Some(below) = below {
@@ -436,11 +444,7 @@ impl<'a> View<'a> {
             (None, Some(archive)) => archive.end() <= log_start,
             (None, None) => self.live.first().is_some_and(|segment| segment.end <= log_start),
         };
-        // What lies below the log start within a segment is to stay deleted after a restore from here, too.
-        let first = self.archives.first().map(|archive| archive.start);
-        let first = first.or_else(|| self.live.first().map(Segment::base));
-        let begins_below = head.log_start < log_start && first.is_some_and(|first| first < log_start);
-        expired || begins_below || self.diverged.is_some() || head.live[..] != self.live[..]
+        expired || !head.carries(log_start) || self.diverged.is_some() || head.live[..] != self.live[..]
     }
 
     /// The oldest archive, when its rows expire one by one and are not known.

@@ -25,16 +25,24 @@ pub(super) struct Deletions {
 /// What one task has told.
 #[derive(Debug)]
 struct Told {
-    /// Questions so far; each makes the task begin a round at once.
-    asked: watch::Sender<u64>,
+    asked: Mutex<Asked>,
     wanted: Notify,
     said: watch::Sender<Said>,
 }
 
+/// What a task was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// Questions so far; each makes the task begin a round at once.
+    questions: u64,
+    /// The highest log start that was asked for.
+    log_start: i64,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Said {
-    /// Where the newest manifest begins that names anything.
-    start: Option<i64>,
+    /// The log start that the manifest in force carries, and so will every later one.
+    carried: i64,
     /// The last question before a round that left nothing to do.
     settled: u64,
 }
@@ -50,8 +58,9 @@ pub(super) struct Place {
 impl Deletions {
     /// The place of a task that begins.
     pub(super) fn begin(self: &Arc<Self>, key: Key) -> Place {
-        let said = watch::Sender::new(Said { start: None, settled: 0 });
-        let told = Arc::new(Told { asked: watch::Sender::new(0), wanted: Notify::new(), said });
+        let said = watch::Sender::new(Said { carried: i64::MIN, settled: 0 });
+        let asked = Mutex::new(Asked { questions: 0, log_start: i64::MIN });
+        let told = Arc::new(Told { asked, wanted: Notify::new(), said });
         self.tasks.lock().insert(key, told.clone());
         Place { all: self.clone(), key, told }
     }
@@ -66,15 +75,15 @@ impl Deletions {
                 continue;
             };
             let mut said = told.said.subscribe();
-            let mut mine = 0;
-            told.asked.send_modify(|asked| {
-                *asked += 1;
-                mine = *asked;
-            });
+            let mine = {
+                let mut asked = told.asked.lock();
+                asked.questions += 1;
+                asked.log_start = asked.log_start.max(log_start.0);
+                asked.questions
+            };
             told.wanted.notify_one();
             let gone = self.gone(key, &told, clock);
-            let carries =
-                |said: &Said| said.settled >= mine || said.start.is_some_and(|start| start >= log_start.0);
+            let carries = |said: &Said| said.settled >= mine || said.carried >= log_start.0;
             tokio::select! {
                 // The sender lives as long as `told`.
                 _ = said.wait_for(carries) => return,
@@ -98,12 +107,21 @@ impl Place {
 
     /// The questions so far, to be read before the log is.
     pub(super) fn asked(&self) -> u64 {
-        *self.told.asked.borrow()
+        self.told.asked.lock().questions
     }
 
-    /// A manifest is in force that begins here.
-    pub(super) fn begins_at(&self, start: Option<i64>) {
-        self.told.said.send_modify(|said| said.start = start);
+    /// Whether a log start was asked for that no manifest in force carries yet.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.told.asked.lock().log_start > self.told.said.borrow().carried
+    }
+
+    /// The manifest in force carries a log start, and so will every later one.
+    pub(super) fn carries(&self, log_start: i64) {
+        self.told.said.send_if_modified(|said| {
+            let rises = log_start > said.carried;
+            said.carried = said.carried.max(log_start);
+            rises
+        });
     }
 
     /// A round that began after so many questions has left nothing to do.
@@ -142,11 +160,13 @@ mod tests {
         tokio::task::yield_now().await;
         let place = all.begin(key());
         place.wanted().await;
-        place.begins_at(Some(4));
+        place.carries(4);
+        assert!(place.is_awaited());
         place.settled(0);
         tokio::task::yield_now().await;
         assert!(!early.is_finished(), "its log start is not there, and the round began before it asked");
-        place.begins_at(Some(5));
+        place.carries(5);
+        assert!(!place.is_awaited());
         early.await.unwrap();
 
         let later = waits(9);
@@ -162,7 +182,7 @@ mod tests {
         timeout(&*env.clock, Duration::from_secs(9), place.wanted())
             .await
             .expect("the next leadership is asked");
-        place.begins_at(Some(9));
+        place.carries(9);
         moved.await.unwrap();
     }
 }

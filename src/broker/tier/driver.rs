@@ -427,7 +427,16 @@ impl TierDriver {
             self.roll(work, &topic).await?;
         }
         loop {
-            let Ok(_turn) = self.at_once.acquire().await else { return Ok(()) };
+            let mut turn = std::pin::pin!(self.at_once.acquire());
+            let turn = loop {
+                self.carry_log_start(work, folder, &policy, &seams).await?;
+                tokio::select! {
+                    biased;
+                    turn = &mut turn => break turn,
+                    () = work.place.wanted() => {}
+                }
+            };
+            let Ok(_turn) = turn else { return Ok(()) };
             if !self.cold.is_owned() {
                 return Ok(());
             }
@@ -438,25 +447,58 @@ impl TierDriver {
             }
             self.make_good(work, folder).await;
             let asked = work.place.asked();
-            let (begun, begun_ms) = (self.cold.env.clock.now(), self.cold.env.clock.wall_ms());
-            let stepped = work.offloader.step(&work.log, &policy, &seams).await;
-            self.trace(&work.log.replica, begun, begun_ms, &stepped);
-            work.note_gap();
-            let action = stepped?;
-            if let Some(manifest) = work.offloader.manifest()
-                && manifest.generation != work.noted
-            {
-                work.noted = manifest.generation;
-                work.size.set(manifest.live_bytes());
-                work.place.begins_at(manifest.tier_start());
-                self.cold.reader.note_manifest(folder, Arc::new(manifest.clone())).await;
-            }
-            if action == Action::Idle {
+            if self.step(work, folder, &policy, &seams).await? == Action::Idle {
                 work.place.settled(asked);
                 return Ok(());
             }
+        }
+    }
+
+    /// Brings a log start that somebody waits for into the manifest, before all that may go up. It waits for no turn: none of its
+    /// steps takes the memory of an upload, and whoever has a turn may be long about it.
+    async fn carry_log_start(
+        &self,
+        work: &mut Work,
+        folder: &PartitionFolder,
+        policy: &Policy,
+        seams: &Seams<'_>,
+    ) -> Result<(), OffloadError> {
+        let policy = Policy { awaited: true, ..*policy };
+        while work.place.is_awaited() && self.cold.is_owned() {
+            if self.step(work, folder, &policy, seams).await? == Action::Idle {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One step, and what there is to tell of it.
+    async fn step(
+        &self,
+        work: &mut Work,
+        folder: &PartitionFolder,
+        policy: &Policy,
+        seams: &Seams<'_>,
+    ) -> Result<Action, OffloadError> {
+        let (begun, begun_ms) = (self.cold.env.clock.now(), self.cold.env.clock.wall_ms());
+        let stepped = work.offloader.step(&work.log, policy, seams).await;
+        self.trace(&work.log.replica, begun, begun_ms, &stepped);
+        work.note_gap();
+        let action = stepped?;
+        if let Some(manifest) = work.offloader.manifest()
+            && manifest.generation != work.noted
+        {
+            work.noted = manifest.generation;
+            work.size.set(manifest.live_bytes());
+            self.cold.reader.note_manifest(folder, Arc::new(manifest.clone())).await;
+        }
+        if let Some(log_start) = work.offloader.carried() {
+            work.place.carries(log_start);
+        }
+        if action != Action::Idle {
             tracing::debug!(%folder, ?action, "offloaded");
         }
+        Ok(action)
     }
 
     /// What the scrub found damaged and is not local goes up again from a cache, a replica, or what is right of the object.

@@ -1,5 +1,7 @@
 //! A lone broker with a folder as its store: what was produced goes cold, leaves the local disk, and reads back.
 
+mod bucket;
+mod deletions;
 mod gone;
 mod lives;
 mod many_segments;
@@ -526,38 +528,6 @@ async fn what_is_in_the_tier_loses_its_local_copy_before_any_record_is_given_up(
     }
     assert!(given_up.log_start > tier_end, "{given_up:?} above {tier_end}");
     assert_eq!(room.dropped_records(), given_up.log_start.0.cast_unsigned());
-    running.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deleted_records_are_answered_when_the_manifest_says_so_too() {
-    let dir = tempfile::tempdir().unwrap();
-    let running = broker(dir.path()).await;
-    let partition = tiered_topic(&running, &[]).await;
-    produce(&running, &partition).await;
-    until(&running, &partition, settled).await;
-    let cold = running.cold_store.clone().unwrap();
-    let topic = running.replicas().replica(&partition).unwrap().topic_id();
-    let head = async || {
-        let folder = cold.folder(&partition, topic).unwrap();
-        let publisher = tiering::publish::Publisher::new(cold.store.clone(), folder);
-        publisher.find_head(0).await.unwrap().manifest.unwrap()
-    };
-    let first_end = head().await.live[0].end;
-    // Within a segment, at the start of one, and behind it.
-    for to in [first_end - 1, first_end, first_end + 1] {
-        assert_eq!(running.delete_records(&partition, to, LIMIT).await, Ok(Offset(to)));
-        assert_eq!(head().await.log_start, to, "what is restored from here begins there");
-    }
-    // A store that takes nothing up: the records are deleted here, and it is told that they may come back.
-    cold.owned.send_replace(false);
-    let soon = Duration::from_millis(300);
-    let late = running.delete_records(&partition, first_end + 2, soon).await;
-    assert_eq!(late, Err(crate::broker::DeleteRecordsError::TierTimedOut));
-    assert_eq!(running.replicas().replica(&partition).unwrap().positions().log_start, Offset(first_end + 2));
-    cold.owned.send_replace(true);
-    assert_eq!(running.delete_records(&partition, first_end + 2, LIMIT).await, Ok(Offset(first_end + 2)));
-    assert_eq!(head().await.log_start, first_end + 2);
     running.shutdown().await;
 }
 

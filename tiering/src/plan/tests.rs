@@ -139,6 +139,29 @@ fn what_the_log_start_has_passed_is_unpublished_and_deleted_after_the_grace_peri
 }
 
 #[test]
+fn a_log_start_that_somebody_waits_for_is_published_before_anything_goes_up() {
+    let awaited = Policy { awaited: true, local_retention_bytes: Some(0), ..forever() };
+    let mut local = local(&[(0, 10), (10, 20), (20, 30)], 30);
+    let mut tier = Tier { pending: vec![segment(10, 20)], ..tier(&[(0, 10)]) };
+    assert_eq!(next_action(&local, &tier, &awaited, 0), Action::Idle, "the manifest carries what there is");
+    local.log_start = 5;
+    assert_eq!(next_action(&local, &tier, &awaited, 0), Action::Publish);
+    let alone = next_action(&local, &tier, &forever(), 0);
+    assert!(matches!(alone, Action::Upload { from: 20, .. }), "unasked it goes with the uploads: {alone:?}");
+    let Some(Head { manifest: Some(manifest), .. }) = &mut tier.head else { unreachable!() };
+    manifest.log_start = 5;
+    assert_eq!(next_action(&local, &tier, &awaited, 0), Action::Idle);
+    // What is in no manifest can't come back from one.
+    local.log_start = 25;
+    tier.head = Some(Head::default());
+    assert_eq!(next_action(&local, &tier, &awaited, 0), Action::Idle);
+    // A tier that is given up waits for the replicas all the same.
+    let given_up = Policy { discard: true, ..awaited };
+    let whole = super::tests::tier(&[(0, 10)]);
+    assert_eq!(next_action(&local, &whole, &given_up, 0), Action::Idle);
+}
+
+#[test]
 fn another_leaders_tail_is_unpublished_and_the_tier_continues_where_it_began() {
     let mut local = local(&[(0, 12)], 12);
     local.chain = vec![EpochStart { epoch: 1, start: 0 }, EpochStart { epoch: 2, start: 11 }];

@@ -1,7 +1,8 @@
 //! As many requests at once as the store bears: more by one for each round of successes, half as many after a failure
 //! (AIMD, as TCP does it). A store that says SlowDown gets what it asks for, and what it can bear afterwards.
 //!
-//! Reads and writes have gates of their own, so that uploads which are slowed down hold no read back.
+//! Reads and writes have gates of their own, so that uploads which are slowed down hold no read back; and what is put if absent
+//! has one, since manifests are small and somebody may wait for them.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -122,13 +123,15 @@ pub struct AdaptiveStore {
     inner: SharedStore,
     reads: Arc<Gate>,
     writes: Arc<Gate>,
+    creates: Arc<Gate>,
 }
 
 impl AdaptiveStore {
     /// Bounds requests to `inner`. Put it under the retries, so that a pause holds no place.
     #[must_use]
     pub fn new(inner: SharedStore, reads: Concurrency, writes: Concurrency) -> AdaptiveStore {
-        AdaptiveStore { inner, reads: Gate::new(reads), writes: Gate::new(writes) }
+        let [reads, writes, creates] = [reads, writes, writes].map(Gate::new);
+        AdaptiveStore { inner, reads, writes, creates }
     }
 
     /// How many reads and writes may run at once now.
@@ -145,7 +148,7 @@ impl Store for AdaptiveStore {
     }
 
     async fn put_if_absent(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
-        self.writes.run(self.inner.put_if_absent(key, pieces)).await
+        self.creates.run(self.inner.put_if_absent(key, pieces)).await
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {

@@ -1,89 +1,14 @@
 //! Records that are in one place only: three brokers of which one has less on its disk, a gap, and a leader that sleeps.
 
-use std::ops::Range;
-
-use async_trait::async_trait;
 use futures::future::BoxFuture;
-use tiering::store::{
-    Listed, MemoryStore, PartUpload, Pieces, RemoteOptions, SharedStore, Store, StoreError, Suffix,
-};
-use tokio::sync::watch;
 
+use super::bucket::Bucket;
 use super::*;
-use crate::broker::{ObjectStores, PeerNetwork, StartError};
+use crate::broker::{PeerNetwork, StartError};
 use crate::env::metrics::TIER_GAPS;
 use crate::transport::SharedTransport;
 use crate::transport::memory::MemoryNetwork;
 use crate::types::BrokerId;
-
-/// A bucket in memory. While it is shut a generation is written only when it opens again: its leader sleeps.
-#[derive(Debug, Clone)]
-struct Bucket {
-    inner: MemoryStore,
-    shut: watch::Sender<bool>,
-    asleep: watch::Sender<bool>,
-}
-
-impl Bucket {
-    fn new() -> Bucket {
-        Bucket {
-            inner: MemoryStore::new(),
-            shut: watch::Sender::new(false),
-            asleep: watch::Sender::new(false),
-        }
-    }
-
-    fn count(&self, part: &str) -> usize {
-        self.inner.snapshot().keys().filter(|key| key.contains(part)).count()
-    }
-}
-
-impl ObjectStores for Bucket {
-    fn open(&self, _: &StoreLocation, _: &RemoteOptions) -> Result<SharedStore, StoreError> {
-        Ok(Arc::new(self.clone()))
-    }
-}
-
-#[async_trait]
-impl Store for Bucket {
-    async fn put(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
-        self.inner.put(key, pieces).await
-    }
-    async fn put_if_absent(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
-        if key.ends_with(".parquet") && *self.shut.borrow() {
-            self.asleep.send_replace(true);
-            let _ = self.shut.subscribe().wait_for(|shut| !shut).await;
-            let put = self.inner.put_if_absent(key, pieces).await;
-            self.asleep.send_replace(false);
-            return put;
-        }
-        self.inner.put_if_absent(key, pieces).await
-    }
-    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
-        self.inner.get(key).await
-    }
-    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
-        self.inner.get_range(key, range).await
-    }
-    async fn get_suffix(&self, key: &str, bytes: u64) -> Result<Suffix, StoreError> {
-        self.inner.get_suffix(key, bytes).await
-    }
-    async fn head(&self, key: &str) -> Result<u64, StoreError> {
-        self.inner.head(key).await
-    }
-    async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
-        self.inner.list(prefix, start_after).await
-    }
-    async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        self.inner.list_folders(prefix).await
-    }
-    async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        self.inner.delete(key).await
-    }
-    async fn begin_multipart(&self, key: &str) -> Result<Box<dyn PartUpload>, StoreError> {
-        self.inner.begin_multipart(key).await
-    }
-}
 
 /// The place of one of three brokers in memory.
 struct Place(MemoryNetwork);

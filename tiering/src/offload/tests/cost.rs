@@ -17,6 +17,7 @@ const RECORDS: i64 = 10;
 #[derive(Default)]
 struct GrowingLog {
     closed: Mutex<Vec<LocalSegment>>,
+    log_start: AtomicI64,
 }
 
 impl GrowingLog {
@@ -35,12 +36,14 @@ fn bytes_of(base: i64) -> Bytes {
 #[async_trait]
 impl LeaderLog for GrowingLog {
     async fn local(&self) -> Option<Local> {
-        let closed = self.closed.lock().unwrap().clone();
+        let from = self.log_start.load(Relaxed);
+        let mut closed = self.closed.lock().unwrap().clone();
         let end = closed.last().map_or(0, |segment| segment.end);
+        closed.retain(|segment| segment.end > from);
         Some(Local {
             epoch: 1,
-            log_start: 0,
-            local_start: 0,
+            log_start: self.log_start.load(Relaxed),
+            local_start: self.log_start.load(Relaxed),
             high_watermark: end,
             last_stable: end,
             chain: vec![EpochStart { epoch: 1, start: 0 }],
@@ -56,7 +59,8 @@ impl LeaderLog for GrowingLog {
             producer_snapshot: Bytes::new(),
         })
     }
-    async fn advance_log_start(&self, _: i64) -> std::io::Result<()> {
+    async fn advance_log_start(&self, to: i64) -> std::io::Result<()> {
+        self.log_start.store(to, Relaxed);
         Ok(())
     }
     async fn everywhere_from(&self) -> Option<i64> {
@@ -88,6 +92,7 @@ struct Setting {
     log: GrowingLog,
     offloader: Offloader,
     ambient: Ticking,
+    policy: Policy,
     requests: Arc<crate::store::Requests>,
 }
 
@@ -97,13 +102,12 @@ impl Setting {
         let requests = metered.requests();
         let folder = PartitionFolder::new("c", "t", "i", 0).unwrap();
         let offloader = Offloader::new(Arc::new(metered), folder, 1, 0, OffloadOptions::default());
-        Setting { log: GrowingLog::default(), offloader, ambient: Ticking::default(), requests }
+        let (log, ambient, policy) = (GrowingLog::default(), Ticking::default(), Policy::default());
+        Setting { log, offloader, ambient, policy, requests }
     }
 
     async fn until_idle(&mut self) {
-        while self.offloader.step(&self.log, &Policy::default(), &self.ambient).await.unwrap() != Action::Idle
-        {
-        }
+        while self.offloader.step(&self.log, &self.policy, &self.ambient).await.unwrap() != Action::Idle {}
     }
 
     /// What so many segments cost, each round closing some of them.
@@ -153,4 +157,12 @@ async fn old_generations_go_at_the_cost_of_one_put_for_many() {
     assert!(removed > 128, "generations are removed: {counts:?}");
     let puts = counts.puts + counts.lists - 2 * 400;
     assert!(puts <= 400 / Policy::default().remove_generations + 1, "{counts:?}");
+}
+
+#[tokio::test]
+async fn a_log_start_that_retention_raises_goes_with_the_uploads() {
+    // No object's grace ends in the test.
+    let policy = Policy { retention_bytes: Some(3000), grace_ms: i64::MAX, ..Policy::default() };
+    let counts = Setting { policy, ..Setting::new() }.cost(50, 1).await;
+    assert_eq!((counts.puts + counts.lists, counts.gets + counts.heads), (2 * 50, 5 * 50), "{counts:?}");
 }

@@ -354,6 +354,7 @@ fn start(world: &World, store: &SharedStore) -> Actor {
             superseded_ms: 400,
             knowledge_ms: 200,
             discard: false,
+            awaited: false,
         };
         let generation = state.replicas[replica].generation;
         (replica, state.epoch, generation, policy, state.defence, state.serial as i32)
@@ -372,7 +373,8 @@ fn start(world: &World, store: &SharedStore) -> Actor {
             {
                 offloader.report_lost(base, &lead).await;
             }
-            let outcome = offloader.step(&lead, &policy, &seams).await;
+            let awaited = world.lock().unwrap().random.one_in(8);
+            let outcome = offloader.step(&lead, &Policy { awaited, ..policy }, &seams).await;
             if note_outcome(&world, &format!("{replica}/{epoch}"), outcome) {
                 return;
             }

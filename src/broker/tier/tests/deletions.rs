@@ -1,0 +1,115 @@
+//! DeleteRecords on a tiered topic: answered by the manifest, and not held up by what else goes to the store.
+
+use tiering::manifest::Manifest;
+
+use super::bucket::Bucket;
+use super::*;
+use crate::broker::DeleteRecordsError;
+
+/// The newest manifest of a partition.
+async fn head(broker: &Broker, partition: &TopicPartition) -> Manifest {
+    let cold = broker.cold_store.clone().unwrap();
+    let topic = broker.replicas().replica(partition).unwrap().topic_id();
+    let folder = cold.folder(partition, topic).unwrap();
+    let publisher = tiering::publish::Publisher::new(cold.store.clone(), folder);
+    publisher.find_head(0).await.unwrap().manifest.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleted_records_are_answered_when_the_manifest_says_so_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    let partition = tiered_topic(&running, &[]).await;
+    produce(&running, &partition).await;
+    until(&running, &partition, settled).await;
+    let cold = running.cold_store.clone().unwrap();
+    let first_end = head(&running, &partition).await.live[0].end;
+    // Within a segment, at the start of one, and behind it.
+    for to in [first_end - 1, first_end, first_end + 1] {
+        assert_eq!(running.delete_records(&partition, to, LIMIT).await, Ok(Offset(to)));
+        assert_eq!(head(&running, &partition).await.log_start, to, "what is restored from here begins there");
+    }
+    // A store that takes nothing up: the records are deleted here, and it is told that they may come back.
+    cold.owned.send_replace(false);
+    let soon = Duration::from_millis(300);
+    let late = running.delete_records(&partition, first_end + 2, soon).await;
+    assert_eq!(late, Err(DeleteRecordsError::TierTimedOut));
+    assert_eq!(running.replicas().replica(&partition).unwrap().positions().log_start, Offset(first_end + 2));
+    cold.owned.send_replace(true);
+    assert_eq!(running.delete_records(&partition, first_end + 2, LIMIT).await, Ok(Offset(first_end + 2)));
+    assert_eq!(head(&running, &partition).await.log_start, first_end + 2);
+    running.shutdown().await;
+}
+
+/// A broker whose segments go up only one by one from now on, with so many partitions that are settled in the tier.
+async fn slow(dir: &Path, partitions: i32) -> (Arc<Broker>, Bucket, Vec<TopicPartition>) {
+    let bucket = Bucket::new();
+    let seams = Seams { stores: Arc::new(bucket.clone()), ..Seams::real(Env::real()) };
+    let more = [("tier.store.url", "s3://bucket"), ("tier.backup.interval.ms", "0")];
+    let running = broker_on(seams, dir, &more).await;
+    let first = tiered_topic(&running, &[]).await;
+    if partitions > 1 {
+        running.create_partitions(&first.topic, partitions, None, false).await.unwrap();
+    }
+    let all: Vec<_> = (0..partitions).map(|p| TopicPartition::new(first.topic.clone(), p)).collect();
+    for partition in &all {
+        until(&running, partition, |p| p.role == ReplicaRole::Leader).await;
+        produce(&running, partition).await;
+        until(&running, partition, settled).await;
+    }
+    bucket.hold_uploads();
+    (running, bucket, all)
+}
+
+async fn until_held(broker: &Broker, bucket: &Bucket, uploads: usize) {
+    let mut held = bucket.held.subscribe();
+    let waited = timeout(&*broker.env().clock, LIMIT, held.wait_for(|held| *held == uploads)).await;
+    waited.unwrap_or_else(|_| panic!("{} uploads", *bucket.held.borrow())).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleted_records_are_answered_long_before_a_backlog_is_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (running, bucket, partitions) = slow(dir.path(), 1).await;
+    let partition = &partitions[0];
+    produce(&running, partition).await;
+    until_held(&running, &bucket, 1).await;
+    let before = bucket.count(".seg");
+    let (deletes, all) = (running.clone(), partition.clone());
+    let deleted = tokio::spawn(async move { deletes.delete_records(&all, 50, LIMIT).await });
+    until(&running, partition, |p| p.log_start == Offset(50)).await;
+    // The one that was on its way, and no other.
+    bucket.let_up(1);
+    assert_eq!(deleted.await.unwrap(), Ok(Offset(50)));
+    assert_eq!(head(&running, partition).await.log_start, 50);
+    until_held(&running, &bucket, 1).await;
+    assert_eq!(bucket.count(".seg"), before + 1);
+    // Behind the tier's end: what goes up later must not bring back what it deletes.
+    let to = Offset(RECORDS + RECORDS / 2);
+    let (deletes, all) = (running.clone(), partition.clone());
+    let deleted = tokio::spawn(async move { deletes.delete_records(&all, to.0, LIMIT).await });
+    until(&running, partition, |p| p.log_start == to).await;
+    bucket.let_up(1);
+    assert_eq!(deleted.await.unwrap(), Ok(to));
+    let carried = head(&running, partition).await;
+    assert!(carried.tier_start().is_none_or(|start| start >= to.0), "{carried:?}");
+    bucket.let_up(100);
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleted_records_wait_for_no_other_partitions_uploads() {
+    let dir = tempfile::tempdir().unwrap();
+    let (running, bucket, partitions) = slow(dir.path(), 5).await;
+    let (idle, busy) = partitions.split_last().unwrap();
+    for partition in busy {
+        produce(&running, partition).await;
+    }
+    // As many as may be at it at once.
+    until_held(&running, &bucket, 4).await;
+    assert_eq!(running.delete_records(idle, 50, LIMIT).await, Ok(Offset(50)));
+    assert_eq!(head(&running, idle).await.log_start, 50);
+    assert_eq!(*bucket.held.borrow(), 4, "nothing has gone up meanwhile");
+    bucket.let_up(1000);
+    running.shutdown().await;
+}
