@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Broker;
 use super::fetch::FetchError;
 use super::groups::OFFSETS_TOPIC;
+use super::tier::NotCarried;
 use crate::env::timeout;
 use crate::replication::ServedBy;
 use crate::types::{Offset, TopicPartition};
@@ -40,7 +41,7 @@ impl Broker {
     ///
     /// # Errors
     /// `DeleteRecordsError`; after `TimedOut` the records are deleted on the leader, and will be on the others, after `TierTimedOut`
-    /// they will be in the store.
+    /// they will be in the store. Where the leadership goes meanwhile, the next leader is to be asked again.
     pub async fn delete_records(
         &self,
         partition: &TopicPartition,
@@ -97,7 +98,10 @@ impl Broker {
         if let Some(store) = self.cold_store.as_ref().filter(|_| is_tiered) {
             let left = limit.saturating_sub(clock.now().since(began));
             let carried = timeout(clock, left, store.carries_log_start(&replica, to)).await;
-            carried.map_err(|_| DeleteRecordsError::TierTimedOut)?;
+            carried.map_err(|_| DeleteRecordsError::TierTimedOut)?.map_err(|why| match why {
+                NotCarried::NotLeader => FetchError::NotLeader { leader: self.leader_of(partition) },
+                NotCarried::Stopped(why) => FetchError::Tier(why),
+            })?;
         }
         Ok(log_start)
     }

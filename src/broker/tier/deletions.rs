@@ -3,23 +3,27 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use crate::env::Clock;
 use crate::types::{Offset, TopicId};
 
-/// How often it is looked whether a leadership's task has begun.
-const LOOK: Duration = Duration::from_millis(10);
-
 type Key = (TopicId, i32);
+
+/// Why this broker brings a log start into no manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotCarried {
+    /// Another leader does, as far as its log has it.
+    NotLeader,
+    /// The partition's tier is not in order, and nothing more is written there.
+    Stopped(String),
+}
 
 /// The tasks that look after led partitions, for who waits for their manifests.
 #[derive(Debug, Default)]
 pub(super) struct Deletions {
-    tasks: Mutex<HashMap<Key, Arc<Told>>>,
+    tasks: watch::Sender<HashMap<Key, Arc<Told>>>,
 }
 
 /// What one task has told.
@@ -39,12 +43,22 @@ struct Asked {
     log_start: i64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Said {
     /// The log start that the manifest in force carries, and so will every later one.
     carried: i64,
     /// The last question before a round that left nothing to do.
     settled: u64,
+    ended: Option<Ended>,
+}
+
+/// Why a task says nothing more.
+#[derive(Clone, Debug)]
+enum Ended {
+    /// Its leadership is over, and there may be a later one.
+    Moved,
+    /// Its leadership lasts, and no other task comes.
+    ForGood(NotCarried),
 }
 
 /// A task's place; it is gone when this is dropped.
@@ -58,43 +72,53 @@ pub(super) struct Place {
 impl Deletions {
     /// The place of a task that begins.
     pub(super) fn begin(self: &Arc<Self>, key: Key) -> Place {
-        let said = watch::Sender::new(Said { carried: i64::MIN, settled: 0 });
+        let said = watch::Sender::new(Said { carried: i64::MIN, settled: 0, ended: None });
         let asked = Mutex::new(Asked { questions: 0, log_start: i64::MIN });
         let told = Arc::new(Told { asked, wanted: Notify::new(), said });
-        self.tasks.lock().insert(key, told.clone());
+        self.tasks.send_modify(|tasks| {
+            tasks.insert(key, told.clone());
+        });
         Place { all: self.clone(), key, told }
     }
 
-    /// Waits until a partition's manifest begins at `log_start` or above, or names nothing; the log has been told before. Ends only
-    /// so: the caller bounds it.
-    pub(super) async fn carried(&self, key: Key, log_start: Offset, clock: &dyn Clock) {
+    /// Waits until a partition's manifest begins at `log_start` or above, or names nothing; the log has been told before. Where the
+    /// leadership ends it waits for the next one: the caller bounds it, and looks whether this broker leads at all.
+    ///
+    /// # Errors
+    /// When the task of a leadership that lasts has ended for good.
+    pub(super) async fn carried(&self, key: Key, log_start: Offset) -> Result<(), NotCarried> {
+        let mut tasks = self.tasks.subscribe();
         loop {
-            let task = self.tasks.lock().get(&key).cloned();
-            let Some(told) = task else {
-                clock.sleep(LOOK).await;
-                continue;
+            let task = match tasks.wait_for(|tasks| tasks.contains_key(&key)).await {
+                Ok(tasks) => tasks.get(&key).cloned(),
+                // The sender lives as long as `self`.
+                Err(_) => None,
             };
-            let mut said = told.said.subscribe();
-            let mine = {
-                let mut asked = told.asked.lock();
-                asked.questions += 1;
-                asked.log_start = asked.log_start.max(log_start.0);
-                asked.questions
-            };
-            told.wanted.notify_one();
-            let gone = self.gone(key, &told, clock);
-            let carries = |said: &Said| said.settled >= mine || said.carried >= log_start.0;
-            tokio::select! {
-                // The sender lives as long as `told`.
-                _ = said.wait_for(carries) => return,
-                () = gone => {}
+            let Some(told) = task else { return Err(NotCarried::NotLeader) };
+            if let Some(answer) = told.answer(log_start).await {
+                return answer;
             }
         }
     }
+}
 
-    async fn gone(&self, key: Key, told: &Arc<Told>, clock: &dyn Clock) {
-        while self.tasks.lock().get(&key).is_some_and(|now| Arc::ptr_eq(now, told)) {
-            clock.sleep(LOOK).await;
+impl Told {
+    /// What became of a question; `None` when the leadership was over before.
+    async fn answer(&self, log_start: Offset) -> Option<Result<(), NotCarried>> {
+        let mut said = self.said.subscribe();
+        let mine = {
+            let mut asked = self.asked.lock();
+            asked.questions += 1;
+            asked.log_start = asked.log_start.max(log_start.0);
+            asked.questions
+        };
+        self.wanted.notify_one();
+        let carries = |said: &Said| said.settled >= mine || said.carried >= log_start.0;
+        let said = said.wait_for(|said| carries(said) || said.ended.is_some()).await.ok()?;
+        match &said.ended {
+            _ if carries(&said) => Some(Ok(())),
+            Some(Ended::ForGood(why)) => Some(Err(why.clone())),
+            Some(Ended::Moved) | None => None,
         }
     }
 }
@@ -128,19 +152,31 @@ impl Place {
     pub(super) fn settled(&self, asked: u64) {
         self.told.said.send_modify(|said| said.settled = asked);
     }
+
+    /// Nothing more is done for this leadership: who waits is told why, and so is who asks while this place is held.
+    pub(super) fn ended(&self, why: NotCarried) {
+        self.told.said.send_modify(|said| said.ended = Some(Ended::ForGood(why)));
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut tasks = self.all.tasks.lock();
-        if tasks.get(&self.key).is_some_and(|now| Arc::ptr_eq(now, &self.told)) {
-            tasks.remove(&self.key);
-        }
+        self.all.tasks.send_if_modified(|tasks| {
+            let is_mine = tasks.get(&self.key).is_some_and(|now| Arc::ptr_eq(now, &self.told));
+            if is_mine {
+                tasks.remove(&self.key);
+            }
+            is_mine
+        });
+        // Afterwards: whoever hears of it looks for the next task.
+        self.told.said.send_modify(|said| said.ended = Some(Ended::Moved));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::env::{Env, timeout};
 
@@ -153,8 +189,8 @@ mod tests {
         let env = Env::real();
         let all = Arc::new(Deletions::default());
         let waits = |log_start| {
-            let (all, clock) = (all.clone(), env.clock.clone());
-            tokio::spawn(async move { all.carried(key(), Offset(log_start), &*clock).await })
+            let all = all.clone();
+            tokio::spawn(async move { all.carried(key(), Offset(log_start)).await })
         };
         let early = waits(5);
         tokio::task::yield_now().await;
@@ -167,22 +203,43 @@ mod tests {
         assert!(!early.is_finished(), "its log start is not there, and the round began before it asked");
         place.carries(5);
         assert!(!place.is_awaited());
-        early.await.unwrap();
+        assert_eq!(early.await.unwrap(), Ok(()));
 
         let later = waits(9);
         place.wanted().await;
         place.settled(place.asked());
-        later.await.unwrap();
+        assert_eq!(later.await.unwrap(), Ok(()));
 
         let moved = waits(9);
         place.wanted().await;
         drop(place);
-        assert!(all.tasks.lock().is_empty());
+        assert!(all.tasks.borrow().is_empty());
         let place = all.begin(key());
         timeout(&*env.clock, Duration::from_secs(9), place.wanted())
             .await
             .expect("the next leadership is asked");
         place.carries(9);
-        moved.await.unwrap();
+        assert_eq!(moved.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_task_that_has_ended_for_good_is_told_why_as_long_as_the_leadership_lasts() {
+        let all = Arc::new(Deletions::default());
+        let place = all.begin(key());
+        let waiting = tokio::spawn({
+            let all = all.clone();
+            async move { all.carried(key(), Offset(9)).await }
+        });
+        place.wanted().await;
+        let why = NotCarried::Stopped("two writers of one epoch".to_owned());
+        place.carries(5);
+        place.ended(why.clone());
+        assert_eq!(waiting.await.unwrap(), Err(why.clone()));
+        assert_eq!(all.carried(key(), Offset(9)).await, Err(why));
+        assert_eq!(all.carried(key(), Offset(5)).await, Ok(()), "what is there is there");
+        drop(place);
+        let next = all.begin(key());
+        next.carries(9);
+        assert_eq!(all.carried(key(), Offset(9)).await, Ok(()));
     }
 }

@@ -15,10 +15,11 @@ use tiering::layout::PartitionFolder;
 use tiering::offload::{Ambient, OffloadError, Offloader};
 use tiering::owner::OwnerError;
 use tiering::plan::{Action, Policy};
+use tiering::publish::PublishError;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::deletions::Place;
+use super::deletions::{NotCarried, Place};
 use super::leader_log::LedLog;
 use super::room::{DROP_OLDEST, FULL_POLICY};
 use super::scrub::Scrub;
@@ -382,6 +383,7 @@ impl TierDriver {
             place: self.cold.deletions.begin((replica.topic_id(), partition.partition)),
             open: None,
         };
+        let over = |p: &Positions| !p.leads() || p.leader_epoch != epoch;
         let mut pause = FIRST_PAUSE;
         loop {
             let outcome = self.round(&mut work, &folder).await;
@@ -396,7 +398,20 @@ impl TierDriver {
                 }
                 Err(OffloadError::Deposed) => return,
                 Err(error) if error.is_final() || planted(Defect::OutageIsFinal) => {
-                    return tracing::error!(%partition, %epoch, %error, "the offload of this leadership ends");
+                    tracing::error!(%partition, %epoch, %error, "the offload of this leadership ends");
+                    let why = match error {
+                        // What it has left is cleared away, whoever leads.
+                        OffloadError::Stopped(PublishError::Deleted) => return,
+                        OffloadError::Fenced { .. } => NotCarried::NotLeader,
+                        error => NotCarried::Stopped(error.to_string()),
+                    };
+                    work.place.ended(why);
+                    let mut positions = replica.watch();
+                    tokio::select! {
+                        _ = positions.wait_for(over) => {}
+                        () = self.stopping.stopped() => {}
+                    }
+                    return;
                 }
                 Err(error) => {
                     tracing::warn!(%partition, %epoch, %error, ?pause, "the offload waits and tries again");
@@ -405,7 +420,6 @@ impl TierDriver {
                     wait
                 }
             };
-            let over = |p: &Positions| !p.leads() || p.leader_epoch != epoch;
             let mut positions = replica.watch();
             tokio::select! {
                 () = self.cold.env.clock.sleep(wait) => {}
@@ -418,7 +432,11 @@ impl TierDriver {
 
     /// Step after step until there is nothing to do.
     async fn round(&self, work: &mut Work, folder: &PartitionFolder) -> Result<(), OffloadError> {
-        let Some(config) = self.log_config(&work.log.replica).await else { return Ok(()) };
+        let asked = work.place.asked();
+        let Some(config) = self.log_config(&work.log.replica).await else {
+            work.place.settled(asked);
+            return Ok(());
+        };
         let topic = self.topic_configs(&work.log.replica);
         // The time before the policy: what is judged by it must not go by another.
         let seams = Seams::now(&self.cold.env, &self.cold.metadata);

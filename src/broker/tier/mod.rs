@@ -26,6 +26,7 @@ pub use backup::{
     BackupError, ClusterBackup, CommittedBackup, GroupBackup, Kept, MetadataBackup, PartsBackup,
     RESTORE_METADATA, TopicBackup, TransactionBackup,
 };
+pub use deletions::NotCarried;
 pub use driver::TierDriver;
 pub use owner::{FIRST_PRODUCER_ID, INCARNATION};
 pub use reads::TierReads;

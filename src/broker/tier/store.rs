@@ -21,7 +21,7 @@ use tiering::upload::UploadOptions;
 use tokio::runtime::Handle;
 
 use super::cache_dir::CacheDir;
-use super::deletions::Deletions;
+use super::deletions::{Deletions, NotCarried};
 use super::owner::INCARNATION;
 use super::pace::{Pace, PacedStore};
 use super::peer::{OfBroker, Patience, TierPeers};
@@ -315,10 +315,18 @@ impl ColdStore {
     }
 
     /// Waits until the manifest of a partition that is led here carries a log start that its log has, or the partition's topic is not
-    /// tiered (any more). Ends only so: the caller bounds it.
-    pub async fn carries_log_start(&self, replica: &Replica, log_start: Offset) {
+    /// tiered (any more). The caller bounds it.
+    ///
+    /// # Errors
+    /// When this broker will not bring it there.
+    pub async fn carries_log_start(&self, replica: &Replica, log_start: Offset) -> Result<(), NotCarried> {
         let key = (replica.topic_id(), replica.partition().partition);
-        self.deletions.carried(key, log_start, &*self.env.clock).await;
+        let mut positions = replica.watch();
+        tokio::select! {
+            biased;
+            carried = self.deletions.carried(key, log_start) => carried,
+            _ = positions.wait_for(|positions| !positions.leads()) => Err(NotCarried::NotLeader),
+        }
     }
 
     /// Where a partition lives in the store.

@@ -1,17 +1,26 @@
 //! DeleteRecords on a tiered topic: answered by the manifest, and not held up by what else goes to the store.
 
-use tiering::manifest::Manifest;
+use tiering::layout::PartitionFolder;
+use tiering::manifest::{Manifest, Writer};
+use tiering::store::Store as _;
+use uuid::Uuid;
 
 use super::bucket::Bucket;
+use super::gone::one_of_three;
 use super::*;
 use crate::broker::DeleteRecordsError;
+use crate::transport::memory::MemoryNetwork;
+use crate::types::BrokerId;
+
+fn folder(broker: &Broker, partition: &TopicPartition) -> PartitionFolder {
+    let topic = broker.replicas().replica(partition).unwrap().topic_id();
+    broker.cold_store.as_ref().unwrap().folder(partition, topic).unwrap()
+}
 
 /// The newest manifest of a partition.
 async fn head(broker: &Broker, partition: &TopicPartition) -> Manifest {
-    let cold = broker.cold_store.clone().unwrap();
-    let topic = broker.replicas().replica(partition).unwrap().topic_id();
-    let folder = cold.folder(partition, topic).unwrap();
-    let publisher = tiering::publish::Publisher::new(cold.store.clone(), folder);
+    let store = broker.cold_store.as_ref().unwrap().store.clone();
+    let publisher = tiering::publish::Publisher::new(store, folder(broker, partition));
     publisher.find_head(0).await.unwrap().manifest.unwrap()
 }
 
@@ -112,4 +121,69 @@ async fn deleted_records_wait_for_no_other_partitions_uploads() {
     assert_eq!(*bucket.held.borrow(), 4, "nothing has gone up meanwhile");
     bucket.let_up(1000);
     running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_deletes_records_is_told_at_once_when_somebody_else_writes_the_tier() {
+    let dir = tempfile::tempdir().unwrap();
+    let (running, bucket, partitions) = slow(dir.path(), 2).await;
+    // Of the same epoch, which is a fault that stops the leader; and of a later one.
+    for (partition, later) in partitions.iter().zip([0, 1]) {
+        let before = head(&running, partition).await;
+        let writer = Writer { epoch: before.writer.epoch + later, uuid: Uuid::from_u128(9) };
+        let theirs = Manifest { generation: before.generation + 1, writer, ..before };
+        let key = folder(&running, partition).manifest(theirs.generation);
+        bucket.inner.put(&key, vec![theirs.encode().unwrap()]).await.unwrap();
+        for to in [50, 51] {
+            let told = running.delete_records(partition, to, LIMIT).await.unwrap_err();
+            let DeleteRecordsError::Fetch(told) = told else { panic!("{told}") };
+            let expected = match later {
+                0 => matches!(&told, FetchError::Tier(why) if why.contains("same epoch")),
+                _ => matches!(told, FetchError::NotLeader { .. }),
+            };
+            assert!(expected, "{told}");
+        }
+    }
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_deletes_records_is_told_at_once_when_the_leadership_goes() {
+    let (dir, bucket) = (tempfile::tempdir().unwrap(), Bucket::new());
+    let network = MemoryNetwork::new(&Env::real());
+    let started = (1..=3).map(|id| one_of_three(&network, &bucket, dir.path(), id));
+    let brokers = futures::future::join_all(started).await;
+    let name = TopicName::new("cold").unwrap();
+    let configs = [("remote.storage.enable", "true"), ("segment.bytes", "4000"), ("retention.ms", "-1")];
+    let new = NewTopic {
+        name: name.clone(),
+        partitions: None,
+        replication_factor: None,
+        assignment: Some(vec![vec![BrokerId(1), BrokerId(2), BrokerId(3)]]),
+        configs: configs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+    };
+    brokers[0].create_topic(new, false).await.unwrap();
+    let partition = TopicPartition::new(name, 0);
+    until(&brokers[0], &partition, |p| p.role == ReplicaRole::Leader).await;
+    // Its leader sleeps over its publish.
+    bucket.shut.send_replace(true);
+    produce(&brokers[0], &partition).await;
+    let asleep = async { bucket.asleep.subscribe().wait_for(|asleep| *asleep).await.map(|_| ()) };
+    timeout(&*brokers[0].env().clock, LIMIT, asleep).await.expect("it is about to publish").unwrap();
+    let (leader, all) = (brokers[0].clone(), partition.clone());
+    let deleted = tokio::spawn(async move { leader.delete_records(&all, 50, LIMIT).await });
+    let replica = brokers[0].replicas().replica(&partition).unwrap();
+    until(&brokers[0], &partition, |_| replica.log_start_is_stored(Offset(50)) == Some(true)).await;
+    // It waits for nothing but the manifest by now.
+    brokers[0].env().clock.sleep(Duration::from_millis(200)).await;
+    let others = vec![BrokerId(2), BrokerId(3)];
+    brokers[0].reassign(&partition, Some(others), true).await.unwrap();
+    let told = deleted.await.unwrap().unwrap_err();
+    assert!(matches!(told, DeleteRecordsError::Fetch(FetchError::NotLeader { .. })), "{told}");
+    bucket.shut.send_replace(false);
+    until(&brokers[1], &partition, |p| p.role == ReplicaRole::Leader).await;
+    assert_eq!(brokers[1].delete_records(&partition, 50, LIMIT).await, Ok(Offset(50)));
+    for broker in brokers {
+        broker.shutdown().await;
+    }
 }

@@ -24,7 +24,12 @@ impl PeerNetwork for Place {
     }
 }
 
-async fn one_of_three(network: &MemoryNetwork, bucket: &Bucket, dir: &Path, id: i32) -> Arc<Broker> {
+pub(super) async fn one_of_three(
+    network: &MemoryNetwork,
+    bucket: &Bucket,
+    dir: &Path,
+    id: i32,
+) -> Arc<Broker> {
     let seams = Seams {
         peers: Arc::new(Place(network.clone())),
         stores: Arc::new(bucket.clone()),
@@ -156,7 +161,7 @@ async fn records_that_are_in_neither_tier_are_told_stop_all_deletes_and_answer_w
     // A round that began before may still copy: the one after the second question does not.
     for _ in 0..2 {
         let settled = running.cold_store.as_ref().unwrap().carries_log_start(&replica, Offset(i64::MAX));
-        timeout(&*running.env().clock, LIMIT, settled).await.expect("nothing is left to do");
+        timeout(&*running.env().clock, LIMIT, settled).await.expect("nothing is left to do").unwrap();
     }
     produce(&running, &partition).await;
     // What no rule allows: local segments go that are not in the tier.
