@@ -104,6 +104,18 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
 /// # Errors
 /// What the broker answers.
 pub async fn create(client: &mut Client, topic: &NewTopic<'_>) -> Result<()> {
+    ask_to_create(client, topic, false).await
+}
+
+/// Asks whether a topic could be created; nothing is changed.
+///
+/// # Errors
+/// What the broker answers.
+pub async fn could_create(client: &mut Client, topic: &NewTopic<'_>) -> Result<()> {
+    ask_to_create(client, topic, true).await
+}
+
+async fn ask_to_create(client: &mut Client, topic: &NewTopic<'_>, validate_only: bool) -> Result<()> {
     let configs = topic.configs.iter().map(|(key, value)| CreatableTopicConfig {
         name: StrBytes::from(key.as_str()),
         value: Some(StrBytes::from(value.as_str())),
@@ -115,8 +127,7 @@ pub async fn create(client: &mut Client, topic: &NewTopic<'_>) -> Result<()> {
         configs: configs.collect(),
         ..CreatableTopic::default()
     };
-    let request =
-        CreateTopicsRequest { topics: vec![creatable], timeout_ms: TIMEOUT_MS, validate_only: false };
+    let request = CreateTopicsRequest { topics: vec![creatable], timeout_ms: TIMEOUT_MS, validate_only };
     let response = client.ask_any(&request).await?;
     let result = response.topics.first().context("the broker left the topic out")?;
     check(result.error_code, result.error_message.as_ref())

@@ -127,9 +127,18 @@ class GroupBackups(ClusterCase):
         self.assertNotEqual(refused.returncode, 0)
         self.assertEqual(begun(), [], "these brokers would take the store for another life's")
         self.assertIn("tier.incarnation cannot be set for all brokers", refused.stderr)
+        # Nor one whose topic the brokers can't have.
+        refused = esker(*restore[:-4], "--replication-factor", 3, *restore[-2:], *at("admin"), check=False, timeout=120)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertEqual(begun(), [])
         # The control: whoever may set it begins the first one. What an earlier restore has fenced stays so.
         esker("config", "set", "--all-brokers", "tier.incarnation.first.producer.id=7000000", *at("admin"))
         self.assertIn("incarnation 1 of cluster old-cluster", esker(*restore, *at("admin"), timeout=180).stdout)
+        self.assertEqual(begun(), [f"{1:020}"])
+        # And none begins when the topic is there already.
+        refused = esker(*restore, *at("admin"), check=False, timeout=120)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("cannot create t", refused.stderr)
         self.assertEqual(begun(), [f"{1:020}"])
         # One change has set both: which life it is, and which producer ids are of those before.
         told = esker("config", "get", "--all-brokers", *at("admin")).stdout

@@ -25,7 +25,7 @@ use super::transactions::Transactions;
 use crate::broker::{FIRST_PRODUCER_ID, INCARNATION};
 use crate::cli::client::{Client, ClusterArguments};
 use crate::cli::report::{Output, Rows, say};
-use crate::cli::topic::{NewTopic, create};
+use crate::cli::topic::{NewTopic, could_create, create};
 use crate::env::{Env, timeout};
 use crate::wire::StrBytes;
 use crate::wire::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
@@ -107,10 +107,6 @@ pub(super) async fn restore(
         );
     }
     let producer_id = first_free_producer_id(store, &found).await?;
-    if order.of_cluster.is_none() {
-        let incarnation = claim(store, &mut client, &first.cluster_id, producer_id).await?;
-        say(output, &format!("incarnation {incarnation} of cluster {cluster_id}"));
-    }
     let mut configs: Vec<(String, String)> = vec![
         ("tier.restore.producer.id".to_owned(), producer_id.to_string()),
         ("remote.storage.enable".to_owned(), "true".to_owned()),
@@ -119,7 +115,14 @@ pub(super) async fn restore(
     ];
     configs.extend(order.configs.iter().filter(|(key, _)| key != "remote.storage.enable").cloned());
     let replication_factor = order.replication_factor;
-    create(&mut client, &NewTopic { name: topic, partitions, replication_factor, configs: &configs }).await?;
+    let new = NewTopic { name: topic, partitions, replication_factor, configs: &configs };
+    if order.of_cluster.is_none() {
+        // A restore that is refused begins no life: it would stop brokers that go on elsewhere.
+        could_create(&mut client, &new).await?;
+        let incarnation = claim(store, &mut client, &first.cluster_id, producer_id).await?;
+        say(output, &format!("incarnation {incarnation} of cluster {cluster_id}"));
+    }
+    create(&mut client, &new).await?;
     let begun = until_begun(env, &mut client, topic, &found);
     match timeout(&*env.clock, PATIENCE, begun).await {
         Ok(ends) => {
