@@ -109,3 +109,12 @@ fn every_alert_has_an_entry_in_the_runbook_and_every_dashboard_is_json() {
         assert!(json["panels"].as_array().is_some_and(|panels| panels.len() > 10));
     }
 }
+
+#[test]
+fn what_an_alert_goes_by_is_on_a_dashboard() {
+    let text = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let boards = named(&(text("deploy/grafana/cluster.json") + &text("deploy/grafana/tiers.json")));
+    let asked = named(&text("deploy/alerts/rules.yml"));
+    let unseen: Vec<&String> = asked.difference(&boards).collect();
+    assert!(unseen.is_empty(), "no panel shows {unseen:?}");
+}
