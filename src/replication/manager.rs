@@ -200,8 +200,10 @@ impl ReplicaManager {
             let removal = log.advance_log_start(to, now_ms)?;
             Ok::<_, LogError>((removal, log.log_start()))
         })?;
-        self.dirs.write_checkpoints(&[(replica.partition().clone(), checkpoint_of(replica))])?;
+        let stored = self.dirs.write_checkpoints(&[(replica.partition().clone(), checkpoint_of(replica))]);
+        // These files are no part of the log any more. Where a full disk kept the start from being stored, there is room again.
         removal.run()?;
+        stored?;
         Ok(log_start)
     }
 

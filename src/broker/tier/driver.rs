@@ -370,6 +370,7 @@ impl TierDriver {
             ),
             log: LedLog {
                 replica: replica.clone(),
+                replicas: self.replicas.clone(),
                 epoch,
                 threads: self.cold.threads.clone(),
                 cold_threads: self.cold.cold_threads.clone(),
@@ -583,7 +584,9 @@ impl TierDriver {
         let (room, now_ms) = (self.cold.room.clone(), self.cold.env.clock.wall_ms());
         let tier_end = replica.positions().tier_end();
         let partition = replica.partition().clone();
-        match self.cold.threads.run(move || room.drop_oldest(&replica, tier_end, now_ms)).await {
+        let replicas = self.replicas.clone();
+        let drops = move || room.drop_oldest(&replicas, &replica, tier_end, now_ms);
+        match self.cold.threads.run(drops).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%partition, %error, "no room could be made"),
             Err(error) => tracing::error!(%partition, %error, "no room could be made"),

@@ -14,12 +14,13 @@ use crate::broker::standing::copies_at;
 use crate::env::{BlockingPool, Clock, DiskFile};
 use crate::log::{EpochEntry, LogError};
 use crate::metadata::Metadata;
-use crate::replication::{Replica, TierPosition};
+use crate::replication::{Replica, ReplicaManager, TierPosition};
 use crate::types::{BrokerId, LeaderEpoch, Offset};
 
 /// One leadership of one replica.
 pub(super) struct LedLog {
     pub(super) replica: Arc<Replica>,
+    pub(super) replicas: Arc<ReplicaManager>,
     pub(super) epoch: LeaderEpoch,
     pub(super) threads: BlockingPool,
     /// For what goes up: nobody hot waits for it.
@@ -99,13 +100,13 @@ impl LeaderLog for LedLog {
     }
 
     async fn advance_log_start(&self, to: i64) -> io::Result<()> {
-        let now_ms = self.clock.wall_ms();
+        let (replicas, now_ms) = (self.replicas.clone(), self.clock.wall_ms());
         self.run(move |replica| {
-            let removal = replica.with_log(|log| {
-                let to = Offset(to).min(log.log_end());
-                log.advance_log_start(to, now_ms)
-            })?;
-            removal.run()
+            let to = replica.with_log(|log| Offset(to).min(log.log_end()));
+            // Stored at once, unlike that of a log without a tier, whose files say where it begins. After a crash it would begin
+            // where it did before, for clients too; and what expired before it went up would be missing between the tier and the
+            // local log for good.
+            replicas.raise_log_start(replica, to, now_ms).map(drop)
         })
         .await
     }

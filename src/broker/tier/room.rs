@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use crate::broker::config::BrokerConfig;
 use crate::env::{BlockingPool, SharedDisk};
-use crate::log::LogError;
-use crate::replication::Replica;
+use crate::log::{LogError, Removal};
+use crate::replication::{Replica, ReplicaManager};
 use crate::types::Offset;
 
 /// The topic config that says what happens to appends when the disk is nearly full.
@@ -93,30 +93,49 @@ impl Room {
     /// Runs on a disk thread.
     pub(super) fn drop_oldest(
         &self,
+        replicas: &ReplicaManager,
         replica: &Replica,
         tier_end: Offset,
         now_ms: i64,
     ) -> Result<(), LogError> {
         let high_watermark = replica.positions().high_watermark;
-        let removal = replica.with_log(|log| {
+        let gives = replica.with_log(|log| {
             let oldest = log.closed_segments().into_iter().find(|segment| segment.base < segment.end);
-            let Some(oldest) = oldest.filter(|oldest| oldest.end <= high_watermark) else { return Ok(None) };
+            let Some(oldest) = oldest.filter(|oldest| oldest.end <= high_watermark) else {
+                return Ok(Gives::Nothing);
+            };
             if oldest.end <= tier_end {
-                return log.delete_segments_below(tier_end.min(high_watermark)).map(Some);
+                return log.delete_segments_below(tier_end.min(high_watermark)).map(Gives::Copies);
             }
             let from = log.log_start();
             let lost = u64::try_from(oldest.end - from).unwrap_or(0);
             if lost == 0 {
-                return log.delete_segments_below(from).map(Some);
+                return log.delete_segments_below(from).map(Gives::Copies);
             }
-            let in_the_tier = (tier_end - from).max(0);
-            tracing::error!(
-                partition = %replica.partition(), %from, to = %oldest.end, in_the_tier,
-                "the disk is full: the oldest records are given up, as tier.disk.full.policy says"
-            );
-            self.dropped_records.fetch_add(lost, Relaxed);
-            log.advance_log_start(oldest.end, now_ms).map(Some)
+            Ok(Gives::Records { from, to: oldest.end, lost })
         })?;
-        removal.map_or(Ok(()), crate::log::Removal::run)
+        match gives {
+            Gives::Nothing => Ok(()),
+            Gives::Copies(removal) => removal.run(),
+            Gives::Records { from, to, lost } => {
+                let in_the_tier = (tier_end - from).max(0);
+                tracing::error!(
+                    partition = %replica.partition(), %from, %to, in_the_tier,
+                    "the disk is full: the oldest records are given up, as tier.disk.full.policy says"
+                );
+                self.dropped_records.fetch_add(lost, Relaxed);
+                replicas.raise_log_start(replica, to, now_ms).map(drop)
+            }
+        }
     }
+}
+
+/// What a log gives for room.
+enum Gives {
+    /// It has no closed segment that is committed.
+    Nothing,
+    /// Local copies of what is in the tier, or has expired.
+    Copies(Removal),
+    /// Records, for good.
+    Records { from: Offset, to: Offset, lost: u64 },
 }

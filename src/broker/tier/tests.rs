@@ -506,7 +506,7 @@ async fn what_is_in_the_tier_loses_its_local_copy_before_any_record_is_given_up(
     let room = super::room::Room::new(running.env().disk.clone(), running.config());
     let make_room = || {
         let tier_end = replica.positions().tier_end();
-        room.drop_oldest(&replica, tier_end, running.env().clock.wall_ms()).unwrap();
+        room.drop_oldest(running.replicas(), &replica, tier_end, running.env().clock.wall_ms()).unwrap();
         replica.positions()
     };
     let after = make_room();

@@ -1,7 +1,9 @@
-//! DeleteRecords on a tiered topic: answered by the manifest, and not held up by what else goes to the store.
+//! A log start that rises: DeleteRecords is answered by the manifest and not held up by what else goes to the store, and every rise is
+//! stored.
 
 use tiering::layout::PartitionFolder;
 use tiering::manifest::{Manifest, Writer};
+use tiering::offload::LeaderLog as _;
 use tiering::store::Store as _;
 use uuid::Uuid;
 
@@ -9,6 +11,8 @@ use super::bucket::Bucket;
 use super::gone::one_of_three;
 use super::*;
 use crate::broker::DeleteRecordsError;
+use crate::broker::tier::leader_log::LedLog;
+use crate::broker::tier::room::Room;
 use crate::transport::memory::MemoryNetwork;
 use crate::types::BrokerId;
 
@@ -186,4 +190,38 @@ async fn who_deletes_records_is_told_at_once_when_the_leadership_goes() {
     for broker in brokers {
         broker.shutdown().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_start_that_retention_or_a_full_disk_raises_is_stored_like_that_of_a_client() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    // Nothing is in the tier: what goes without the start being stored is a gap after a crash.
+    let hot = [("remote.log.copy.disable", "true"), ("local.retention.bytes", "-2")];
+    let partition = tiered_topic(&running, &hot).await;
+    produce(&running, &partition).await;
+    let replica = running.replicas().replica(&partition).unwrap();
+    let cold = running.cold_store.clone().unwrap();
+    let led = LedLog {
+        replica: replica.clone(),
+        replicas: running.replicas().clone(),
+        epoch: replica.positions().leader_epoch,
+        threads: cold.threads.clone(),
+        cold_threads: cold.cold_threads.clone(),
+        clock: running.env().clock.clone(),
+        metadata: cold.metadata.clone(),
+        node_id: running.config().node_id,
+    };
+    let stored = || std::fs::read_to_string(dir.path().join("data/log-start-offset-checkpoint")).unwrap();
+    led.advance_log_start(100).await.unwrap();
+    assert!(stored().contains("cold 0 100\n"), "{}", stored());
+    let room = Room::new(running.env().disk.clone(), running.config());
+    let now_ms = running.env().clock.wall_ms();
+    for _ in 0..2 {
+        room.drop_oldest(running.replicas(), &replica, Offset::ZERO, now_ms).unwrap();
+    }
+    let start = replica.positions().log_start;
+    assert!(start > Offset(100), "{start}");
+    assert!(stored().contains(&format!("cold 0 {start}\n")), "{start}: {}", stored());
+    running.shutdown().await;
 }
