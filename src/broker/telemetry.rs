@@ -228,6 +228,7 @@ impl Broker {
             out.level(TIER_BYTES, &[topic.as_str()], bytes as f64);
         }
         out.level(TIER_GAPS, &[], store.gaps() as f64);
+        out.level(TIER_DISCARDS_WAITING, &[], store.discards_waiting() as f64);
         out.count(STORE_BYTES, &["up"], requests.bytes_up);
         out.count(STORE_BYTES, &["down"], requests.bytes_down);
         for (outcome, count) in [

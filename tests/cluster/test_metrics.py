@@ -184,6 +184,7 @@ class Values(ClusterCase):
             ("esker_tier_scrubbed_objects_total", ""): lambda n: n >= len(sizes) - 1,
             ("esker_tier_scrub_findings_total", ""): 0,
             ("esker_tier_gaps", ""): 0,
+            ("esker_tier_discards_waiting", ""): 0,
         })
         missed = samples(self.url)["esker_tier_cache_lookups_total", 'outcome="miss"']
         self.assertEqual(self.read_all(), {"cold": closed, "hot": sizes[last]})

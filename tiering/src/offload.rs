@@ -144,6 +144,7 @@ pub struct Offloader {
     /// Not yet taken by `take_orphans`.
     removed: Orphans,
     gap: Option<(i64, i64)>,
+    awaits_replicas: bool,
     carried: Option<i64>,
 }
 
@@ -191,6 +192,7 @@ impl Offloader {
             history: VecDeque::new(),
             removed: Orphans::default(),
             gap: None,
+            awaits_replicas: false,
             carried: None,
         }
     }
@@ -216,6 +218,12 @@ impl Offloader {
     #[must_use]
     pub fn gap(&self) -> Option<(i64, i64)> {
         self.gap
+    }
+
+    /// Whether the tier is to be given up and a replica had not said what it has on its own disk when it was last asked.
+    #[must_use]
+    pub fn awaits_replicas(&self) -> bool {
+        self.awaits_replicas
     }
 
     /// A log start that the head carries, and so does every generation to come: nothing below it comes back in a restore.
@@ -303,9 +311,11 @@ impl Offloader {
             self.settle(log, policy, ambient).await?;
             return Ok(Action::Publish);
         }
-        if policy.discard && self.tier.manifest().is_some_and(|manifest| !manifest.is_empty()) {
+        let discards = policy.discard && self.tier.manifest().is_some_and(|manifest| !manifest.is_empty());
+        if discards {
             local.everywhere_from = self.everywhere_from(&local, log).await;
         }
+        self.awaits_replicas = discards && local.everywhere_from.is_none();
         self.tier.forget_lost();
         self.gap = plan::gap(&local, &self.tier);
         self.tier.removable = self.removable(policy, ambient.mono_ms());

@@ -435,6 +435,8 @@ impl TierDriver {
     async fn round(&self, work: &mut Work, folder: &PartitionFolder) -> Result<(), OffloadError> {
         let asked = work.place.asked();
         let Some(config) = self.log_config(&work.log.replica).await else {
+            // Not tiered, and keeps what it has there.
+            work.size.set_discard_waits(false);
             work.place.settled(asked);
             return Ok(());
         };
@@ -503,6 +505,7 @@ impl TierDriver {
         let stepped = work.offloader.step(&work.log, policy, seams).await;
         self.trace(&work.log.replica, begun, begun_ms, &stepped);
         work.note_gap();
+        work.size.set_discard_waits(work.offloader.awaits_replicas());
         let action = stepped?;
         if let Some(manifest) = work.offloader.manifest()
             && manifest.generation != work.noted

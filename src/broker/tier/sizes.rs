@@ -1,4 +1,4 @@
-//! How much of the partitions that are led here lies in the tier: what their tasks' newest manifests name.
+//! What the tasks of the partitions that are led here tell of them: how much lies in the tier, and what keeps them from going on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +19,8 @@ struct Tasks {
     bytes: BTreeMap<u64, (TopicName, u64)>,
     /// Tasks whose partition lacks records between the tier and the local log.
     gaps: BTreeSet<u64>,
+    /// Tasks that are to give their tier up, and wait for a replica.
+    discards: BTreeSet<u64>,
 }
 
 /// One task's part; it counts no more when this is dropped.
@@ -51,17 +53,22 @@ impl Sizes {
     pub(super) fn gaps(&self) -> usize {
         self.by_task.lock().gaps.len()
     }
+
+    /// How many partitions are to give their tier up, and wait for a replica.
+    pub(super) fn discards_waiting(&self) -> usize {
+        self.by_task.lock().discards.len()
+    }
 }
 
 impl Size {
     /// Whether the task's partition lacks records between the tier and the local log.
     pub(super) fn set_gap(&self, there_is: bool) {
-        let mut tasks = self.sizes.by_task.lock();
-        if there_is {
-            tasks.gaps.insert(self.task);
-        } else {
-            tasks.gaps.remove(&self.task);
-        }
+        note(&mut self.sizes.by_task.lock().gaps, self.task, there_is);
+    }
+
+    /// Whether the task is to give the tier up, and waits for a replica.
+    pub(super) fn set_discard_waits(&self, waits: bool) {
+        note(&mut self.sizes.by_task.lock().discards, self.task, waits);
     }
 
     /// What the task's partition has in the tier now.
@@ -77,6 +84,15 @@ impl Drop for Size {
         let mut tasks = self.sizes.by_task.lock();
         tasks.bytes.remove(&self.task);
         tasks.gaps.remove(&self.task);
+        tasks.discards.remove(&self.task);
+    }
+}
+
+fn note(tasks: &mut BTreeSet<u64>, task: u64, holds: bool) {
+    if holds {
+        tasks.insert(task);
+    } else {
+        tasks.remove(&task);
     }
 }
 
@@ -95,12 +111,16 @@ mod tests {
         first.set_gap(true);
         second.set_gap(true);
         first.set_gap(false);
-        assert_eq!(sizes.gaps(), 1);
+        first.set_discard_waits(true);
+        assert_eq!((sizes.gaps(), sizes.discards_waiting()), (1, 1));
+        first.set_discard_waits(false);
+        second.set_discard_waits(true);
+        assert_eq!(sizes.discards_waiting(), 1);
         let told = |of_a, of_b| BTreeMap::from([(a.clone(), of_a), (b.clone(), of_b)]);
         assert_eq!(sizes.by_topic(), told(17, 0));
         other.set(1);
         drop(second);
-        assert_eq!(sizes.gaps(), 0);
+        assert_eq!((sizes.gaps(), sizes.discards_waiting()), (0, 0));
         assert_eq!(sizes.by_topic(), told(7, 1));
         drop((first, other));
         assert!(sizes.by_topic().is_empty());

@@ -299,6 +299,12 @@ impl ColdStore {
         self.sizes.gaps()
     }
 
+    /// Partitions that are led here, are to give their tier up, and wait for a replica that has not said what it has.
+    #[must_use]
+    pub fn discards_waiting(&self) -> usize {
+        self.sizes.discards_waiting()
+    }
+
     /// Look-ups of footers, manifests and archives so far.
     #[must_use]
     pub fn index_counts(&self) -> [(&'static str, IndexCounts); 3] {

@@ -201,3 +201,13 @@ pub const TIER_GAPS: &Metric = &Metric {
     max_series: 1,
     help: "Partitions led here that lack records between the end of the cold tier and their local log: nothing of them is deleted from the store until a replica that has the records leads.",
 };
+
+/// Partitions led here whose tier is turned off with deletion and is not given up yet, because a replica has not said what it has on its own disk.
+pub const TIER_DISCARDS_WAITING: &Metric = &Metric {
+    name: "esker_tier_discards_waiting",
+    kind: MetricKind::Gauge,
+    unit: "{partition}",
+    labels: &[],
+    max_series: 1,
+    help: "Partitions led here whose tier is turned off with deletion and is not given up yet, because a replica has not said what it has on its own disk.",
+};

@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use super::bucket::Bucket;
 use super::*;
 use crate::broker::{PeerNetwork, StartError};
-use crate::env::metrics::TIER_GAPS;
+use crate::env::metrics::{TIER_DISCARDS_WAITING, TIER_GAPS};
 use crate::transport::SharedTransport;
 use crate::transport::memory::MemoryNetwork;
 use crate::types::BrokerId;
@@ -103,6 +103,7 @@ async fn a_tier_is_given_up_only_when_every_replica_has_what_is_to_stay_and_none
     let waiting = copy_of(&brokers[0], &partition);
     assert_eq!((waiting.log_start, waiting.local_start), (Offset::ZERO, Offset::ZERO), "{waiting:?}");
     assert!(bucket.count(".seg") > 3);
+    assert_eq!(told(&brokers[0], TIER_DISCARDS_WAITING, &[]).await, Value::Level(1.0));
     // Nor does the second one forget, by a restart, that there is more than what it has on its disk.
     brokers.remove(1).shutdown().await;
     brokers.push(one_of_three(&network, &bucket, dir.path(), 2).await);
@@ -123,6 +124,7 @@ async fn a_tier_is_given_up_only_when_every_replica_has_what_is_to_stay_and_none
         }
     };
     timeout(&*brokers[0].env().clock, LIMIT, gone).await.expect("objects past the grace period are deleted");
+    assert_eq!(told(&brokers[0], TIER_DISCARDS_WAITING, &[]).await, Value::Level(0.0));
     // The one that had least leads, and loses nothing of it.
     brokers.remove(0).shutdown().await;
     until(&brokers[0], &partition, |p| p.role == ReplicaRole::Leader && p.high_watermark == Offset(RECORDS))
