@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::{Client, check};
 use crate::types::TopicId;
@@ -13,19 +13,25 @@ use crate::wire::messages::offset_commit::{
 use crate::wire::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup};
 use crate::wire::{ErrorCode, Request, StrBytes};
 
-/// Kafka's number of groups as coordinated things.
-const GROUP: i8 = 0;
+/// What has a coordinator, by Kafka's number.
+#[derive(Clone, Copy, Debug)]
+pub enum Coordinated {
+    /// A consumer group.
+    Group = 0,
+    /// A transactional id.
+    Transaction = 1,
+}
 
 impl Client {
-    /// Asks the coordinator of a group.
+    /// Looks for a coordinator: the broker, or why there is none now.
     ///
     /// # Errors
-    /// When there is none now, or it does not answer.
-    pub async fn ask_coordinator<R: Request>(&mut self, group: &str, request: &R) -> Result<R::Response> {
+    /// When no broker answers.
+    pub async fn coordinator(&mut self, of: Coordinated, name: &str) -> Result<Result<i32, ErrorCode>> {
         let wanted = FindCoordinatorRequest {
-            key_type: GROUP,
+            key_type: of as i8,
             // Their place since version 4, which every broker speaks that speaks to us.
-            coordinator_keys: vec![StrBytes::from(group)],
+            coordinator_keys: vec![StrBytes::from(name)],
             ..FindCoordinatorRequest::default()
         };
         let found = self.ask_any(&wanted).await?;
@@ -33,8 +39,18 @@ impl Client {
             Some(one) => (one.error_code, one.node_id),
             None => (found.error_code, found.node_id),
         };
-        check(code, None).with_context(|| format!("the coordinator of group {group}"))?;
-        self.ask_broker(node, request).await
+        Ok(if code == ErrorCode::NONE { Ok(node) } else { Err(code) })
+    }
+
+    /// Asks the coordinator of a group.
+    ///
+    /// # Errors
+    /// When there is none now, or it does not answer.
+    pub async fn ask_coordinator<R: Request>(&mut self, group: &str, request: &R) -> Result<R::Response> {
+        match self.coordinator(Coordinated::Group, group).await? {
+            Ok(node) => self.ask_broker(node, request).await,
+            Err(code) => Err(anyhow!("{code}")).with_context(|| format!("the coordinator of group {group}")),
+        }
     }
 
     /// The names of topics by their ids.

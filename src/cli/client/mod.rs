@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use self::connection::Connection;
+pub use self::groups::Coordinated;
 pub use self::security::Security;
 use super::report::Output;
 use crate::env::{Env, timeout};

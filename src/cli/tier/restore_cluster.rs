@@ -24,11 +24,10 @@ use crate::broker::{
     CommittedBackup, GroupBackup, Kept, MetadataBackup, PartsBackup, RESTORE_METADATA, TopicBackup,
     is_topic_config,
 };
-use crate::cli::client::{Client, ClusterArguments};
+use crate::cli::client::{Client, ClusterArguments, Coordinated};
 use crate::cli::report::{Output, Rows, say};
 use crate::cli::topic::{NewTopic, create};
 use crate::env::{Env, timeout};
-use crate::wire::messages::find_coordinator::FindCoordinatorRequest;
 use crate::wire::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -353,18 +352,10 @@ async fn try_commit(
     group: &str,
     request: &OffsetCommitRequest,
 ) -> Result<Option<ErrorCode>> {
-    let find = FindCoordinatorRequest {
-        coordinator_keys: vec![StrBytes::from(group)],
-        ..FindCoordinatorRequest::default()
+    let node = match client.coordinator(Coordinated::Group, group).await? {
+        Ok(node) => node,
+        Err(code) => return Ok(Some(code)),
     };
-    let found = client.ask_any(&find).await?;
-    let (code, node) = match found.coordinators.first() {
-        Some(coordinator) => (coordinator.error_code, coordinator.node_id),
-        None => (found.error_code, found.node_id),
-    };
-    if code != ErrorCode::NONE {
-        return Ok(Some(code));
-    }
     let answer = client.ask_broker(node, request).await?;
     let codes = answer.topics.iter().flat_map(|topic| topic.partitions.iter().map(|p| p.error_code));
     Ok(codes.into_iter().find(|code| *code != ErrorCode::NONE))

@@ -11,17 +11,14 @@ use anyhow::{Context as _, Result, bail};
 use tiering::store::SharedStore;
 
 use crate::broker::{Kept, PartsBackup, TransactionBackup};
-use crate::cli::client::Client;
+use crate::cli::client::{Client, Coordinated};
 use crate::cli::report::{Output, say};
 use crate::env::{Env, timeout};
 use crate::types::DirectoryId;
 use crate::wire::messages::describe_transactions::DescribeTransactionsRequest;
-use crate::wire::messages::find_coordinator::FindCoordinatorRequest;
 use crate::wire::messages::init_producer_id::InitProducerIdRequest;
 use crate::wire::{ErrorCode, StrBytes};
 
-/// Kafka's number of transactional ids as coordinated things.
-const TRANSACTION: i8 = 1;
 /// How long a coordinator may take to begin.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(200);
@@ -113,20 +110,11 @@ async fn begin(env: &Env, client: &mut Client, id: &TransactionBackup) -> Result
 }
 
 async fn try_begin(client: &mut Client, id: &TransactionBackup) -> Result<ErrorCode> {
+    let node = match client.coordinator(Coordinated::Transaction, &id.id).await? {
+        Ok(node) => node,
+        Err(code) => return Ok(code),
+    };
     let name = StrBytes::from(id.id.as_str());
-    let find = FindCoordinatorRequest {
-        key_type: TRANSACTION,
-        coordinator_keys: vec![name.clone()],
-        ..FindCoordinatorRequest::default()
-    };
-    let found = client.ask_any(&find).await?;
-    let (code, node) = match found.coordinators.first() {
-        Some(coordinator) => (coordinator.error_code, coordinator.node_id),
-        None => (found.error_code, found.node_id),
-    };
-    if code != ErrorCode::NONE {
-        return Ok(code);
-    }
     let describe = DescribeTransactionsRequest { transactional_ids: vec![name.clone()] };
     let described = client.ask_broker(node, &describe).await?;
     let described = described.transaction_states.first().context("the broker left the answer out")?;

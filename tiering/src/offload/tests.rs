@@ -2,6 +2,7 @@
 //! invariants 1–6 of tests/README.md hold after every step. Positive controls switch a defence off and must be caught.
 
 mod cost;
+mod led;
 mod lives;
 mod world;
 

@@ -1,76 +1,11 @@
 //! What a segment's way to the tier costs in requests, by the classes that a store bills.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
-
-use async_trait::async_trait;
-use bytes::Bytes;
 
 use super::super::*;
-use crate::lineage::EpochStart;
+use super::led::Led;
 use crate::store::{MemoryStore, MeteredStore, RequestCounts};
-use crate::testing::{MemorySegment, batches};
-
-const RECORDS: i64 = 10;
-
-/// A leader whose log grows by whole segments of ten batches.
-#[derive(Default)]
-struct GrowingLog {
-    closed: Mutex<Vec<LocalSegment>>,
-    log_start: AtomicI64,
-}
-
-impl GrowingLog {
-    fn grow(&self) {
-        let mut closed = self.closed.lock().unwrap();
-        let base = closed.last().map_or(0, |segment| segment.end);
-        let bytes = bytes_of(base).len() as u64;
-        closed.push(LocalSegment { base, end: base + RECORDS, bytes, max_timestamp: 0 });
-    }
-}
-
-fn bytes_of(base: i64) -> Bytes {
-    batches(base, RECORDS as usize, 1, 1, 50)
-}
-
-#[async_trait]
-impl LeaderLog for GrowingLog {
-    async fn local(&self) -> Option<Local> {
-        let from = self.log_start.load(Relaxed);
-        let mut closed = self.closed.lock().unwrap().clone();
-        let end = closed.last().map_or(0, |segment| segment.end);
-        closed.retain(|segment| segment.end > from);
-        Some(Local {
-            epoch: 1,
-            log_start: self.log_start.load(Relaxed),
-            local_start: self.log_start.load(Relaxed),
-            high_watermark: end,
-            last_stable: end,
-            chain: vec![EpochStart { epoch: 1, start: 0 }],
-            closed,
-            open_bytes: 0,
-            everywhere_from: None,
-        })
-    }
-    async fn open(&self, segment: &LocalSegment) -> std::io::Result<LocalCopy> {
-        Ok(LocalCopy {
-            source: Box::new(MemorySegment(bytes_of(segment.base))),
-            aborted_transactions: Bytes::new(),
-            producer_snapshot: Bytes::new(),
-        })
-    }
-    async fn advance_log_start(&self, to: i64) -> std::io::Result<()> {
-        self.log_start.store(to, Relaxed);
-        Ok(())
-    }
-    async fn everywhere_from(&self) -> Option<i64> {
-        None
-    }
-    async fn delete_local(&self, _: i64) -> std::io::Result<()> {
-        Ok(())
-    }
-    async fn set_tier(&self, _: i64, _: u64) {}
-}
 
 /// A clock that goes on by ten seconds with each look.
 #[derive(Default)]
@@ -89,7 +24,7 @@ impl Ambient for Ticking {
 }
 
 struct Setting {
-    log: GrowingLog,
+    log: Led,
     offloader: Offloader,
     ambient: Ticking,
     policy: Policy,
@@ -102,7 +37,7 @@ impl Setting {
         let requests = metered.requests();
         let folder = PartitionFolder::new("c", "t", "i", 0).unwrap();
         let offloader = Offloader::new(Arc::new(metered), folder, 1, 0, OffloadOptions::default());
-        let (log, ambient, policy) = (GrowingLog::default(), Ticking::default(), Policy::default());
+        let (log, ambient, policy) = (Led::new(1, &[(1, 0)]), Ticking::default(), Policy::default());
         Setting { log, offloader, ambient, policy, requests }
     }
 
@@ -111,15 +46,13 @@ impl Setting {
     }
 
     /// What so many segments cost, each round closing some of them.
-    async fn cost(&mut self, rounds: u64, segments_per_round: u64) -> RequestCounts {
+    async fn cost(&mut self, rounds: u64, segments_per_round: usize) -> RequestCounts {
         // The first segment pays for the leadership: finding the head, and the sweep.
-        self.log.grow();
+        self.log.grow(1);
         self.until_idle().await;
         let before = self.requests.counts();
         for _ in 0..rounds {
-            for _ in 0..segments_per_round {
-                self.log.grow();
-            }
+            self.log.grow(segments_per_round);
             self.until_idle().await;
         }
         let after = self.requests.counts();

@@ -3,82 +3,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
-use bytes::Bytes;
-
 use super::super::*;
-use crate::lineage::EpochStart;
+use super::led::Led;
 use crate::publish::Publisher;
 use crate::store::{MemoryStore, SharedStore};
-use crate::testing::{MemorySegment, batches};
-
-const RECORDS: i64 = 10;
-
-/// A leader's log that has its own records from some offset on, in closed segments of ten.
-struct Led {
-    epoch: i32,
-    chain: Vec<EpochStart>,
-    from: i64,
-    closed: Mutex<Vec<LocalSegment>>,
-}
-
-impl Led {
-    fn new(epoch: i32, chain: &[(i32, i64)]) -> Led {
-        let chain: Vec<EpochStart> =
-            chain.iter().map(|&(epoch, start)| EpochStart { epoch, start }).collect();
-        let from = chain.last().map_or(0, |last| last.start);
-        Led { epoch, chain, from, closed: Mutex::default() }
-    }
-
-    fn grow(&self, segments: usize) {
-        let mut closed = self.closed.lock().unwrap();
-        for _ in 0..segments {
-            let base = closed.last().map_or(self.from, |segment| segment.end);
-            let bytes = self.bytes_of(base).len() as u64;
-            closed.push(LocalSegment { base, end: base + RECORDS, bytes, max_timestamp: 0 });
-        }
-    }
-
-    fn bytes_of(&self, base: i64) -> Bytes {
-        batches(base, RECORDS as usize, 1, self.epoch, 50)
-    }
-}
-
-#[async_trait]
-impl LeaderLog for Led {
-    async fn local(&self) -> Option<Local> {
-        let closed = self.closed.lock().unwrap().clone();
-        let end = closed.last().map_or(self.from, |segment| segment.end);
-        Some(Local {
-            epoch: self.epoch,
-            log_start: 0,
-            local_start: self.from,
-            high_watermark: end,
-            last_stable: end,
-            chain: self.chain.clone(),
-            closed,
-            open_bytes: 0,
-            everywhere_from: None,
-        })
-    }
-    async fn open(&self, segment: &LocalSegment) -> std::io::Result<LocalCopy> {
-        Ok(LocalCopy {
-            source: Box::new(MemorySegment(self.bytes_of(segment.base))),
-            aborted_transactions: Bytes::new(),
-            producer_snapshot: Bytes::new(),
-        })
-    }
-    async fn advance_log_start(&self, _: i64) -> std::io::Result<()> {
-        Ok(())
-    }
-    async fn everywhere_from(&self) -> Option<i64> {
-        None
-    }
-    async fn delete_local(&self, _: i64) -> std::io::Result<()> {
-        Ok(())
-    }
-    async fn set_tier(&self, _: i64, _: u64) {}
-}
 
 struct Still(Mutex<u128>);
 
