@@ -6,11 +6,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tiering::lineage::EpochStart;
-use tiering::offload::{LeaderLog, LocalCopy};
+use tiering::offload::{self, LeaderLog};
 use tiering::plan::{Local, LocalSegment};
 use tiering::upload::SegmentSource;
 
-use crate::broker::standing::copies_at;
+use crate::broker::standing::{LocalCopy, copies_at};
 use crate::env::{BlockingPool, Clock, DiskFile};
 use crate::log::{EpochEntry, LogError};
 use crate::metadata::Metadata;
@@ -85,14 +85,14 @@ impl LeaderLog for LedLog {
         look.await.ok().flatten()
     }
 
-    async fn open(&self, segment: &LocalSegment) -> io::Result<LocalCopy> {
+    async fn open(&self, segment: &LocalSegment) -> io::Result<offload::LocalCopy> {
         let (base, bytes) = (Offset(segment.base), segment.bytes);
         let (file, sections) = self
             .run(move |replica| {
                 replica.with_log(|log| Ok((log.segment_file(base)?, log.segment_sections(base)?)))
             })
             .await?;
-        Ok(LocalCopy {
+        Ok(offload::LocalCopy {
             source: Box::new(LocalFile { file, bytes, threads: self.cold_threads.clone() }),
             aborted_transactions: sections.txn_index,
             producer_snapshot: sections.producer_snapshot,
@@ -121,23 +121,22 @@ impl LeaderLog for LedLog {
             tracing::warn!(%partition, peer = %away.broker, "the tier is not given up while a replica's broker is away");
             return None;
         }
-        let mut from = positions.local_start;
+        let mut told = Vec::new();
         for peer in
             assigned.replicas.iter().map(|replica| replica.broker).filter(|peer| *peer != self.node_id)
         {
-            let told = copies_at(&self.metadata, peer, id, partition.partition).await;
-            let settled = told.filter(|copy| !copy.is_tiered && copy.end >= positions.local_start.0);
-            let Some(copy) = settled else {
+            told.push((peer, copies_at(&self.metadata, peer, id, partition.partition).await));
+        }
+        match common_start((positions.local_start, positions.high_watermark), &told) {
+            Ok(from) => Some(from.0),
+            Err(peer) => {
                 tracing::warn!(
                     %partition, %peer,
                     "the tier is not given up before every replica has said from where on it has the records"
                 );
-                return None;
-            };
-            from = from.max(Offset(copy.start));
+                None
+            }
         }
-        // A copy that has yet to be cut to this leader's log tells what is above it.
-        (from <= positions.high_watermark).then_some(from.0)
     }
 
     async fn delete_local(&self, below: i64) -> io::Result<()> {
@@ -147,6 +146,27 @@ impl LeaderLog for LedLog {
     async fn set_tier(&self, end: i64, generation: u64) {
         self.replica.set_tier(self.epoch, TierPosition { end: Offset(end), generation });
     }
+}
+
+/// From where on all replicas have the records on their own disks: this leader, and the others as they have said.
+///
+/// # Errors
+/// Whose word is missing or can't be relied on: local retention may still take more of its files, or its copy has yet to be filled, or to
+/// be cut to this leader's log, which it tells nothing of.
+fn common_start(
+    (local_start, high_watermark): (Offset, Offset),
+    told: &[(BrokerId, Option<LocalCopy>)],
+) -> Result<Offset, BrokerId> {
+    let mut from = local_start;
+    for &(peer, copy) in told {
+        let reliable = |copy: &LocalCopy| {
+            let (start, end) = (Offset(copy.start), Offset(copy.end));
+            !copy.is_tiered && end >= local_start && start <= high_watermark
+        };
+        let copy = copy.filter(reliable).ok_or(peer)?;
+        from = from.max(Offset(copy.start));
+    }
+    Ok(from)
 }
 
 /// A closed `.log` file. The handle reads on when the segment is deleted meanwhile.
@@ -172,5 +192,29 @@ impl SegmentSource for LocalFile {
             Ok(Bytes::from(buffer))
         };
         self.threads.run(read).await.map_err(io::Error::other)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn copy(start: i64, end: i64) -> Option<LocalCopy> {
+        Some(LocalCopy { start, end, is_tiered: false })
+    }
+
+    #[test]
+    fn a_tier_is_given_up_from_where_all_replicas_have_the_records_and_only_when_each_has_said_so() {
+        let leader = (Offset(100), Offset(200));
+        let [second, third] = [BrokerId(2), BrokerId(3)];
+        let of = |copy| common_start(leader, &[(second, self::copy(50, 210)), (third, copy)]);
+        assert_eq!(of(copy(70, 210)), Ok(Offset(100)));
+        assert_eq!(of(copy(150, 210)), Ok(Offset(150)));
+        assert_eq!(of(copy(200, 200)), Ok(Offset(200)));
+        assert_eq!(of(None), Err(third), "it has said nothing");
+        assert_eq!(of(copy(0, 99)), Err(third), "it has yet to be filled");
+        assert_eq!(of(copy(201, 300)), Err(third), "it has yet to be cut to this leader's log");
+        let still_tiered = Some(LocalCopy { start: 70, end: 210, is_tiered: true });
+        assert_eq!(of(still_tiered), Err(third), "local retention may take more of it");
     }
 }
