@@ -1,7 +1,7 @@
 //! The planner and the publish protocol as a model that stateright explores state by state: the very functions that decide
 //! what comes next ([`plan`](crate::plan)), what a generation holds ([`successor`](crate::manifest::successor)), what follows
 //! from an answer of the store (`publish::protocol`) and what is an orphan, for leaders that are elected while their
-//! predecessors go on.
+//! predecessors go on, with more or less on their disks, and while the topic is deleted.
 //!
 //! `world` wires them together as the offloader does. Each request to the store is a step of its own, so a leader may be paused
 //! before any of them for as long as one likes; it may be carried out and its answer be lost, or be acknowledged and not
@@ -10,6 +10,7 @@
 //! Every property has a positive control: a defect planted in the wiring that must break it. `TIER_MODEL` chooses a setup for
 //! `the_deep_run` (tests/README.md).
 
+mod burial;
 mod setups;
 mod world;
 
@@ -56,6 +57,8 @@ impl Model for Setup {
             never(Violation::Contradiction.name(), |_, w: &World| {
                 w.violation != Some(Violation::Contradiction)
             }),
+            never(Violation::Undead.name(), |_, w: &World| w.violation != Some(Violation::Undead)),
+            never(Violation::Left.name(), |_, w: &World| w.violation != Some(Violation::Left)),
         ]
     }
 }

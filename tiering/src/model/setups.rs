@@ -28,6 +28,12 @@ pub(super) enum Planted {
     Forgets,
     /// A new leader goes by the epoch of the one before.
     OneEpochForTwo,
+    /// Followers are told that what is uploaded is in the tier.
+    AnnouncesUploads,
+    /// Nobody looks for tombstones.
+    IgnoresTombstones,
+    /// Who has written after the topic was gone leaves it there.
+    NoClearing,
 }
 
 /// How much may happen in a run.
@@ -45,6 +51,10 @@ pub(super) struct Setup {
     /// DeleteRecords of all that is committed.
     pub(super) deletions: u8,
     pub(super) ticks: u8,
+    /// Of the elections, those of replicas that have more or less on their own disks than the leader before.
+    pub(super) apart: u8,
+    /// The topic's deletion.
+    pub(super) topic_deletions: u8,
     pub(super) segments_per_generation: usize,
     pub(super) planted: Option<Planted>,
 }
@@ -87,6 +97,8 @@ const BASE: Setup = Setup {
     faults: 0,
     deletions: 0,
     ticks: 0,
+    apart: 0,
+    topic_deletions: 0,
     segments_per_generation: 1,
     planted: None,
 };
@@ -100,6 +112,8 @@ impl Setup {
             Setup { name: "three leaders in time", records: 2, elections: 2, ticks: 3, ..BASE },
             Setup { name: "an unclean election", records: 2, elections: 2, unclean: 1, ..BASE },
             Setup { name: "records are deleted", records: 2, deletions: 1, ticks: 2, ..BASE },
+            Setup { name: "replicas begin where they like", records: 2, elections: 2, apart: 2, ..BASE },
+            Setup { name: "the topic is deleted", topic_deletions: 1, ticks: 1, faults: 1, ..BASE },
             Setup {
                 name: "two segments a generation",
                 records: 2,
@@ -146,6 +160,8 @@ impl Setup {
         let unclean = Setup { name: "unclean", unclean: 1, ..BASE };
         let two = Setup { name: "two records", records: 2, elections: 0, ..BASE };
         let first_two = Setup { name: "two leaders", ..BASE };
+        let apart = Setup { name: "apart", apart: 1, ..BASE };
+        let deleted = Setup { name: "deleted", elections: 0, topic_deletions: 1, ..BASE };
         vec![
             (Planted::Replaces, first.clone(), Violation::Zombie),
             (Planted::AlwaysFresh, sleeper, Violation::Zombie),
@@ -158,6 +174,9 @@ impl Setup {
             (Planted::WrongRecords, one, Violation::WrongRecord),
             (Planted::Forgets, two, Violation::Lost),
             (Planted::OneEpochForTwo, first_two, Violation::Contradiction),
+            (Planted::AnnouncesUploads, apart, Violation::Lost),
+            (Planted::IgnoresTombstones, deleted.clone(), Violation::Undead),
+            (Planted::NoClearing, deleted, Violation::Left),
         ]
     }
 
@@ -176,6 +195,8 @@ impl Setup {
                 "faults" => setup.faults = small(),
                 "deletions" => setup.deletions = small(),
                 "ticks" => setup.ticks = small(),
+                "apart" => setup.apart = small(),
+                "topic_deletions" => setup.topic_deletions = small(),
                 "segments" => setup.segments_per_generation = number,
                 "states" => states = Some(number),
                 _ => panic!("unknown: {key}"),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use super::burial::Stage;
 use super::setups::{Before, Planted, Setup};
 use crate::gc;
 use crate::layout::SegmentName;
@@ -30,6 +31,10 @@ pub(super) enum Violation {
     NamedAndGone,
     /// Two writers of one epoch; a head that is removed.
     Contradiction,
+    /// Something counts as published though the topic's tombstone is there.
+    Undead,
+    /// A deleted topic has left something.
+    Left,
 }
 
 impl Violation {
@@ -42,6 +47,8 @@ impl Violation {
             Violation::Zombie => "no leader publishes after its successor did",
             Violation::NamedAndGone => "what the head names is there",
             Violation::Contradiction => "nothing contradicts",
+            Violation::Undead => "nothing is published beside a tombstone",
+            Violation::Left => "a deleted topic leaves nothing",
         }
     }
 }
@@ -58,6 +65,18 @@ pub(super) enum Act {
     ElectUnclean,
     /// Everything committed is deleted.
     DeleteRecords,
+    /// Another replica leads that has kept all records on its own disk.
+    ElectWhole,
+    /// Another replica leads whose disk begins at the tier's end, as it was announced.
+    ElectShort,
+    /// The topic is deleted.
+    DeleteTopic,
+    /// A step of its deletion.
+    Bury,
+    /// A leader hears that the topic is deleted.
+    Hear(usize),
+    /// It removes what it may have written too late.
+    ClearAway(usize),
     /// Time goes on.
     Tick,
     /// A leader does the next thing: something local, or one request.
@@ -86,7 +105,7 @@ enum Doing {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Leader {
+pub(super) struct Leader {
     epoch: i32,
     /// The epoch of each record, by offset.
     log: Vec<i32>,
@@ -100,21 +119,29 @@ struct Leader {
     history: Vec<(u64, i64)>,
     drawn: u64,
     doing: Doing,
-    ended: bool,
+    pub(super) ended: bool,
+    /// After the topic's deletion.
+    pub(super) cleared: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Store {
-    generations: BTreeMap<u64, Manifest>,
+pub(super) struct Store {
+    pub(super) generations: BTreeMap<u64, Manifest>,
     boundary: u64,
     /// The epochs of an object's records.
-    objects: BTreeMap<SegmentName, Vec<i32>>,
+    pub(super) objects: BTreeMap<SegmentName, Vec<i32>>,
+    pub(super) tombstone: bool,
 }
 
 impl Store {
     fn head(&self) -> Option<&Manifest> {
         let (generation, head) = self.generations.last_key_value()?;
         (*generation > self.boundary).then_some(head)
+    }
+
+    pub(super) fn forget_generations(&mut self) {
+        self.generations.clear();
+        self.boundary = 0;
     }
 
     fn names(&self, name: &SegmentName) -> bool {
@@ -126,8 +153,12 @@ impl Store {
 pub(super) struct World {
     now: i64,
     /// By epoch; the last one is the leader.
-    leaders: Vec<Leader>,
-    store: Store,
+    pub(super) leaders: Vec<Leader>,
+    pub(super) store: Store,
+    /// The topic is deleted, and this comes next.
+    pub(super) burial: Option<Stage>,
+    /// The highest end that a leader has told its followers: they may have let go of what lies before.
+    announced: i64,
     /// The epoch of each committed record.
     committed: Vec<i32>,
     log_start: i64,
@@ -137,6 +168,8 @@ pub(super) struct World {
     faults: u8,
     deletions: u8,
     ticks: u8,
+    apart: u8,
+    topic_deletions: u8,
     pub(super) violation: Option<Violation>,
 }
 
@@ -166,6 +199,7 @@ impl Leader {
             drawn: 0,
             doing: Doing::Nothing,
             ended: false,
+            cleared: false,
         }
     }
 
@@ -227,6 +261,8 @@ impl World {
             now: 0,
             leaders: vec![Leader::new(1, Vec::new(), None)],
             store: Store::default(),
+            burial: None,
+            announced: 0,
             committed: Vec::new(),
             log_start: 0,
             records: setup.records,
@@ -235,6 +271,8 @@ impl World {
             faults: setup.faults,
             deletions: setup.deletions,
             ticks: setup.ticks,
+            apart: setup.apart,
+            topic_deletions: setup.topic_deletions,
             violation: None,
         };
         // A prelude goes by the rules, whatever is planted.
@@ -279,6 +317,17 @@ impl World {
     }
 
     pub(super) fn acts(&self, setup: &Setup, acts: &mut Vec<Act>) {
+        match self.burial {
+            Some(stage) => self.acts_of_burial(stage, acts),
+            None => self.acts_of_a_living_topic(acts),
+        }
+        if self.ticks > 0 {
+            acts.push(Act::Tick);
+        }
+        self.steps(setup, acts);
+    }
+
+    fn acts_of_a_living_topic(&self, acts: &mut Vec<Act>) {
         let leader = self.leader();
         if self.records > 0 {
             acts.push(Act::Append);
@@ -288,6 +337,9 @@ impl World {
         }
         if self.elections > 0 {
             acts.push(Act::Elect);
+            if self.apart > 0 {
+                acts.extend([Act::ElectWhole, Act::ElectShort]);
+            }
             // Nobody can lead whose log ends before what is local.
             if self.unclean > 0 && self.committed.len() as i64 > leader.local_start {
                 acts.push(Act::ElectUnclean);
@@ -296,9 +348,12 @@ impl World {
         if self.deletions > 0 && leader.high_watermark > leader.log_start {
             acts.push(Act::DeleteRecords);
         }
-        if self.ticks > 0 {
-            acts.push(Act::Tick);
+        if self.topic_deletions > 0 {
+            acts.push(Act::DeleteTopic);
         }
+    }
+
+    fn steps(&self, setup: &Setup, acts: &mut Vec<Act>) {
         for (index, leader) in self.leaders.iter().enumerate().filter(|(_, leader)| !leader.ended) {
             let (writes, asks) = match &leader.doing {
                 Doing::Publishing { request, .. } => (*request == Request::Create, true),
@@ -332,15 +387,23 @@ impl World {
                 leader.high_watermark = leader.end();
                 self.committed = self.leader().log.clone();
             }
-            Act::Elect | Act::ElectUnclean => {
+            Act::Elect | Act::ElectUnclean | Act::ElectWhole | Act::ElectShort => {
                 self.elections -= 1;
                 if act == Act::ElectUnclean {
                     self.unclean -= 1;
                     self.committed.pop();
                 }
                 let before = self.leader();
+                let local_start = match act {
+                    Act::ElectWhole => before.log_start,
+                    Act::ElectShort => self.announced.max(before.log_start),
+                    _ => before.local_start,
+                };
                 let epoch = before.epoch + i32::from(setup.planted != Some(Planted::OneEpochForTwo));
                 let mut next = Leader::new(epoch, self.committed.clone(), Some(before));
+                next.local_start = local_start.min(next.end());
+                self.announced = self.announced.min(next.end());
+                self.apart -= u8::from(matches!(act, Act::ElectWhole | Act::ElectShort));
                 // What two draw is never the same.
                 next.drawn = 1000 * self.leaders.len() as u64;
                 next.log_start = next.log_start.min(next.end());
@@ -354,6 +417,17 @@ impl World {
                 leader.local_start = leader.local_start.max(leader.log_start);
                 self.log_start = self.leader().log_start;
             }
+            Act::DeleteTopic => {
+                self.topic_deletions -= 1;
+                self.committed.clear();
+                self.burial = Some(Stage::Tombstone);
+            }
+            Act::Bury => self.bury(),
+            Act::Hear(index) => {
+                self.leaders[index].ended = true;
+                self.leaders[index].doing = Doing::Nothing;
+            }
+            Act::ClearAway(index) => self.clear_away(setup, index),
             Act::Tick => {
                 self.ticks -= 1;
                 self.now += 1;
@@ -441,6 +515,9 @@ impl World {
                         break;
                     }
                     leader.tier.checked_end = Some(segment.end);
+                    if setup.apart > 0 && index + 1 == self.leaders.len() {
+                        self.announced = self.announced.max(segment.end);
+                    }
                 }
             }
             Action::DeleteObjects { names } => {
@@ -484,6 +561,14 @@ impl World {
 
     fn find_head(&mut self, setup: &Setup, leader: &mut Leader, index: usize, local: &Local) {
         let head = Head { manifest: self.store.head().cloned(), boundary: self.store.boundary };
+        if self.store.tombstone && setup.planted != Some(Planted::IgnoresTombstones) {
+            leader.ended = true;
+            return;
+        }
+        if self.burial.is_some() && head.generation() < leader.known_generation {
+            // Its manifests are gone: it asks again and again.
+            return;
+        }
         if let Some(manifest) = &head.manifest {
             if manifest.writer.epoch > leader.epoch && setup.planted != Some(Planted::NoEpochs) {
                 leader.ended = true;
@@ -536,6 +621,9 @@ impl World {
         if setup.planted == Some(Planted::EagerDelete) {
             self.delete_local(leader, segment.end)?;
         }
+        if setup.planted == Some(Planted::AnnouncesUploads) && leader.epoch == self.leader().epoch {
+            self.announced = self.announced.max(segment.end);
+        }
         Ok(Some(row))
     }
 
@@ -581,14 +669,15 @@ impl World {
         let fresh = leader.known.is_some_and(|known| self.now - known < setup.policy().knowledge_ms)
             || setup.planted == Some(Planted::AlwaysFresh);
         let machine = Publishing::new(generation, attempt.writer);
+        let deleted = self.store.tombstone && setup.planted != Some(Planted::IgnoresTombstones);
         let next = match request {
             Request::Create => machine.after(Answer::Created, fresh),
             Request::ReadBack => machine.after(Answer::WrittenBy(writer(&generation)), fresh),
-            Request::LookForTombstone => machine.after(Answer::Tombstone(false), fresh),
+            Request::LookForTombstone => machine.after(Answer::Tombstone(deleted), fresh),
             Request::ListAfter => {
                 let newest = self.store.generations.last_key_value().map(|(newest, _)| *newest);
                 let highest = newest.filter(|newest| *newest > generation).unwrap_or(0);
-                let newer = Newer { highest, boundary: self.store.boundary, deleted: false };
+                let newer = Newer { highest, boundary: self.store.boundary, deleted };
                 machine.after(Answer::Listed(newer), fresh)
             }
             Request::ReadNewer(newer) => match writer(&newer) {
@@ -603,6 +692,9 @@ impl World {
             Next::Published => {
                 if late {
                     return Err(Violation::Zombie);
+                }
+                if self.store.tombstone {
+                    return Err(Violation::Undead);
                 }
                 leader.known = Some(begun);
                 leader.history.push((generation, self.now));
@@ -625,7 +717,10 @@ impl World {
                 leader.tier.head = None;
                 Doing::Nothing
             }
-            Next::Deleted => return Err(Violation::Contradiction),
+            Next::Deleted => {
+                leader.ended = true;
+                Doing::Nothing
+            }
         };
         Ok(())
     }
@@ -660,6 +755,9 @@ impl World {
     }
 
     fn look(&self, setup: &Setup) -> Result<(), Violation> {
+        if let Some(stage) = self.burial {
+            return self.look_for_remains(stage);
+        }
         let leader = self.leader();
         let chain = leader.chain();
         let Some(head) = self.store.head() else {
