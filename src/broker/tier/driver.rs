@@ -484,6 +484,19 @@ impl TierDriver {
         policy: &Policy,
         seams: &Seams<'_>,
     ) -> Result<(), OffloadError> {
+        if !work.place.is_awaited() {
+            return Ok(());
+        }
+        // What is deleted where a later life of the cluster has begun must not count in that one.
+        match self.cold.owns_now().await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(OwnerError::Store(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%folder, %error, "whose store it is, is not known");
+                return Ok(());
+            }
+        }
         let policy = Policy { awaited: true, ..*policy };
         while work.place.is_awaited() && self.cold.is_owned() {
             if self.step(work, folder, &policy, seams).await? == Action::Idle {

@@ -128,6 +128,29 @@ async fn deleted_records_wait_for_no_other_partitions_uploads() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deleted_where_a_later_life_has_begun_since_the_last_look_counts_only_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = broker(dir.path()).await;
+    let partition = tiered_topic(&running, &[]).await;
+    produce(&running, &partition).await;
+    until(&running, &partition, settled).await;
+    // The control, and what it costs to ask: a HEAD besides the publish's own.
+    let before = running.tier_counts().unwrap().requests;
+    assert_eq!(running.delete_records(&partition, 40, LIMIT).await, Ok(Offset(40)));
+    let after = running.tier_counts().unwrap().requests;
+    assert_eq!((after.puts - before.puts, after.heads - before.heads), (1, 2), "{before:?} {after:?}");
+    let cold = running.cold_store.clone().unwrap();
+    // Half a minute may pass until the broker looks by itself.
+    let cluster_id = running.image().cluster_id.clone();
+    assert_eq!(tiering::owner::begin_incarnation(&*cold.store, &cluster_id).await, Ok(1));
+    let told = running.delete_records(&partition, 50, Duration::from_secs(1)).await;
+    assert_eq!(told, Err(DeleteRecordsError::TierTimedOut));
+    assert!(!cold.is_owned());
+    assert_eq!(head(&running, &partition).await.log_start, 40);
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_deletes_records_is_told_at_once_when_somebody_else_writes_the_tier() {
     let dir = tempfile::tempdir().unwrap();
     let (running, bucket, partitions) = slow(dir.path(), 2).await;
