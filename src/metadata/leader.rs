@@ -13,7 +13,7 @@ use super::config::LeaderBalance;
 use super::control::{Answer, Heartbeat, LogEnd, Request};
 use super::core::Core;
 use super::image::{BrokerState, COMMANDS, Image, SUPPORTED_FEATURES};
-use super::liveness::Life;
+use super::liveness::{HoldsBack, Life};
 use super::raft::{Outcome, broker};
 use crate::env::timeout;
 use crate::types::{BrokerId, TopicId};
@@ -97,13 +97,43 @@ async fn raise_level(core: &Core, image: &Image, term: u64) {
     let metrics = core.metrics();
     let members: Vec<BrokerId> =
         metrics.membership_config.membership().nodes().filter_map(|(id, _)| broker(*id)).collect();
-    let level = core.liveness.lock().common_level(image, &members).min(COMMANDS.1);
-    if image.cluster_id.is_empty() || level <= image.commands_level() {
+    if image.cluster_id.is_empty() {
+        return;
+    }
+    let (level, held_back) = {
+        let mut liveness = core.liveness.lock();
+        let held_back = liveness.holds_back(image, &members, COMMANDS.1, core.env.clock.now());
+        (liveness.common_level(image, &members).min(COMMANDS.1), held_back)
+    };
+    for broker in held_back {
+        tell_who_holds_back(broker, image.commands_level());
+    }
+    if level <= image.commands_level() {
         return;
     }
     let levels = BTreeMap::from([(COMMANDS.0.to_owned(), level)]);
     let answer = core.write_in_term(Command::UpdateFeatures { levels }, term).await;
     tracing::info!(level, ?answer, "every broker understands this level of commands");
+}
+
+fn tell_who_holds_back(broker: HoldsBack, level: i16) {
+    let feature = COMMANDS.0;
+    match broker {
+        HoldsBack::Silent(broker) => tracing::warn!(
+            %broker, %feature, level,
+            "the broker holds the level of commands back: it is registered, and nothing is heard of it. Start it, or if it never \
+            comes back: esker cluster drain {broker}, then esker cluster remove {broker}"
+        ),
+        HoldsBack::Unregistered(broker) => tracing::warn!(
+            %broker, %feature, level,
+            "the broker holds the level of commands back: it is a member of the metadata quorum and has not registered. Start it, or \
+            if it never comes: esker cluster remove-voter {broker}"
+        ),
+        HoldsBack::Older(broker, understands) => tracing::warn!(
+            %broker, %feature, level, understands,
+            "the broker holds the level of commands back: it runs an older program. Give it the one that the others run"
+        ),
+    }
 }
 
 /// A broker whose store was wiped is a learner with another number: it takes the place of the lost voter once it has what

@@ -17,6 +17,21 @@ use crate::types::{BrokerEpoch, BrokerId};
 /// One registered life.
 pub(super) type Life = (BrokerId, BrokerEpoch);
 
+/// Whoever holds the level of commands back is named after so long, and again each time as much has passed: a cluster whose brokers
+/// are replaced one after the other is not told of every one.
+const HELD_BACK: Duration = Duration::from_secs(60);
+
+/// A broker without which the level of commands would be higher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum HoldsBack {
+    /// It is registered, and this leader has heard nothing of it.
+    Silent(BrokerId),
+    /// It is a member of the quorum that has not registered.
+    Unregistered(BrokerId),
+    /// Its program understands no more than this level.
+    Older(BrokerId, i16),
+}
+
 #[derive(Debug)]
 pub(super) struct Liveness {
     session: Duration,
@@ -26,6 +41,8 @@ pub(super) struct Liveness {
     heard: BTreeMap<Life, MonoTime>,
     /// The levels of commands that they understand.
     levels: BTreeMap<Life, i16>,
+    /// Since when somebody holds the level of commands back, or was named for it last.
+    held_back: Option<MonoTime>,
     /// Being fenced: they are granted nothing until the image shows what became of it.
     fencing: BTreeSet<Life>,
     /// What a fenced broker was told to catch up with.
@@ -41,6 +58,7 @@ impl Liveness {
             took_over: MonoTime::default(),
             heard: BTreeMap::new(),
             levels: BTreeMap::new(),
+            held_back: None,
             fencing: BTreeSet::new(),
             told: BTreeMap::new(),
         }
@@ -74,6 +92,34 @@ impl Liveness {
         }
         let levels = image.brokers.values().map(|b| self.levels.get(&(b.id, b.epoch)).copied().unwrap_or(0));
         levels.min().unwrap_or(0)
+    }
+
+    /// Who holds the level of commands below `wanted`, when it is time to say so. A broker that is gone holds it back under every new
+    /// leader: what it said to a former one is not known any more, and when it comes back it may be another program.
+    pub fn holds_back(
+        &mut self,
+        image: &Image,
+        members: &[BrokerId],
+        wanted: i16,
+        now: MonoTime,
+    ) -> Vec<HoldsBack> {
+        let registered = image.brokers.values().filter_map(|b| match self.levels.get(&(b.id, b.epoch)) {
+            None => Some(HoldsBack::Silent(b.id)),
+            Some(level) if *level < wanted => Some(HoldsBack::Older(b.id, *level)),
+            Some(_) => None,
+        });
+        let strangers = members.iter().filter(|member| !image.brokers.contains_key(member));
+        let found: Vec<HoldsBack> =
+            registered.chain(strangers.map(|member| HoldsBack::Unregistered(*member))).collect();
+        if found.is_empty() {
+            self.held_back = None;
+            return found;
+        }
+        if now < *self.held_back.get_or_insert(now) + HELD_BACK {
+            return Vec::new();
+        }
+        self.held_back = Some(now);
+        found
     }
 
     /// Lives to fence, now marked as such; again those whose fencing has not shown in the image yet.
@@ -214,6 +260,42 @@ mod tests {
         assert_eq!(liveness.common_level(&image, &[BrokerId(3)]), 0, "a member that has not registered");
         liveness.lead(2, at(20_000));
         assert_eq!(liveness.common_level(&image, &both), 0, "another leader asks anew");
+    }
+
+    #[test]
+    fn who_holds_the_level_of_commands_back_is_named_after_a_minute_and_each_minute_again() {
+        let mut liveness = leader();
+        let image = cluster(&[(1, BrokerState::Active), (2, BrokerState::Fenced), (3, BrokerState::Active)]);
+        let members = [BrokerId(1), BrokerId(9)];
+        liveness.note_level(life(1), 2);
+        liveness.note_level(life(3), 1);
+        assert_eq!(liveness.holds_back(&image, &members, 2, at(20_000)), []);
+        assert_eq!(liveness.holds_back(&image, &members, 2, at(79_999)), [], "not while brokers come up");
+        let all = [
+            HoldsBack::Silent(BrokerId(2)),
+            HoldsBack::Older(BrokerId(3), 1),
+            HoldsBack::Unregistered(BrokerId(9)),
+        ];
+        assert_eq!(liveness.holds_back(&image, &members, 2, at(80_000)), all);
+        assert_eq!(liveness.holds_back(&image, &members, 2, at(139_999)), [], "said a moment ago");
+        assert_eq!(liveness.holds_back(&image, &members, 2, at(140_000)), all);
+        // All are there for a moment: the minute begins anew.
+        let without = cluster(&[(1, BrokerState::Active)]);
+        assert_eq!(liveness.holds_back(&without, &members[..1], 2, at(190_000)), []);
+        assert_eq!(liveness.holds_back(&image, &members, 2, at(200_000)), []);
+        assert_eq!(liveness.holds_back(&image, &members, 2, at(260_000)), all);
+        // Another leader has heard nothing of a broker that was gone before.
+        liveness.note_level(life(2), 2);
+        liveness.note_level(life(3), 2);
+        assert_eq!(liveness.holds_back(&image, &members[..1], 2, at(320_000)), []);
+        liveness.lead(2, at(330_000));
+        liveness.note_level(life(1), 2);
+        liveness.note_level(life(3), 2);
+        assert_eq!(liveness.holds_back(&image, &members[..1], 2, at(330_000)), []);
+        assert_eq!(
+            liveness.holds_back(&image, &members[..1], 2, at(390_000)),
+            [HoldsBack::Silent(BrokerId(2))]
+        );
     }
 
     #[test]
