@@ -3,6 +3,8 @@
 //! Invariants: the high watermark is the smallest acknowledged end over the *maximal* ISR (committed ∪ proposed to
 //! be added), moves only while the committed ISR has at least min ISR members, and never goes back (KIP-497). A proposal whose outcome is open counts until the image shows a newer partition epoch.
 
+mod departures;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -204,6 +206,8 @@ struct Peer {
     expand_after: MonoTime,
     expand_pause: Duration,
     proposed_at: MonoTime,
+    /// It left the ISR while this proposal to drop it was on its way: only the reply tells whether it has left by itself.
+    left_by: Option<u64>,
 }
 
 /// The state of a leader under one leader epoch.
@@ -222,6 +226,8 @@ pub struct Leader {
     /// The number of the last proposal.
     attempt: u64,
     in_flight: Option<Vec<BrokerId>>,
+    /// The one in flight was applied, and the image does not show it yet.
+    is_applied: bool,
     /// Members of proposals on this partition epoch whose replies were lost.
     unsure: BTreeSet<BrokerId>,
     propose_after: MonoTime,
@@ -271,6 +277,7 @@ impl Leader {
             peers: BTreeMap::new(),
             attempt: 0,
             in_flight: None,
+            is_applied: false,
             unsure: BTreeSet::new(),
             propose_after: now,
             log_end,
@@ -394,6 +401,7 @@ impl Leader {
             }
             peer.session = Some(session);
             peer.had_session = true;
+            peer.left_by = None;
             self.acknowledge(request.broker, request.log_end, request.log_start, now);
         } else if peer.had_session {
             peer.down_since = peer.down_since.max(now);
@@ -473,7 +481,10 @@ impl Leader {
                 }
             }
             Event::Image(view) => self.take_view(&view, now, &mut actions),
-            Event::Reply { attempt, reply } => self.take_reply(attempt, reply, now),
+            Event::Reply { attempt, reply } => {
+                self.end_sessions_of_those_who_left(attempt, reply, now, &mut actions);
+                self.take_reply(attempt, reply, now);
+            }
             Event::Wait { ticket, end } => {
                 if let Some(outcome) = self.outcome(end) {
                     actions.push(Action::Complete { ticket, outcome });
@@ -560,6 +571,7 @@ impl Leader {
                 expand_after: now,
                 expand_pause: Duration::ZERO,
                 proposed_at: now,
+                left_by: None,
             });
             peer.view = *replica;
             if peer.epoch < replica.epoch
@@ -578,28 +590,6 @@ impl Leader {
             }
             assigned
         });
-    }
-
-    /// A member that left the ISR though this leader has not proposed it has said itself that it lost its copy: what its session
-    /// acknowledged before counts for nothing, or it would be taken back at once on the strength of bytes that it may not have.
-    fn end_sessions_of_the_dropped(
-        &mut self,
-        view: &PartitionView,
-        now: MonoTime,
-        actions: &mut Vec<Action>,
-    ) {
-        let stays = |broker: &BrokerId| {
-            view.isr.contains(broker) || self.in_flight.as_ref().is_some_and(|isr| !isr.contains(broker))
-        };
-        for broker in self.isr.iter().filter(|broker| !stays(broker)) {
-            if let Some(peer) = self.peers.get_mut(broker)
-                && !planted(defect::Defect::LostKeepsItsSession)
-                && let Some(session) = peer.session.take()
-            {
-                peer.down_since = now;
-                actions.push(Action::EndSession { broker: *broker, session });
-            }
-        }
     }
 
     fn take_reply(&mut self, attempt: u64, reply: ProposalReply, now: MonoTime) {
@@ -626,7 +616,7 @@ impl Leader {
                 self.propose_after = now + self.settings.session_timeout;
             }
             // Stays in flight until the image shows it.
-            ProposalReply::Applied => {}
+            ProposalReply::Applied => self.is_applied = true,
             ProposalReply::Refused => {
                 self.in_flight = None;
                 self.propose_after = now + PROPOSAL_PAUSE;
@@ -740,7 +730,8 @@ impl Leader {
                     |end| end >= self.epoch_start || planted(defect::Defect::JoinsBelowEpochStart);
                 let caught_up = peer.end.is_some_and(|end| end >= self.high_watermark && has_epoch(end));
                 let alive = peer.session.is_some() && peer.view.active && peer.epoch == peer.view.epoch;
-                let may_return = now >= peer.expand_after || planted(defect::Defect::FlappingLink);
+                let may_return = (now >= peer.expand_after && peer.left_by.is_none())
+                    || planted(defect::Defect::FlappingLink);
                 if caught_up && alive && may_return {
                     // It may have got them back before its removal was committed, and said so only then.
                     peer.lost_bytes = false;
@@ -767,6 +758,7 @@ impl Leader {
             self.isr.clone_from(&isr);
         }
         self.in_flight = Some(isr.into_iter().collect());
+        self.is_applied = false;
         self.attempt += 1;
         actions.push(Action::Propose {
             attempt: self.attempt,

@@ -207,6 +207,7 @@ fn a_follower_that_lags_leaves_and_one_that_has_caught_up_returns() {
     ack(&mut l, B, 110, ms(1));
     assert_eq!(proposed(&l.handle(Event::Tick, ms(30_000))), None);
     assert_eq!(proposed(&l.handle(Event::Tick, ms(30_001))), Some(vec![ME, B]));
+    reply(&mut l, ProposalReply::Applied, ms(30_001));
     l.handle(Event::Image(view(1, &[ME, B], 1)), ms(30_002));
     assert_eq!(l.high_watermark(), Offset(110));
     assert_eq!(proposed(&ack(&mut l, C, 109, ms(32_000))), None, "below the high watermark");
@@ -259,6 +260,7 @@ fn a_link_that_is_just_too_slow_does_not_flap_the_isr() {
         if let Some(isr) = proposed(&actions) {
             epoch += 1;
             expansions += usize::from(isr.contains(&B));
+            reply(&mut l, ProposalReply::Applied, ms(now));
             l.handle(Event::Image(view(epoch, &isr, 1)), ms(now));
         }
     }
@@ -364,6 +366,7 @@ fn a_restarted_member_of_the_isr_whose_end_is_below_the_high_watermark_is_droppe
     l.handle(Event::SessionLost { broker: C, session: 3 }, ms(2));
     let actions = join(&mut l, C, 70, ms(3));
     assert_eq!(proposed(&actions), Some(vec![ME, B]));
+    reply(&mut l, ProposalReply::Applied, ms(3));
     l.handle(Event::Image(view(1, &[ME, B], 2)), ms(4));
     assert_eq!(proposed(&ack(&mut l, C, 90, ms(5))), None);
     assert_eq!(proposed(&ack(&mut l, C, 100, ms(6))), Some(vec![ME, B, C]), "whole again");
@@ -451,7 +454,39 @@ fn who_has_left_the_isr_by_itself_comes_back_by_a_new_session_alone() {
     append(&mut l, 110, ms(2));
     let lag = Settings::default().lag_max + Duration::from_secs(1);
     assert_eq!(proposed(&l.handle(Event::Tick, ms(2) + lag)), Some(vec![ME]));
+    assert_eq!(reply(&mut l, ProposalReply::Applied, ms(2) + lag), []);
     assert_eq!(l.handle(Event::Image(view(1, &[ME], 1)), ms(2) + lag), [Action::HighWatermark(Offset(110))]);
+    assert_eq!(proposed(&ack(&mut l, B, 110, ms(2) + lag * 3)), Some(vec![ME, B]));
+}
+
+#[test]
+fn who_has_left_by_itself_while_its_removal_was_on_its_way_comes_back_by_a_new_session_alone() {
+    let lag = Settings::default().lag_max + Duration::from_secs(1);
+    let (at, later) = (ms(2) + lag, ms(2) + lag * 3);
+    // B lags, and its removal is proposed; an image without it is there before the reply.
+    let overtaken = || {
+        let mut l = leader(&[ME, B], 1, 100, 100);
+        join(&mut l, B, 100, ms(1));
+        append(&mut l, 110, ms(2));
+        assert_eq!(proposed(&l.handle(Event::Tick, at)), Some(vec![ME]));
+        assert_eq!(l.handle(Event::Image(view(1, &[ME], 1)), at), [Action::HighWatermark(Offset(110))]);
+        assert_eq!(ack(&mut l, B, 110, at), [], "whose doing it was is not known yet");
+        assert_eq!(l.handle(Event::Tick, later), []);
+        l
+    };
+    for not_its_own in [ProposalReply::Refused, ProposalReply::Unknown] {
+        let mut l = overtaken();
+        assert_eq!(reply(&mut l, not_its_own, later), [Action::EndSession { broker: B, session: 2 }]);
+        assert_eq!(ack(&mut l, B, 110, later), []);
+        assert_eq!(proposed(&join(&mut l, B, 110, later)), Some(vec![ME, B]));
+    }
+    assert_eq!(proposed(&reply(&mut overtaken(), ProposalReply::Applied, later)), Some(vec![ME, B]));
+    // A new session says what it has now, and the reply that comes after it is not about that one.
+    let mut l = overtaken();
+    let proposal = l.attempt;
+    assert_eq!(proposed(&join(&mut l, B, 110, later)), Some(vec![ME, B]));
+    let late = Event::Reply { attempt: proposal, reply: ProposalReply::Refused };
+    assert_eq!(l.handle(late, later), []);
 }
 
 #[test]
