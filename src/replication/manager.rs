@@ -1,11 +1,10 @@
 //! All replicas of this broker: hosts them as the image says, keeps the lanes to their leaders, serves the lanes of
-//! their followers, carries proposals to the quorum, writes the checkpoints.
+//! their followers, carries proposals to the quorum.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use futures::StreamExt as _;
 use parking_lot::{Mutex, RwLock};
@@ -28,9 +27,6 @@ use crate::types::{BrokerId, DirectoryId, Offset, TopicId, TopicPartition};
 const PROPOSALS: usize = 64;
 /// How often leaders look for members that lag or are gone.
 const TICK_DIVISOR: u32 = 4;
-
-/// A follower's new log start waits so long for others.
-const LOG_STARTS_PAUSE: Duration = Duration::from_millis(50);
 
 /// The replicas of a broker.
 pub struct ReplicaManager {
@@ -317,56 +313,9 @@ impl ReplicaManager {
             });
         }
     }
-
-    async fn checkpoint(self: Arc<Self>) {
-        let interval = self.context.config.checkpoint_interval;
-        let mut all_due = self.context.now() + interval;
-        // Directories that could not be written wait for the next turn of all.
-        let mut failed: HashSet<DirectoryId> = HashSet::new();
-        loop {
-            let replicas = tokio::select! {
-                () = self.context.clock.sleep_until(all_due) => {
-                    all_due = self.context.now() + interval;
-                    failed.clear();
-                    self.replicas()
-                }
-                () = self.context.log_start_raised.notified() => {
-                    // All that rise together are stored together.
-                    self.context.clock.sleep(LOG_STARTS_PAUSE).await;
-                    let mut waiting = self.replicas();
-                    waiting.retain(|r| !failed.contains(&r.directory()) && r.waits_for_its_log_start());
-                    waiting
-                }
-            };
-            let mut by_directory: BTreeMap<DirectoryId, Vec<Arc<Replica>>> = BTreeMap::new();
-            for replica in replicas {
-                by_directory.entry(replica.directory()).or_default().push(replica);
-            }
-            let dirs = self.dirs.clone();
-            // What one directory cannot do must not keep the followers of others from telling their leaders.
-            let written = self.context.pool.run(move || {
-                let write = |(directory, replicas): (DirectoryId, Vec<Arc<Replica>>)| {
-                    let stored: Vec<_> =
-                        replicas.iter().map(|r| (r.partition().clone(), checkpoint_of(r))).collect();
-                    if let Err(e) = dirs.write_checkpoints(&stored) {
-                        return Some((directory, e));
-                    }
-                    let stored = stored.into_iter().map(|(_, positions)| positions.log_start);
-                    replicas.iter().zip(stored).for_each(|(r, at)| r.has_stored_log_start(at));
-                    None
-                };
-                by_directory.into_iter().filter_map(write).collect::<Vec<_>>()
-            });
-            for (directory, e) in written.await.unwrap_or_default() {
-                // The older checkpoints stay: a restart scans a little more.
-                tracing::warn!("cannot write the checkpoints: {e}");
-                failed.insert(directory);
-            }
-        }
-    }
 }
 
-fn checkpoint_of(replica: &Replica) -> CheckpointPositions {
+pub(super) fn checkpoint_of(replica: &Replica) -> CheckpointPositions {
     let positions = replica.positions();
     CheckpointPositions {
         // Taken from the open log itself.

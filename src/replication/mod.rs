@@ -8,6 +8,7 @@
 //! `isr/` decides and does no I/O; `replica/` holds a log and a role and carries decisions out; `lanes/` are the streams
 //! between brokers; `manager` and `reconcile` host what the image assigns.
 
+mod checkpoints;
 mod context;
 pub mod frames;
 pub mod isr;

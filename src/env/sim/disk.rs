@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::gate::Gate;
 use crate::env::{Disk, DiskEntry, DiskFile, OpenMode};
 
 /// A call that a fault can be put on.
@@ -60,6 +61,7 @@ impl Fault {
 #[derive(Clone, Debug, Default)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
+    gate: Arc<Gate>,
 }
 
 type Content = Arc<Mutex<FileContent>>;
@@ -141,6 +143,7 @@ struct State {
     dies_after: Option<u64>,
     died: bool,
     faults: Vec<Fault>,
+    struck: usize,
     /// Fsync of files whose path contains this does nothing, and says that it did.
     lies: Option<String>,
     /// The last write: file, position, length.
@@ -161,6 +164,7 @@ impl State {
             return None;
         }
         fault.times -= 1;
+        self.struck += 1;
         let struck = fault.clone();
         self.faults.retain(|fault| fault.times > 0);
         assert!(!struck.panics, "a fault that panics");
@@ -213,6 +217,29 @@ impl SimDisk {
         let mut state = self.state.lock();
         state.faults.clear();
         state.lies = None;
+    }
+
+    /// From now on calls on paths that contain `path` hang, all of them or those of one kind, until [`SimDisk::let_go`]. Not for a
+    /// simulation, which has one thread.
+    pub fn hang(&self, call: Option<DiskCall>, path: &str) {
+        self.gate.close(call, path);
+    }
+
+    /// What hangs goes on.
+    pub fn let_go(&self) {
+        self.gate.open();
+    }
+
+    /// Threads that are stuck in a call that hangs.
+    #[must_use]
+    pub fn stuck(&self) -> usize {
+        self.gate.stuck()
+    }
+
+    /// How often faults have struck.
+    #[must_use]
+    pub fn struck(&self) -> usize {
+        self.state.lock().struck
     }
 
     /// From now on an fsync of a file whose path contains `path` is answered, but not done.
@@ -315,7 +342,7 @@ impl SimDisk {
             ..State::default()
         };
         drop(state);
-        let copy = SimDisk { state: Arc::new(Mutex::new(copy)) };
+        let copy = SimDisk { state: Arc::new(Mutex::new(copy)), ..SimDisk::default() };
         let before: BTreeMap<PathBuf, FileContent> = copy
             .state
             .lock()
@@ -356,7 +383,7 @@ impl SimDisk {
             files,
             ..State::default()
         };
-        SimDisk { state: Arc::new(Mutex::new(copy)) }
+        SimDisk { state: Arc::new(Mutex::new(copy)), ..SimDisk::default() }
     }
 }
 
@@ -373,6 +400,7 @@ impl Disk for SimDisk {
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        self.gate.pass(DiskCall::Open, path);
         let mut state = self.state.lock();
         state.check(DiskCall::Open, path)?;
         let there = state.files.get(path).cloned();
@@ -388,7 +416,8 @@ impl Disk for SimDisk {
                 state.files.entry(path.to_owned()).or_default().clone()
             }
         };
-        Ok(Arc::new(SimFile { state: self.state.clone(), path: path.to_owned(), content }))
+        let (shared, gate) = (self.state.clone(), self.gate.clone());
+        Ok(Arc::new(SimFile { state: shared, gate, path: path.to_owned(), content }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -425,6 +454,7 @@ impl Disk for SimDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.gate.pass(DiskCall::Rename, from);
         let mut state = self.state.lock();
         state.live()?;
         state.check(DiskCall::Rename, from)?;
@@ -448,6 +478,7 @@ impl Disk for SimDisk {
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.gate.pass(DiskCall::Remove, path);
         let mut state = self.state.lock();
         state.live()?;
         state.check(DiskCall::Remove, path)?;
@@ -455,6 +486,7 @@ impl Disk for SimDisk {
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.gate.pass(DiskCall::Remove, path);
         let mut state = self.state.lock();
         state.live()?;
         state.check(DiskCall::Remove, path)?;
@@ -467,6 +499,7 @@ impl Disk for SimDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.gate.pass(DiskCall::Sync, path);
         let mut state = self.state.lock();
         state.live()?;
         state.syncs += 1;
@@ -506,12 +539,14 @@ impl Disk for SimDisk {
 #[derive(Debug)]
 struct SimFile {
     state: Arc<Mutex<State>>,
+    gate: Arc<Gate>,
     path: PathBuf,
     content: Content,
 }
 
 impl DiskFile for SimFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        self.gate.pass(DiskCall::Read, &self.path);
         let mut state = self.state.lock();
         state.reads += 1;
         state.check(DiskCall::Read, &self.path)?;
@@ -526,11 +561,13 @@ impl DiskFile for SimFile {
         let path = self.path.to_string_lossy();
         let strikes = |fault: &Fault| fault.call == DiskCall::Read && path.contains(&fault.path);
         // A fault is one of the device, which is not asked here.
-        !self.state.lock().faults.iter().any(strikes)
+        !self.gate.holds(DiskCall::Read, &self.path)
+            && !self.state.lock().faults.iter().any(strikes)
             && self.read_at(buffer, position).is_ok_and(|n| n == buffer.len())
     }
 
     fn write_vectored_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        self.gate.pass(DiskCall::Write, &self.path);
         let mut state = self.state.lock();
         state.live()?;
         state.writes += 1;
@@ -569,6 +606,7 @@ impl DiskFile for SimFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.gate.pass(DiskCall::SetLen, &self.path);
         let mut state = self.state.lock();
         state.live()?;
         state.check(DiskCall::SetLen, &self.path)?;
@@ -578,6 +616,7 @@ impl DiskFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.gate.pass(DiskCall::Sync, &self.path);
         let mut state = self.state.lock();
         state.live()?;
         state.syncs += 1;

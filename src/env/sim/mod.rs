@@ -3,6 +3,7 @@
 
 mod clock;
 mod disk;
+mod gate;
 mod net;
 mod rng;
 mod tasks;

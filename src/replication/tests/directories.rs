@@ -41,6 +41,31 @@ async fn two_directories(mut cluster: Cluster, partitions: i32) -> Cluster {
     cluster
 }
 
+/// Partitions 0 and 1 with three committed records each, in two directories of broker 2, whose checkpoints are written when a leader
+/// waits for them and at no other time.
+async fn one_in_each() -> (Cluster, [PathBuf; 2]) {
+    let mut cluster = Cluster::new();
+    cluster.checkpoint_interval = Duration::from_secs(3600);
+    let cluster = two_directories(cluster, 2).await;
+    let folders = [folder(&cluster, 0), folder(&cluster, 1)];
+    assert_ne!(folders[0], folders[1], "they are spread");
+    for partition in [0, 1] {
+        let leader = hosted(&cluster, 1, partition).unwrap();
+        for _ in 0..3 {
+            leader.append(batch(&["a"]), Acks::All, cluster.deadline()).await.unwrap();
+        }
+    }
+    (cluster, folders)
+}
+
+/// Raises the log start of a partition at its leader, and waits until broker 2 has it. The leader.
+async fn raise(cluster: &Cluster, partition: i32, to: i64) -> Arc<Replica> {
+    let [leader, follower] = [1, 2].map(|id| hosted(cluster, id, partition).unwrap());
+    leader.with_log(|log| log.advance_log_start(Offset(to), 0).unwrap().run().unwrap());
+    eventually("2 has the log start", || follower.positions().log_start == Offset(to)).await;
+    leader
+}
+
 /// The directory of a partition on broker 2.
 fn folder(cluster: &Cluster, partition: i32) -> PathBuf {
     let directory = hosted(cluster, 2, partition).expect("it is hosted").directory();
@@ -50,36 +75,40 @@ fn folder(cluster: &Cluster, partition: i32) -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_without_checkpoints_keeps_no_other_from_telling_log_starts_and_is_not_tried_at_once() {
-    let mut cluster = Cluster::new();
-    cluster.checkpoint_interval = Duration::from_secs(3600);
-    let cluster = two_directories(cluster, 2).await;
-    let [sick, well] = [folder(&cluster, 0), folder(&cluster, 1)];
-    assert_ne!(sick, well, "they are spread");
-    for partition in [0, 1] {
-        let leader = hosted(&cluster, 1, partition).unwrap();
-        for _ in 0..3 {
-            leader.append(batch(&["a"]), Acks::All, cluster.deadline()).await.unwrap();
-        }
-    }
+    let (cluster, [sick, _]) = one_in_each().await;
     let path = format!("{}/log-start", sick.display());
+    let disk = &cluster.nodes[&2].disk;
     let fault = Fault::next(DiskCall::Write, &path, std::io::ErrorKind::StorageFull);
-    cluster.nodes[&2].disk.inject(Fault { times: usize::MAX, ..fault });
-    let raise = |partition: i32, to: i64| {
-        let leader = hosted(&cluster, 1, partition).unwrap();
-        leader.with_log(|log| log.advance_log_start(Offset(to), 0).unwrap().run().unwrap());
-        leader
-    };
-    let raised = raise(0, 1);
-    let follower = hosted(&cluster, 2, 0).unwrap();
-    eventually("2 has the log start", || follower.positions().log_start == Offset(1)).await;
-    let other = raise(1, 1);
+    disk.inject(Fault { times: usize::MAX, ..fault });
+    let raised = raise(&cluster, 0, 1).await;
+    let other = raise(&cluster, 1, 1).await;
     eventually("the other directory's is told", || other.log_start_is_stored(Offset(1)) == Some(true)).await;
+    // The two may be written at the same time, in any order.
+    eventually("the sick one was tried", || disk.struck() > 0).await;
     assert_eq!(raised.log_start_is_stored(Offset(1)), Some(false), "it is not stored");
     // It is not tried again whenever another one has something to store.
-    cluster.nodes[&2].disk.heal();
-    raise(1, 2);
+    disk.heal();
+    raise(&cluster, 1, 2).await;
     eventually("the next one too", || other.log_start_is_stored(Offset(2)) == Some(true)).await;
     assert_eq!(raised.log_start_is_stored(Offset(1)), Some(false), "it has its pause");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_whose_disk_hangs_holds_up_no_others_checkpoints_and_is_asked_once() {
+    let (cluster, [sick, _]) = one_in_each().await;
+    let disk = &cluster.nodes[&2].disk;
+    disk.hang(None, &format!("{}/log-start", sick.display()));
+    let raised = raise(&cluster, 0, 1).await;
+    eventually("its checkpoint is being written", || disk.stuck() == 1).await;
+    let other = raise(&cluster, 1, 1).await;
+    eventually("the other directory's is told", || other.log_start_is_stored(Offset(1)) == Some(true)).await;
+    // Both want to be written: of the one that hangs no second job begins.
+    raise(&cluster, 0, 2).await;
+    raise(&cluster, 1, 2).await;
+    eventually("the next one too", || other.log_start_is_stored(Offset(2)) == Some(true)).await;
+    assert_eq!((disk.stuck(), raised.log_start_is_stored(Offset(1))), (1, Some(false)));
+    disk.let_go();
+    eventually("what came meanwhile is stored", || raised.log_start_is_stored(Offset(2)) == Some(true)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
