@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::{LIST, LaneError, heartbeat, receive};
+use crate::env::MonoTime;
 use crate::replication::context::Context;
 use crate::replication::frames::{Ack, Open, ToFollower, ToLeader};
 use crate::replication::isr::OpenAnswer;
@@ -22,6 +23,27 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(1000);
 /// A session for whose batches there was no room is opened again after this.
 const TURNED_AWAY: Duration = Duration::from_secs(1);
+/// What a lane says of such sessions it says this seldom: there may be thousands, each of them every second.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// Sessions that a lane has turned away, as far as nothing was said of them.
+#[derive(Default)]
+struct TurnedAway {
+    untold: u64,
+    told: Option<MonoTime>,
+}
+
+impl TurnedAway {
+    /// One more. How many there are, when it is time to say so.
+    fn add(&mut self, now: MonoTime) -> Option<u64> {
+        self.untold += 1;
+        if self.told.is_some_and(|told| now < told + TOLD_EVERY) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.untold))
+    }
+}
 
 /// A stream to one leader broker.
 pub(in crate::replication) struct FollowLane {
@@ -33,6 +55,7 @@ pub(in crate::replication) struct FollowLane {
     /// What is to be sent, while the stream is up.
     link: Mutex<Option<Link>>,
     changed: Notify,
+    turned_away: Mutex<TurnedAway>,
 }
 
 #[derive(Default)]
@@ -58,6 +81,7 @@ impl FollowLane {
             members: Mutex::default(),
             link: Mutex::default(),
             changed: Notify::new(),
+            turned_away: Mutex::default(),
         })
     }
 
@@ -270,7 +294,13 @@ impl FollowLane {
 
     /// There is no room for what comes of a session: it ends, and another one is asked for later.
     fn turn_away(&self, session: u64, replica: &Arc<Replica>) {
-        tracing::warn!(partition = %replica.partition(), "its directory's disk is stuck, and what waits for it fills its room");
+        let untold = self.turned_away.lock().add(self.context.now());
+        if let Some(sessions) = untold {
+            tracing::warn!(
+                leader = %self.leader, lane = self.index, sessions, last = %replica.partition(),
+                "a log directory's disk is stuck, and what waits for it fills its room: sessions are turned away"
+            );
+        }
         self.close(session);
         replica.receive(Inbound::Lost(session));
         let (replica, context) = (Arc::downgrade(replica), self.context.clone());
@@ -291,5 +321,20 @@ impl FollowLane {
         if let Some(replica) = replica {
             replica.receive(inbound);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_that_are_turned_away_are_told_of_together_once_a_minute() {
+        let at = |seconds: u64| MonoTime(seconds * 1_000_000_000);
+        let mut turned_away = TurnedAway::default();
+        let told: Vec<(u64, u64)> =
+            (0..150).filter_map(|second| Some((second, turned_away.add(at(second))?))).collect();
+        assert_eq!(told, [(0, 1), (60, 60), (120, 60)]);
+        assert_eq!(turned_away.add(at(1_000)), Some(30), "the last ones are told with the next");
     }
 }
