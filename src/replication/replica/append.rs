@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::lead::Effects;
+use super::queue::{Queue, Thread, Waiting};
 use super::refused::Refused;
 use super::{LogGuard, Replica, Role};
 use crate::env::MonoTime;
@@ -76,7 +77,7 @@ pub(super) struct Waiter {
     pub(super) written: MonoTime,
 }
 
-struct Queued {
+pub(super) struct Queued {
     batch: LeaderBatch,
     since: MonoTime,
     acks: Acks,
@@ -90,19 +91,9 @@ struct Asker {
     answer: Answer,
 }
 
-/// Whose thread writes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Thread {
-    /// It may wait for an fsync.
-    Disk,
-    /// One of the runtime's: it may not.
-    Caller,
-}
-
 #[derive(Default)]
 pub(super) struct AppendQueue {
-    items: Vec<Queued>,
-    draining: bool,
+    pub(super) waiting: Queue<Queued>,
     refused: Refused,
 }
 
@@ -123,13 +114,9 @@ impl Replica {
         self.may_append(acks).inspect_err(|_| self.has_refused(&batch.records))?;
         let (answer, mut receiver) = oneshot::channel();
         let since = self.context.now();
-        let idle = {
-            let mut queue = self.appends.lock();
-            queue.items.push(Queued { batch, since, acks, answer });
-            !std::mem::replace(&mut queue.draining, true)
-        };
-        if idle && !self.append_here() {
-            self.drain_on_disk_thread();
+        let is_idle = self.appends.lock().waiting.push(Queued { batch, since, acks, answer });
+        if is_idle {
+            self.begin_to_work_off(Waiting::Appends);
         }
         let outcome = tokio::select! {
             biased;
@@ -145,29 +132,12 @@ impl Replica {
         }
     }
 
-    /// Writes what is queued on this very thread, if that is short work: one batch into the page cache, with the log's
-    /// lock free and nothing to fsync or to roll. Otherwise it is a disk thread's.
-    fn append_here(self: &Arc<Self>) -> bool {
-        let Some(_leave) = self.context.pool.here() else { return false };
-        let Some(log) = self.log.try_lock() else { return false };
+    /// Whether what is queued is short work: one batch into the page cache, with nothing to fsync or to roll.
+    pub(super) fn appends_are_short(&self, log: &crate::log::Log) -> bool {
         let now_ms = self.context.clock.wall_ms();
-        let looked = catch_unwind(AssertUnwindSafe(|| {
-            let queue = self.appends.lock();
-            queue.items.len() == 1
-                && queue.items.iter().all(|item| {
-                    item.batch.records.len() <= SHORT_BYTES && log.appends_at_once(&item.batch, now_ms)
-                })
-        }));
-        let is_short = looked.unwrap_or(false);
-        if is_short {
-            self.drain_appends(LogGuard { replica: self, log: Some(log) }, Thread::Caller);
-        }
-        is_short
-    }
-
-    fn drain_on_disk_thread(self: &Arc<Self>) {
-        let replica = self.clone();
-        self.context.pool.spawn(move || replica.drain_appends(replica.log(), Thread::Disk));
+        self.appends.lock().waiting.only().is_some_and(|item| {
+            item.batch.records.len() <= SHORT_BYTES && log.appends_at_once(&item.batch, now_ms)
+        })
     }
 
     fn may_append(&self, acks: Acks) -> Result<(), AppendError> {
@@ -187,39 +157,13 @@ impl Replica {
         self.appends.lock().refused.note(records);
     }
 
-    /// Writes one group, and queues again behind the other partitions' jobs if there is more.
-    fn drain_appends(self: &Arc<Self>, log: LogGuard<'_>, thread: Thread) {
-        // Whatever happens, the queue goes on: nobody else would take anything out of it.
-        match catch_unwind(AssertUnwindSafe(|| self.append_what_waits(log, thread))) {
-            Ok(()) => self.go_on_appending(),
-            Err(_) => {
-                let replica = self.clone();
-                self.context.pool.spawn(move || {
-                    replica.give_up();
-                    replica.go_on_appending();
-                });
-            }
-        }
-    }
-
-    fn go_on_appending(self: &Arc<Self>) {
-        let more = {
-            let mut queue = self.appends.lock();
-            queue.draining = !queue.items.is_empty();
-            queue.draining
-        };
-        if more {
-            self.drain_on_disk_thread();
-        }
-    }
-
-    fn append_what_waits(self: &Arc<Self>, log: LogGuard<'_>, thread: Thread) {
+    /// Writes one group.
+    pub(super) fn append_what_waits(self: &Arc<Self>, log: LogGuard<'_>, thread: Thread) {
         let items: Vec<Queued> = {
             let mut queue = self.appends.lock();
             let at_once = if thread == Thread::Caller { 1 } else { GROUP };
-            let most = queue.items.len().min(at_once);
-            let AppendQueue { items, refused, .. } = &mut *queue;
-            let live = items.drain(..most).filter_map(|mut item| {
+            let AppendQueue { waiting, refused } = &mut *queue;
+            let live = waiting.take(at_once).filter_map(|mut item| {
                 // Who has given up may have read the log's end since.
                 if item.answer.is_closed() {
                     refused.note(&item.batch.records);

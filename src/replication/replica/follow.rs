@@ -2,15 +2,14 @@
 //!
 //! Opening, answers, frames and losses all pass through the inbox, so that a session's end can't overtake its frames.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::append::Thread;
 use super::lead::Effects;
+use super::queue::{Thread, Waiting};
 use super::{LogGuard, Replica, Role, State, last_epoch};
-use crate::log::{LogConfig, LogError, Removal};
+use crate::log::{Log, LogConfig, LogError, Removal};
 use crate::replication::context::{TierState, TierUnavailable};
 use crate::replication::frames::{Ack, Append, Open};
 use crate::replication::isr::follower::{Follower, Frame, LeaderPositions, LogView, Step};
@@ -56,12 +55,6 @@ pub(in crate::replication) enum Inbound {
     Tier(LeaderEpoch, Result<TierState, TierUnavailable>),
 }
 
-#[derive(Default)]
-pub(super) struct Inbox {
-    items: VecDeque<Inbound>,
-    draining: bool,
-}
-
 /// Left to do when the log is released.
 #[derive(Default)]
 struct Outcome {
@@ -83,7 +76,7 @@ impl Replica {
     /// How much has come and is not worked off.
     #[cfg(test)]
     pub(in crate::replication) fn in_the_inbox(&self) -> usize {
-        self.inbox.lock().items.len()
+        self.inbox.lock().len()
     }
 
     /// Follows a leader under a new epoch. Runs on a disk thread.
@@ -154,22 +147,22 @@ impl Replica {
 
     /// Puts something into the inbox.
     pub(in crate::replication) fn receive(self: &Arc<Self>, inbound: Inbound) {
-        let idle = {
+        let is_idle = {
             let mut inbox = self.inbox.lock();
-            match (inbox.items.back_mut(), &inbound) {
+            match (inbox.last(), &inbound) {
                 // Newer positions say all that older ones did: while the disk is slow they do not pile up.
                 (Some(Inbound::Positions(before, last)), Inbound::Positions(session, positions))
                     if before == session =>
                 {
                     let tier = positions.tier.or(last.tier);
                     *last = LeaderPositions { tier, ..*positions };
+                    false
                 }
-                _ => inbox.items.push_back(inbound),
+                _ => inbox.push(inbound),
             }
-            !std::mem::replace(&mut inbox.draining, true)
         };
-        if idle && !self.drain_inbox_here() {
-            self.drain_inbox_on_disk_thread();
+        if is_idle {
+            self.begin_to_work_off(Waiting::Inbox);
         }
     }
 
@@ -178,72 +171,27 @@ impl Replica {
     pub(in crate::replication) fn inbox_bytes(&self) -> usize {
         let waits =
             |item: &Inbound| if let Inbound::Append(append) = item { append.batches.len() } else { 0 };
-        self.inbox.lock().items.iter().map(waits).sum()
+        self.inbox.lock().iter().map(waits).sum()
     }
 
-    /// Works off what has come on this very thread, if that is short work: a frame of batches that go into the page cache,
-    /// or positions, with the log's lock free and nothing to sync, to roll or to delete. Otherwise it is a disk thread's.
-    fn drain_inbox_here(self: &Arc<Self>) -> bool {
-        let Some(_leave) = self.context.pool.here() else { return false };
-        let Some(log) = self.log.try_lock() else { return false };
-        let looked = catch_unwind(AssertUnwindSafe(|| {
-            let inbox = self.inbox.lock();
-            inbox.items.len() == 1
-                && inbox.items.iter().all(|item| match item {
-                    Inbound::Append(append) => {
-                        append.batches.len() <= SHORT_BYTES
-                            && append.positions.log_start <= log.log_start()
-                            && log.follows_at_once(&append.batches)
-                    }
-                    Inbound::Positions(_, positions) => positions.log_start <= log.log_start(),
-                    _ => false,
-                })
-        }));
-        // The thread may be its lane's: whatever it panicked over is a disk thread's.
-        let is_short = looked.unwrap_or(false);
-        if is_short {
-            self.drain_inbox(LogGuard { replica: self, log: Some(log) }, Thread::Caller);
-        }
-        is_short
-    }
-
-    fn drain_inbox_on_disk_thread(self: &Arc<Self>) {
-        let replica = self.clone();
-        self.context.pool.spawn(move || replica.drain_inbox(replica.log(), Thread::Disk));
-    }
-
-    /// Works off what has come, and queues again behind the other partitions' jobs if more has come since.
-    fn drain_inbox(self: &Arc<Self>, log: LogGuard<'_>, thread: Thread) {
-        // Whatever happens, the inbox is worked off further: nobody else would, and what waits there keeps its room.
-        match catch_unwind(AssertUnwindSafe(|| self.take_in_what_came(log, thread))) {
-            Ok(()) => self.go_on_draining(),
-            Err(_) => {
-                let replica = self.clone();
-                self.context.pool.spawn(move || {
-                    replica.give_up();
-                    replica.go_on_draining();
-                });
+    /// Whether what has come is short work: a frame of batches that go into the page cache, or positions, with nothing to sync, to
+    /// roll or to delete.
+    pub(super) fn inbox_is_short(&self, log: &Log) -> bool {
+        self.inbox.lock().only().is_some_and(|item| match item {
+            Inbound::Append(append) => {
+                append.batches.len() <= SHORT_BYTES
+                    && append.positions.log_start <= log.log_start()
+                    && log.follows_at_once(&append.batches)
             }
-        }
+            Inbound::Positions(_, positions) => positions.log_start <= log.log_start(),
+            _ => false,
+        })
     }
 
-    fn go_on_draining(self: &Arc<Self>) {
-        let more = {
-            let mut inbox = self.inbox.lock();
-            inbox.draining = !inbox.items.is_empty();
-            inbox.draining
-        };
-        if more {
-            self.drain_inbox_on_disk_thread();
-        }
-    }
-
-    fn take_in_what_came(self: &Arc<Self>, mut log: LogGuard<'_>, thread: Thread) {
-        let items: Vec<Inbound> = {
-            let mut inbox = self.inbox.lock();
-            let at_once = if thread == Thread::Caller { 1 } else { inbox.items.len() };
-            inbox.items.drain(..at_once).collect()
-        };
+    /// Works off what has come.
+    pub(super) fn take_in_what_came(self: &Arc<Self>, mut log: LogGuard<'_>, thread: Thread) {
+        let at_once = if thread == Thread::Caller { 1 } else { usize::MAX };
+        let items: Vec<Inbound> = self.inbox.lock().take(at_once).collect();
         let mut outcome = Outcome::default();
         let taken_in = catch_unwind(AssertUnwindSafe(|| {
             for item in items {

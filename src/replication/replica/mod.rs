@@ -9,6 +9,7 @@ mod follow;
 mod lead;
 mod observe;
 mod offline;
+mod queue;
 mod read;
 mod refused;
 
@@ -28,8 +29,9 @@ pub use observe::{InSyncFollower, IsrSize, Traffic};
 pub use read::{Isolation, ReadError, ServedBy, Wanted};
 
 use self::append::{AppendQueue, Waiter};
-use self::follow::{Following, Inbox};
+use self::follow::Following;
 use self::lead::Flow;
+use self::queue::Queue;
 use super::context::Context;
 use super::isr::TierPosition;
 use super::isr::leader::{Event, Leader};
@@ -103,7 +105,7 @@ pub struct Replica {
     log: Mutex<Log>,
     state: Mutex<State>,
     appends: Mutex<AppendQueue>,
-    inbox: Mutex<Inbox>,
+    inbox: Mutex<Queue<Inbound>>,
     watch: watch::Sender<Positions>,
     /// The high watermark has moved since `last_stable` was computed.
     stable_is_stale: AtomicBool,
