@@ -64,7 +64,7 @@ impl Broker {
         let (manager, log) = (self.replicas.clone(), replica.clone());
         let now_ms = self.env.clock.wall_ms();
         let raised = self
-            .on_disk_thread(move || {
+            .on_disk_thread(&replica, move || {
                 let config = log.with_log(|log| log.config().clone());
                 let cleanup = config.cleanup;
                 if cleanup.compact && !cleanup.delete {

@@ -290,7 +290,8 @@ impl Broker {
             match replica.glance(|log| log.may_have_aborted(from)) {
                 Some(may) => may,
                 None => {
-                    self.on_disk_thread(move || Ok(log.with_log(|log| log.may_have_aborted(from)))).await?
+                    let look = move || Ok(log.with_log(|log| log.may_have_aborted(from)));
+                    self.on_disk_thread(replica, look).await?
                 }
             }
         };
@@ -342,8 +343,8 @@ impl Broker {
             if let Some(found) = self.load_here(&slice, takes_files, here) {
                 return Ok(found);
             }
-            let replica = replica.clone();
-            self.on_disk_thread(move || replica.load_counted(&slice, takes_files)).await
+            let reader = replica.clone();
+            self.on_disk_thread(&replica, move || reader.load_counted(&slice, takes_files)).await
         };
         if !slice.is_of_compacted() {
             return load(slice, takes_files).await;
@@ -400,8 +401,8 @@ impl Broker {
         if let Some(found) = replica.read_at_once(&wants) {
             return Ok(found);
         }
-        let replica = replica.clone();
-        self.on_disk_thread(move || Ok(replica.read(&wants))).await
+        let reader = replica.clone();
+        self.on_disk_thread(replica, move || Ok(reader.read(&wants))).await
     }
 
     /// Decides without touching the disk where the bytes are.
@@ -542,8 +543,9 @@ impl Broker {
         from: Offset,
     ) -> Result<Vec<(ProducerId, Offset)>, FetchError> {
         let Some(to) = records.chunks().filter_map(end_of).last() else { return Ok(Vec::new()) };
-        let look = move || replica.inspect(|log| log.aborted_transactions(from, to));
-        let aborted = self.on_disk_thread(look).await?;
+        let reader = replica.clone();
+        let look = move || reader.inspect(|log| log.aborted_transactions(from, to));
+        let aborted = self.on_disk_thread(&replica, look).await?;
         Ok(aborted.iter().map(|a| (a.producer_id, a.first)).collect())
     }
 
@@ -563,13 +565,14 @@ impl Broker {
             asked.await.map_err(|e| FetchError::Tier(e.to_string()))?;
         if let Some(tier_end) = goes_on_at {
             // With a hole between the two the list would have one too: `OutOfRange`, and the client tries again.
+            let reader = replica.clone();
             let look = move || {
-                replica.with_log(|log| {
+                reader.with_log(|log| {
                     let start = log.local_start().max(from);
                     log.aborted_by_markers_after(if start <= tier_end { start } else { tier_end }, from, to)
                 })
             };
-            let local = self.on_disk_thread(look).await?;
+            let local = self.on_disk_thread(&replica, look).await?;
             // What is both in the tier and on the disk is found twice.
             let known = |one: &(ProducerId, Offset)| !found.contains(one);
             let more: Vec<_> = local.iter().map(|a| (a.producer_id, a.first)).filter(known).collect();

@@ -224,10 +224,10 @@ impl Broker {
                 match self.replicas.replica(&partition).filter(|r| r.positions().leader_epoch == epoch) {
                     Some(replica) => {
                         let log = ReplicaLog {
+                            threads: replica.disk_threads().clone(),
                             replica,
                             epoch,
                             clock: self.env.clock.clone(),
-                            threads: self.disk_threads.clone(),
                             lease: self.metadata.lease(),
                             metadata: self.metadata.clone(),
                         };

@@ -72,9 +72,9 @@ impl Broker {
             .check_reader(&positions, leader_epoch, ServedBy::Leader)
             .map_err(|e| ListError::Fetch(self.refused(partition, e)))?;
         let at = async |offset: Offset| {
-            let replica = replica.clone();
+            let log = replica.clone();
             let epoch = self
-                .on_disk_thread(move || Ok(replica.with_log(|log| log.epochs().epoch_at(offset))))
+                .on_disk_thread(&replica, move || Ok(log.with_log(|log| log.epochs().epoch_at(offset))))
                 .await?;
             let leader_epoch = epoch.unwrap_or(LeaderEpoch::NONE);
             Ok::<_, ListError>(ListedOffset { offset, timestamp: -1, leader_epoch })
@@ -103,7 +103,7 @@ impl Broker {
             OffsetSpec::MaxTimestamp => {
                 let log = replica.clone();
                 let local = self
-                    .on_disk_thread(move || log.inspect(|log| log.max_timestamp()))
+                    .on_disk_thread(&replica, move || log.inspect(|log| log.max_timestamp()))
                     .await?
                     .filter(|found| found.offset < end);
                 let cold = match &self.tier {
@@ -155,9 +155,9 @@ impl Broker {
         {
             return Ok(found);
         }
-        let replica = replica.clone();
+        let log = replica.clone();
         let found = self
-            .on_disk_thread(move || replica.inspect(|log| log.offset_for_timestamp(timestamp, end)))
+            .on_disk_thread(replica, move || log.inspect(|log| log.offset_for_timestamp(timestamp, end)))
             .await?;
         Ok(found.map_or(ListedOffset::NONE, ListedOffset::from))
     }
@@ -180,12 +180,13 @@ impl Broker {
         Ok(replica.end_of_epoch(epoch).unwrap_or((LeaderEpoch::NONE, Offset::NONE)))
     }
 
-    /// Runs a read of the log on the disk threads.
+    /// Runs a read of the replica's log on the disk threads of its directory.
     pub(super) async fn on_disk_thread<T: Send + 'static>(
         &self,
+        replica: &Replica,
         job: impl FnOnce() -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, FetchError> {
-        match self.disk_threads.run(job).await {
+        match replica.disk_threads().run(job).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(e)) => Err(FetchError::Storage(e.to_string())),
             Err(e) => Err(FetchError::Storage(e.to_string())),

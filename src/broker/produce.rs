@@ -202,7 +202,8 @@ impl Broker {
         let epoch = replica.positions().leader_epoch;
         let (log, Producer { id, epoch: producer_epoch }) = (replica.clone(), *producer);
         let look = move || Ok(log.with_log(|log| log.transaction_guard(id, producer_epoch, epoch)));
-        let guard = self.on_disk_thread(look).await.map_err(|e| ProduceError::Storage(e.to_string()))?;
+        let guard =
+            self.on_disk_thread(replica, look).await.map_err(|e| ProduceError::Storage(e.to_string()))?;
         if guard.is_some() {
             self.join_transaction(transactional, *producer, partition).await?;
         }

@@ -341,8 +341,9 @@ impl Broker {
         replica
             .check_reader(&replica.positions(), None, ServedBy::Leader)
             .map_err(|e| self.refused(partition, e))?;
-        let producers =
-            self.on_disk_thread(move || Ok(replica.with_log(|log| log.active_producers()))).await?;
+        let log = replica.clone();
+        let look = move || Ok(log.with_log(|log| log.active_producers()));
+        let producers = self.on_disk_thread(&replica, look).await?;
         let describe = |p: crate::log::ActiveProducer| ProducerDescription {
             producer: Producer { id: p.id, epoch: p.epoch },
             last_sequence: p.last_sequence,

@@ -192,6 +192,13 @@ impl BlockingPool {
         BlockingPool { submit: Arc::new(submit), enter: Arc::new(enter) }
     }
 
+    /// The same threads; callers do short jobs themselves when the other pool lets them, so that one thread of the runtime is
+    /// left whichever of the two is slow.
+    #[must_use]
+    pub fn behind_the_door_of(self, other: &BlockingPool) -> BlockingPool {
+        BlockingPool { submit: self.submit, enter: other.enter.clone() }
+    }
+
     /// Leave for one job that normally takes microseconds, such as a write into the page cache: to change threads twice
     /// costs more than that. Not given when all threads of the runtime but one are at such a job, while one of these takes
     /// long and for a second after it, and to a thread that has done such jobs without a pause for long enough: then the pool
@@ -477,6 +484,23 @@ mod tests {
         assert!(door.lets_in(Short::Write, late + micros(CLOSED)), "of writes that says nothing");
         assert!(!door.lets_in(Short::InMemory, long + 100), "the kernel has waited for something");
         assert!(door.lets_in(Short::InMemory, long + micros(CLOSED)));
+    }
+
+    #[test]
+    fn pools_behind_one_door_have_threads_of_their_own_and_leave_a_thread_of_the_runtime_together() {
+        let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let _inside = runtime.enter();
+        let one = BlockingPool::new("one", 1);
+        let two = BlockingPool::new("two", 1).behind_the_door_of(&one);
+        let leave = one.here().expect("nobody is inside");
+        assert!(two.here().is_none(), "one thread is left");
+        drop(leave);
+        let (go, gone) = channel::<()>();
+        one.spawn(move || gone.recv_timeout(LONG).unwrap());
+        let (done, dones) = channel();
+        two.spawn(move || done.send(()).unwrap());
+        assert_eq!(dones.recv_timeout(LONG), Ok(()), "a thread that waits is not its own");
+        go.send(()).unwrap();
     }
 
     #[test]

@@ -239,7 +239,22 @@ impl LogDirs {
         config: Arc<LogConfig>,
         now_ms: i64,
     ) -> Result<(Log, RecoveryReport, DirectoryId, CheckpointPositions), LogError> {
-        let directory = self.place(partition, topic_id)?;
+        self.open_log_in(None, partition, topic_id, config, now_ms)
+    }
+
+    /// The same; a new log is created in the directory that the caller has chosen, if that works.
+    ///
+    /// # Errors
+    /// As `open_log`.
+    pub fn open_log_in(
+        &self,
+        chosen: Option<DirectoryId>,
+        partition: &TopicPartition,
+        topic_id: TopicId,
+        config: Arc<LogConfig>,
+        now_ms: i64,
+    ) -> Result<(Log, RecoveryReport, DirectoryId, CheckpointPositions), LogError> {
+        let directory = self.place(partition, topic_id, chosen)?;
         let stored = directory.checkpoints.stored(partition);
         // In this life, or in one that was killed: where an acknowledgement waits for an fsync, it must not be one that
         // finds nothing to do. There that is little to write.
@@ -266,7 +281,27 @@ impl LogDirs {
         Ok((log, report, directory.id, stored))
     }
 
-    fn place(&self, partition: &TopicPartition, topic_id: TopicId) -> Result<&Directory, LogError> {
+    /// The directory that has a folder of this partition, or of one of another topic that had its name.
+    #[must_use]
+    pub fn directory_of(&self, partition: &TopicPartition) -> Option<DirectoryId> {
+        let has = |directory: &&Directory| directory.partitions.lock().contains_key(partition);
+        self.directories.iter().find(has).map(|directory| directory.id)
+    }
+
+    /// The directories that work, and how many partitions each holds.
+    #[must_use]
+    pub fn loads(&self) -> Vec<(DirectoryId, usize)> {
+        let works = |directory: &&Directory| directory.health.failure().is_none();
+        let load = |directory: &Directory| (directory.id, directory.partitions.lock().len());
+        self.directories.iter().filter(works).map(load).collect()
+    }
+
+    fn place(
+        &self,
+        partition: &TopicPartition,
+        topic_id: TopicId,
+        chosen: Option<DirectoryId>,
+    ) -> Result<&Directory, LogError> {
         let mut least: Option<(usize, &Directory)> = None;
         for directory in &self.directories {
             let partitions = directory.partitions.lock();
@@ -279,8 +314,9 @@ impl LogDirs {
                 return layout(&folder, format!("is of topic id {stored}, not {topic_id}: delete it first"));
             }
             let works = directory.health.failure().is_none();
-            if works && least.is_none_or(|(count, _)| partitions.len() < count) {
-                least = Some((partitions.len(), directory));
+            let count = if chosen == Some(directory.id) { 0 } else { partitions.len() + 1 };
+            if works && least.is_none_or(|(least, _)| count < least) {
+                least = Some((count, directory));
             }
         }
         let Some((_, directory)) = least else {

@@ -88,7 +88,7 @@ impl ReplicaManager {
         replicas: Vec<Arc<Replica>>,
     ) -> BoxFuture<'static, (DirectoryId, Result<(), LogError>)> {
         let dirs = self.dirs.clone();
-        let pool = self.context.pool.clone();
+        let pool = self.context.threads_of(Some(directory)).pool;
         Box::pin(async move {
             let written = pool.run(move || {
                 let stored: Vec<_> =

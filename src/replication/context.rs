@@ -41,6 +41,8 @@ pub struct ReplicationConfig {
     pub checkpoint_interval: Duration,
     /// The broker's defaults for what a topic doesn't set.
     pub log_defaults: LogDefaults,
+    /// Disk threads of each log directory, where there are several.
+    pub directory_threads: usize,
 }
 
 /// The broker's defaults for what topics don't set, which may change with the image.
@@ -86,6 +88,7 @@ impl ReplicationConfig {
             tail_budget_bytes: 64 << 20,
             checkpoint_interval: Duration::from_secs(5),
             log_defaults: LogDefaults::default(),
+            directory_threads: 4,
         }
     }
 }
@@ -216,17 +219,46 @@ impl Rooms {
     }
 }
 
+/// What one log directory has for itself, so that a disk that hangs takes it from no other.
+#[derive(Clone)]
+pub(super) struct DirectoryThreads {
+    pub(super) pool: BlockingPool,
+    /// Reads for lagging followers: few at a time, so that appends get the threads.
+    pub(super) catch_up_reads: Arc<Semaphore>,
+}
+
+impl DirectoryThreads {
+    fn new(pool: BlockingPool) -> DirectoryThreads {
+        DirectoryThreads { pool, catch_up_reads: Arc::new(Semaphore::new(2)) }
+    }
+
+    /// A broker's only directory has the threads that there are; of several each has as many of its own.
+    fn of_each(
+        config: &ReplicationConfig,
+        env: &Env,
+        pool: &BlockingPool,
+        directories: &[DirectoryId],
+    ) -> BTreeMap<DirectoryId, DirectoryThreads> {
+        let pool_of = |at: usize| match directories.len() {
+            0 | 1 => pool.clone(),
+            _ => env.threads.pool(&format!("disk-{at}"), config.directory_threads).behind_the_door_of(pool),
+        };
+        let each = directories.iter().enumerate();
+        each.map(|(at, directory)| (*directory, DirectoryThreads::new(pool_of(at)))).collect()
+    }
+}
+
 /// Shared by all replicas and lanes of a broker.
 pub(super) struct Context {
     pub(super) config: ReplicationConfig,
     pub(super) clock: Arc<dyn Clock>,
+    /// For what concerns no directory, or all of them.
     pub(super) pool: BlockingPool,
+    by_directory: BTreeMap<DirectoryId, DirectoryThreads>,
     pub(super) quorum: Arc<dyn Quorum>,
     pub(super) tier: Option<Arc<dyn TierReader>>,
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) proposals: mpsc::UnboundedSender<Proposal>,
-    /// Reads for lagging followers: few at a time, so that appends get the disk threads.
-    pub(super) catch_up_reads: Arc<Semaphore>,
     rooms: Rooms,
     /// Of what goes to replicas that are not in sync.
     pub(super) throttle: Throttle,
@@ -255,15 +287,16 @@ impl Context {
         let clock = env.clock.clone();
         let now = clock.now();
         let rooms = Rooms::new(&config, directories);
+        let by_directory = DirectoryThreads::of_each(&config, env, &pool, directories);
         Context {
             config,
             clock,
             pool,
+            by_directory,
             quorum,
             tier,
             runtime: tokio::runtime::Handle::current(),
             proposals,
-            catch_up_reads: Arc::new(Semaphore::new(2)),
             rooms,
             throttle: Throttle::new(now),
             tail_bytes: AtomicUsize::new(0),
@@ -275,6 +308,12 @@ impl Context {
             // Numbers of another life must not be ours: begin anywhere in 2^63.
             next_number: AtomicU64::new(env.rng.next_u64() >> 1),
         }
+    }
+
+    /// The threads of a directory; of none, those that are left.
+    pub(super) fn threads_of(&self, directory: Option<DirectoryId>) -> DirectoryThreads {
+        let known = directory.and_then(|directory| self.by_directory.get(&directory).cloned());
+        known.unwrap_or_else(|| DirectoryThreads::new(self.pool.clone()))
     }
 
     /// A number for a session; never twice in one life, and unlikely in another.

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use futures::StreamExt as _;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -17,6 +16,7 @@ use super::lanes::follow::FollowLane;
 use super::lanes::serve::{Lookup, serve};
 use super::reconcile::Hosted;
 use super::replica::Replica;
+use super::rounds::Rounds;
 use crate::env::{BlockingPool, Env, MonoTime};
 use crate::log::{CheckpointPositions, LogDirs, LogError};
 use crate::metadata::Command;
@@ -38,6 +38,7 @@ pub struct ReplicaManager {
     transport: SharedTransport,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    pub(super) rounds: Mutex<Rounds>,
     /// Failed directories that the quorum knows of, or is being told of.
     lost_directories: Mutex<HashSet<DirectoryId>>,
     /// Replicas of an earlier life that may lie in a directory that could not be opened.
@@ -74,6 +75,7 @@ impl ReplicaManager {
             transport,
             stop: watch::channel(false).0,
             tasks: Mutex::default(),
+            rounds: Mutex::default(),
             lost_directories: Mutex::default(),
             out_of_reach: Mutex::default(),
             resigned: Mutex::default(),
@@ -140,7 +142,8 @@ impl ReplicaManager {
         self.dirs.no_longer_usable()
     }
 
-    /// The version of the image that the replicas' roles follow; wakes after each newer one has been carried out.
+    /// The version of the image that the replicas' roles follow, but for those in directories that take long (`rounds`); wakes
+    /// after each newer one has been carried out.
     #[must_use]
     pub fn reconciled(&self) -> watch::Receiver<u64> {
         self.reconciled.subscribe()
@@ -283,10 +286,12 @@ impl ReplicaManager {
                 if let Some((_, reason)) = failure {
                     if !replica.is_stranded() {
                         let reason = reason.clone();
-                        self.context.pool.spawn(move || replica.strand(&reason));
+                        let threads = replica.disk_threads().clone();
+                        threads.spawn(move || replica.strand(&reason));
                     }
                 } else if replica.flush_is_late() {
-                    self.context.pool.spawn(move || replica.flush_now());
+                    let threads = replica.disk_threads().clone();
+                    threads.spawn(move || replica.flush_now());
                 }
             }
         }
@@ -351,9 +356,4 @@ async fn propose(context: Arc<Context>, mut proposals: mpsc::UnboundedReceiver<P
             drop(permit);
         });
     }
-}
-
-/// Runs jobs for many partitions, a few at a time.
-pub(super) async fn run_all(jobs: impl Iterator<Item = impl Future<Output = ()>>) {
-    futures::stream::iter(jobs).buffer_unordered(8).collect::<()>().await;
 }

@@ -16,6 +16,7 @@ mod lanes;
 mod manager;
 mod reconcile;
 mod replica;
+mod rounds;
 mod tail;
 mod throttle;
 

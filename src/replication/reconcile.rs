@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::context::{RESTORED, TierUnavailable};
 use super::isr::leader::{PartitionView, ProposalReply, ReplicaView};
-use super::manager::{ReplicaManager, run_all};
+use super::manager::ReplicaManager;
 use super::replica::Replica;
 use super::throttle;
 use crate::env::timeout;
@@ -49,8 +49,8 @@ enum NotOpened {
 }
 
 /// What to do about one partition.
-struct Job {
-    key: (TopicId, i32),
+pub(super) struct Job {
+    pub(super) key: (TopicId, i32),
     topic: Arc<Topic>,
     index: usize,
 }
@@ -58,6 +58,10 @@ struct Job {
 impl Job {
     fn partition(&self) -> &Partition {
         &self.topic.partitions[self.index]
+    }
+
+    pub(super) fn name(&self) -> TopicPartition {
+        TopicPartition::new(self.topic.name.clone(), self.key.1)
     }
 }
 
@@ -95,27 +99,29 @@ impl ReplicaManager {
                     (topic.id, i32::try_from(index).expect("a topic has far fewer than 2^31 partitions"));
                 let job = Job { key, topic: topic.clone(), index };
                 let settled = self.hosted.read().get(&key).is_some_and(Hosted::is_settled);
-                if !same || brokers_changed || !settled {
+                if !same || brokers_changed || !settled || self.rounds.lock().was_left(key) {
                     jobs.push(Job { key, topic: topic.clone(), index });
                 }
                 wanted.insert(key, job);
             }
         }
 
-        let gone: Vec<_> =
-            self.hosted.read().keys().filter(|key| !wanted.contains_key(*key)).copied().collect();
-        run_all(gone.into_iter().map(|key| self.clone().remove(key))).await;
         if first {
             self.remove_strays(&wanted).await;
             self.find_out_of_reach(&wanted);
         }
         self.out_of_reach.lock().retain(|key| wanted.contains_key(key));
+        self.rounds.lock().retain(|key| wanted.contains_key(&key));
         // New roles before anything else: producers wait for a leader.
         jobs.sort_by_key(|job: &Job| {
             let known = self.hosted.read().get(&job.key).and_then(|hosted| hosted.epoch);
             known == Some(job.partition().leader_epoch)
         });
-        run_all(jobs.into_iter().map(|job| self.clone().carry_out(job, image.clone()))).await;
+        let gone: Vec<_> =
+            self.hosted.read().keys().filter(|key| !wanted.contains_key(*key)).copied().collect();
+        // Before the broker says that it is ready everything is opened.
+        let patience = (!first).then_some(self.context.config.settings.session_timeout);
+        self.work(gone, jobs, image, patience).await;
         self.assign_directories(own.epoch, wanted.into_values());
     }
 
@@ -137,10 +143,11 @@ impl ReplicaManager {
     }
 
     /// A partition that is no longer assigned here, or whose topic was deleted.
-    async fn remove(self: Arc<Self>, key: (TopicId, i32)) {
+    pub(super) async fn remove(self: Arc<Self>, key: (TopicId, i32)) {
         let Some(replica) = self.unhost(key) else { return };
         let dirs = self.dirs.clone();
-        let deleted = self.context.pool.run(move || {
+        let threads = replica.disk_threads().clone();
+        let deleted = threads.run(move || {
             replica.rest(replica.positions().leader_epoch);
             replica.with_log(Log::retire);
             dirs.delete(replica.partition(), replica.topic_id())
@@ -176,7 +183,7 @@ impl ReplicaManager {
     fn find_out_of_reach(&self, wanted: &HashMap<(TopicId, i32), Job>) {
         let me = self.context.config.node_id;
         let is_out_of_reach = |job: &Job| {
-            let name = TopicPartition::new(job.topic.name.clone(), job.key.1);
+            let name = job.name();
             let recorded = job.partition().replicas.iter().find(|r| r.broker == me).and_then(|r| r.directory);
             self.dirs.may_be_out_of_reach(&name, recorded)
         };
@@ -188,7 +195,13 @@ impl ReplicaManager {
         *self.out_of_reach.lock() = found;
     }
 
-    async fn carry_out(self: Arc<Self>, job: Job, image: Arc<Image>) {
+    /// `directory` is where a log that is not open is to be opened.
+    pub(super) async fn carry_out(
+        self: Arc<Self>,
+        job: Job,
+        directory: Option<DirectoryId>,
+        image: Arc<Image>,
+    ) {
         if self.out_of_reach.lock().contains(&job.key) {
             return;
         }
@@ -196,7 +209,7 @@ impl ReplicaManager {
         let hosted = self.hosted.read().get(&job.key).cloned();
         let mut hosted = match hosted {
             Some(hosted) => hosted,
-            None => match self.open(&job, config.clone()).await {
+            None => match self.open(&job, directory, config.clone()).await {
                 Ok(replica) => Hosted { replica, epoch: None },
                 Err(why) => {
                     let leads = job.partition().leader == Some(self.context.config.node_id);
@@ -218,7 +231,8 @@ impl ReplicaManager {
                 hosted.replica.image(view);
             }
             let replica = hosted.replica.clone();
-            let configured = self.context.pool.run(move || replica.configure(config));
+            let threads = replica.disk_threads().clone();
+            let configured = threads.run(move || replica.configure(config));
             // The pool ends only with the process.
             let _ = configured.await;
             return;
@@ -294,18 +308,24 @@ impl ReplicaManager {
             fetched.await.map_err(|_| TierUnavailable("the store does not answer".to_owned()))??;
         let Some((position, state)) = fetched else { return Ok(()) };
         let replica = replica.clone();
-        let adopted = self.context.pool.run(move || replica.adopt(position, state)).await;
+        let adopted = replica.disk_threads().clone().run(move || replica.adopt(position, state)).await;
         let adopted = adopted.map_err(|e| TierUnavailable(e.to_string()))?;
         adopted.map_err(|e| TierUnavailable(e.to_string()))
     }
 
-    async fn open(self: &Arc<Self>, job: &Job, config: Arc<LogConfig>) -> Result<Arc<Replica>, NotOpened> {
-        let partition = TopicPartition::new(job.topic.name.clone(), job.key.1);
+    async fn open(
+        self: &Arc<Self>,
+        job: &Job,
+        directory: Option<DirectoryId>,
+        config: Arc<LogConfig>,
+    ) -> Result<Arc<Replica>, NotOpened> {
+        let partition = job.name();
         let (dirs, context) = (self.dirs.clone(), self.context.clone());
         let topic = job.topic.id;
         let name = partition.clone();
-        let opened = self.context.pool.run(move || {
-            let opened = dirs.open_log(&name, topic, config, context.clock.wall_ms());
+        let threads = self.context.threads_of(directory);
+        let opened = threads.pool.run(move || {
+            let opened = dirs.open_log_in(directory, &name, topic, config, context.clock.wall_ms());
             opened.map(|(log, report, directory, stored)| {
                 if report.cut_bytes > 0 {
                     tracing::warn!(partition = %name, bytes = report.cut_bytes, "cut a torn tail");
@@ -319,7 +339,7 @@ impl ReplicaManager {
                 let unflushed = replica.with_log(|log| log.flushed_end() < log.log_end());
                 if unflushed || self.dirs.clean_shutdown_epoch().is_none() {
                     let flushed = replica.clone();
-                    self.context.pool.spawn(move || flushed.flush_after_start());
+                    replica.disk_threads().spawn(move || flushed.flush_after_start());
                 }
                 Ok(replica)
             }
@@ -360,7 +380,8 @@ impl ReplicaManager {
         tracing::warn!(%partition, "drops its damaged copy, to be rebuilt from its leader");
         let (dirs, topic) = (self.dirs.clone(), job.topic.id);
         let name = partition.clone();
-        if let Ok(Err(e)) = self.context.pool.run(move || dirs.delete(&name, topic)).await {
+        let threads = self.context.threads_of(self.dirs.directory_of(&partition));
+        if let Ok(Err(e)) = threads.pool.run(move || dirs.delete(&name, topic)).await {
             tracing::error!(%partition, "cannot delete the damaged copy: {e}");
         }
     }
@@ -387,7 +408,8 @@ impl ReplicaManager {
         let lost = replica.is_stranded() || (replica.is_lost() && counted_on && unclean != Some(epoch));
         let replica = replica.clone();
         let (name, of_leader) = (replica.partition().clone(), leads.then(|| replica.clone()));
-        let taken = self.context.pool.run(move || match lane {
+        let threads = replica.disk_threads().clone();
+        let taken = threads.run(move || match lane {
             _ if lost => {
                 replica.rest(epoch);
                 Ok(())

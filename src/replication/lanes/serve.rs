@@ -19,7 +19,7 @@ use crate::replication::isr::OpenAnswer;
 use crate::replication::isr::follower::LeaderPositions;
 use crate::replication::replica::{Next, Replica};
 use crate::transport::{FrameRecv, FrameSend, Incoming};
-use crate::types::{BrokerId, TopicId};
+use crate::types::{BrokerId, DirectoryId, TopicId};
 
 /// Positions that move without batches wait this long for company.
 const POSITIONS_PAUSE: Duration = Duration::from_millis(5);
@@ -41,8 +41,8 @@ pub(in crate::replication) struct ServeLane {
     out: Mutex<Out>,
     sessions: Mutex<HashMap<u64, Arc<Session>>>,
     changed: Notify,
-    /// Places for frames that are read from disk: for followers that are not throttled, and for those that are.
-    places: [Arc<Semaphore>; 2],
+    /// Places for frames that are read from a directory's disk: for followers that are not throttled, and for those that are.
+    places: Mutex<HashMap<(DirectoryId, bool), Arc<Semaphore>>>,
 }
 
 #[derive(Default)]
@@ -101,7 +101,7 @@ pub(in crate::replication) async fn serve(context: Arc<Context>, lookup: Lookup,
         out: Mutex::default(),
         sessions: Mutex::default(),
         changed: Notify::new(),
-        places: [(); 2].map(|()| Arc::new(Semaphore::new(LOADED_FRAMES))),
+        places: Mutex::default(),
     });
     let mut stream = incoming.stream;
     let ended = tokio::select! {
@@ -248,16 +248,19 @@ impl ServeLane {
     /// Reads from disk for a follower that is behind, beside the lane's other sessions.
     fn load(&self, session: Arc<Session>) {
         let context = self.context.clone();
-        let mut places = self.places[usize::from(session.replica.throttles(self.peer))].clone();
+        let which = (session.replica.directory(), session.replica.throttles(self.peer));
+        let new = || Arc::new(Semaphore::new(LOADED_FRAMES));
+        let mut places = self.places.lock().entry(which).or_insert_with(new).clone();
         if planted(Defect::LoadsUnbounded) {
             places = Arc::new(Semaphore::new(1));
         }
         self.context.runtime.spawn(async move {
             // The semaphores are never closed.
             let Ok(place) = places.acquire_owned().await else { return };
-            let Ok(turn) = context.catch_up_reads.acquire().await else { return };
+            let replica = session.replica.clone();
+            let Ok(turn) = replica.catch_up_reads().acquire().await else { return };
             let reader = session.clone();
-            let loaded = context.pool.run(move || reader.replica.load_for(&reader, place)).await;
+            let loaded = replica.disk_threads().run(move || reader.replica.load_for(&reader, place)).await;
             drop(turn);
             if loaded == Ok(true) {
                 session.wake();

@@ -224,7 +224,7 @@ impl Replica {
             (true, Thread::Disk) => self.flush(&mut effects),
             (true, Thread::Caller) => {
                 let replica = self.clone();
-                self.context.pool.spawn(move || replica.flush_now());
+                self.threads.pool.spawn(move || replica.flush_now());
             }
         }
         self.finish(effects);

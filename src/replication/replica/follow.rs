@@ -214,7 +214,7 @@ impl Replica {
             (true, Thread::Disk) => self.flush(&mut outcome.effects),
             (true, Thread::Caller) => {
                 let replica = self.clone();
-                self.context.pool.spawn(move || replica.flush_now());
+                self.threads.pool.spawn(move || replica.flush_now());
             }
         }
         self.conclude(outcome);

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub use append::{Acks, AppendError};
 pub(super) use follow::Inbound;
@@ -32,13 +32,13 @@ use self::append::{AppendQueue, Waiter};
 use self::follow::Following;
 use self::lead::Flow;
 use self::queue::Queue;
-use super::context::Context;
+use super::context::{Context, DirectoryThreads};
 use super::isr::TierPosition;
 use super::isr::leader::{Event, Leader};
 use super::lanes::serve::Session;
 use super::tail::Tail;
-use crate::env::MonoTime;
 use crate::env::defect::{Defect, planted};
+use crate::env::{BlockingPool, MonoTime};
 use crate::log::{EpochCache, Log, LogConfig};
 use crate::types::{BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId, TopicPartition};
 
@@ -102,6 +102,7 @@ pub struct Replica {
     partition: TopicPartition,
     topic_id: TopicId,
     directory: DirectoryId,
+    threads: DirectoryThreads,
     log: Mutex<Log>,
     state: Mutex<State>,
     appends: Mutex<AppendQueue>,
@@ -209,6 +210,7 @@ impl Replica {
         };
         let replica = Replica {
             traffic: Traffic::new(&context.counts.env.metrics, &log.partition().topic),
+            threads: context.threads_of(Some(directory)),
             context,
             partition: log.partition().clone(),
             topic_id: log.topic_id(),
@@ -259,6 +261,17 @@ impl Replica {
     #[must_use]
     pub fn directory(&self) -> DirectoryId {
         self.directory
+    }
+
+    /// The disk threads for what reads or writes its log: they are its directory's own where there are several.
+    #[must_use]
+    pub fn disk_threads(&self) -> &BlockingPool {
+        &self.threads.pool
+    }
+
+    /// A turn to read for a follower that is behind.
+    pub(in crate::replication) fn catch_up_reads(&self) -> &Arc<Semaphore> {
+        &self.threads.catch_up_reads
     }
 
     /// Where it stands now.

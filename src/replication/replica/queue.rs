@@ -86,7 +86,7 @@ impl Replica {
 
     /// Works it off on this very thread, if that is short work and finds the log's lock free. Otherwise it is a disk thread's.
     fn work_off_here(self: &Arc<Self>, queue: Waiting) -> bool {
-        let Some(_leave) = self.context.pool.here() else { return false };
+        let Some(_leave) = self.threads.pool.here() else { return false };
         let Some(log) = self.log.try_lock() else { return false };
         let looked = catch_unwind(AssertUnwindSafe(|| {
             match queue {
@@ -104,7 +104,7 @@ impl Replica {
 
     fn work_off_on_disk_thread(self: &Arc<Self>, queue: Waiting) {
         let replica = self.clone();
-        self.context.pool.spawn(move || replica.work_off(queue, replica.log(), Thread::Disk));
+        self.threads.pool.spawn(move || replica.work_off(queue, replica.log(), Thread::Disk));
     }
 
     /// Works a part of it off.
@@ -117,7 +117,7 @@ impl Replica {
             return self.go_on(queue);
         }
         let replica = self.clone();
-        self.context.pool.spawn(move || {
+        self.threads.pool.spawn(move || {
             replica.give_up();
             replica.go_on(queue);
         });

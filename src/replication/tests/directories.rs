@@ -11,7 +11,7 @@ use crate::env::BlockingPool;
 use crate::env::sim::{DiskCall, Fault, SimDisk};
 use crate::metadata::{Command, CreateTopic, Proof};
 use crate::replication::{Acks, Replica};
-use crate::types::{BrokerId, LeaderEpoch, Offset};
+use crate::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicName};
 
 fn hosted(cluster: &Cluster, id: i32, partition: i32) -> Option<Arc<Replica>> {
     cluster.nodes[&id].manager.replica_by_id(TOPIC, partition)
@@ -68,8 +68,12 @@ async fn raise(cluster: &Cluster, partition: i32, to: i64) -> Arc<Replica> {
 
 /// The directory of a partition on broker 2.
 fn folder(cluster: &Cluster, partition: i32) -> PathBuf {
-    let directory = hosted(cluster, 2, partition).expect("it is hosted").directory();
-    let all = cluster.nodes[&2].manager.directories();
+    folder_on(cluster, 2, partition)
+}
+
+fn folder_on(cluster: &Cluster, id: i32, partition: i32) -> PathBuf {
+    let directory = hosted(cluster, id, partition).expect("it is hosted").directory();
+    let all = cluster.nodes[&id].manager.directories();
     all.into_iter().find(|(id, _)| *id == directory).expect("it is there").1
 }
 
@@ -116,7 +120,7 @@ async fn what_waits_for_one_hanging_disk_takes_no_room_from_the_others() {
     const PARTITIONS: i32 = 24;
     let mut cluster = Cluster::new();
     // One lane for all: it must not wait for the disk that hangs.
-    (cluster.window_budget_bytes, cluster.disk_threads, cluster.lanes) = (1 << 20, 40, 1);
+    (cluster.window_budget_bytes, cluster.lanes) = (1 << 20, 1);
     let cluster = two_directories(cluster, PARTITIONS).await;
     let append = async |partition: i32, value: &str, acks: Acks| {
         let leader = hosted(&cluster, 1, partition).unwrap();
@@ -160,6 +164,65 @@ async fn what_waits_for_one_hanging_disk_takes_no_room_from_the_others() {
         let [leader, follower] = [1, 2].map(|id| hosted(&cluster, id, partition).unwrap());
         eventually("all is copied in the end", || {
             follower.positions().log_end == leader.positions().log_end && leader.positions().isr.len() == 2
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_whose_disk_hangs_takes_no_thread_from_another_and_holds_up_none_of_its_images() {
+    const PARTITIONS: i32 = 8;
+    let cluster = two_directories(Cluster::new(), PARTITIONS).await;
+    // Too large for the thread that brings them.
+    let large = "x".repeat(200_000);
+    let write = async |topic, partition: i32| {
+        let leader = cluster.nodes[&1].manager.replica_by_id(topic, partition).unwrap();
+        leader.append(batch(&[&large]), Acks::All, cluster.deadline()).await.expect("committed by both");
+    };
+    let sick = folder_on(&cluster, 1, 0);
+    let (sick_ones, well_ones): (Vec<i32>, Vec<i32>) =
+        (0..PARTITIONS).partition(|partition| folder_on(&cluster, 1, *partition) == sick);
+    assert_eq!(sick_ones.len(), well_ones.len(), "they are spread");
+    let disk = &cluster.nodes[&1].disk;
+    disk.hang(None, &format!("{}/", sick.display()));
+    for partition in &sick_ones {
+        let (leader, records) = (hosted(&cluster, 1, *partition).unwrap(), batch(&[&large]));
+        let deadline = cluster.deadline();
+        tokio::spawn(async move { leader.append(records, Acks::Leader, deadline).await });
+    }
+    eventually("all its threads are stuck", || disk.stuck() >= cluster.disk_threads).await;
+    for partition in &well_ones {
+        write(TOPIC, *partition).await;
+    }
+    // An image asks something of a partition that hangs: later ones are carried out all the same.
+    cluster.resign(1);
+    let reconciled = |version: u64| *cluster.nodes[&1].manager.reconciled().borrow() >= version;
+    let asked = cluster.version();
+    eventually("the image is carried out as far as that can be", || reconciled(asked)).await;
+    let other = TopicId::from_bytes([8; 16]);
+    cluster.truth.ok(&Command::CreateTopic(CreateTopic {
+        name: TopicName::new("other").unwrap(),
+        id: other,
+        assignment: vec![vec![BrokerId(1), BrokerId(2)]; 2],
+        configs: BTreeMap::from([("min.insync.replicas".to_owned(), "2".to_owned())]),
+        first_epoch: LeaderEpoch(0),
+    }));
+    for partition in [0, 1] {
+        let leads = || {
+            let replica = cluster.nodes[&1].manager.replica_by_id(other, partition);
+            replica.is_some_and(|replica| replica.positions().leads())
+        };
+        eventually("a new partition is led", leads).await;
+        write(other, partition).await;
+    }
+    assert!(disk.stuck() > 0, "it still hangs");
+    disk.let_go();
+    for partition in 0..PARTITIONS {
+        let [one, two] = [1, 2].map(|id| hosted(&cluster, id, partition).unwrap());
+        eventually("what was left is carried out, and all is copied", || {
+            let (one, two) = (one.positions(), two.positions());
+            let leader = if partition == 0 { &two } else { &one };
+            leader.leads() && leader.isr.len() == 2 && one.log_end == two.log_end
         })
         .await;
     }

@@ -236,6 +236,7 @@ impl Cluster {
             window_budget_bytes: self.window_budget_bytes,
             checkpoint_interval: self.checkpoint_interval,
             lanes: self.lanes,
+            directory_threads: self.disk_threads,
             ..ReplicationConfig::new(broker, incarnation)
         };
         let pool = BlockingPool::new("disk", self.disk_threads);
@@ -266,6 +267,11 @@ impl Cluster {
             QuicTransport::bind(&self.env, QuicConfig::new("127.0.0.1:0".parse().unwrap()), &tls).unwrap();
         let address = format!("127.0.0.1:{}", transport.local_port());
         (transport, address)
+    }
+
+    /// Of the newest image.
+    pub fn version(&self) -> u64 {
+        self.truth.image.lock().version
     }
 
     pub fn epoch(&self, id: i32) -> BrokerEpoch {

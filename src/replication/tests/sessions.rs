@@ -58,8 +58,7 @@ async fn a_session_that_reads_for_a_follower_when_its_stream_ends_is_let_go() {
     .await;
     let threads = disk_threads_wait(&cluster, 1).await;
     cluster.start(2, disk, proof);
-    let manager = cluster.nodes[&1].manager.clone();
-    eventually("a read waits for a thread", || manager.context.catch_up_reads.available_permits() < 2).await;
+    eventually("a read waits for a thread", || leader.catch_up_reads().available_permits() < 2).await;
     cluster.kill(2);
     eventually("its stream's end is noticed", || leader.sessions() == 0).await;
     drop(threads);
