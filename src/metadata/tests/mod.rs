@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 
 use self::rig::{Cluster, has, set, soon};
 use super::control::Answer;
+use super::image::COMMANDS;
 use super::raft::{Outcome, Submission};
 use super::*;
 use crate::env::{Clock as _, Disk as _, OpenMode, RealClock, RealDisk, RealRng, Rng};
@@ -138,21 +139,22 @@ async fn the_lease_runs_out_on_the_minority_side_before_the_majority_fences() {
     .await;
 }
 
-/// Else who stood still between the two would hold a lease that nobody else counts with.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// Else who stood still between the two would hold a lease that nobody else counts with. In virtual time: no other leader is elected
+/// meanwhile, to which the way would be shorter.
+#[tokio::test(start_paused = true)]
 async fn a_lease_runs_from_when_it_was_asked_for() {
-    let cluster = Cluster::formed_at_leisure(3).await.enlisted(3).await;
+    let cluster = Cluster::in_virtual_time(3).form(3).await.enlisted(3).await;
     let leader = cluster.leader().await;
     let follower = (1..=3).find(|id| *id != leader).unwrap();
     let way = Duration::from_millis(60);
     cluster.network.delay(BrokerId(leader), BrokerId(follower), way);
-    let lease = cluster.node(follower).lease();
+    let (clock, lease) = (&cluster.env.clock, cluster.node(follower).lease());
     let (mut last, mut renewed) = (lease.until(), 0);
     soon("five renewals", async {
         while renewed < 5 {
-            RealClock.sleep(Duration::from_millis(5)).await;
+            clock.sleep(Duration::from_millis(5)).await;
             let until = lease.until();
-            let latest = RealClock.now() + cluster.lease;
+            let latest = clock.now() + cluster.lease;
             renewed += usize::from(until != last);
             last = until;
             // The first ones may have been on their way before.
@@ -163,6 +165,26 @@ async fn a_lease_runs_from_when_it_was_asked_for() {
         }
     })
     .await;
+    assert_eq!(cluster.leader().await, leader, "or nothing was measured");
+}
+
+/// Within the 50 ms between two looks, and not with the looks of once a second.
+#[tokio::test(start_paused = true)]
+async fn the_level_of_commands_is_told_at_once_when_the_last_broker_has_said_it() {
+    for wait in [0, 250, 500, 750].map(Duration::from_millis) {
+        let mut cluster = Cluster::in_virtual_time(3).form(3).await.enlisted(2).await;
+        let clock = cluster.env.clock.clone();
+        clock.sleep(wait).await;
+        assert_eq!(cluster.node(1).image().commands_level(), 0, "one has said nothing");
+        cluster.enlist(3).await;
+        let said = clock.now();
+        cluster.everywhere(|image| image.commands_level() == COMMANDS.1).await;
+        let took = clock.now().since(said);
+        assert!(took < Duration::from_millis(150), "{took:?} of virtual time, {wait:?} later");
+        for id in 1..=3 {
+            cluster.kill(id).await;
+        }
+    }
 }
 
 /// Looks at leases again and again.

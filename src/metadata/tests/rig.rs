@@ -1,4 +1,4 @@
-//! Three nodes in one process, over the memory transport and real files.
+//! Three nodes in one process, over the memory transport, with real files or in virtual time.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+use crate::env::sim::{NoNet, SeededRng, SimDisk, TaskThreads, VirtualClock};
 use crate::env::{Clock, Env, MonoTime, timeout};
 use crate::metadata::*;
 use crate::transport::Transport as _;
@@ -58,7 +59,20 @@ impl Clock for Ahead {
 impl Cluster {
     /// Nothing runs yet; nodes 1 to `voters` will be the voters.
     pub fn new(voters: i32) -> Cluster {
-        let env = Env::real();
+        Cluster::on(Env::real(), voters)
+    }
+
+    /// The same for a runtime whose time is paused: nothing takes time but what sleeps, however busy the machine is.
+    pub fn in_virtual_time(voters: i32) -> Cluster {
+        let rng = Arc::new(SeededRng::new(7));
+        let clock = Arc::new(VirtualClock::new(tokio::time::Instant::now(), 1_790_000_000_000, 0));
+        let threads = TaskThreads::new(clock.clone(), rng.clone(), Duration::from_micros(900));
+        let disk = Arc::new(SimDisk::new());
+        let (net, threads) = (Arc::new(NoNet), Arc::new(threads));
+        Cluster::on(Env { clock, rng, disk, net, threads, ..Env::real() }, voters)
+    }
+
+    fn on(env: Env, voters: i32) -> Cluster {
         let network = MemoryNetwork::new(&env);
         let voters = (1..=voters).map(|id| (BrokerId(id), address(id))).collect();
         let folder = tempfile::tempdir().unwrap();
