@@ -98,6 +98,8 @@ pub enum Defect {
     LaggardVotes,
     /// A node that is sent a snapshot goes on with the image that it had.
     SnapshotUnread,
+    /// What a snapshot says of the brokers' machines is left out where it is taken up.
+    SnapshotForgets,
     /// The first request to the store that fails ends the offload of a leadership.
     OutageIsFinal,
     /// Appends to tiered topics are refused once the store has failed.
@@ -151,6 +153,7 @@ pub const DEFECTS: &[(&str, Defect)] = &[
     ("failed-fsync-forgotten", Defect::FailedFsyncForgotten),
     ("laggard-votes", Defect::LaggardVotes),
     ("snapshot-unread", Defect::SnapshotUnread),
+    ("snapshot-forgets", Defect::SnapshotForgets),
     ("outage-is-final", Defect::OutageIsFinal),
     ("outage-refuses-appends", Defect::OutageRefusesAppends),
 ];

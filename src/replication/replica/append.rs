@@ -242,6 +242,8 @@ impl Replica {
         log: &crate::log::Log,
         results: impl Iterator<Item = (Result<Appended, Rejected>, Asker)>,
     ) -> Effects {
+        #[cfg(test)]
+        self.pass(super::Trap::Written);
         let now = self.context.now();
         let mut state = self.state.lock();
         let state = &mut *state;

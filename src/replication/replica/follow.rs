@@ -79,6 +79,12 @@ impl Replica {
         self.inbox.lock().len()
     }
 
+    /// Whether it is about to open a session.
+    #[cfg(test)]
+    pub(in crate::replication) fn is_to_open(&self) -> bool {
+        self.inbox.lock().iter().any(|item| matches!(item, Inbound::Open))
+    }
+
     /// Follows a leader under a new epoch. Runs on a disk thread.
     pub(in crate::replication) fn follow(
         self: &Arc<Self>,

@@ -103,6 +103,9 @@ pub struct Replica {
     topic_id: TopicId,
     directory: DirectoryId,
     threads: DirectoryThreads,
+    /// Where a test makes the next one who comes by panic.
+    #[cfg(test)]
+    trap: Mutex<Option<Trap>>,
     log: Mutex<Log>,
     state: Mutex<State>,
     appends: Mutex<AppendQueue>,
@@ -211,6 +214,8 @@ impl Replica {
         let replica = Replica {
             traffic: Traffic::new(&context.counts.env.metrics, &log.partition().topic),
             threads: context.threads_of(Some(directory)),
+            #[cfg(test)]
+            trap: Mutex::default(),
             context,
             partition: log.partition().clone(),
             topic_id: log.topic_id(),
@@ -467,6 +472,32 @@ impl Replica {
             effects.left = following.lane.map(|lane| (lane, following.isr.session()));
         }
         effects
+    }
+}
+
+/// A place in the work of a replica that may be made to panic once.
+#[cfg(test)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trap {
+    /// Where it is found out whether the work is short.
+    Look,
+    /// Where what was appended is accounted for.
+    Written,
+}
+
+#[cfg(test)]
+impl Replica {
+    pub(super) fn set_trap(&self, trap: Trap) {
+        *self.trap.lock() = Some(trap);
+    }
+
+    pub(super) fn trap_is_set(&self) -> bool {
+        self.trap.lock().is_some()
+    }
+
+    fn pass(&self, place: Trap) {
+        let springs = self.trap.lock().take_if(|trap| *trap == place).is_some();
+        assert!(!springs, "a trap");
     }
 }
 

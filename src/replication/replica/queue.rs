@@ -89,6 +89,8 @@ impl Replica {
         let Some(_leave) = self.threads.pool.here() else { return false };
         let Some(log) = self.log.try_lock() else { return false };
         let looked = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(test)]
+            self.pass(super::Trap::Look);
             match queue {
                 Waiting::Appends => self.appends_are_short(&log),
                 Waiting::Inbox => self.inbox_is_short(&log),

@@ -1,8 +1,10 @@
 //! Fsyncs that fail: what they were to write counts as clean to the system, and is not on the device.
 
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::channel;
 
 use super::rig::{Cluster, TOPIC, eventually, topic};
+use crate::env::BlockingPool;
 use crate::env::sim::{DiskCall, Fault};
 use crate::metadata::{Command, Proof};
 use crate::replication::Acks;
@@ -108,4 +110,40 @@ async fn what_is_written_once_more_is_flushed_before_it_counts_also_after_a_clea
         || cluster.truth.partition().isr.len() == 2 && replica.positions().high_watermark == Offset(2);
     eventually("both have it", is_committed).await;
     assert_eq!(end_after_a_power_loss(&mut cluster, 2).await, Offset(2));
+}
+
+/// What an open request says of the log's end counts as acknowledged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_asks_for_a_session_only_once_what_it_tells_of_is_flushed() {
+    let cluster = Cluster::with_topic(2, &[("flush.messages", "1")]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    cluster.agree(&[1, 2], 1).await;
+    let follower = cluster.replica(2);
+    // A frame, the end of its session and the next session wait together.
+    let (release, released) = channel::<()>();
+    let (held, is_held) = tokio::sync::oneshot::channel();
+    let slow = follower.clone();
+    BlockingPool::new("holder", 1).spawn(move || {
+        slow.with_log(|_| {
+            let _ = held.send(());
+            let _ = released.recv();
+        });
+    });
+    is_held.await.unwrap();
+    cluster.append(1, Acks::Leader, &["b"]).await.unwrap();
+    eventually("the frame is there", || follower.inbox_bytes() > 0).await;
+    let (broker, epoch) = (BrokerId(2), cluster.epoch(2));
+    let lost = Command::LoseReplicas { broker, epoch, partitions: vec![(TOPIC, 0)], stays_known: true };
+    cluster.truth.ok(&lost);
+    eventually("its session has ended, and it wants another", || follower.is_to_open()).await;
+    let disk = &cluster.nodes[&2].disk;
+    disk.hang(Some(DiskCall::Sync), ".log");
+    drop(release);
+    eventually("it fsyncs", || disk.stuck() == 1).await;
+    let sessions: usize = cluster.nodes[&2].manager.lanes.lock().values().map(|lane| lane.sessions()).sum();
+    assert_eq!(sessions, 0, "it has asked for a session before");
+    disk.let_go();
+    cluster.isr_is(&[1, 2]).await;
+    cluster.agree(&[1, 2], 2).await;
 }

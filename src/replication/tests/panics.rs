@@ -2,6 +2,7 @@
 
 use super::rig::{Cluster, TOPIC, eventually};
 use crate::env::sim::{DiskCall, Fault};
+use crate::replication::replica::Trap;
 use crate::replication::{Acks, ReplicaRole};
 use crate::types::{BrokerId, Offset, PartitionEpoch};
 
@@ -66,4 +67,47 @@ async fn a_panic_over_old_segments_leaves_no_inbox_behind() {
     has_left_and_is_back(&cluster, before).await;
     cluster.append(1, Acks::All, &["d"]).await.unwrap();
     eventually("2 has it all", || cluster.replica(2).positions().log_end == Offset(4)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_while_a_frame_or_a_batch_is_looked_at_costs_nothing() {
+    let cluster = Cluster::with_topic(2, &[("min.insync.replicas", "2")]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    let before = cluster.truth.partition();
+    for id in [1, 2] {
+        let replica = cluster.replica(id);
+        replica.set_trap(Trap::Look);
+        // Not everybody who comes by looks: the threads may be busy.
+        let mut tries = 0;
+        while replica.trap_is_set() {
+            cluster.append(1, Acks::All, &["b"]).await.expect("it is written all the same");
+            tries += 1;
+            assert!(tries < 10_000, "nobody looks at {id}");
+        }
+        cluster.append(1, Acks::All, &["c"]).await.expect("and the queue goes on");
+    }
+    assert_eq!(cluster.truth.partition(), before, "nobody has left");
+    let end = cluster.replica(1).positions().log_end;
+    cluster.agree(&[1, 2], end.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_over_what_was_written_leaves_no_queue_behind() {
+    let cluster = Cluster::with_topic(2, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a"]).await.unwrap();
+    cluster.replica(1).set_trap(Trap::Written);
+    assert!(cluster.append(1, Acks::All, &["b"]).await.is_err(), "it may be written");
+    eventually("2 leads", || cluster.truth.partition().leader == Some(BrokerId(2))).await;
+    cluster.leads(2).await;
+    cluster.isr_is(&[1, 2]).await;
+    cluster.append(2, Acks::All, &["c"]).await.unwrap();
+    // And it can lead again: its queue goes on.
+    cluster.resign(2);
+    eventually("1 leads", || cluster.truth.partition().leader == Some(BrokerId(1))).await;
+    cluster.leads(1).await;
+    let end = cluster.append(1, Acks::Leader, &["d"]).await.unwrap().last.next();
+    cluster.isr_is(&[1, 2]).await;
+    cluster.agree(&[1, 2], end.0).await;
 }
