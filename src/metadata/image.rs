@@ -65,9 +65,10 @@ pub struct Image {
 pub const SUPPORTED_FEATURES: [(&str, i16); 2] = [("group.version", 1), ("transaction.version", 2)];
 
 /// Which words of commands all brokers of the cluster understand: level 1 has `AlterPartition.lost`, `Resign.in_turn` and
-/// `LoseReplicas.stays_known`. No client sets it: the metadata leader does, once every broker has said that it knows the level,
+/// `LoseReplicas.stays_known`. With level 2 a copy whose directory was never told is lost with any of its broker's directories.
+/// No client sets it: the metadata leader does, once every broker has said that it knows the level,
 /// and it never goes down, since the log may hold such words from then on.
-pub const COMMANDS: (&str, i16) = ("esker.commands", 1);
+pub const COMMANDS: (&str, i16) = ("esker.commands", 2);
 
 /// A deleted topic whose objects in the cold tier are yet to go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -56,6 +56,7 @@ impl Image {
 
         let former_directories = former.as_ref().map_or(&[][..], |f| &f.directories);
         let synced = self.synced_topics.clone();
+        let untold_is_gone = self.commands_level() >= 2;
         self.edit_partitions(|rules, topic, index| {
             let partition = &topic.partitions[index];
             let replica = partition.replicas.iter().find(|r| r.broker == id)?;
@@ -63,6 +64,8 @@ impl Image {
             let how = match trust {
                 Trust::Whole if kept => Leaving::WithItsLog,
                 Trust::Flushed if kept && synced.contains(&topic.id) => Leaving::WithItsLog,
+                // No directory is on record whose coming back would show that the log is there again.
+                _ if untold_is_gone && !kept && replica.directory.is_none() => Leaving::Empty,
                 // The directory may come back with a later registration: the last known leader stays on record,
                 // and `is_electable` keeps it from leading without the directory.
                 _ => Leaving::WithoutItsTail,
@@ -268,5 +271,46 @@ fn ends_former_life(former: &BrokerInfo, registration: &BrokerRegistration) -> b
     match registration.proof {
         Proof::CleanShutdown { previous } => previous == former.epoch,
         Proof::Unclean { previous } => previous == Some(former.epoch) && same_place,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::rig::{Rig, brokers, directory, name, topic_id};
+    use super::*;
+    use crate::metadata::command::{Command, CreateTopic};
+    use crate::metadata::image::COMMANDS;
+    use crate::types::LeaderEpoch;
+
+    /// A topic on broker 1 alone, which dies before it has said in which directory it is, and returns with these.
+    fn leader_after_a_return_with(level: i16, directories: Vec<DirectoryId>) -> Option<BrokerId> {
+        let mut rig = Rig::new(1);
+        let levels = BTreeMap::from([(COMMANDS.0.to_owned(), level)]);
+        rig.ok(Command::UpdateFeatures { levels });
+        rig.ok(Command::CreateTopic(CreateTopic {
+            name: name("t"),
+            id: topic_id(1),
+            assignment: vec![brokers(&[1])],
+            configs: BTreeMap::new(),
+            first_epoch: LeaderEpoch(0),
+        }));
+        assert!(rig.partition().leader.is_some() && rig.partition().replicas[0].directory.is_none());
+        rig.fence(1);
+        let mut registration = rig.registration(1, Proof::Unclean { previous: None });
+        registration.directories = directories;
+        rig.ok(Command::RegisterBroker(registration));
+        rig.unfence(1);
+        rig.partition().leader
+    }
+
+    #[test]
+    fn a_copy_whose_directory_was_never_told_does_not_lead_from_a_wiped_disk() {
+        assert_eq!(leader_after_a_return_with(2, vec![directory(77)]), None);
+        let back = leader_after_a_return_with(2, vec![directory(1), directory(77)]);
+        assert_eq!(back, Some(BrokerId(1)), "the last known leader has all its directories");
+        // As earlier programs have it, for as long as one of them takes part.
+        assert_eq!(leader_after_a_return_with(1, vec![directory(77)]), Some(BrokerId(1)));
     }
 }
