@@ -14,6 +14,8 @@ pub enum Defect {
     EndOfAnotherEpoch,
     /// A follower cuts to the leader's end of an older epoch, and not to its own end of it (KIP-279).
     LeadersEndAlone,
+    /// A follower does not see that its leader's log begins above all of its own epochs.
+    LogStartUnseen,
     /// The high watermark counts the committed ISR alone, not who is proposed (KIP-497).
     CommittedIsrOnly,
     /// A proposal whose reply was lost counts as refused.
@@ -111,6 +113,7 @@ pub const DEFECTS: &[(&str, Defect)] = &[
     ("truncate-to-high-watermark", Defect::TruncateToHighWatermark),
     ("end-of-another-epoch", Defect::EndOfAnotherEpoch),
     ("leaders-end-alone", Defect::LeadersEndAlone),
+    ("log-start-unseen", Defect::LogStartUnseen),
     ("committed-isr-only", Defect::CommittedIsrOnly),
     ("lost-reply-is-refusal", Defect::LostReplyIsRefusal),
     ("below-min-isr", Defect::BelowMinIsr),

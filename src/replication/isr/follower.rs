@@ -222,7 +222,8 @@ impl Follower {
         let own_end = if planted(defect::Defect::LeadersEndAlone) { log.log_end } else { own_end };
         // The leader's log begins at `end`, with an epoch above all of this copy's: nothing that is here is there, and what lies
         // below the leader's start nobody has any more.
-        let begins_above = epoch == LeaderEpoch::NONE && end > log.log_start;
+        let begins_above =
+            epoch == LeaderEpoch::NONE && end > log.log_start && !planted(defect::Defect::LogStartUnseen);
         let to = if begins_above { end } else { end.min(own_end) }.min(log.log_end);
         #[cfg(test)]
         if self.defect == Some(Defect::TruncateToHighWatermark) {

@@ -328,8 +328,8 @@ impl World {
         self.now = self.now + Duration::from_millis(self.rng.random_range(0..40));
         let broker = self.any_node();
         match self.rng.random_range(0..1000) {
-            0..140 => self.produce(broker),
-            140..150 => self.something_of_the_tier(broker),
+            0..130 => self.produce(broker),
+            130..150 => self.something_of_the_tier(broker),
             150..320 => self.push(),
             320..720 => self.deliver(),
             720..728 => {

@@ -26,8 +26,8 @@ impl World {
     pub(super) fn something_of_the_tier(&mut self, broker: BrokerId) {
         match self.rng.random_range(0..10) {
             0..3 => self.publish(broker),
-            3..5 => self.look(broker),
-            5..9 => self.let_go(broker),
+            3 => self.look(broker),
+            4..7 => self.let_go(broker),
             _ => self.delete_records(broker),
         }
     }
@@ -75,7 +75,8 @@ impl World {
         let Role::Leader(leader) = &node.role else { return };
         let most = leader.high_watermark();
         if most > node.log_start {
-            let to = Offset(self.rng.random_range(node.log_start.0..=most.0));
+            let all = self.rng.random_bool(0.5);
+            let to = if all { most } else { Offset(self.rng.random_range(node.log_start.0..=most.0)) };
             node.raise_log_start(to);
             self.say(|| format!("{broker} begins at {to}"));
         }
