@@ -87,6 +87,18 @@ pub async fn partitions(
     Ok(found)
 }
 
+/// Whether the topic of this partition was deleted: its tombstone is there. One request.
+///
+/// # Errors
+/// What the store answers.
+pub async fn is_deleted(store: &dyn Store, folder: &PartitionFolder) -> Result<bool, StoreError> {
+    match store.head(&folder.tombstone()).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Looks at all partitions, or at those of one topic: one generation each. Their objects are listed only on request.
 ///
 /// # Errors

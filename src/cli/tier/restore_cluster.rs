@@ -6,17 +6,19 @@
 //!        ─► topics ─► committed offsets, none above its partition's end ─► transactional ids
 //!        ─► users, ACLs, quotas, broker configs
 //! ```
-//! Run again after a failure it goes on: a topic that is back is left alone. Users come last, since then the old
+//! Run again after a failure it goes on: a topic that is back is left alone. What was deleted after the backup stays deleted, where its
+//! tombstone tells. Users come last, since then the old
 //! passwords hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
-use tiering::inspect;
+use tiering::inspect::{self, PartitionId};
 use tiering::layout::PartitionFolder;
-use tiering::store::SharedStore;
+use tiering::store::{SharedStore, StoreError};
 
 use super::restore;
 use super::transactions::Transactions;
@@ -38,6 +40,8 @@ const TIERED: &str = "remote.storage.enable";
 /// How long the new cluster's group coordinators may take to begin.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(200);
+/// Partitions that are looked at for a tombstone at once.
+const LOOKS_AT_ONCE: usize = 16;
 
 /// What is to be restored, and how.
 pub(super) struct Order<'a> {
@@ -83,8 +87,12 @@ pub(super) async fn restore_cluster(
         .with_context(|| format!("the store holds no backup of cluster {cluster_id}"))?;
     let groups = PartsBackup::newest(&**store, Kept::Groups, &cluster_id, &backup.directories).await?;
     let transactions = Transactions::read(store, &cluster_id, &backup.directories).await?;
-    let found = topics(store, &cluster_id, &backup).await?;
+    let (found, deleted) = topics(store, &cluster_id, &backup).await?;
     let mut told = show(output, (&cluster_id, generation), &backup, (&groups, &transactions), &found);
+    if !deleted.is_empty() {
+        say(output, &format!("left out, since they were deleted after the backup: {}", deleted.join(", ")));
+    }
+    told["deleted_topics"] = deleted.into();
     told["dry_run"] = order.dry_run.into();
     let (Some(client), Some(live)) = (client.as_mut(), live) else {
         say(output, "a dry run: nothing was changed");
@@ -201,15 +209,34 @@ async fn which(store: &SharedStore, live: Option<&str>, named: Option<&str>) -> 
     }
 }
 
-async fn topics(store: &SharedStore, cluster_id: &str, backup: &MetadataBackup) -> Result<Vec<Found>> {
-    let mut partitions: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
-    for (id, _) in inspect::partitions(&**store, None).await? {
-        if id.cluster_id == cluster_id {
-            partitions.entry(id.topic_id).or_default().insert(id.partition);
+/// The backup's topics, and the names of those that were deleted after it: one tombstone is enough, since it comes only with the
+/// deletion of the whole topic, and a partition that has one would publish nothing any more.
+async fn topics(
+    store: &SharedStore,
+    cluster_id: &str,
+    backup: &MetadataBackup,
+) -> Result<(Vec<Found>, Vec<String>)> {
+    let partitions = inspect::partitions(&**store, None).await?;
+    let ours = partitions.into_iter().filter(|(id, _)| id.cluster_id == cluster_id);
+    let looks = ours
+        .map(async |(id, folder)| Ok::<_, StoreError>((id, inspect::is_deleted(&**store, &folder).await?)));
+    let looked: Vec<(PartitionId, bool)> = stream::iter(looks).buffered(LOOKS_AT_ONCE).try_collect().await?;
+    let mut in_tier: BTreeMap<String, usize> = BTreeMap::new();
+    let mut gone = BTreeSet::new();
+    for (id, is_deleted) in looked {
+        if is_deleted {
+            gone.insert(id.topic_id.clone());
         }
+        *in_tier.entry(id.topic_id).or_default() += 1;
     }
-    let in_tier = |topic: &TopicBackup| partitions.get(&topic.id).map_or(0, BTreeSet::len);
-    Ok(backup.topics.iter().map(|topic| Found { topic: topic.clone(), in_tier: in_tier(topic) }).collect())
+    let (deleted, there): (Vec<&TopicBackup>, Vec<&TopicBackup>) =
+        backup.topics.iter().partition(|topic| gone.contains(&topic.id));
+    let found = |topic: &TopicBackup| Found {
+        topic: topic.clone(),
+        in_tier: in_tier.get(&topic.id).copied().unwrap_or(0),
+    };
+    let names = deleted.into_iter().map(|topic| topic.name.clone()).collect();
+    Ok((there.into_iter().map(found).collect(), names))
 }
 
 /// What would come back, for people now and for programs at the end.
@@ -368,7 +395,12 @@ async fn import(client: &mut Client, generation: u64, validate_only: bool) -> Re
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tiering::store::MemoryStore;
+
     use super::*;
+    use crate::metadata::Image;
 
     fn offset(topic: &str, partition: i32, offset: i64) -> CommittedBackup {
         CommittedBackup { topic: topic.into(), partition, offset, metadata: "m".into() }
@@ -380,6 +412,37 @@ mod tests {
         let offsets = vec![offset("t", 0, 7), offset("t", 1, 5), offset("t", 2, 1), offset("gone", 0, 1)];
         let group = GroupBackup { group: "g".into(), offsets };
         assert_eq!(capped_offsets(&ends, &group), (vec![offset("t", 0, 7), offset("t", 1, 0)], 1));
+    }
+
+    #[tokio::test]
+    async fn a_topic_with_a_tombstone_does_not_come_back_and_all_others_do() {
+        let topic = |name: &str| TopicBackup {
+            name: name.into(),
+            id: format!("id-of-{name}"),
+            partitions: 2,
+            replication_factor: 1,
+            configs: BTreeMap::new(),
+        };
+        let backup = MetadataBackup {
+            topics: ["kept", "buried", "half", "hot"].map(topic).into(),
+            ..MetadataBackup::of(&Image::default())
+        };
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        let folder = |cluster: &str, topic: &str, partition| {
+            PartitionFolder::new(cluster, topic, &format!("id-of-{topic}"), partition).unwrap()
+        };
+        let tombstones =
+            [("buried", 0), ("buried", 1), ("half", 1)].map(|(t, p)| folder("c", t, p).tombstone());
+        let manifests = [("kept", 0), ("kept", 1), ("half", 0)].map(|(t, p)| folder("c", t, p).manifest(1));
+        // Of another cluster in the same store.
+        let elsewhere = [folder("d", "kept", 0).tombstone()];
+        for key in tombstones.into_iter().chain(manifests).chain(elsewhere) {
+            store.put(&key, vec![]).await.unwrap();
+        }
+        let (found, deleted) = topics(&store, "c", &backup).await.unwrap();
+        let found: Vec<(&str, usize)> = found.iter().map(|f| (f.topic.name.as_str(), f.in_tier)).collect();
+        assert_eq!(found, [("kept", 2), ("hot", 0)]);
+        assert_eq!(deleted, ["buried", "half"]);
     }
 
     #[test]
