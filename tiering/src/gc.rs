@@ -193,16 +193,23 @@ pub async fn clear_away(store: &dyn Store, folder: &PartitionFolder) -> Result<u
     delete_all(store, folder).await
 }
 
+/// A page of names at a time: a partition may have a million objects, and goes on the broker that leads the quorum.
 async fn delete_all(store: &dyn Store, folder: &PartitionFolder) -> Result<usize, StoreError> {
     let tombstone = folder.tombstone();
     let mut deleted = 0;
-    // Generations first: no reader may start on objects that are about to go.
-    for listed in [folder.manifests(), folder.segments()] {
-        for object in store.list(&listed, None).await? {
-            if object.key != tombstone {
-                store.delete(&object.key).await?;
-                deleted += 1;
-            }
+    // Generations first, one after the other: no reader may start on objects that are about to go.
+    for (listed, at_once) in [(folder.manifests(), 1), (folder.segments(), DELETES_AT_ONCE)] {
+        let mut after: Option<String> = None;
+        loop {
+            let page = store.list_page(&listed, after.as_deref(), PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.key.clone());
+            let keys: Vec<&str> =
+                page.iter().map(|object| object.key.as_str()).filter(|key| *key != tombstone).collect();
+            deleted += keys.len();
+            futures::stream::iter(keys.into_iter().map(Ok))
+                .try_for_each_concurrent(at_once, |key| store.delete(key))
+                .await?;
         }
     }
     Ok(deleted)
@@ -210,15 +217,18 @@ async fn delete_all(store: &dyn Store, folder: &PartitionFolder) -> Result<usize
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use async_trait::async_trait;
     use bytes::Bytes;
     use uuid::Uuid;
 
     use super::*;
-    use std::sync::Arc;
-
     use crate::manifest::{Removed, Writer};
     use crate::publish::{PublishError, Publisher};
-    use crate::store::MemoryStore;
+    use crate::store::{MemoryStore, PartUpload, Pieces, Suffix};
 
     fn segment(base: i64, leader_epoch: i32) -> Segment {
         let uuid = Uuid::from_u64_pair(base as u64, leader_epoch as u64);
@@ -258,6 +268,81 @@ mod tests {
         assert_eq!(swept.segments, [lower.name, abandoned.name]);
         assert_eq!((swept.bytes, swept.generations), (4, vec![3]));
         assert_eq!(store.snapshot().len(), 4 + 2);
+    }
+
+    /// How large the listings are, and how many deletions run at once.
+    #[derive(Debug, Default)]
+    struct Watched {
+        store: MemoryStore,
+        largest_list: AtomicUsize,
+        deletes: AtomicUsize,
+        most_deletes: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Store for Watched {
+        async fn put(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
+            self.store.put(key, pieces).await
+        }
+        async fn put_if_absent(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
+            self.store.put_if_absent(key, pieces).await
+        }
+        async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+            self.store.get(key).await
+        }
+        async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+            self.store.get_range(key, range).await
+        }
+        async fn get_suffix(&self, key: &str, bytes: u64) -> Result<Suffix, StoreError> {
+            self.store.get_suffix(key, bytes).await
+        }
+        async fn head(&self, key: &str) -> Result<u64, StoreError> {
+            self.store.head(key).await
+        }
+        async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+            let listed = self.store.list(prefix, start_after).await?;
+            self.largest_list.fetch_max(listed.len(), Relaxed);
+            Ok(listed)
+        }
+        async fn list_page(
+            &self,
+            prefix: &str,
+            start_after: Option<&str>,
+            at_most: usize,
+        ) -> Result<Vec<Listed>, StoreError> {
+            let listed = self.store.list_page(prefix, start_after, at_most).await?;
+            self.largest_list.fetch_max(listed.len(), Relaxed);
+            Ok(listed)
+        }
+        async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+            self.store.list_folders(prefix).await
+        }
+        async fn delete(&self, key: &str) -> Result<(), StoreError> {
+            let running = self.deletes.fetch_add(1, Relaxed) + 1;
+            self.most_deletes.fetch_max(running, Relaxed);
+            tokio::task::yield_now().await;
+            self.deletes.fetch_sub(1, Relaxed);
+            self.store.delete(key).await
+        }
+        async fn begin_multipart(&self, key: &str) -> Result<Box<dyn PartUpload>, StoreError> {
+            self.store.begin_multipart(key).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_large_partition_is_deleted_a_page_at_a_time_and_not_one_by_one() {
+        let store = Watched::default();
+        let folder = PartitionFolder::new("c", "t", "i", 0).unwrap();
+        for number in 0..5000 {
+            store.put(&folder.segment(&segment(10 * number, 1).name), vec![]).await.unwrap();
+        }
+        for generation in 1..=5 {
+            store.put(&folder.manifest(generation), vec![]).await.unwrap();
+        }
+        bury_partition(&store, &folder).await.unwrap();
+        assert_eq!(store.store.snapshot().into_keys().collect::<Vec<_>>(), [folder.tombstone()]);
+        assert_eq!(store.largest_list.load(Relaxed), PAGE);
+        assert_eq!(store.most_deletes.load(Relaxed), DELETES_AT_ONCE);
     }
 
     #[tokio::test]
