@@ -44,11 +44,23 @@ pub trait CacheDisk: Send + Sync + std::fmt::Debug + 'static {
 pub struct ChunkId {
     /// The object's uuid.
     pub object: Uuid,
-    /// The chunk's number in the footer's table.
+    /// The chunk's number in the footer's table, or the footer itself.
     pub number: u32,
 }
 
 impl ChunkId {
+    /// The footer of an object, which is kept beside its chunks: without it none of them can be read.
+    #[must_use]
+    pub fn footer(object: Uuid) -> ChunkId {
+        ChunkId { object, number: u32::MAX }
+    }
+
+    /// Whether it is the footer.
+    #[must_use]
+    pub fn is_footer(self) -> bool {
+        self.number == u32::MAX
+    }
+
     fn file_name(self) -> String {
         format!("{}-{:05}.chunk", self.object.simple(), self.number)
     }
@@ -258,6 +270,23 @@ impl ChunkCache {
         true
     }
 
+    /// A footer's bytes, checked. Readers keep it decoded, so it stays in memory only where there are no files.
+    pub(crate) async fn get_footer<F>(
+        &self,
+        object: Uuid,
+        footer: Chunk,
+        fetch: F,
+    ) -> Result<Bytes, ReadError>
+    where
+        F: Future<Output = Result<Bytes, ReadError>> + Send + 'static,
+    {
+        let id = ChunkId::footer(object);
+        if let Some(bytes) = self.shared.memory.get(&id).await {
+            return Ok(bytes);
+        }
+        self.start(id, footer, fetch).await
+    }
+
     /// A chunk's bytes if they are here, checked; with `join` also those that are on their way. Asks nobody else.
     pub async fn here(&self, id: ChunkId, chunk: &Chunk, join: bool) -> Option<Bytes> {
         if let Some(bytes) = self.shared.memory.get(&id).await {
@@ -296,6 +325,7 @@ impl ChunkCache {
                 None => shared.fill(id, chunk, fetch).await,
             };
             match &bytes {
+                Ok(_) if id.is_footer() && shared.disk.is_some() => {}
                 Ok(bytes) => {
                     shared.memory.insert(id, bytes.clone()).await;
                     // What leaves for it leaves at once: dozens of chunks above the bound would be many bytes.
@@ -320,10 +350,10 @@ impl SharedCache {
         F: Future<Output = Result<Bytes, ReadError>> + Send + 'static,
     {
         if let Some(bytes) = self.read_file(id, &chunk).await {
-            self.counters.disk_hits.fetch_add(1, Relaxed);
+            self.counters.disk_hits.fetch_add(u64::from(!id.is_footer()), Relaxed);
             return Ok(bytes);
         }
-        self.counters.misses.fetch_add(1, Relaxed);
+        self.counters.misses.fetch_add(u64::from(!id.is_footer()), Relaxed);
         let Some(disk) = self.disk.clone() else { return fetch.await };
         if self.unwritten.load(Relaxed) > UNWRITTEN_BYTES {
             self.counters.unkept.fetch_add(1, Relaxed);
@@ -522,4 +552,4 @@ impl Files {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

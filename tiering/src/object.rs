@@ -399,6 +399,14 @@ pub fn check_chunk(chunk: &Chunk, bytes: &[u8]) -> Result<(), BadObject> {
     Ok(())
 }
 
+/// A footer and its trailer as a chunk of its own, from what a manifest row says of it: it can be kept and asked for like the others.
+#[must_use]
+pub fn footer_as_chunk(base: i64, log_bytes: u64, footer_bytes: u32, crc: u32) -> Chunk {
+    // The row repeats the trailer's CRC, behind which only that number and the magic stand.
+    let whole = crc32c::crc32c_append(crc, &crc.to_be_bytes());
+    Chunk { position: log_bytes, bytes: footer_bytes, crc: crc32c::crc32c_append(whole, MAGIC), base }
+}
+
 fn count(n: usize) -> u32 {
     u32::try_from(n).expect("a footer lists the parts of one segment, of at most 2 GiB")
 }

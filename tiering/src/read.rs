@@ -514,7 +514,7 @@ impl Reader {
     ) -> Run {
         for (number, chunk) in footer.chunks.iter().enumerate().skip(first) {
             let id = ChunkId { object: segment.name.uuid, number: number as u32 };
-            let fetch = self.fetch(folder, segment, footer, number);
+            let fetch = self.fetch_chunk(folder, segment, footer, number);
             if run.now > 0 {
                 run.now = run.now.saturating_sub(u64::from(chunk.bytes));
                 self.chunks.prepare(id, *chunk, fetch);
@@ -551,12 +551,21 @@ impl Reader {
         segment: &Segment,
     ) -> Result<Arc<Footer>, ReadError> {
         let load = async {
-            let key = folder.segment(&segment.name);
-            let _permits = self.permits(u64::from(segment.footer_bytes)).await?;
-            let range = segment.log_bytes..segment.object_bytes();
-            let tail = self.store.get_range(&key, range).await.map_err(|e| missing(folder, segment, e))?;
+            let wanted = WantedChunk {
+                folder: folder.clone(),
+                id: ChunkId::footer(segment.name.uuid),
+                chunk: object::footer_as_chunk(
+                    segment.base(),
+                    segment.log_bytes,
+                    segment.footer_bytes,
+                    segment.crc,
+                ),
+                end: segment.end,
+            };
+            let (chunk, fetch) = (wanted.chunk, self.fetch(wanted, segment));
+            let tail = self.chunks.get_footer(segment.name.uuid, chunk, fetch).await?;
             let footer = upload::read_footer(segment, &tail).map_err(|error| ReadError::Corrupt {
-                key,
+                key: folder.segment(&segment.name),
                 base: segment.base(),
                 end: segment.end,
                 reason: error.to_string(),
@@ -579,29 +588,35 @@ impl Reader {
         number: usize,
     ) -> Result<Bytes, ReadError> {
         let id = ChunkId { object: segment.name.uuid, number: number as u32 };
-        let fetch = self.fetch(folder, segment, footer, number);
+        let fetch = self.fetch_chunk(folder, segment, footer, number);
         self.chunks.get(id, footer.chunks[number], fetch).await
     }
 
-    /// From a peer, or by one ranged GET; checked.
-    fn fetch(
+    /// A chunk that the footer names.
+    fn fetch_chunk(
         &self,
         folder: &PartitionFolder,
         segment: &Segment,
         footer: &Footer,
         number: usize,
-    ) -> impl Future<Output = Result<Bytes, ReadError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Bytes, ReadError>> + Send + 'static + use<> {
         let end = footer.chunks.get(number + 1).map_or(segment.end, |next| next.base);
-        let wanted = WantedChunk {
-            folder: folder.clone(),
-            id: ChunkId { object: segment.name.uuid, number: number as u32 },
-            chunk: footer.chunks[number],
-            end,
-        };
+        let id = ChunkId { object: segment.name.uuid, number: number as u32 };
+        let wanted = WantedChunk { folder: folder.clone(), id, chunk: footer.chunks[number], end };
+        self.fetch(wanted, segment)
+    }
+
+    /// From a peer, or by one ranged GET; checked. A footer is asked of the peers only when the store has lost it.
+    fn fetch(
+        &self,
+        wanted: WantedChunk,
+        segment: &Segment,
+    ) -> impl Future<Output = Result<Bytes, ReadError>> + Send + 'static + use<> {
         let (reader, segment) = (self.clone(), segment.clone());
         async move {
             let peers = reader.peers.get().cloned();
             if let Some(peers) = &peers
+                && !wanted.id.is_footer()
                 && let Some(bytes) = peers.find(&wanted).await
                 && reader.is_right(&wanted, &bytes)
             {
@@ -627,7 +642,9 @@ impl Reader {
     fn is_right(&self, wanted: &WantedChunk, bytes: &[u8]) -> bool {
         match object::check_chunk(&wanted.chunk, bytes) {
             Ok(()) => {
-                self.chunks.count_peer_hit();
+                if !wanted.id.is_footer() {
+                    self.chunks.count_peer_hit();
+                }
                 true
             }
             Err(error) => {

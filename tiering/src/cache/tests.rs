@@ -6,8 +6,9 @@ use tokio::sync::Notify;
 
 use super::*;
 
+/// A folder of chunk files.
 #[derive(Debug, Default)]
-struct MemoryDisk(Mutex<BTreeMap<String, Bytes>>);
+pub(crate) struct MemoryDisk(pub(crate) Mutex<BTreeMap<String, Bytes>>);
 
 #[async_trait]
 impl CacheDisk for MemoryDisk {

@@ -4,6 +4,7 @@ use tokio::runtime::Handle;
 
 use super::*;
 use crate::cache::CacheLimits;
+use crate::cache::tests::MemoryDisk;
 use crate::layout::SegmentName;
 use crate::manifest::Writer;
 use crate::object::ObjectOptions;
@@ -133,6 +134,40 @@ async fn a_lost_object_makes_exactly_its_range_fail() {
     let error = reader.read(&folder(), &manifest, &CHAIN, 1000, 1).await.unwrap_err();
     assert_eq!(error, ReadError::Missing { key, base: 1000, end: 2000 });
     assert!(reader.read(&folder(), &manifest, &CHAIN, 2000, 1).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_the_chunk_files_hold_is_read_after_a_restart_also_when_the_object_is_lost() {
+    let store = Arc::new(MemoryStore::new());
+    let (manifest, log) = tier(&*store).await;
+    let disk = Arc::new(MemoryDisk::default());
+    let restarted = async || {
+        let limits = CacheLimits { memory_bytes: 1 << 20, disk_bytes: 1 << 20 };
+        let chunks = ChunkCache::open(limits, Some(disk.clone()), Handle::current()).await.unwrap();
+        Reader::new(store.clone(), chunks, ReadLimits::default())
+    };
+    let first = restarted().await;
+    let slice = first.read(&folder(), &manifest, &CHAIN, 0, usize::MAX).await.unwrap();
+    assert_eq!(joined(&slice), log);
+    while disk.0.lock().unwrap().len() < 3 * (1 + 10) {
+        tokio::task::yield_now().await;
+    }
+    for row in &manifest.live {
+        store.delete(&folder().segment(&row.name)).await.unwrap();
+    }
+    let slice = restarted().await.read(&folder(), &manifest, &CHAIN, 0, usize::MAX).await.unwrap();
+    assert_eq!(joined(&slice), log);
+    // A footer that rotted there is not taken for one.
+    let footer_file = format!("{}-{:05}.chunk", manifest.live[1].name.uuid.simple(), u32::MAX);
+    let rotted = disk.0.lock().unwrap().get_mut(&footer_file).map(|bytes| {
+        let mut changed = bytes.to_vec();
+        changed[20] ^= 1;
+        *bytes = changed.into();
+    });
+    assert!(rotted.is_some(), "{footer_file} is there");
+    let slice = restarted().await.read(&folder(), &manifest, &CHAIN, 0, usize::MAX).await.unwrap();
+    assert_eq!(slice.next, 1000);
+    assert!(!disk.0.lock().unwrap().contains_key(&footer_file));
 }
 
 #[tokio::test]
@@ -268,7 +303,8 @@ async fn footers_above_the_bound_are_asked_for_again_and_others_are_not() {
     for (room, again) in [(weight * 4, 0), (weight / 2, 3)] {
         let metered = MeteredStore::new(memory.clone());
         let requests = metered.requests();
-        let limits = CacheLimits { memory_bytes: 1 << 20, disk_bytes: 0 };
+        // Beside the chunks nothing is kept.
+        let limits = CacheLimits { memory_bytes: 0, disk_bytes: 0 };
         let chunks = ChunkCache::open(limits, None, Handle::current()).await.unwrap();
         let limits = ReadLimits { index_bytes: room, ..ReadLimits::default() };
         let reader = Reader::new(Arc::new(metered), chunks, limits);

@@ -8,7 +8,7 @@
 //! ```
 //! Whatever fails, takes too long or does not match its checksum ends at the store: a peer saves a request, and is never
 //! needed. A broker that waits for another one's chunk does not make a third wait for it, so nobody waits in a circle.
-//! When the store has lost a chunk, every replica's cache and local log is asked for it.
+//! When the store has lost a chunk, every replica's cache and local log is asked for it; for a footer their caches are.
 
 mod directory;
 mod words;
@@ -251,10 +251,15 @@ impl TierPeers {
         let here = timeout(&*self.env.clock, self.patience.read, here).await.ok().flatten();
         let found = match here {
             Some(bytes) => Some(bytes),
-            None => self.neighbours.local_copy(request).await,
+            None => self.local_copy(request).await,
         };
         let bytes = found.filter(|found| object::check_chunk(&request.chunk, found).is_ok())?;
         Some(Given { bytes, room })
+    }
+
+    /// No log holds a footer.
+    async fn local_copy(&self, request: &Request) -> Option<Bytes> {
+        if request.id.is_footer() { None } else { self.neighbours.local_copy(request).await }
     }
 
     async fn ask(&self, peer: &Peer, question: &Question, limit: Duration) -> Option<Answer> {
@@ -331,7 +336,7 @@ impl ChunkPeers for TierPeers {
 
     async fn rescue(&self, wanted: &WantedChunk) -> Option<Bytes> {
         let request = Request::of(wanted)?;
-        let own = self.neighbours.local_copy(&request).await;
+        let own = self.local_copy(&request).await;
         if let Some(bytes) = own.filter(|bytes| object::check_chunk(&request.chunk, bytes).is_ok()) {
             return Some(bytes);
         }

@@ -220,24 +220,40 @@ async fn peers_that_are_silent_or_gone_leave_it_to_the_store() {
     cluster.read_all(2).await.unwrap();
 }
 
+/// What becomes of an object.
+#[derive(Clone, Copy, Debug)]
+enum Damage {
+    Gone,
+    Log,
+    Footer,
+    All,
+}
+
+/// The broker that reads knows nothing of the object, not even its footer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_store_has_lost_or_damaged_comes_from_any_replicas_disk_or_cache() {
-    for damaged in [false, true] {
-        for (logs, cached_at) in [(&[3][..], None), (&[][..], Some(1))] {
+    for damage in [Damage::Gone, Damage::Log, Damage::Footer, Damage::All] {
+        for (logs, all_is_cached) in [(&[3][..], false), (&[][..], true)] {
             let cluster = cluster(true, logs, PATIENT).await;
-            if let Some(broker) = cached_at {
-                cluster.read_all(broker).await.unwrap();
-            }
-            cluster.chunks().await;
-            let key = cluster.folder.segment(&cluster.manifest.live[0].name);
-            if damaged {
-                let mut object = cluster.store.get(&key).await.unwrap().to_vec();
-                object[..cluster.log.len()].fill(0);
-                cluster.store.put(&key, vec![object.into()]).await.unwrap();
+            let row = &cluster.manifest.live[0];
+            if all_is_cached {
+                cluster.read_all(1).await.unwrap();
             } else {
-                cluster.store.delete(&key).await.unwrap();
+                cluster.brokers[1].reader.footer(&cluster.folder, row).await.unwrap();
             }
-            cluster.read_all(0).await.unwrap();
+            let key = cluster.folder.segment(&row.name);
+            let mut object = cluster.store.get(&key).await.unwrap().to_vec();
+            match damage {
+                Damage::Gone => cluster.store.delete(&key).await.unwrap(),
+                Damage::Log => object[..cluster.log.len()].fill(0),
+                Damage::Footer => object[cluster.log.len()..].fill(0),
+                Damage::All => object.fill(0),
+            }
+            if !matches!(damage, Damage::Gone) {
+                cluster.store.put(&key, vec![object.into()]).await.unwrap();
+            }
+            let read = cluster.read_all(0).await;
+            assert!(read.is_ok(), "{damage:?}, all is cached elsewhere: {all_is_cached}: {read:?}");
         }
     }
 }
