@@ -145,7 +145,7 @@ impl Broker {
             transactions: transactions.clone(),
             threads: disk_threads.clone(),
         };
-        let logs = LocalLogs { replicas: replicas.clone(), threads: disk_threads.clone(), peers: answering };
+        let logs = LocalLogs { replicas: replicas.clone(), peers: answering };
         metadata.handle_control(Arc::new(logs));
         let tier = cold_store
             .clone()

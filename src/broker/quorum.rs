@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::peers::Peers;
-use crate::env::{BlockingPool, MonoTime};
+use crate::env::MonoTime;
 use crate::metadata::{Command, ControlHandler, Image, LogEnd, Metadata, SubmitError};
 use crate::replication::{ProposalReply, Quorum, ReplicaManager};
 use crate::types::{BrokerId, TopicId};
@@ -42,7 +42,6 @@ impl Quorum for MetadataQuorum {
 /// Answers other brokers: what the local logs hold, before an unclean election, and what transactions need.
 pub(super) struct LocalLogs {
     pub(super) replicas: Arc<ReplicaManager>,
-    pub(super) threads: BlockingPool,
     pub(super) peers: Peers,
 }
 
@@ -52,17 +51,10 @@ impl ControlHandler for LocalLogs {
     }
 
     fn log_ends(&self, partitions: Vec<(TopicId, i32)>) -> BoxFuture<'static, Vec<Option<LogEnd>>> {
-        let (replicas, threads, asked) = (self.replicas.clone(), self.threads.clone(), partitions.len());
-        Box::pin(async move {
-            let ends = threads.run(move || {
-                let end_of = |&(topic, partition): &(TopicId, i32)| {
-                    let replica = replicas.replica_by_id(topic, partition)?;
-                    Some(replica.with_log(|log| (log.last_epoch(), log.log_end())))
-                };
-                partitions.iter().map(end_of).collect()
-            });
-            // Without disk threads no copy here can be used.
-            ends.await.unwrap_or_else(|_| vec![None; asked])
-        })
+        let end_of = |&(topic, partition): &(TopicId, i32)| {
+            Some(self.replicas.replica_by_id(topic, partition)?.last_written())
+        };
+        let ends = partitions.iter().map(end_of).collect();
+        Box::pin(async move { ends })
     }
 }

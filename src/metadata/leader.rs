@@ -8,15 +8,16 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::balance;
-use super::command::{Command, IsrMember, UncleanCandidate};
+use super::command::Command;
 use super::config::LeaderBalance;
-use super::control::{Answer, Heartbeat, LogEnd, Request};
+use super::control::{Answer, Heartbeat};
 use super::core::Core;
 use super::image::{BrokerState, COMMANDS, Image, SUPPORTED_FEATURES};
 use super::liveness::{HoldsBack, Life};
 use super::raft::{Outcome, broker};
+use super::unclean::UncleanElections;
 use crate::env::timeout;
-use crate::types::{BrokerId, TopicId};
+use crate::types::BrokerId;
 
 /// Between two looks at who is overdue.
 const TICK: Duration = Duration::from_millis(50);
@@ -24,8 +25,6 @@ const TICK: Duration = Duration::from_millis(50);
 const SLOW_TICK: Duration = Duration::from_secs(1);
 /// Most partitions of one command that elects preferred leaders.
 const BALANCE_BATCH: usize = 1000;
-/// Most partitions of one round.
-const UNCLEAN_BATCH: usize = 1000;
 /// A change of the voters is two entries of the log.
 const MEMBERSHIP: Duration = Duration::from_secs(2);
 /// A quorum round takes a network round trip; above this the leader has lost its majority.
@@ -34,6 +33,7 @@ const ROUND: Duration = Duration::from_millis(500);
 /// Runs on every node; does something while the node leads.
 pub(super) async fn run(core: Arc<Core>) {
     let mut next_slow = core.env.clock.now();
+    let mut unclean = UncleanElections::default();
     let mut next_balance = core.config.leader_balance.map(|balance| next_slow + balance.interval);
     while core.pause(TICK).await {
         let Some(term) = core.leading() else { continue };
@@ -50,7 +50,7 @@ pub(super) async fn run(core: Arc<Core>) {
         join_all(overdue.into_iter().map(|life| fence(&core, life, term))).await;
         if now >= next_slow {
             next_slow = now + SLOW_TICK;
-            elect_unclean(&core, &image, term).await;
+            unclean.round(&core, &image, term).await;
             replace_lost_voter(&core).await;
         }
         if image.commands_level() < COMMANDS.1 {
@@ -237,53 +237,5 @@ impl Core {
             Answer::Outcome(_) => Answer::Fenced { version: image.version },
             other => other,
         }
-    }
-}
-
-/// Asks the live replicas of partitions that nobody may lead for the ends of their logs, and proposes.
-async fn elect_unclean(core: &Arc<Core>, image: &Image, term: u64) {
-    let mut waiting = image.awaiting_unclean_election();
-    waiting.truncate(UNCLEAN_BATCH);
-    let mut questions: BTreeMap<BrokerId, Vec<(TopicId, i32)>> = BTreeMap::new();
-    for &(topic, index) in &waiting {
-        let replicas = image.topic_by_id(topic).and_then(|t| t.partitions.get(usize::try_from(index).ok()?));
-        for replica in replicas.iter().flat_map(|p| &p.replicas) {
-            if image.is_active(replica.broker) {
-                questions.entry(replica.broker).or_default().push((topic, index));
-            }
-        }
-    }
-    let asking = questions.into_iter().map(|(broker, partitions)| async move {
-        match core.ask(broker, Request::LogEnds(partitions.clone()), ROUND).await {
-            Ok(Answer::LogEnds(ends)) => (broker, partitions.into_iter().zip(ends).collect::<Vec<_>>()),
-            other => {
-                tracing::debug!(%broker, ?other, "no log ends for an unclean election");
-                (broker, Vec::new())
-            }
-        }
-    });
-    let mut candidates: BTreeMap<(TopicId, i32), Vec<UncleanCandidate>> = BTreeMap::new();
-    for (broker, ends) in join_all(asking).await {
-        let Some(info) = image.brokers.get(&broker) else { continue };
-        let member = IsrMember { broker, epoch: info.epoch };
-        for (partition, end) in ends {
-            let end: Option<LogEnd> = end;
-            candidates
-                .entry(partition)
-                .or_default()
-                .extend(end.map(|(last_epoch, log_end)| UncleanCandidate { member, last_epoch, log_end }));
-        }
-    }
-    for ((topic, partition), candidates) in candidates {
-        let found = image.topic_by_id(topic);
-        let found = found.and_then(|t| t.partitions.get(usize::try_from(partition).ok()?));
-        let Some(partition_epoch) = found.map(|p| p.partition_epoch) else { continue };
-        if candidates.is_empty() {
-            continue;
-        }
-        tracing::warn!(%topic, partition, ?candidates, "unclean election: records may be lost");
-        let command = Command::ElectUnclean { topic, partition, partition_epoch, candidates };
-        let answer = core.write_in_term(command, term).await;
-        tracing::debug!(?answer, "unclean election");
     }
 }

@@ -33,6 +33,7 @@ mod quota;
 mod raft;
 #[cfg(test)]
 mod tests;
+mod unclean;
 mod voters;
 
 pub use acl::{AclBinding, AclOperation, AclPermission, CLUSTER_NAME, PatternType, ResourceKind};

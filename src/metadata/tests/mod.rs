@@ -3,11 +3,12 @@
 mod rig;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use tokio::sync::watch;
 
 use self::rig::{Cluster, has, set, soon};
 use super::control::Answer;
@@ -531,6 +532,32 @@ async fn other_rooms_answer_their_own_control_requests() {
     assert!(cluster.node(1).call(BrokerId(9), b"x", limit).await.is_err());
 }
 
+/// Creates a topic of one partition that may be led unclean, and leaves one member in its ISR.
+async fn only_in_sync(metadata: &Metadata, replicas: &[BrokerId], only: BrokerId) {
+    let id = TopicId::from_bytes([1; 16]);
+    let create = Command::CreateTopic(CreateTopic {
+        name: TopicName::new("t").unwrap(),
+        id,
+        assignment: vec![replicas.to_vec()],
+        configs: [("unclean.leader.election.enable".to_owned(), "true".to_owned())].into(),
+        first_epoch: LeaderEpoch(0),
+    });
+    metadata.submit(create).await.unwrap();
+    let image = metadata.image();
+    let partition = image.topics.values().next().unwrap().partitions[0].clone();
+    let member = |broker: BrokerId| IsrMember { broker, epoch: image.brokers[&broker].epoch };
+    let shrink = Command::AlterPartition(AlterPartition {
+        topic: id,
+        partition: 0,
+        leader: member(partition.leader.unwrap()),
+        leader_epoch: partition.leader_epoch,
+        partition_epoch: partition.partition_epoch,
+        isr: vec![member(only)],
+        lost: Vec::new(),
+    });
+    metadata.submit(shrink).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_that_nobody_may_lead_is_elected_unclean_where_the_topic_allows_it() {
     let mut cluster = Cluster::active(3).await;
@@ -539,29 +566,8 @@ async fn a_partition_that_nobody_may_lead_is_elected_unclean_where_the_topic_all
     }
     let leader = cluster.leader().await;
     let [lost, heir] = [leader % 3 + 1, (leader + 1) % 3 + 1];
-    let id = TopicId::from_bytes([1; 16]);
-    let create = Command::CreateTopic(CreateTopic {
-        name: TopicName::new("t").unwrap(),
-        id,
-        assignment: vec![vec![BrokerId(lost), BrokerId(heir)]],
-        configs: [("unclean.leader.election.enable".to_owned(), "true".to_owned())].into(),
-        first_epoch: LeaderEpoch(0),
-    });
     let metadata = cluster.node(leader);
-    metadata.submit(create).await.unwrap();
-    let image = metadata.image();
-    let member = IsrMember { broker: BrokerId(lost), epoch: image.brokers[&BrokerId(lost)].epoch };
-    let partition = image.topics.values().next().unwrap().partitions[0].clone();
-    let shrink = Command::AlterPartition(AlterPartition {
-        topic: id,
-        partition: 0,
-        leader: member,
-        leader_epoch: partition.leader_epoch,
-        partition_epoch: partition.partition_epoch,
-        isr: vec![member],
-        lost: Vec::new(),
-    });
-    metadata.submit(shrink).await.unwrap();
+    only_in_sync(&metadata, &[BrokerId(lost), BrokerId(heir)], BrokerId(lost)).await;
     cluster.kill(lost).await;
     let mut images = metadata.subscribe();
     let elected = |image: &Arc<Image>| {
@@ -571,6 +577,64 @@ async fn a_partition_that_nobody_may_lead_is_elected_unclean_where_the_topic_all
     let image = soon("an unclean election", images.wait_for(elected)).await.unwrap().clone();
     let unclean = image.topics.values().next().unwrap().partitions[0].unclean.unwrap();
     assert_eq!(unclean.log_end, Some(Offset(7)));
+}
+
+/// Says where its log ends once it may.
+struct Slow {
+    asked: Arc<AtomicUsize>,
+    may_answer: watch::Receiver<bool>,
+    end: Offset,
+}
+
+impl ControlHandler for Slow {
+    fn answer(&self, _: BrokerId, _: Bytes) -> BoxFuture<'static, Bytes> {
+        Box::pin(async { Bytes::new() })
+    }
+
+    fn log_ends(&self, partitions: Vec<(TopicId, i32)>) -> BoxFuture<'static, Vec<Option<LogEnd>>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let (mut may_answer, end) = (self.may_answer.clone(), self.end);
+        Box::pin(async move {
+            may_answer.wait_for(|may| *may).await.expect("the sender is held");
+            vec![Some((LeaderEpoch(0), end)); partitions.len()]
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unclean_election_waits_for_an_active_replica_that_is_slow_and_has_the_longest_copy() {
+    let mut cluster = Cluster::active(3).await;
+    let leader = cluster.leader().await;
+    let [lost, slow] = [leader % 3 + 1, (leader + 1) % 3 + 1];
+    // The Raft leader has a short copy, and says so at once.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (go, may_answer) = watch::channel(false);
+    let (_always, at_once) = watch::channel(true);
+    let handler = |may_answer: &watch::Receiver<bool>, end: i64| {
+        Arc::new(Slow { asked: asked.clone(), may_answer: may_answer.clone(), end: Offset(end) })
+    };
+    cluster.node(leader).handle_control(handler(&at_once, 7));
+    cluster.node(slow).handle_control(handler(&may_answer, 9));
+    let replicas = [lost, leader, slow].map(BrokerId);
+    only_in_sync(&cluster.node(leader), &replicas, BrokerId(lost)).await;
+    cluster.kill(lost).await;
+    let metadata = cluster.node(leader);
+    let elected = || metadata.image().topics.values().next().unwrap().partitions[0].leader;
+    soon("rounds in which one is silent", async {
+        while asked.load(Ordering::SeqCst) < 5 && elected().is_none_or(|id| id == BrokerId(lost)) {
+            cluster.env.clock.sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    go.send_replace(true);
+    let mut images = metadata.subscribe();
+    let others = |image: &Arc<Image>| image.topics.values().next().unwrap().partitions[0].unclean.is_some();
+    let image = soon("an unclean election", images.wait_for(others)).await.unwrap().clone();
+    let partition = &image.topics.values().next().unwrap().partitions[0];
+    assert_eq!(
+        (partition.leader, partition.unclean.unwrap().log_end),
+        (Some(BrokerId(slow)), Some(Offset(9)))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 use super::{Replica, Role};
 use crate::env::MonoTime;
 use crate::env::metrics::{Counter, FETCHED_BYTES, Metrics, PRODUCED_BYTES, PRODUCED_RECORDS};
-use crate::types::{BrokerId, Offset, TopicName};
+use crate::types::{BrokerId, LeaderEpoch, Offset, TopicName};
 
 /// Counters of a topic; its partitions share them.
 #[derive(Clone, Debug)]
@@ -55,6 +55,14 @@ impl Replica {
     #[must_use]
     pub fn traffic(&self) -> &Traffic {
         &self.traffic
+    }
+
+    /// The epoch of the last batch and the end of the log, as they were when it was last let go. Never waits for a disk: a log that
+    /// is busy must not make an election pass its copy over.
+    #[must_use]
+    pub fn last_written(&self) -> (LeaderEpoch, Offset) {
+        let state = self.state.lock();
+        (state.last_epoch, state.positions.log_end)
     }
 
     /// How the ISR stands; `None` unless this replica leads.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use super::rig::{Cluster, TOPIC, eventually};
 use super::short_appends::disk_threads_wait;
-use crate::env::BlockingPool;
 use crate::env::sim::SimDisk;
+use crate::env::{BlockingPool, timeout};
 use crate::metadata::Proof;
 use crate::replication::Acks;
 use crate::replication::isr::follower::LeaderPositions;
@@ -95,4 +96,26 @@ async fn positions_that_wait_for_a_slow_disk_are_joined() {
     eventually("all are worked off", || follower.in_the_inbox() == 0).await;
     cluster.append(1, Acks::All, &["b"]).await.unwrap();
     cluster.agree(&[1, 2], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_says_where_it_ends_while_its_log_is_busy() {
+    let cluster = Cluster::with_topic(1, &[]).await;
+    cluster.leads(1).await;
+    cluster.append(1, Acks::All, &["a", "b"]).await.unwrap();
+    let (holder, asked) = (cluster.replica(1), cluster.replica(1));
+    let pool = cluster.nodes[&1].pool.clone();
+    let (held, is_held) = tokio::sync::oneshot::channel();
+    let (release, released) = channel::<()>();
+    pool.spawn(move || {
+        holder.with_log(|log| {
+            held.send(log.last_epoch()).expect("the test waits for it");
+            released.recv().ok();
+        });
+    });
+    let epoch = is_held.await.unwrap();
+    let said = pool.run(move || asked.last_written());
+    let said = timeout(&*cluster.env.clock, Duration::from_secs(20), said).await;
+    drop(release);
+    assert_eq!(said.expect("it does not wait for the log").unwrap(), (epoch, Offset(2)));
 }
