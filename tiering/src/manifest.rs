@@ -304,12 +304,15 @@ impl Manifest {
     /// Names what was uploaded again where the lost object and what lies behind it up to the same end were named.
     fn rewrite(&mut self, changes: &Changes<'_>) {
         let Some((first, last)) = changes.rewrite.first().zip(changes.rewrite.last()) else { return };
-        let from = self.live.partition_point(|row| row.base() < first.base());
+        let from = self.live.partition_point(|row| row.end <= first.base());
         let to = self.live.partition_point(|row| row.end <= last.end);
-        let begins = self.live.get(from).is_some_and(|row| row.base() == first.base());
+        let begins = self.live.get(from).is_some_and(|row| row.base() <= first.base());
         if begins && self.live.get(to).is_none_or(|row| row.base() == last.end) {
-            let gone: Vec<Segment> = self.live.splice(from..to, changes.rewrite.iter().cloned()).collect();
-            self.remove(gone, changes.now_ms);
+            // What lies before, nobody could upload here: it stays with the lost object, which others may have.
+            let before = self.live[from].cut_at(first.base());
+            let (cut, new) = (usize::from(before.is_some()), changes.rewrite.iter().cloned());
+            let gone: Vec<Segment> = self.live.splice(from..to, before.into_iter().chain(new)).collect();
+            self.remove(gone.into_iter().skip(cut), changes.now_ms);
         }
     }
 

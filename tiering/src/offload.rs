@@ -146,6 +146,10 @@ pub struct Offloader {
     gap: Option<(i64, i64)>,
     awaits_replicas: bool,
     carried: Option<i64>,
+    /// Not yet taken by `take_lost_elsewhere`.
+    lost_elsewhere: Option<i64>,
+    /// Lost objects that nobody can make good.
+    passed_over: Vec<SegmentName>,
 }
 
 /// Objects that no manifest names and that were removed.
@@ -194,7 +198,15 @@ impl Offloader {
             gap: None,
             awaits_replicas: false,
             carried: None,
+            lost_elsewhere: None,
+            passed_over: Vec::new(),
         }
+    }
+
+    /// The base of an object that was found lost and whose records are not local any more: others may have them
+    /// ([`Offloader::make_good`]).
+    pub fn take_lost_elsewhere(&mut self) -> Option<i64> {
+        self.lost_elsewhere.take()
     }
 
     /// The orphans that were removed since the last call.
@@ -266,6 +278,12 @@ impl Offloader {
         self.tier.abandoned.retain(|abandoned| *abandoned != name);
         self.tier.replacement = Some((row.name, written));
         Ok(true)
+    }
+
+    /// A published object is damaged and right nowhere else: it must not hold up what lies behind it.
+    pub fn pass_over(&mut self, base: i64) {
+        let row = self.tier.manifest().and_then(|head| head.live.iter().find(|row| row.base() == base));
+        self.passed_over.extend(row.map(|row| row.name));
     }
 
     /// Bytes uploaded so far.
@@ -340,12 +358,11 @@ impl Offloader {
                 if policy.discard {
                     self.tier.give_up_uploads();
                 }
-                // One that is not local is looked for again behind the new generation.
-                self.tier.lost = self.tier.lost.filter(|lost| local.local_start <= *lost);
+                self.tier.forget_distant(&local);
                 self.attempt = Some(self.next_generation(&local, writer, policy.discard, now_ms));
                 self.settle(log, policy, ambient).await?;
             }
-            Action::Check { segments } => self.check(log, segments).await?,
+            Action::Check { segments } => self.check(log, &local, segments).await?,
             Action::DeleteObjects { names } => {
                 for name in names {
                     self.store.delete(&self.folder.segment(name)).await?;
@@ -570,7 +587,12 @@ impl Offloader {
     }
 
     /// Looks at published objects: their local copies may go only afterwards.
-    async fn check(&mut self, log: &dyn LeaderLog, segments: &[Segment]) -> Result<(), OffloadError> {
+    async fn check(
+        &mut self,
+        log: &dyn LeaderLog,
+        local: &Local,
+        segments: &[Segment],
+    ) -> Result<(), OffloadError> {
         for segment in segments {
             let key = self.folder.segment(&segment.name);
             let found = match self.store.head(&key).await {
@@ -578,8 +600,15 @@ impl Offloader {
                 Err(StoreError::NotFound { .. }) => None,
                 Err(error) => return Err(error.into()),
             };
-            if found != Some(segment.object_bytes()) {
-                self.tier.lost = Some(segment.base());
+            let is_local = local.local_start < segment.end;
+            let is_there = found == Some(segment.object_bytes());
+            if !is_there && (is_local || !self.passed_over.contains(&segment.name)) {
+                if is_local {
+                    self.tier.lost = Some(segment.base());
+                } else {
+                    self.lost_elsewhere = Some(segment.base());
+                }
+                // Whoever has its records must not delete them; also where others are asked for them first.
                 log.set_tier(segment.base(), self.known_generation).await;
                 return Err(OffloadError::Lost { key });
             }

@@ -201,6 +201,15 @@ impl Tier {
         }
     }
 
+    /// One that is not local any more is looked for again behind the next generation.
+    pub(crate) fn forget_distant(&mut self, local: &Local) {
+        let Some(lost) = self.lost else { return };
+        let is_local = |row: &Segment| row.base() == lost && local.local_start < row.end;
+        if !self.manifest().is_some_and(|manifest| manifest.live.iter().any(is_local)) {
+            self.lost = None;
+        }
+    }
+
     /// The generation that this leader has published is the head now.
     pub(crate) fn published(&mut self, generation: Manifest) {
         if let Some(archive) = self.archive.take()
@@ -481,9 +490,10 @@ impl Tier {
 }
 
 /// What a lost object asks for while its records are local: uploads from its base on until a row ends where the last one does, or all do.
+/// Of one that begins below the local start the part from there on: with that the tier is whole again for what is local.
 fn make_whole(local: &Local, tier: &Tier, view: &View<'_>) -> Option<Action> {
-    let lost = tier.lost.filter(|lost| local.local_start <= *lost)?;
-    let row = view.live.iter().find(|row| row.base() == lost)?;
+    let lost = tier.lost?;
+    let row = view.live.iter().find(|row| row.base() == lost && local.local_start < row.end)?;
     if !tier.pending.is_empty() {
         // They continue a tier end that the rewritten ones may pass.
         return Some(Action::Publish);
@@ -491,7 +501,8 @@ fn make_whole(local: &Local, tier: &Tier, view: &View<'_>) -> Option<Action> {
     if tier.is_rewritten(view) {
         return Some(Action::Publish);
     }
-    let from = tier.rewritten.last().map_or(row.base(), |last| last.end);
+    let first = row.base().max(local.local_start);
+    let from = tier.rewritten.last().map_or(first, |last| last.end);
     let segment = *local.closed.iter().find(|s| s.base <= from && from < s.end)?;
     let committed = segment.end <= local.high_watermark.min(local.last_stable);
     committed.then_some(Action::Rewrite { from, segment })

@@ -517,6 +517,9 @@ impl TierDriver {
         let (begun, begun_ms) = (self.cold.env.clock.now(), self.cold.env.clock.wall_ms());
         let stepped = work.offloader.step(&work.log, policy, seams).await;
         self.trace(&work.log.replica, begun, begun_ms, &stepped);
+        if let Some(base) = work.offloader.take_lost_elsewhere() {
+            self.cold.findings.note_distant(folder, base);
+        }
         work.note_gap();
         work.size.set_discard_waits(work.offloader.awaits_replicas());
         let action = stepped?;
@@ -559,7 +562,8 @@ impl TierDriver {
                 self.cold.findings.put_back_distant(folder, base);
             }
             Err(error) => {
-                tracing::error!(%partition, base, %error, "a damaged object is right nowhere else: it stays damaged")
+                tracing::error!(%partition, base, %error, "a damaged object is right nowhere else: it stays damaged");
+                work.offloader.pass_over(base);
             }
         }
     }

@@ -58,6 +58,12 @@ impl Findings {
         self.distant.lock().remove(folder)
     }
 
+    /// A leader has found an object lost that is not local.
+    pub(super) fn note_distant(&self, folder: &PartitionFolder, base: i64) {
+        self.failures.fetch_add(1, Relaxed);
+        self.put_back_distant(folder, base);
+    }
+
     /// The store failed while it was looked after: it is looked after again, unless the scrub has found another since.
     pub(super) fn put_back_distant(&self, folder: &PartitionFolder, base: i64) {
         self.distant.lock().entry(folder.clone()).or_insert(base);

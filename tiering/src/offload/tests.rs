@@ -4,6 +4,7 @@
 mod cost;
 mod led;
 mod lives;
+mod straddling;
 mod world;
 
 use proptest::prelude::*;

@@ -176,7 +176,11 @@ fn a_lost_object_goes_up_again_while_its_records_are_local_and_the_rows_stay_unt
     let rows = [(0, 10), (10, 20), (20, 30)];
     let mut lost = Tier { lost: Some(10), checked_end: Some(10), ..tier(&rows) };
     let next = |local: &Local, lost: &Tier| next_action(local, lost, &forever(), 0);
-    assert_eq!(next(&local(&[(15, 30)], 30), &lost), Action::Idle, "its records are not local");
+    assert_eq!(next(&local(&[(20, 30)], 30), &lost), Action::Idle, "its records are not local");
+    let part = local(&[(15, 30)], 30);
+    assert_eq!(next(&part, &lost), Action::Rewrite { from: 15, segment: closed(15, 30) });
+    let rewritten = Tier { rewritten: vec![segment(15, 30)], ..lost.clone() };
+    assert_eq!(next(&part, &rewritten), Action::Publish, "what is local of it");
     // This replica's segments end elsewhere: all rows that a new one reaches into go up again.
     let local = local(&[(5, 25), (25, 30), (30, 40)], 40);
     assert_eq!(next(&local, &lost), Action::Rewrite { from: 10, segment: closed(5, 25) });

@@ -8,7 +8,7 @@ use super::led::Led;
 use crate::publish::Publisher;
 use crate::store::{MemoryStore, SharedStore};
 
-struct Still(Mutex<u128>);
+pub(super) struct Still(pub(super) Mutex<u128>);
 
 impl Ambient for Still {
     fn wall_ms(&self) -> i64 {
@@ -24,11 +24,11 @@ impl Ambient for Still {
     }
 }
 
-fn folder() -> PartitionFolder {
+pub(super) fn folder() -> PartitionFolder {
     PartitionFolder::new("c", "t", "i", 0).unwrap()
 }
 
-fn offloader(store: &SharedStore, epoch: i32) -> Offloader {
+pub(super) fn offloader(store: &SharedStore, epoch: i32) -> Offloader {
     Offloader::new(store.clone(), folder(), epoch, 0, OffloadOptions::default())
 }
 
@@ -38,7 +38,7 @@ async fn until_idle(offloader: &mut Offloader, log: &Led, ambient: &Still) -> Re
 }
 
 /// Base, end and epoch of every segment that the head manifest serves.
-async fn served(store: &SharedStore) -> Vec<(i64, i64, i32)> {
+pub(super) async fn served(store: &SharedStore) -> Vec<(i64, i64, i32)> {
     let head = Publisher::new(store.clone(), folder()).find_head(0).await.unwrap().manifest.unwrap();
     head.live.iter().map(|row| (row.base(), row.end, row.name.leader_epoch)).collect()
 }

@@ -407,10 +407,10 @@ fn cut_off(state: &State, base: i64) {
     assert!(futures::FutureExt::now_or_never(put).is_some_and(|put| put.is_ok()));
 }
 
-/// A scrub reads an object whose records the leader has on its disk.
+/// A scrub reads an object whose records the leader has on its disk, or the last of them.
 fn find_damage(state: &mut State) {
     let (Some(head), local_start) = (state.head(), state.replicas[state.leader].local_start) else { return };
-    let local: Vec<i64> = head.live.iter().map(Segment::base).filter(|base| *base >= local_start).collect();
+    let local: Vec<i64> = head.live.iter().filter(|row| row.end > local_start).map(Segment::base).collect();
     if !local.is_empty() {
         state.damaged = Some(local[state.random.below(local.len())]);
     }
