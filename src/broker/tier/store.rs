@@ -14,8 +14,9 @@ use tiering::object::ObjectOptions;
 use tiering::offload::OffloadOptions;
 use tiering::read::{IndexCounts, ReadLimits, Reader};
 use tiering::store::{
-    AdaptiveStore, Concurrency, Encryption, InvalidStoreUrl, MeteredStore, RemoteOptions, RequestCounts,
-    Requests, RetryPolicy, RetryStore, SharedStore, Sleeper, StoreError, StoreLocation,
+    AdaptiveStore, Concurrency, Encryption, InvalidStoreUrl, LimitedStore, MeteredStore, RemoteOptions,
+    RequestCounts, RequestLimits, Requests, RetryPolicy, RetryStore, SharedStore, Sleeper, StoreError,
+    StoreLocation,
 };
 use tiering::upload::UploadOptions;
 use tokio::runtime::Handle;
@@ -188,9 +189,10 @@ impl ColdStore {
         let is_beside = is_beside(env, &cold_threads, &location, &dir).await;
         let options = RemoteOptions { is_near: is_beside, ..remote_options(config) };
         let timed = TimedStore::new(env, stores.open(&location, &options)?);
-        let metered = MeteredStore::new(Arc::new(timed));
-        let requests = metered.requests();
         let sleeper = Arc::new(OnClock(env.clock.clone()));
+        let limited = LimitedStore::new(Arc::new(timed), RequestLimits::default(), sleeper.clone());
+        let metered = MeteredStore::new(Arc::new(limited));
+        let requests = metered.requests();
         let adaptive = AdaptiveStore::new(Arc::new(metered), READS_AT_ONCE, WRITES_AT_ONCE);
         let retrying = RetryStore::new(Arc::new(adaptive), RetryPolicy::default(), sleeper);
         let paces = RATES.map(|key| Pace::new(env.clock.clone(), config.number(key).cast_unsigned()));

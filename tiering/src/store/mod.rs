@@ -9,6 +9,7 @@
 mod adaptive;
 mod buffers;
 mod fault;
+mod limited;
 mod memory;
 mod metered;
 mod remote;
@@ -22,10 +23,11 @@ use bytes::Bytes;
 
 pub use adaptive::{AdaptiveStore, Concurrency};
 pub use fault::{Fault, FaultStore, Faults};
+pub use limited::{LimitedStore, RequestLimits, Sleeper};
 pub use memory::MemoryStore;
 pub use metered::{MeteredStore, RequestCounts, Requests};
 pub use remote::{Encryption, InvalidStoreUrl, RemoteOptions, RemoteStore, StoreLocation};
-pub use retry::{RetryPolicy, RetryStore, Sleeper};
+pub use retry::{RetryPolicy, RetryStore};
 
 /// A store that many share.
 pub type SharedStore = Arc<dyn Store>;

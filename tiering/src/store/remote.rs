@@ -124,11 +124,25 @@ impl std::fmt::Debug for RemoteOptions {
     }
 }
 
-/// A request that takes longer has failed; large parts on slow links fit.
-const REQUEST_LIMIT: Duration = Duration::from_secs(120);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// A transfer that brings nothing for so long has stalled.
-const READ_LIMIT: Duration = Duration::from_secs(20);
+
+/// What the HTTP clients bear; [`LimitedStore`](super::LimitedStore) knows what a request may take.
+#[derive(Clone, Copy, Debug)]
+struct HttpLimits {
+    /// A request that brings something.
+    request: Duration,
+    /// A transfer that brings nothing for so long has stalled.
+    read: Duration,
+    /// A request that sends something. The client's limit of a read counts from the request's first byte, not from its last:
+    /// with one no upload may take longer, however well it goes on.
+    send: Duration,
+}
+
+const LIMITS: HttpLimits = HttpLimits {
+    request: Duration::from_secs(120),
+    read: Duration::from_secs(20),
+    send: Duration::from_secs(1200),
+};
 
 /// Reads of a folder of this machine that run at once: each takes a thread.
 const NEAR_READS: usize = 4;
@@ -137,6 +151,8 @@ const NEAR_READS: usize = 4;
 #[derive(Clone, Debug)]
 pub struct RemoteStore {
     objects: Arc<dyn ObjectStore>,
+    /// The same, for what sends objects.
+    writes: Arc<dyn ObjectStore>,
     /// Part-level uploads, where the store has them.
     parts: Option<Arc<AmazonS3>>,
     prefix: String,
@@ -153,7 +169,9 @@ impl RemoteStore {
     pub fn open(location: &StoreLocation, options: &RemoteOptions) -> Result<RemoteStore, StoreError> {
         match location {
             StoreLocation::Folder(path) => RemoteStore::open_folder(path, options.is_near),
-            StoreLocation::Bucket { bucket, prefix } => RemoteStore::open_bucket(bucket, prefix, options),
+            StoreLocation::Bucket { bucket, prefix } => {
+                RemoteStore::open_bucket(bucket, prefix, options, LIMITS)
+            }
         }
     }
 
@@ -169,19 +187,22 @@ impl RemoteStore {
         let buffers = Buffers::default();
         let turns = is_near.then(|| Arc::new(Semaphore::new(NEAR_READS)));
         let prefix = String::new();
-        Ok(RemoteStore { objects: Arc::new(folder), parts: None, prefix, buffers, turns })
+        let objects = Arc::new(folder);
+        Ok(RemoteStore { writes: objects.clone(), objects, parts: None, prefix, buffers, turns })
     }
 
-    fn open_bucket(bucket: &str, prefix: &str, options: &RemoteOptions) -> Result<RemoteStore, StoreError> {
-        let client = ClientOptions::new()
-            .with_allow_http(true)
-            .with_timeout(REQUEST_LIMIT)
-            .with_connect_timeout(CONNECT_LIMIT)
-            .with_read_timeout(READ_LIMIT);
+    fn open_bucket(
+        bucket: &str,
+        prefix: &str,
+        options: &RemoteOptions,
+        limits: HttpLimits,
+    ) -> Result<RemoteStore, StoreError> {
+        let client = ClientOptions::new().with_allow_http(true).with_connect_timeout(CONNECT_LIMIT);
+        let reading = client.clone().with_timeout(limits.request).with_read_timeout(limits.read);
+        let sending = client.with_timeout(limits.send);
         let mut builder = AmazonS3Builder::from_env()
             .with_bucket_name(bucket)
-            .with_client_options(client)
-            .with_retry(RetryConfig { max_retries: 0, retry_timeout: REQUEST_LIMIT, ..Default::default() })
+            .with_retry(RetryConfig { max_retries: 0, retry_timeout: limits.request, ..Default::default() })
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_checksum_algorithm(Checksum::SHA256);
         if let Some(endpoint) = &options.endpoint {
@@ -204,14 +225,18 @@ impl RemoteStore {
             })?;
             builder = builder.with_config(key, value);
         }
-        let s3 = Arc::new(builder.build().map_err(|e| StoreError::Refused {
-            operation: Operation::List,
-            key: bucket.to_owned(),
-            reason: e.to_string(),
-        })?);
+        let build = |client: ClientOptions| {
+            let built = builder.clone().with_client_options(client).build();
+            built.map(Arc::new).map_err(|e| StoreError::Refused {
+                operation: Operation::List,
+                key: bucket.to_owned(),
+                reason: e.to_string(),
+            })
+        };
+        let (objects, s3) = (build(reading)?, build(sending)?);
         let buffers = Buffers::default();
         let prefix = prefix.to_owned();
-        Ok(RemoteStore { objects: s3.clone(), parts: Some(s3), prefix, buffers, turns: None })
+        Ok(RemoteStore { objects, writes: s3.clone(), parts: Some(s3), prefix, buffers, turns: None })
     }
 
     fn path(&self, operation: Operation, key: &str) -> Result<Path, StoreError> {
@@ -240,7 +265,7 @@ impl RemoteStore {
     ) -> Result<(), StoreError> {
         let path = self.path(operation, key)?;
         let payload: PutPayload = pieces.into_iter().collect();
-        self.objects
+        self.writes
             .put_opts(&path, payload, mode.into())
             .await
             .map(|_| ())
@@ -426,7 +451,7 @@ impl Store for RemoteStore {
                 Ok(Box::new(BucketUpload { store, key: key.to_owned(), path, id, parts: Vec::new() }))
             }
             None => {
-                let inner = self.objects.put_multipart(&path).await.map_err(failed)?;
+                let inner = self.writes.put_multipart(&path).await.map_err(failed)?;
                 Ok(Box::new(FolderUpload { key: key.to_owned(), inner, sent: 0, broken: false }))
             }
         }
@@ -598,7 +623,7 @@ mod tests {
             let objects = Arc::new(Counting::default());
             let options = RemoteOptions { is_near, ..RemoteOptions::default() };
             let opened = RemoteStore::open(&location, &options).unwrap();
-            let store = RemoteStore { objects: objects.clone(), ..opened };
+            let store = RemoteStore { objects: objects.clone(), writes: objects.clone(), ..opened };
             store.put("a", vec![Bytes::from_static(b"hello")]).await.unwrap();
             let read = join_all((0..12).map(|_| store.get_range("a", 1..3))).await;
             assert!(read.into_iter().all(|bytes| bytes.unwrap() == "el"));
@@ -608,5 +633,47 @@ mod tests {
             }
             assert_eq!(store.get("a").await.unwrap(), "hello", "a read that fails gives its turn back");
         }
+    }
+
+    /// Takes one object, a piece at a time and with a pause after each.
+    fn takes_slowly(listener: &std::net::TcpListener, pause: Duration) -> std::io::Result<usize> {
+        use std::io::{Read as _, Write as _};
+        let (mut stream, _) = listener.accept()?;
+        let (mut head, mut byte) = (Vec::new(), [0; 1]);
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte)?;
+            head.push(byte[0].to_ascii_lowercase());
+        }
+        let head = String::from_utf8_lossy(&head);
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+        let length: usize = length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
+        let (mut taken, mut piece) = (0, vec![0; length.div_ceil(8)]);
+        while taken < length {
+            let next = piece.len().min(length - taken);
+            stream.read_exact(&mut piece[..next])?;
+            taken += next;
+            std::thread::sleep(pause);
+        }
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+        Ok(taken)
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_goes_on_may_take_longer_than_a_read_may_be_silent() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let options = RemoteOptions {
+            endpoint: Some(format!("http://{}", listener.local_addr().unwrap())),
+            region: Some("here".to_owned()),
+            access_key_id: Some("id".to_owned()),
+            secret_access_key: Some("secret".to_owned()),
+            ..RemoteOptions::default()
+        };
+        let silent = Duration::from_millis(300);
+        let limits = HttpLimits { read: silent, ..LIMITS };
+        let store = RemoteStore::open_bucket("b", "", &options, limits).unwrap();
+        let taken = tokio::task::spawn_blocking(move || takes_slowly(&listener, silent / 2));
+        store.put("k", vec![Bytes::from(vec![7; 4 << 20])]).await.unwrap();
+        assert_eq!(taken.await.unwrap().unwrap(), 4 << 20);
     }
 }

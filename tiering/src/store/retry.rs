@@ -1,4 +1,4 @@
-//! Retries with exponential backoff and a limit per attempt, on the caller's clock.
+//! Retries with exponential backoff, on the caller's clock.
 //!
 //! Only `Unavailable` is tried again. A repeated `put_if_absent` whose first reply was lost answers `AlreadyExists`:
 //! the publisher tells its own object from another's by the writer's uuid.
@@ -9,17 +9,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::future::{BoxFuture, Either, select};
 
-use super::{Listed, Operation, PartUpload, Pieces, SharedStore, Store, StoreError, Suffix};
+use super::{Listed, PartUpload, Pieces, SharedStore, Sleeper, Store, StoreError, Suffix};
 
-/// The seam to time: completes after the duration.
-pub trait Sleeper: Send + Sync + 'static {
-    /// Sleeps on the caller's clock.
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
-}
-
-/// How often and how long.
+/// How often, and with which pauses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Attempts in all, at least 1.
@@ -28,8 +21,6 @@ pub struct RetryPolicy {
     pub first_pause: Duration,
     /// The longest pause.
     pub longest_pause: Duration,
-    /// An attempt that takes longer counts as failed: a stalled upload must not stall for good.
-    pub attempt_limit: Duration,
 }
 
 impl Default for RetryPolicy {
@@ -38,7 +29,6 @@ impl Default for RetryPolicy {
             attempts: 4,
             first_pause: Duration::from_millis(100),
             longest_pause: Duration::from_secs(5),
-            attempt_limit: Duration::from_secs(60),
         }
     }
 }
@@ -50,23 +40,6 @@ struct Retries {
 }
 
 impl Retries {
-    async fn limited<T>(
-        &self,
-        operation: Operation,
-        key: &str,
-        request: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let limit = self.sleeper.sleep(self.policy.attempt_limit);
-        match select(Box::pin(request), limit).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(((), _)) => Err(StoreError::Unavailable {
-                operation,
-                key: key.to_owned(),
-                reason: format!("no answer in {:?}", self.policy.attempt_limit),
-            }),
-        }
-    }
-
     /// The pause before the next attempt, or `None` when the error is final.
     fn pause(&self, attempt: u32, error: &StoreError) -> Option<Duration> {
         if !error.is_retriable() || attempt >= self.policy.attempts {
@@ -78,13 +51,11 @@ impl Retries {
 
     async fn run<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
-        operation: Operation,
-        key: &str,
         mut request: impl FnMut() -> F,
     ) -> Result<T, StoreError> {
         let mut attempt = 1;
         loop {
-            match self.limited(operation, key, request()).await {
+            match request().await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => match self.pause(attempt, &error) {
                     Some(pause) => {
@@ -123,32 +94,32 @@ impl RetryStore {
 #[async_trait]
 impl Store for RetryStore {
     async fn put(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
-        self.retries.run(Operation::Put, key, || self.inner.put(key, pieces.clone())).await
+        self.retries.run(|| self.inner.put(key, pieces.clone())).await
     }
 
     async fn put_if_absent(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
         let request = || self.inner.put_if_absent(key, pieces.clone());
-        self.retries.run(Operation::PutIfAbsent, key, request).await
+        self.retries.run(request).await
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
-        self.retries.run(Operation::Get, key, || self.inner.get(key)).await
+        self.retries.run(|| self.inner.get(key)).await
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
-        self.retries.run(Operation::Get, key, || self.inner.get_range(key, range.clone())).await
+        self.retries.run(|| self.inner.get_range(key, range.clone())).await
     }
 
     async fn get_suffix(&self, key: &str, bytes: u64) -> Result<Suffix, StoreError> {
-        self.retries.run(Operation::Get, key, || self.inner.get_suffix(key, bytes)).await
+        self.retries.run(|| self.inner.get_suffix(key, bytes)).await
     }
 
     async fn head(&self, key: &str) -> Result<u64, StoreError> {
-        self.retries.run(Operation::Head, key, || self.inner.head(key)).await
+        self.retries.run(|| self.inner.head(key)).await
     }
 
     async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
-        self.retries.run(Operation::List, prefix, || self.inner.list(prefix, start_after)).await
+        self.retries.run(|| self.inner.list(prefix, start_after)).await
     }
 
     async fn list_page(
@@ -158,26 +129,25 @@ impl Store for RetryStore {
         at_most: usize,
     ) -> Result<Vec<Listed>, StoreError> {
         let request = || self.inner.list_page(prefix, start_after, at_most);
-        self.retries.run(Operation::List, prefix, request).await
+        self.retries.run(request).await
     }
 
     async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        self.retries.run(Operation::List, prefix, || self.inner.list_folders(prefix)).await
+        self.retries.run(|| self.inner.list_folders(prefix)).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        self.retries.run(Operation::Delete, key, || self.inner.delete(key)).await
+        self.retries.run(|| self.inner.delete(key)).await
     }
 
     async fn begin_multipart(&self, key: &str) -> Result<Box<dyn PartUpload>, StoreError> {
         let request = || self.inner.begin_multipart(key);
-        let inner = self.retries.run(Operation::BeginMultipart, key, request).await?;
-        Ok(Box::new(RetryUpload { key: key.to_owned(), inner, retries: self.retries.clone() }))
+        let inner = self.retries.run(request).await?;
+        Ok(Box::new(RetryUpload { inner, retries: self.retries.clone() }))
     }
 }
 
 struct RetryUpload {
-    key: String,
     inner: Box<dyn PartUpload>,
     retries: Retries,
 }
@@ -187,8 +157,7 @@ impl PartUpload for RetryUpload {
     async fn put_part(&mut self, index: usize, pieces: Pieces) -> Result<(), StoreError> {
         let mut attempt = 1;
         loop {
-            let request = self.inner.put_part(index, pieces.clone());
-            match self.retries.limited(Operation::PutPart, &self.key, request).await {
+            match self.inner.put_part(index, pieces.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(error) => {
                     let Some(pause) = self.retries.pause(attempt, &error) else { return Err(error) };
@@ -201,7 +170,7 @@ impl PartUpload for RetryUpload {
 
     async fn complete(&mut self) -> Result<(), StoreError> {
         // Not repeated: after a lost reply the upload id is gone. The verify step finds out, a new upload is cheap and rare.
-        self.retries.limited(Operation::CompleteMultipart, &self.key, self.inner.complete()).await
+        self.inner.complete().await
     }
 
     async fn abort(&mut self) -> Result<(), StoreError> {

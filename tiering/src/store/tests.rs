@@ -1,10 +1,13 @@
 //! One suite that every store must pass, and what the wrappers add.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
+use tokio::sync::oneshot;
 
 use super::*;
 
@@ -153,21 +156,15 @@ impl Faults for Script {
 #[derive(Default)]
 struct NoPause(Mutex<Vec<Duration>>);
 
-const LIMIT: Duration = Duration::from_secs(77);
-
 impl Sleeper for NoPause {
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        if duration == LIMIT {
-            return Box::pin(std::future::pending());
-        }
         self.0.lock().unwrap().push(duration);
         Box::pin(async {})
     }
 }
 
 fn retrying(inner: SharedStore, sleeper: Arc<NoPause>) -> RetryStore {
-    let policy = RetryPolicy { attempt_limit: LIMIT, ..RetryPolicy::default() };
-    RetryStore::new(inner, policy, sleeper)
+    RetryStore::new(inner, RetryPolicy::default(), sleeper)
 }
 
 #[tokio::test]
@@ -228,19 +225,136 @@ impl Store for Stalled {
     }
 }
 
-struct Instant;
+/// A clock that goes on to the next thing that is waited for when all wait.
+#[derive(Default)]
+struct Virtual(Mutex<Waiting>);
 
-impl Sleeper for Instant {
-    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(async {})
+#[derive(Default)]
+struct Waiting {
+    now: Duration,
+    next: u64,
+    timers: BTreeMap<(Duration, u64), oneshot::Sender<()>>,
+}
+
+impl Sleeper for Virtual {
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        let (wake, woken) = oneshot::channel();
+        let mut waiting = self.0.lock().unwrap();
+        let at = (waiting.now + duration, waiting.next);
+        waiting.next += 1;
+        waiting.timers.insert(at, wake);
+        Box::pin(async move { drop(woken.await) })
     }
+}
+
+impl Virtual {
+    /// What the future gives, and how long it took.
+    async fn run<T>(&self, future: impl Future<Output = T>) -> (T, Duration) {
+        let begun = self.0.lock().unwrap().now;
+        let mut future = Box::pin(future);
+        loop {
+            if let Poll::Ready(done) = futures::poll!(&mut future) {
+                return (done, self.0.lock().unwrap().now - begun);
+            }
+            let mut waiting = self.0.lock().unwrap();
+            let ((at, _), wake) = waiting.timers.pop_first().expect("somebody waits for time to pass");
+            if !wake.is_closed() {
+                waiting.now = at;
+                wake.send(()).expect("it is waited for");
+            }
+        }
+    }
+}
+
+/// A store behind a slow link.
+struct SlowLink {
+    inner: MemoryStore,
+    clock: Arc<Virtual>,
+    bytes_per_second: u64,
+    puts: AtomicUsize,
+}
+
+impl std::fmt::Debug for SlowLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SlowLink").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for SlowLink {
+    async fn put(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
+        self.puts.fetch_add(1, SeqCst);
+        self.clock.sleep(Duration::from_secs(total_bytes(&pieces) / self.bytes_per_second)).await;
+        self.inner.put(key, pieces).await
+    }
+    async fn put_if_absent(&self, key: &str, pieces: Pieces) -> Result<(), StoreError> {
+        self.put(key, pieces).await
+    }
+    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+        self.inner.get(key).await
+    }
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.inner.get_range(key, range).await
+    }
+    async fn get_suffix(&self, key: &str, bytes: u64) -> Result<Suffix, StoreError> {
+        self.inner.get_suffix(key, bytes).await
+    }
+    async fn head(&self, key: &str) -> Result<u64, StoreError> {
+        self.inner.head(key).await
+    }
+    async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+        self.inner.list(prefix, start_after).await
+    }
+    async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.inner.list_folders(prefix).await
+    }
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.inner.delete(key).await
+    }
+    async fn begin_multipart(&self, key: &str) -> Result<Box<dyn PartUpload>, StoreError> {
+        self.inner.begin_multipart(key).await
+    }
+}
+
+/// The stores as a broker stacks them, with one write at once.
+fn stacked(inner: SharedStore, clock: &Arc<Virtual>) -> RetryStore {
+    let limited = LimitedStore::new(inner, RequestLimits::default(), clock.clone());
+    let one = Concurrency { first: 1, most: 1 };
+    let adaptive = AdaptiveStore::new(Arc::new(limited), one, one);
+    RetryStore::new(Arc::new(adaptive), RetryPolicy::default(), clock.clone())
 }
 
 #[tokio::test]
 async fn a_request_that_stalls_fails_at_its_limit() {
-    let store = RetryStore::new(Arc::new(Stalled), RetryPolicy::default(), Arc::new(Instant));
-    let error = store.put("k", bytes("v")).await.unwrap_err();
-    assert!(error.is_retriable() && error.to_string().contains("no answer"), "{error}");
+    let clock = Arc::new(Virtual::default());
+    let store = stacked(Arc::new(Stalled), &clock);
+    let pauses = Duration::from_millis(100 + 200 + 400);
+    for (mib, each) in [(0, 30), (1, 30 + 8), (64, 30 + 512)] {
+        let (put, took) = clock.run(store.put("k", vec![Bytes::from(vec![0; mib << 20])])).await;
+        let error = put.unwrap_err();
+        assert!(error.is_retriable() && error.to_string().contains("no answer"), "{error}");
+        assert_eq!(took, 4 * Duration::from_secs(each) + pauses, "{mib} MiB");
+    }
+    let (got, took) = clock.run(store.get("k")).await;
+    assert!(got.unwrap_err().is_retriable());
+    assert_eq!(took, 4 * Duration::from_secs(60) + pauses);
+}
+
+#[tokio::test]
+async fn what_is_slow_is_sent_once_however_long_it_takes_and_waits_for_its_turn() {
+    let clock = Arc::new(Virtual::default());
+    let link = Arc::new(SlowLink {
+        inner: MemoryStore::new(),
+        clock: clock.clone(),
+        bytes_per_second: 128 << 10,
+        puts: AtomicUsize::default(),
+    });
+    let store = stacked(link.clone(), &clock);
+    let object = Bytes::from(vec![0; 16 << 20]);
+    let puts = ["a", "b", "c"].map(|key| store.put(key, vec![object.clone()]));
+    let (puts, took) = clock.run(join_all(puts)).await;
+    assert!(puts.iter().all(Result::is_ok), "{puts:?}");
+    assert_eq!((took, link.puts.load(SeqCst)), (3 * Duration::from_secs(128), 3));
 }
 
 #[tokio::test]
