@@ -102,6 +102,14 @@ impl Deletions {
     }
 }
 
+#[cfg(test)]
+impl Deletions {
+    /// The highest log start that a task was asked for.
+    pub(super) fn asked_for(&self, key: Key) -> Option<i64> {
+        self.tasks.borrow().get(&key).map(|told| told.asked.lock().log_start)
+    }
+}
+
 impl Told {
     /// What became of a question; `None` when the leadership was over before.
     async fn answer(&self, log_start: Offset) -> Option<Result<(), NotCarried>> {
