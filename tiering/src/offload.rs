@@ -42,6 +42,9 @@ pub trait LeaderLog: Send + Sync {
     /// From where on every replica has the records on its own disk; `None` unless all have said so, and that their local start
     /// moves no more by itself. Asked when the tier is given up.
     async fn everywhere_from(&self) -> Option<i64>;
+    /// Whether the store is still this cluster's, asked of it at this moment: before records are deleted there that somebody has
+    /// deleted here.
+    async fn owns_store(&self) -> std::io::Result<bool>;
     /// Removes local segments that end at or below the offset.
     async fn delete_local(&self, below: i64) -> std::io::Result<()>;
     /// Announces a tier end that is durable and was checked, and its generation. It goes back when an object is found lost, and
@@ -354,6 +357,11 @@ impl Offloader {
                 self.tier.rewritten.push(uploaded);
             }
             Action::Publish => {
+                // What is deleted where a later life of the cluster has begun must not count in that one.
+                let deletes = self.tier.manifest().map_or(0, |manifest| manifest.log_start) < local.log_start;
+                if deletes && !log.owns_store().await? {
+                    return Ok(Action::Idle);
+                }
                 let writer = Writer { epoch: self.epoch, uuid: ambient.uuid() };
                 if policy.discard {
                     self.tier.give_up_uploads();

@@ -377,6 +377,7 @@ impl TierDriver {
                 clock: self.cold.env.clock.clone(),
                 metadata: self.cold.metadata.clone(),
                 node_id: self.node_id,
+                cold: self.cold.clone(),
             },
             noted: 0,
             gap: None,
@@ -486,16 +487,6 @@ impl TierDriver {
     ) -> Result<(), OffloadError> {
         if !work.place.is_awaited() {
             return Ok(());
-        }
-        // What is deleted where a later life of the cluster has begun must not count in that one.
-        match self.cold.owns_now().await {
-            Ok(true) => {}
-            Ok(false) => return Ok(()),
-            Err(OwnerError::Store(error)) => return Err(error.into()),
-            Err(error) => {
-                tracing::warn!(%folder, %error, "whose store it is, is not known");
-                return Ok(());
-            }
         }
         let policy = Policy { awaited: true, ..*policy };
         while work.place.is_awaited() && self.cold.is_owned() {

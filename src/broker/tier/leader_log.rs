@@ -10,6 +10,7 @@ use tiering::offload::{self, LeaderLog};
 use tiering::plan::{Local, LocalSegment};
 use tiering::upload::SegmentSource;
 
+use super::store::ColdStore;
 use crate::broker::standing::{LocalCopy, copies_at};
 use crate::env::{BlockingPool, Clock, DiskFile};
 use crate::log::{EpochEntry, LogError};
@@ -29,6 +30,7 @@ pub(super) struct LedLog {
     /// Who the other replicas are, and the way to them.
     pub(super) metadata: Metadata,
     pub(super) node_id: BrokerId,
+    pub(super) cold: Arc<ColdStore>,
 }
 
 pub(super) fn chain(epochs: &[EpochEntry]) -> Vec<EpochStart> {
@@ -137,6 +139,10 @@ impl LeaderLog for LedLog {
                 None
             }
         }
+    }
+
+    async fn owns_store(&self) -> io::Result<bool> {
+        self.cold.owns_now().await.map_err(io::Error::other)
     }
 
     async fn delete_local(&self, below: i64) -> io::Result<()> {

@@ -241,6 +241,7 @@ async fn a_log_start_that_retention_or_a_full_disk_raises_is_stored_like_that_of
         clock: running.env().clock.clone(),
         metadata: cold.metadata.clone(),
         node_id: running.config().node_id,
+        cold: cold.clone(),
     };
     let stored = || std::fs::read_to_string(dir.path().join("data/log-start-offset-checkpoint")).unwrap();
     led.advance_log_start(100).await.unwrap();

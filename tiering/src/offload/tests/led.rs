@@ -73,6 +73,9 @@ impl LeaderLog for Led {
         self.log_start.store(to, Relaxed);
         Ok(())
     }
+    async fn owns_store(&self) -> std::io::Result<bool> {
+        Ok(true)
+    }
     async fn everywhere_from(&self) -> Option<i64> {
         None
     }

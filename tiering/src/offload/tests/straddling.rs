@@ -68,6 +68,9 @@ impl LeaderLog for Led {
     async fn advance_log_start(&self, _: i64) -> std::io::Result<()> {
         Ok(())
     }
+    async fn owns_store(&self) -> std::io::Result<bool> {
+        Ok(true)
+    }
     async fn everywhere_from(&self) -> Option<i64> {
         None
     }

@@ -275,6 +275,9 @@ impl LeaderLog for Lead {
         Ok(())
     }
 
+    async fn owns_store(&self) -> std::io::Result<bool> {
+        Ok(true)
+    }
     async fn everywhere_from(&self) -> Option<i64> {
         None
     }
