@@ -198,6 +198,15 @@ impl Manifest {
         self.archives.partition_point(|archive| archive.is_on(chain))
     }
 
+    /// The log start, as far as it counts on a leader's chain. All that was committed under the epochs up to the writer's lies
+    /// before the first later one: a log start above that was of records that an unclean election has lost, and what stands at
+    /// these offsets by now was written since.
+    #[must_use]
+    pub fn log_start_on(&self, chain: &[EpochStart]) -> i64 {
+        let since = chain.iter().find(|entry| entry.epoch > self.writer.epoch);
+        since.map_or(self.log_start, |since| self.log_start.min(since.start))
+    }
+
     /// Checks the order of the rows, and that the bytes they tell of can be added up.
     ///
     /// # Errors
@@ -269,7 +278,7 @@ pub fn successor(head: Option<&Manifest>, writer: Writer, changes: &Changes<'_>)
     let mut next = head.cloned().unwrap_or_default();
     next.generation += 1;
     next.writer = writer;
-    next.log_start = changes.log_start.max(head.map_or(i64::MIN, |head| head.log_start));
+    next.log_start = changes.log_start.max(head.map_or(i64::MIN, |head| head.log_start_on(changes.chain)));
     next.put_in_place(changes);
     next.drop_diverged(changes);
     next.rewrite(changes);

@@ -253,7 +253,8 @@ impl Offloader {
         if self.takes_reports() && self.tier.manifest().is_some_and(names_it) {
             self.tier.lost = Some(base);
             self.tier.checked_end = self.tier.checked_end.min(Some(base));
-            log.set_tier(base, self.known_generation).await;
+            // A row that has left the chain lies above all that was looked at: the end must not rise with it.
+            log.set_tier(self.tier.checked_end.unwrap_or(0), self.known_generation).await;
         }
     }
 
@@ -426,9 +427,17 @@ impl Offloader {
                 return Err(OffloadError::Fenced { epoch: manifest.writer.epoch });
             }
             self.known_generation = manifest.generation;
-            if manifest.log_start > local.log_start {
+            let counts = manifest.log_start_on(&local.chain);
+            if manifest.log_start > counts {
+                tracing::error!(
+                    folder = %self.folder, log_start = manifest.log_start, counts,
+                    "the tier's log start is of records that an unclean election has lost: what was written there since stays, \
+                     and the next generation's log start is lower"
+                );
+            }
+            if counts > local.log_start {
                 // A former leader expired more before it was deposed.
-                log.advance_log_start(manifest.log_start).await?;
+                log.advance_log_start(counts).await?;
             }
         }
         self.known_ms = Some(begun_ms);

@@ -405,6 +405,8 @@ pub struct View<'a> {
     archives: &'a [Archive],
     diverged: Option<&'a Archive>,
     live: Vec<Segment>,
+    /// The head's log start is of records that an unclean election has lost.
+    starts_too_high: bool,
 }
 
 impl<'a> View<'a> {
@@ -423,6 +425,7 @@ impl<'a> View<'a> {
             oldest: head.archives[..whole].first().and_then(unpacked),
             archives: &head.archives[..whole],
             diverged,
+            starts_too_high: head.log_start > head.log_start_on(chain),
             live: match diverged {
                 Some(archive) => {
                     unpacked(archive).map(|rows| crate::manifest::on_chain(rows, chain)).unwrap_or_default()
@@ -453,7 +456,8 @@ impl<'a> View<'a> {
             (None, Some(archive)) => archive.end() <= log_start,
             (None, None) => self.live.first().is_some_and(|segment| segment.end <= log_start),
         };
-        expired || !head.carries(log_start) || self.diverged.is_some() || head.live[..] != self.live[..]
+        let is_of_others = self.diverged.is_some() || head.live[..] != self.live[..];
+        expired || !head.carries(log_start) || is_of_others || self.starts_too_high
     }
 
     /// The oldest archive, when its rows expire one by one and are not known.

@@ -34,6 +34,8 @@ pub(super) enum Planted {
     IgnoresTombstones,
     /// Who has written after the topic was gone leaves it there.
     NoClearing,
+    /// A log start counts, whatever an unclean election has lost below it.
+    LostLogStart,
 }
 
 /// How much may happen in a run.
@@ -114,6 +116,7 @@ impl Setup {
             Setup { name: "records are deleted", records: 2, deletions: 1, ticks: 2, ..BASE },
             Setup { name: "replicas begin where they like", records: 2, elections: 2, apart: 2, ..BASE },
             Setup { name: "the topic is deleted", topic_deletions: 1, ticks: 1, faults: 1, ..BASE },
+            Setup { name: "deleted and lost", records: 2, deletions: 1, unclean: 1, ticks: 2, ..BASE },
             Setup {
                 name: "two segments a generation",
                 records: 2,
@@ -162,6 +165,7 @@ impl Setup {
         let first_two = Setup { name: "two leaders", ..BASE };
         let apart = Setup { name: "apart", apart: 1, ..BASE };
         let deleted = Setup { name: "deleted", elections: 0, topic_deletions: 1, ..BASE };
+        let lost_start = Setup { name: "deleted and lost", records: 2, deletions: 1, unclean: 1, ..BASE };
         vec![
             (Planted::Replaces, first.clone(), Violation::Zombie),
             (Planted::AlwaysFresh, sleeper, Violation::Zombie),
@@ -177,6 +181,7 @@ impl Setup {
             (Planted::AnnouncesUploads, apart, Violation::Lost),
             (Planted::IgnoresTombstones, deleted.clone(), Violation::Undead),
             (Planted::NoClearing, deleted, Violation::Left),
+            (Planted::LostLogStart, lost_start, Violation::Lost),
         ]
     }
 

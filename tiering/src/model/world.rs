@@ -340,8 +340,7 @@ impl World {
             if self.apart > 0 {
                 acts.extend([Act::ElectWhole, Act::ElectShort]);
             }
-            // Nobody can lead whose log ends before what is local.
-            if self.unclean > 0 && self.committed.len() as i64 > leader.local_start {
+            if self.unclean > 0 && !self.committed.is_empty() {
                 acts.push(Act::ElectUnclean);
             }
         }
@@ -464,16 +463,10 @@ impl World {
         self.violation = outcome.err();
     }
 
-    fn begin(
-        &mut self,
-        setup: &Setup,
-        leader: &mut Leader,
-        index: usize,
-        ends: Ends,
-    ) -> Result<(), Violation> {
+    fn begin(&mut self, setup: &Setup, leader: &mut Leader, ends: Ends) -> Result<(), Violation> {
         let (local, action) = leader.next(setup, self.now);
         match action {
-            Action::FindHead => self.find_head(setup, leader, index, &local),
+            Action::FindHead => self.find_head(setup, leader, &local),
             Action::DeleteLocal { below } => self.delete_local(leader, below)?,
             Action::Upload { from, segment } => {
                 let uploaded = self.upload(setup, leader, (from, segment), ends)?;
@@ -559,7 +552,7 @@ impl World {
         Ok(())
     }
 
-    fn find_head(&mut self, setup: &Setup, leader: &mut Leader, index: usize, local: &Local) {
+    fn find_head(&self, setup: &Setup, leader: &mut Leader, local: &Local) {
         let head = Head { manifest: self.store.head().cloned(), boundary: self.store.boundary };
         if self.store.tombstone && setup.planted != Some(Planted::IgnoresTombstones) {
             leader.ended = true;
@@ -575,12 +568,13 @@ impl World {
                 return;
             }
             leader.known_generation = manifest.generation;
-            if manifest.log_start > leader.log_start {
-                leader.log_start = manifest.log_start.min(leader.end());
+            let counts = match setup.planted {
+                Some(Planted::LostLogStart) => manifest.log_start,
+                _ => manifest.log_start_on(&local.chain),
+            };
+            if counts > leader.log_start {
+                leader.log_start = counts.min(leader.end());
                 leader.local_start = leader.local_start.max(leader.log_start);
-                if index + 1 == self.leaders.len() {
-                    self.log_start = self.log_start.max(leader.log_start);
-                }
             }
         }
         leader.known = Some(self.now);

@@ -5,6 +5,7 @@ mod cost;
 mod led;
 mod lives;
 mod straddling;
+mod unclean;
 mod world;
 
 use proptest::prelude::*;

@@ -268,9 +268,20 @@ impl LeaderLog for Lead {
     async fn advance_log_start(&self, to: i64) -> std::io::Result<()> {
         let mut state = self.world.lock().unwrap();
         state.note(format!("  replica {} raises the log start to {to}", self.replica));
+        if state.replicas[self.replica].leads != Some(self.epoch) {
+            return Err(std::io::Error::other("it does not lead any more"));
+        }
+        let committed = state.truth.last().map_or(0, |batch| batch.end);
+        if to > committed {
+            let what = format!(
+                "1: the log start is raised to {to}, and {committed} is the end of all that is committed"
+            );
+            state.violation = Some(what);
+            return Ok(());
+        }
         let replica = &mut state.replicas[self.replica];
         replica.log_start = replica.log_start.max(to);
-        replica.delete_local(to.min(replica.end()));
+        replica.delete_local(to);
         state.log_start = state.log_start.max(to);
         Ok(())
     }
@@ -505,8 +516,11 @@ fn elect(state: &mut State) {
 /// A replica that lost its tail leads: what it lacks is gone, and other records take the offsets.
 fn elect_uncleanly(state: &mut State) {
     let leader = &state.replicas[state.leader];
-    let least = leader.local_start.max(state.log_start).max(0);
-    let cuts: Vec<i64> = leader.log.iter().map(|b| b.base).filter(|&base| base > least).collect();
+    let least = leader.local_start.max(state.log_start);
+    let of_log = leader.log.iter().map(|b| b.base);
+    // Also one that ends below what the leader had on its disk, or below the log start: what it has left is in the tier.
+    let of_all = state.truth.iter().map(|b| b.base).filter(|&base| base <= least);
+    let cuts: Vec<i64> = of_log.filter(|&base| base > least).chain(of_all).collect();
     let Some(&cut) = cuts.get(state.random.below(cuts.len())) else { return };
     let index = state.leader;
     let leader = &mut state.replicas[index];
@@ -514,10 +528,13 @@ fn elect_uncleanly(state: &mut State) {
     leader.closed_ends.retain(|&end| end <= cut);
     leader.chain.retain(|entry| entry.start < cut);
     leader.high_watermark = leader.high_watermark.min(cut);
+    leader.local_start = leader.local_start.min(cut);
     state.truth.retain(|batch| batch.end <= cut);
+    state.log_start = state.log_start.min(cut);
     for replica in &mut state.replicas {
         replica.leads = None;
         replica.tier_end = 0;
+        replica.log_start = replica.log_start.min(cut);
     }
     state.note(format!("the tail from {cut} on is lost"));
     let leader = &mut state.replicas[index];
@@ -695,6 +712,9 @@ fn drain(world: &World, store: &SharedStore, actors: &mut Vec<Actor>) -> Result<
     let failed = |what: String| Err(Violation { what, trace: state.trace.clone() });
     let leader = &state.replicas[state.leader];
     let Some(head) = state.head() else { return failed("drain: nothing was ever published".to_owned()) };
+    if head.log_start > leader.end() {
+        return failed(format!("drain: the log starts at {}, and ends at {}", head.log_start, leader.end()));
+    }
     if head.tier_end() != Some(leader.end()) && head.log_start < leader.end() {
         return failed(format!("drain: the tier ends at {:?}, the log at {}", head.tier_end(), leader.end()));
     }
