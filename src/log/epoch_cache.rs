@@ -103,6 +103,18 @@ impl EpochCache {
         self.entries[..next].last().map(|entry| entry.epoch)
     }
 
+    /// Whether both chains say the same of every offset before `end` that both know, and neither goes back over what only one
+    /// of them knows: then a log of the one chain that ends there is the beginning of any log of the other.
+    #[must_use]
+    pub fn agrees_with(&self, other: &EpochCache, end: Offset) -> bool {
+        let (Some(ours), Some(theirs)) = (self.entries.first(), other.entries.first()) else { return true };
+        let from = ours.start.max(theirs.start);
+        if from >= end {
+            return self.epoch_at(end + -1) <= Some(theirs.epoch);
+        }
+        self.slice(from, end) == other.slice(from, end)
+    }
+
     /// The part of the chain that covers the offsets from `from` to `to` (exclusive), starts not below `from`.
     #[must_use]
     pub fn slice(&self, from: Offset, to: Offset) -> Vec<EpochEntry> {

@@ -71,7 +71,7 @@ pub use read::{ClosedSegment, SegmentSections};
 pub use recovery::{OpenLog, RecoveryReport};
 pub use slice::LogSlice;
 pub use transaction_guard::{LeaderBatch, Origin, TransactionGuard, Verification};
-pub use truncate::Removal;
+pub use truncate::{Removal, snapshot_of_no_producers};
 pub use txn_index::AbortedTransaction;
 
 use crate::env::SharedDisk;

@@ -41,6 +41,12 @@ impl Removal {
     }
 }
 
+/// The `.snapshot` of a log whose producers nobody knows.
+#[must_use]
+pub fn snapshot_of_no_producers() -> Bytes {
+    producer_snapshot::encode(&ProducerState::default()).into()
+}
+
 impl Log {
     /// A leader's new epoch begins at the log end; it is durable when this returns. The same epoch again changes nothing.
     ///

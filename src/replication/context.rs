@@ -129,8 +129,8 @@ pub trait TierReader: Send + Sync + 'static {
         tier: TierPosition,
     ) -> BoxFuture<'static, Result<TierState, TierUnavailable>>;
 
-    /// What the tier holds of a partition that is restored from it; `None` when it holds nothing.
-    fn fetch_restored(
+    /// What the tier holds of a partition by its newest manifest; `None` when it holds nothing.
+    fn fetch_head(
         &self,
         partition: &TopicPartition,
         topic: TopicId,

@@ -14,7 +14,7 @@ use super::context::{Context, Proposal, Quorum, ReplicationConfig, TierReader};
 use super::isr::leader::ProposalReply;
 use super::lanes::follow::FollowLane;
 use super::lanes::serve::{Lookup, serve};
-use super::reconcile::Hosted;
+use super::reconcile::{AskedTier, Hosted};
 use super::replica::Replica;
 use super::rounds::Rounds;
 use crate::env::{BlockingPool, Env, MonoTime};
@@ -45,6 +45,8 @@ pub struct ReplicaManager {
     pub(super) out_of_reach: Mutex<HashSet<(TopicId, i32)>>,
     /// When this broker last resigned because it could not begin to lead.
     pub(super) resigned: Mutex<HashMap<(TopicId, i32), MonoTime>>,
+    /// What the tier's store is asked of partitions that are to be led here, for which epoch, and what it has said.
+    pub(super) tier_heads: Mutex<HashMap<(TopicId, i32), AskedTier>>,
     /// Another look at all partitions is coming.
     pub(super) tries_again: AtomicBool,
     reconciled: watch::Sender<u64>,
@@ -79,6 +81,7 @@ impl ReplicaManager {
             lost_directories: Mutex::default(),
             out_of_reach: Mutex::default(),
             resigned: Mutex::default(),
+            tier_heads: Mutex::default(),
             tries_again: AtomicBool::default(),
             reconciled: watch::channel(0).0,
         });

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::context::{RESTORED, TierUnavailable};
+use super::context::{RESTORED, TierState, TierUnavailable};
+use super::isr::TierPosition;
 use super::isr::leader::{PartitionView, ProposalReply, ReplicaView};
 use super::manager::ReplicaManager;
 use super::replica::Replica;
@@ -22,8 +23,14 @@ use crate::types::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset, Topi
 const THROTTLED_RATE: &str = "leader.replication.throttled.rate";
 const THROTTLED: &str = "leader.replication.throttled.replicas";
 
-/// How long a restored partition waits for the store before other partitions go on.
-const RESTORE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the store may take to say what it holds of a partition before it is asked anew.
+const TIER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the tier holds of a partition that is about to be led.
+type TierHead = Result<Option<(TierPosition, TierState)>, TierUnavailable>;
+
+/// The epoch it is to be led under, and what the store has said since it was asked for that.
+pub(super) type AskedTier = (LeaderEpoch, Option<TierHead>);
 
 /// A hosted partition and the leader epoch that its role is for.
 #[derive(Clone)]
@@ -112,6 +119,7 @@ impl ReplicaManager {
         }
         self.out_of_reach.lock().retain(|key| wanted.contains_key(key));
         self.rounds.lock().retain(|key| wanted.contains_key(&key));
+        self.tier_heads.lock().retain(|key, _| wanted.contains_key(key));
         // New roles before anything else: producers wait for a leader.
         jobs.sort_by_key(|job: &Job| {
             let known = self.hosted.read().get(&job.key).and_then(|hosted| hosted.epoch);
@@ -237,15 +245,16 @@ impl ReplicaManager {
             let _ = configured.await;
             return;
         }
-        if partition.leader == Some(self.context.config.node_id)
-            && job.topic.configs.contains_key(RESTORED)
-            && let Err(e) = self.restore(&hosted.replica).await
-        {
-            tracing::warn!(partition = %hosted.replica.partition(), "a restored partition does not begin yet: {e}");
-            self.host(job.key, hosted);
-            return self.try_again();
-        }
-        let taken = self.take_role(&hosted.replica, partition, view, &image, config).await;
+        let asks = partition.leader == Some(me) && asks_tier(&job, &hosted.replica, &config);
+        let begun = if asks { self.begin_at_tiers_end(&job, &hosted.replica).await } else { Ok(true) };
+        let taken = match begun {
+            Ok(true) => self.take_role(&hosted.replica, partition, view, &image, config).await,
+            Ok(false) => {
+                hosted.epoch = None;
+                return self.host(job.key, hosted);
+            }
+            Err(e) => Err(e),
+        };
         hosted.epoch = matches!(taken, Ok(())).then_some(partition.leader_epoch);
         if partition.leader == Some(me) && matches!(&taken, Err(e) if !matches!(e, LogError::Broken)) {
             self.resign(&job, &image);
@@ -294,23 +303,74 @@ impl ReplicaManager {
         });
     }
 
-    /// A leader of a restored topic whose log is empty begins at the tier's end, before anybody sees it lead.
-    async fn restore(&self, replica: &Arc<Replica>) -> Result<(), TierUnavailable> {
-        if replica.positions().log_end > Offset::ZERO {
-            return Ok(());
-        }
-        let Some(tier) = &self.context.tier else {
-            return Err(TierUnavailable("this broker has no tier.store.url".to_owned()));
+    /// A leader whose log may lack what the tier holds begins at the tier's end, before anybody sees it lead. `false` while the
+    /// store has not said where that is: nobody waits for it but this partition.
+    async fn begin_at_tiers_end(
+        self: &Arc<Self>,
+        job: &Job,
+        replica: &Arc<Replica>,
+    ) -> Result<bool, LogError> {
+        let epoch = job.partition().leader_epoch;
+        let (is_asked, told) = {
+            let mut heads = self.tier_heads.lock();
+            let of_epoch = heads.remove(&job.key).filter(|(asked_for, _)| *asked_for == epoch);
+            let is_asked = of_epoch.is_some();
+            let told = of_epoch.and_then(|(_, told)| told);
+            if told.is_none() {
+                heads.insert(job.key, (epoch, None));
+            }
+            (is_asked, told)
         };
-        let fetched = tier.fetch_restored(replica.partition(), replica.topic_id());
-        let fetched = timeout(&*self.context.clock, RESTORE_PATIENCE, fetched);
-        let fetched =
-            fetched.await.map_err(|_| TierUnavailable("the store does not answer".to_owned()))??;
-        let Some((position, state)) = fetched else { return Ok(()) };
-        let replica = replica.clone();
-        let adopted = replica.disk_threads().clone().run(move || replica.adopt(position, state)).await;
-        let adopted = adopted.map_err(|e| TierUnavailable(e.to_string()))?;
-        adopted.map_err(|e| TierUnavailable(e.to_string()))
+        let Some(told) = told else {
+            if !is_asked {
+                // What it has begun under an earlier epoch is over.
+                let resting = replica.clone();
+                // The pool ends only with the process.
+                let _ = replica.disk_threads().clone().run(move || resting.rest(epoch)).await;
+                self.ask_tier(job.key, epoch, replica);
+            }
+            return Ok(false);
+        };
+        match told {
+            Ok(None) => Ok(true),
+            Ok(Some((position, state))) => {
+                let (adopting, threads) = (replica.clone(), replica.disk_threads().clone());
+                let adopted = threads.run(move || adopting.adopt(epoch, position, state)).await;
+                adopted.unwrap_or(Err(LogError::Closed)).map(|()| true)
+            }
+            Err(e) => {
+                tracing::warn!(
+                    partition = %replica.partition(), %epoch,
+                    "it is not led yet: the tier may hold more of it than is left here, and {e}"
+                );
+                self.try_again();
+                Ok(false)
+            }
+        }
+    }
+
+    /// Asks the store, and has the image looked at again when it has answered.
+    fn ask_tier(self: &Arc<Self>, key: (TopicId, i32), epoch: LeaderEpoch, replica: &Replica) {
+        let asked = match &self.context.tier {
+            Some(tier) => tier.fetch_head(replica.partition(), replica.topic_id()),
+            None => {
+                let none = TierUnavailable("this broker has no tier.store.url".to_owned());
+                Box::pin(std::future::ready(Err(none)))
+            }
+        };
+        let (manager, clock) = (Arc::downgrade(self), self.context.clock.clone());
+        self.spawn(async move {
+            let told = timeout(&*clock, TIER_PATIENCE, asked).await;
+            let silent = |_| Err(TierUnavailable("the store does not answer".to_owned()));
+            let told: TierHead = told.unwrap_or_else(silent);
+            let Some(manager) = manager.upgrade() else { return };
+            if let Some((_, head)) =
+                manager.tier_heads.lock().get_mut(&key).filter(|(asked_for, _)| *asked_for == epoch)
+            {
+                *head = Some(told);
+            }
+            manager.context.again.notify_one();
+        });
     }
 
     async fn open(
@@ -513,6 +573,16 @@ pub(super) fn view_of(image: &Image, topic: &Topic, partition: &Partition) -> Pa
         min_isr: image.min_insync_replicas(topic).min(partition.replicas.len()),
         replicas: replicas.collect::<Vec<ReplicaView>>(),
     }
+}
+
+/// Whether the tier may hold more of the partition than the log of its leader: a restored one's has nothing yet; and after an
+/// unclean election it may be any copy's, until it knows of a leader epoch since then.
+fn asks_tier(job: &Job, replica: &Replica, config: &LogConfig) -> bool {
+    let restored = job.topic.configs.contains_key(RESTORED) && replica.positions().log_end == Offset::ZERO;
+    let tiered = config.remote_storage_enable && !config.cleanup.compact;
+    let unclean = job.partition().unclean.filter(|_| tiered);
+    let unclean = unclean.is_some_and(|unclean| !replica.knows_epoch(unclean.leader_epoch));
+    !replica.is_stranded() && (restored || unclean)
 }
 
 /// Nobody else is in ISR or ELR, and this broker is.

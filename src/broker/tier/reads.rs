@@ -15,7 +15,7 @@ use super::leader_log::chain;
 use super::store::ColdStore;
 use crate::broker::cold::{AbortedInTier, ColdError, ColdTier};
 use crate::broker::offsets::ListedOffset;
-use crate::log::EpochEntry;
+use crate::log::{EpochEntry, snapshot_of_no_producers};
 use crate::replication::{ReplicaManager, TierPosition, TierReader, TierState, TierUnavailable};
 use crate::types::{LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
 use crate::wire::Records;
@@ -281,7 +281,7 @@ impl TierReader for ColdStore {
         Box::pin(async move { task.await.unwrap_or_else(|e| Err(TierUnavailable(e.to_string()))) })
     }
 
-    fn fetch_restored(
+    fn fetch_head(
         &self,
         partition: &TopicPartition,
         topic: TopicId,
@@ -301,16 +301,15 @@ impl TierReader for ColdStore {
             if footer.end != last.end {
                 // It was cut at a divergence: the producers are known up to the segment before it.
                 let before = segments.len().checked_sub(2).and_then(|before| segments.get(before));
-                let Some(before) = before else {
-                    return Err(TierUnavailable(format!(
-                        "{} was cut, and nothing lies before it",
-                        last.name
-                    )));
+                state.producer_snapshot = match before {
+                    Some(before) => {
+                        let footer = reader.footer(&folder, before).await.map_err(|e| unavailable(&e))?;
+                        footer.producer_snapshot.clone()
+                    }
+                    None => snapshot_of_no_producers(),
                 };
-                let footer = reader.footer(&folder, before).await.map_err(|e| unavailable(&e))?;
                 state.end = Offset(last.end);
                 state.epochs.retain(|entry| entry.start < state.end);
-                state.producer_snapshot = footer.producer_snapshot.clone();
             }
             let tier = TierPosition { end: state.end, generation: manifest.generation };
             Ok(Some((tier, state)))

@@ -6,6 +6,7 @@ mod gone;
 mod lives;
 mod many_segments;
 mod settings;
+mod unclean;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::append::AppendError;
 use super::{Replica, Role, State};
 use crate::env::MonoTime;
-use crate::log::{Appended, LogConfig, LogError};
+use crate::log::{Appended, EpochCache, LogConfig, LogError};
 use crate::metadata::{AlterPartition, Command};
 use crate::replication::context::{Proposal, TierState};
 use crate::replication::frames::{Ack, Append, Open};
@@ -17,7 +17,7 @@ use crate::replication::isr::leader::{Action, Event, Leader, LogView, PartitionV
 use crate::replication::isr::{OpenAnswer, TierPosition};
 use crate::replication::lanes::follow::FollowLane;
 use crate::replication::lanes::serve::Session;
-use crate::types::{BrokerId, Offset};
+use crate::types::{BrokerId, LeaderEpoch, Offset};
 use crate::wire::record_batch::BatchIter;
 
 /// Bytes of batches in one frame, unless a single append is larger.
@@ -89,17 +89,37 @@ impl Effects {
 }
 
 impl Replica {
-    /// Begins at the tier's end, if the log has nothing of its own: the tier of a restored topic is all there is of it.
-    pub(in crate::replication) fn adopt(&self, tier: TierPosition, state: TierState) -> Result<(), LogError> {
+    /// Goes on at the tier's end, if all that the log has is the beginning of what the tier has: what lies in between is lost
+    /// on this broker, and nowhere else. Where the tier holds other records at the log's offsets, the log counts.
+    pub(in crate::replication) fn adopt(
+        &self,
+        epoch: LeaderEpoch,
+        tier: TierPosition,
+        state: TierState,
+    ) -> Result<(), LogError> {
         let mut log = self.log();
-        if log.log_end() > Offset::ZERO {
+        let (partition, log_end) = (&self.partition, log.log_end());
+        if state.end <= log_end {
             return Ok(());
         }
-        tracing::info!(partition = %self.partition, end = %state.end, "restored: begins at the tier's end");
+        let chain = EpochCache::new(state.epochs.clone());
+        let is_of_before = chain.latest().is_none_or(|latest| latest.epoch < epoch);
+        if !is_of_before || !log.epochs().agrees_with(&chain, log_end) {
+            tracing::warn!(%partition, %epoch, %log_end, tier_end = %state.end, "the tier goes on from other records than \
+                this log's, and what it has of them is given up");
+            return Ok(());
+        }
+        tracing::info!(%partition, %epoch, %log_end, tier_end = %state.end, "begins to lead at the tier's end");
+        log.resume_under(epoch)?;
         log.install_tier_state(state.end, state.epochs, state.producer_snapshot)?;
         drop(log);
         self.state.lock().positions.tier = Some(tier);
         Ok(())
+    }
+
+    /// Whether the log knows of this leader epoch, or of a later one.
+    pub(in crate::replication) fn knows_epoch(&self, epoch: LeaderEpoch) -> bool {
+        self.state.lock().chain.latest().is_some_and(|latest| latest.epoch >= epoch)
     }
 
     /// Becomes the leader under the view's epoch. Runs on a disk thread.

@@ -12,6 +12,7 @@ mod rig;
 mod sessions;
 mod short_appends;
 mod tier_ends;
+mod tier_heads;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -324,7 +325,7 @@ impl TierReader for Covered {
         Box::pin(async move { Ok(state) })
     }
 
-    fn fetch_restored(
+    fn fetch_head(
         &self,
         _: &TopicPartition,
         _: TopicId,
