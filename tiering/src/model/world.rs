@@ -463,7 +463,13 @@ impl World {
         self.violation = outcome.err();
     }
 
-    fn begin(&mut self, setup: &Setup, leader: &mut Leader, ends: Ends) -> Result<(), Violation> {
+    fn begin(
+        &mut self,
+        setup: &Setup,
+        leader: &mut Leader,
+        index: usize,
+        ends: Ends,
+    ) -> Result<(), Violation> {
         let (local, action) = leader.next(setup, self.now);
         match action {
             Action::FindHead => self.find_head(setup, leader, &local),

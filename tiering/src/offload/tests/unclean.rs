@@ -91,6 +91,9 @@ impl LeaderLog for Led {
         copy.log_start = copy.log_start.max(to.min(copy.end));
         Ok(())
     }
+    async fn owns_store(&self) -> std::io::Result<bool> {
+        Ok(true)
+    }
     async fn everywhere_from(&self) -> Option<i64> {
         None
     }
