@@ -659,6 +659,8 @@ impl DirectoryCheckpoints {
             if let Some(live) = &entry.live {
                 new.recovery_point = live.flushed();
                 new.cleaned = live.cleaned();
+                // Not what the caller read before it had the lock: a start that was stored meanwhile would go back.
+                new.log_start = live.log_start();
                 new.high_watermark = position.high_watermark.min(live.end());
             }
             for (changed, (_, field)) in changed.iter_mut().zip(FILES) {

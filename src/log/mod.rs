@@ -139,16 +139,18 @@ struct LivePositions {
     flushed: AtomicI64,
     /// Compaction has looked at everything below.
     cleaned: AtomicI64,
+    log_start: AtomicI64,
     /// The log was closed cleanly.
     closed: AtomicBool,
 }
 
 impl LivePositions {
-    fn new(end: Offset, flushed: Offset, cleaned: Offset) -> LivePositions {
+    fn new(log_start: Offset, end: Offset, flushed: Offset, cleaned: Offset) -> LivePositions {
         LivePositions {
             end: AtomicI64::new(end.0),
             flushed: AtomicI64::new(flushed.0),
             cleaned: AtomicI64::new(cleaned.0),
+            log_start: AtomicI64::new(log_start.0),
             closed: AtomicBool::new(false),
         }
     }
@@ -163,6 +165,14 @@ impl LivePositions {
 
     fn cleaned(&self) -> Offset {
         Offset(self.cleaned.load(Ordering::Acquire))
+    }
+
+    fn log_start(&self) -> Offset {
+        Offset(self.log_start.load(Ordering::Acquire))
+    }
+
+    fn set_log_start(&self, start: Offset) {
+        self.log_start.store(start.0, Ordering::Release);
     }
 
     fn set_cleaned(&self, end: Offset) {

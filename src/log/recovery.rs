@@ -145,6 +145,7 @@ impl Opening {
         let least = if open.config.remote_storage_enable { Offset::ZERO } else { begins };
         let log_start = open.log_start.max(least);
         let flushed = if open.clean { end } else { open.recovery_point.min(end).max(first) };
+        let begun = log_start.min(end);
         let mut log = Log {
             disk: open.disk,
             dir: open.dir,
@@ -155,8 +156,8 @@ impl Opening {
             epochs: self.epochs,
             producers: self.producers,
             markers: RecentMarkers::default(),
-            log_start: log_start.min(end),
-            positions: Arc::new(LivePositions::new(end, flushed, open.cleaned)),
+            log_start: begun,
+            positions: Arc::new(LivePositions::new(begun, end, flushed, open.cleaned)),
             health: Health::Writable,
             cuts: 0,
             folder_unsynced: true,
@@ -168,7 +169,7 @@ impl Opening {
         }
         if log_start > end {
             // The tail was lost, and everything left had been deleted.
-            log.log_start = log_start;
+            log.set_log_start(log_start);
             log.begin_at_start()?;
         }
         Ok((log, self.report))

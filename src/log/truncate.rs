@@ -163,6 +163,11 @@ impl Log {
         Ok(new_end)
     }
 
+    pub(super) fn set_log_start(&mut self, start: Offset) {
+        self.log_start = start;
+        self.positions.set_log_start(start);
+    }
+
     pub(super) fn sync_folder(&self) -> Result<(), LogError> {
         self.disk.sync_dir(&self.dir).map_err(LogError::io("fsync", &self.dir))
     }
@@ -201,7 +206,7 @@ impl Log {
         let mut chain = EpochCache::new(epochs);
         chain.advance_start(start);
         self.start_over(start, chain.entries().to_vec(), None)?;
-        self.log_start = start;
+        self.set_log_start(start);
         Ok(())
     }
 
@@ -305,7 +310,7 @@ impl Log {
         if self.epochs.advance_start(to) {
             self.store_epochs().inspect_err(|_| self.epochs = before)?;
         }
-        self.log_start = to;
+        self.set_log_start(to);
         self.delete_segments_below(to)
     }
 

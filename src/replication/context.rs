@@ -1,6 +1,7 @@
 //! What replication needs from the rest of the broker: its configs, the quorum, the tier.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -129,11 +130,13 @@ pub trait TierReader: Send + Sync + 'static {
         tier: TierPosition,
     ) -> BoxFuture<'static, Result<TierState, TierUnavailable>>;
 
-    /// What the tier holds of a partition by its newest manifest; `None` when it holds nothing.
+    /// What the tier holds of a partition by its newest manifest; `None` when it holds nothing. What it holds of `held`, which
+    /// the asker has on its own disk and may give up for it, is looked at: an error when an object of that is not in order.
     fn fetch_head(
         &self,
         partition: &TopicPartition,
         topic: TopicId,
+        held: Range<Offset>,
     ) -> BoxFuture<'static, Result<Option<(TierPosition, TierState)>, TierUnavailable>>;
 }
 

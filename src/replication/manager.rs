@@ -18,10 +18,10 @@ use super::reconcile::{AskedTier, Hosted};
 use super::replica::Replica;
 use super::rounds::Rounds;
 use crate::env::{BlockingPool, Env, MonoTime};
-use crate::log::{CheckpointPositions, LogDirs, LogError};
+use crate::log::{CheckpointPositions, LogDirs, LogError, Removal};
 use crate::metadata::Command;
 use crate::transport::{Incoming, SharedTransport};
-use crate::types::{BrokerId, DirectoryId, Offset, TopicId, TopicPartition};
+use crate::types::{BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId, TopicPartition};
 
 /// Proposals that wait for their replies at the same time, at most.
 const PROPOSALS: usize = 64;
@@ -202,11 +202,41 @@ impl ReplicaManager {
             let removal = log.advance_log_start(to, now_ms)?;
             Ok::<_, LogError>((removal, log.log_start()))
         })?;
+        self.store_log_start(replica, removal)?;
+        Ok(log_start)
+    }
+
+    /// The same for what a leadership has found out, as far as the log reaches: `false` when that leadership is over. What it has
+    /// found holds no longer then: an unclean election may have put other records there.
+    ///
+    /// # Errors
+    /// As `raise_log_start`.
+    pub fn raise_log_start_as_leader(
+        &self,
+        replica: &Replica,
+        epoch: LeaderEpoch,
+        to: Offset,
+        now_ms: i64,
+    ) -> Result<bool, LogError> {
+        // Roles change under the log's lock.
+        let raised = replica.with_log(|log| {
+            let positions = replica.positions();
+            if !positions.leads() || positions.leader_epoch != epoch {
+                return Ok(None);
+            }
+            log.advance_log_start(to.min(log.log_end()), now_ms).map(Some)
+        })?;
+        match raised {
+            Some(removal) => self.store_log_start(replica, removal).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    fn store_log_start(&self, replica: &Replica, removal: Removal) -> Result<(), LogError> {
         let stored = self.dirs.write_checkpoints(&[(replica.partition().clone(), checkpoint_of(replica))]);
         // These files are no part of the log any more. Where a full disk kept the start from being stored, there is room again.
         removal.run()?;
-        stored?;
-        Ok(log_start)
+        stored
     }
 
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

@@ -352,7 +352,11 @@ impl ReplicaManager {
     /// Asks the store, and has the image looked at again when it has answered.
     fn ask_tier(self: &Arc<Self>, key: (TopicId, i32), epoch: LeaderEpoch, replica: &Replica) {
         let asked = match &self.context.tier {
-            Some(tier) => tier.fetch_head(replica.partition(), replica.topic_id()),
+            Some(tier) => {
+                let positions = replica.positions();
+                let held = positions.local_start..positions.log_end;
+                tier.fetch_head(replica.partition(), replica.topic_id(), held)
+            }
             None => {
                 let none = TierUnavailable("this broker has no tier.store.url".to_owned());
                 Box::pin(std::future::ready(Err(none)))
@@ -581,7 +585,9 @@ fn asks_tier(job: &Job, replica: &Replica, config: &LogConfig) -> bool {
     let restored = job.topic.configs.contains_key(RESTORED) && replica.positions().log_end == Offset::ZERO;
     let tiered = config.remote_storage_enable && !config.cleanup.compact;
     let unclean = job.partition().unclean.filter(|_| tiered);
-    let unclean = unclean.is_some_and(|unclean| !replica.knows_epoch(unclean.leader_epoch));
+    // Whoever is elected from among others in sync has what was committed since, and waits for no store.
+    let alone = job.partition().isr.len() == 1;
+    let unclean = alone && unclean.is_some_and(|unclean| !replica.knows_epoch(unclean.leader_epoch));
     !replica.is_stranded() && (restored || unclean)
 }
 

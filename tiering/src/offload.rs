@@ -148,6 +148,8 @@ pub struct Offloader {
     removed: Orphans,
     gap: Option<(i64, i64)>,
     awaits_replicas: bool,
+    /// Where the log begins since the last records of it expired.
+    advanced: i64,
     carried: Option<i64>,
     /// Not yet taken by `take_lost_elsewhere`.
     lost_elsewhere: Option<i64>,
@@ -200,6 +202,7 @@ impl Offloader {
             removed: Orphans::default(),
             gap: None,
             awaits_replicas: false,
+            advanced: 0,
             carried: None,
             lost_elsewhere: None,
             passed_over: Vec::new(),
@@ -345,7 +348,10 @@ impl Offloader {
         let action = plan::next_action(&local, &self.tier, policy, now_ms);
         match &action {
             Action::FindHead => self.find_head(&local, log, ambient).await?,
-            Action::AdvanceLogStart { to } => log.advance_log_start(*to).await?,
+            Action::AdvanceLogStart { to } => {
+                log.advance_log_start(*to).await?;
+                self.advanced = *to;
+            }
             Action::DeleteLocal { below } => log.delete_local(*below).await?,
             Action::Upload { from, segment } => {
                 let name = SegmentName { base: *from, leader_epoch: self.epoch, uuid: ambient.uuid() };
@@ -359,8 +365,9 @@ impl Offloader {
             }
             Action::Publish => {
                 // What is deleted where a later life of the cluster has begun must not count in that one.
-                let deletes = self.tier.manifest().map_or(0, |manifest| manifest.log_start) < local.log_start;
-                if deletes && !log.owns_store().await? {
+                // What has expired is no such thing, and asks for no request more.
+                let known = self.tier.manifest().map_or(0, |manifest| manifest.log_start).max(self.advanced);
+                if known < local.log_start && !log.owns_store().await? {
                     return Ok(Action::Idle);
                 }
                 let writer = Writer { epoch: self.epoch, uuid: ambient.uuid() };

@@ -470,7 +470,10 @@ impl TierDriver {
             self.make_good(work, folder).await;
             let asked = work.place.asked();
             if self.step(work, folder, &policy, &seams).await? == Action::Idle {
-                work.place.settled(asked);
+                // A later life may have been found on the way: then nothing is settled.
+                if self.cold.is_owned() {
+                    work.place.settled(asked);
+                }
                 return Ok(());
             }
         }

@@ -104,16 +104,10 @@ impl LeaderLog for LedLog {
     async fn advance_log_start(&self, to: i64) -> io::Result<()> {
         let (replicas, now_ms, epoch) = (self.replicas.clone(), self.clock.wall_ms(), self.epoch);
         let raised = self.run(move |replica| {
-            // What a former leadership has found holds no longer: an unclean election may have put other records there.
-            let positions = replica.positions();
-            if !positions.leads() || positions.leader_epoch != epoch {
-                return Ok(false);
-            }
-            let to = replica.with_log(|log| Offset(to).min(log.log_end()));
             // Stored at once, unlike that of a log without a tier, whose files say where it begins. After a crash it would begin
             // where it did before, for clients too; and what expired before it went up would be missing between the tier and the
             // local log for good.
-            replicas.raise_log_start(replica, to, now_ms).map(|_| true)
+            replicas.raise_log_start_as_leader(replica, epoch, Offset(to), now_ms)
         });
         if raised.await? { Ok(()) } else { Err(io::Error::other("this broker does not lead any more")) }
     }

@@ -2,14 +2,18 @@
 //!
 //! A read is a task of the cold runtime: whoever asked may leave, and what was fetched for him is in the cache for the next.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use futures::TryStreamExt as _;
 use futures::future::BoxFuture;
 use tiering::layout::PartitionFolder;
 use tiering::lineage::EpochStart;
-use tiering::manifest::Manifest;
+use tiering::manifest::{Manifest, Segment};
 use tiering::publish::Publisher;
 use tiering::read::ReadError;
+use tiering::store::SharedStore;
+use tiering::verify::{self, Depth};
 
 use super::leader_log::chain;
 use super::store::ColdStore;
@@ -25,6 +29,8 @@ use crate::wire::record_batch::Batch;
 const ANSWER_BYTES: usize = 16 << 20;
 /// Bound on the decompressed records of the one batch that is looked into for a time.
 const RECORDS_LIMIT_BYTES: usize = 64 << 20;
+/// Objects that are looked for at the same time.
+const LOOKS: usize = 16;
 
 /// Reads of the partitions that this broker leads.
 #[derive(Clone)]
@@ -285,15 +291,28 @@ impl TierReader for ColdStore {
         &self,
         partition: &TopicPartition,
         topic: TopicId,
+        held: Range<Offset>,
     ) -> BoxFuture<'static, Result<Option<(TierPosition, TierState)>, TierUnavailable>> {
         let unavailable = |error: &dyn std::fmt::Display| TierUnavailable(error.to_string());
         let (reader, store) = (self.reader.clone(), self.store.clone());
         let folder = self.folder(partition, topic);
         let task = self.runtime.spawn(async move {
             let folder = folder.map_err(|e| unavailable(&e))?;
-            let head =
-                Publisher::new(store, folder.clone()).find_head(0).await.map_err(|e| unavailable(&e))?;
+            let head = Publisher::new(store.clone(), folder.clone())
+                .find_head(0)
+                .await
+                .map_err(|e| unavailable(&e))?;
             let Some(manifest) = head.manifest else { return Ok(None) };
+            let lists = if held.is_empty() { 0 } else { manifest.lists() };
+            for list in (0..lists).rev() {
+                let rows = reader.segments(&folder, &manifest, list).await.map_err(|e| unavailable(&e))?;
+                let covers = |row: &&Segment| row.end > held.start.0 && row.base() < held.end.0;
+                let covering = rows.iter().filter(covers).cloned().collect();
+                are_there(store.clone(), folder.clone(), covering).await?;
+                if rows.first().is_none_or(|first| first.base() <= held.start.0) {
+                    break;
+                }
+            }
             let segments = reader.last_segments(&folder, &manifest, 2).await.map_err(|e| unavailable(&e))?;
             let Some(last) = segments.last() else { return Ok(None) };
             let footer = reader.footer(&folder, last).await.map_err(|e| unavailable(&e))?;
@@ -316,6 +335,26 @@ impl TierReader for ColdStore {
         });
         Box::pin(async move { task.await.unwrap_or_else(|e| Err(TierUnavailable(e.to_string()))) })
     }
+}
+
+/// Whether the objects are there, with their lengths.
+async fn are_there(
+    store: SharedStore,
+    folder: PartitionFolder,
+    rows: Vec<Segment>,
+) -> Result<(), TierUnavailable> {
+    let rows = futures::stream::iter(rows.into_iter().map(Ok));
+    rows.try_for_each_concurrent(LOOKS, |row| {
+        let (store, folder) = (store.clone(), folder.clone());
+        async move {
+            match verify::segment(&*store, &folder, &row, Depth::Lengths).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(what)) => Err(TierUnavailable(format!("its object {} {what}", row.name))),
+                Err(error) => Err(TierUnavailable(error.to_string())),
+            }
+        }
+    })
+    .await
 }
 
 fn tier_state(footer: &tiering::object::Footer) -> TierState {

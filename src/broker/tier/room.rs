@@ -98,7 +98,8 @@ impl Room {
         tier_end: Offset,
         now_ms: i64,
     ) -> Result<(), LogError> {
-        let high_watermark = replica.positions().high_watermark;
+        let positions = replica.positions();
+        let high_watermark = positions.high_watermark;
         let gives = replica.with_log(|log| {
             let oldest = log.closed_segments().into_iter().find(|segment| segment.base < segment.end);
             let Some(oldest) = oldest.filter(|oldest| oldest.end <= high_watermark) else {
@@ -123,8 +124,10 @@ impl Room {
                     partition = %replica.partition(), %from, %to, in_the_tier,
                     "the disk is full: the oldest records are given up, as tier.disk.full.policy says"
                 );
-                self.dropped_records.fetch_add(lost, Relaxed);
-                replicas.raise_log_start(replica, to, now_ms).map(drop)
+                if replicas.raise_log_start_as_leader(replica, positions.leader_epoch, to, now_ms)? {
+                    self.dropped_records.fetch_add(lost, Relaxed);
+                }
+                Ok(())
             }
         }
     }

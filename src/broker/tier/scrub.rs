@@ -173,7 +173,8 @@ impl Scrub {
             }
             Err(what) if self.is_named_still(folder, &row.name).await => {
                 findings.failures.fetch_add(1, Relaxed);
-                let local = replica.positions().local_start.0 <= row.base();
+                // Also where it is local in part: the leader puts that part up anew, and must not let go of it before.
+                let local = replica.positions().local_start.0 < row.end;
                 tracing::error!(partition = %replica.partition(), object = %row.name, %what, local, "a damaged object");
                 if local {
                     findings.damaged.lock().entry(folder.clone()).or_default().insert(row.base());

@@ -329,6 +329,7 @@ impl TierReader for Covered {
         &self,
         _: &TopicPartition,
         _: TopicId,
+        _: std::ops::Range<Offset>,
     ) -> BoxFuture<'static, Result<Option<(TierPosition, TierState)>, TierUnavailable>> {
         let tier = TierPosition { end: self.0.end, generation: 9 };
         let state = self.0.clone();

@@ -1,5 +1,6 @@
 //! Leaders after an unclean election of a tiered topic: what they make of what the tier holds.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -51,7 +52,7 @@ impl TierReader for Store {
         })
     }
 
-    fn fetch_head(&self, _: &TopicPartition, _: TopicId) -> BoxFuture<'static, Head> {
+    fn fetch_head(&self, _: &TopicPartition, _: TopicId, _: Range<Offset>) -> BoxFuture<'static, Head> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let mut answer = self.answer.subscribe();
         Box::pin(async move {

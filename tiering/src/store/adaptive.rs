@@ -219,7 +219,7 @@ mod tests {
     use futures::FutureExt as _;
 
     use super::*;
-    use crate::store::Operation;
+    use crate::store::{MemoryStore, Operation};
 
     const FOUR: Concurrency = Concurrency { first: 4, most: 6 };
 
@@ -270,6 +270,15 @@ mod tests {
         a.failed();
         b.failed();
         assert_eq!(gate.limit(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_put_if_absent_waits_for_no_upload() {
+        let memory = Arc::new(MemoryStore::new());
+        let store = AdaptiveStore::new(memory, FOUR, Concurrency { first: 1, most: 1 });
+        let upload = store.writes.enter().now_or_never();
+        assert!(upload.is_some() && store.put("segment", vec![]).now_or_never().is_none(), "the control");
+        store.put_if_absent("manifest", vec![]).now_or_never().expect("it has a place of its own").unwrap();
     }
 
     #[tokio::test]

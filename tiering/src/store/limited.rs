@@ -177,6 +177,6 @@ impl PartUpload for LimitedUpload {
     }
 
     async fn abort(&mut self) -> Result<(), StoreError> {
-        self.inner.abort().await
+        self.limiter.answer(Operation::Delete, &self.key, self.inner.abort()).await
     }
 }

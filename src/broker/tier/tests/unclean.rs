@@ -87,3 +87,44 @@ async fn an_unclean_leader_behind_the_tiers_end_begins_there_and_all_that_was_co
 async fn an_unclean_leader_with_an_empty_log_begins_at_the_tiers_end() {
     a_winner_that_holds(0).await;
 }
+
+/// What it would drop for the tier's copy may be the only one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unclean_leader_drops_nothing_for_objects_that_are_not_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let running = broker(dir.path()).await;
+    let configs = [("tier.max.lag.ms", "100"), ("local.retention.bytes", "-2")];
+    let partition = tiered_topic(&running, &configs).await;
+    let held = RECORDS / 3;
+    produce_some(&running, &partition, 0..held).await;
+    running.shutdown().await;
+    drop(running);
+    let saved = Saved::of(&data);
+
+    let running = broker(dir.path()).await;
+    until(&running, &partition, |p| p.role == ReplicaRole::Leader && p.high_watermark == Offset(held)).await;
+    produce_some(&running, &partition, held..RECORDS).await;
+    until(&running, &partition, |p| p.tier_end() == Offset(RECORDS)).await;
+    running.shutdown().await;
+    drop(running);
+    saved.put_back(&data);
+    let mut objects = segments(dir.path());
+    objects.sort();
+    let (object, away) = (objects[0].clone(), objects[0].with_extension("away"));
+    RealDisk.rename(&object, &away).unwrap();
+
+    let again = broker(dir.path()).await;
+    let waits = until(&again, &partition, |p| p.log_end == Offset(held)).await;
+    assert_eq!((waits.local_start, waits.role), (Offset::ZERO, ReplicaRole::Offline), "{waits:?}");
+    // Many questions later.
+    again.env().clock.sleep(Duration::from_millis(2_500)).await;
+    let waits = again.replicas().replica(&partition).unwrap().positions();
+    assert_eq!((waits.local_start, waits.log_end), (Offset::ZERO, Offset(held)), "{waits:?}");
+    assert!(waits.role != ReplicaRole::Leader);
+    RealDisk.rename(&away, &object).unwrap();
+    until(&again, &partition, |p| p.role == ReplicaRole::Leader && p.log_end == Offset(RECORDS)).await;
+    let all: Vec<Bytes> = (0..RECORDS).map(value).collect();
+    assert_eq!(read_all(&again, &partition, Offset::ZERO).await, all);
+    again.shutdown().await;
+}
