@@ -65,6 +65,19 @@ async function main() {
     await page.waitForSelector('main[data-page="overview"]', { timeout: 30000 });
     seen.cookie = (await context.cookies()).find((cookie) => cookie.name === "esker_session");
   }
+  // A page whose answers come late does not take the place of one that was asked for after it.
+  let late = true;
+  await page.route("**/api/v1/**", async (route) => {
+    if (late) await new Promise((done) => setTimeout(done, 1500));
+    await route.continue();
+  });
+  await page.goto(`${url}/#/`);
+  await page.waitForTimeout(300);
+  late = false;
+  await at("#/topics", "topics");
+  await page.waitForTimeout(2500);
+  seen.late = await page.getAttribute("main", "data-page");
+  await page.unroute("**/api/v1/**");
   // A topic is made with the keyboard alone.
   await at("#/topics", "topics");
   await page.focus("#topic-name");

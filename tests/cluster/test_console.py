@@ -252,6 +252,7 @@ class Console(ClusterCase):
         consumer.close()
         seen = self.browse(dev.consoles()[1], "both", group="readers")
         self.assertEqual(seen["errors"], [])
+        self.assertEqual(seen["late"], "topics", "what comes late for another page is not shown")
         self.assertEqual(seen["elsewhere"], [], "the console needs nothing from elsewhere")
         self.assertTrue(seen["made"])
         self.assertIn("active", seen["brokers"])

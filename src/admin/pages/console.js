@@ -4,7 +4,7 @@
 const main = document.getElementById("main");
 const status = document.getElementById("status");
 let session = { csrf: "", login: false };
-let timer = null;
+let turn = 0; // of pages: what comes late for an earlier one is not shown
 
 // --- making elements: text is always text, never markup
 function el(name, attributes, ...children) {
@@ -135,9 +135,10 @@ function live(charts, names) {
       before = told.metrics; at = told.time_ms;
     } catch (error) { say(error.message); }
   };
+  const node = el("div", { class: "charts" }, charts.map((chart) => chart.node));
+  const every = setInterval(() => { if (node.isConnected) look(); else clearInterval(every); }, 1000);
   look();
-  timer = setInterval(look, 1000);
-  return el("div", { class: "charts" }, charts.map((chart) => chart.node));
+  return node;
 }
 
 // --- pages
@@ -301,7 +302,7 @@ pages.tier = async () => {
 };
 
 async function show() {
-  clearInterval(timer);
+  const ours = ++turn;
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
   const words = path.split("/").filter(Boolean).map(decodeURIComponent);
   const [page, name, partition] = words;
@@ -314,9 +315,11 @@ async function show() {
   try {
     const draw = pages[key];
     const nodes = draw ? await draw(name, partition, query) : [el("h1", {}, "There is no such page.")];
+    if (ours !== turn) return;
     main.replaceChildren(...nodes.filter(Boolean));
     document.title = `${main.querySelector("h1").textContent} · Esker`;
   } catch (error) {
+    if (ours !== turn) return;
     main.replaceChildren(el("h1", {}, "That did not work"), el("p", { class: "error", role: "alert" }, error.message));
   }
   main.dataset.page = key;
