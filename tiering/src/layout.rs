@@ -92,6 +92,18 @@ impl PartitionFolder {
         format!("{cluster_id}/cluster/transactions/")
     }
 
+    /// The folder of the cuts of a cluster.
+    #[must_use]
+    pub fn cuts_of(cluster_id: &str) -> String {
+        format!("{cluster_id}/cluster/cuts/")
+    }
+
+    /// The folder of a broker's parts of cuts.
+    #[must_use]
+    pub fn cut_parts_of(cluster_id: &str, broker: &str) -> String {
+        format!("{cluster_id}/cluster/cut-parts/{broker}/")
+    }
+
     /// The folder of a broker's parts of the backups of transactional ids.
     #[must_use]
     pub fn transaction_parts_of(cluster_id: &str, broker: &str) -> String {

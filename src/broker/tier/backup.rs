@@ -13,6 +13,7 @@
 //! backup is lost with the cluster: its consumers read some records twice. Passwords are not in it; SCRAM's keys are, so
 //! the bucket must be as private as the brokers' disks.
 
+mod cut;
 mod groups;
 mod parts;
 mod transactions;
@@ -42,6 +43,7 @@ use crate::metadata::{
 };
 use crate::types::{BrokerId, DirectoryId};
 
+pub use cut::{CutBackup, CutMark, CutTopic};
 pub use groups::{CommittedBackup, GroupBackup};
 pub use parts::{Kept, PartsBackup};
 pub use transactions::TransactionBackup;

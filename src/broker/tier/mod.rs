@@ -23,8 +23,8 @@ mod timed;
 mod topic_rules;
 
 pub use backup::{
-    BackupError, ClusterBackup, CommittedBackup, GroupBackup, Kept, MetadataBackup, PartsBackup,
-    RESTORE_METADATA, TopicBackup, TransactionBackup,
+    BackupError, ClusterBackup, CommittedBackup, CutBackup, CutMark, CutTopic, GroupBackup, Kept,
+    MetadataBackup, PartsBackup, RESTORE_METADATA, TopicBackup, TransactionBackup,
 };
 pub use deletions::NotCarried;
 pub use driver::TierDriver;
