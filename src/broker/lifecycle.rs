@@ -144,6 +144,7 @@ impl Broker {
             markers: markers.clone(),
             transactions: transactions.clone(),
             threads: disk_threads.clone(),
+            at_work: cold_store.as_ref().map(|store| store.at_work()).unwrap_or_default(),
         };
         let logs = LocalLogs { replicas: replicas.clone(), peers: answering };
         metadata.handle_control(Arc::new(logs));

@@ -1,4 +1,5 @@
-//! What brokers ask each other about transactions, and about where they stand, on the metadata's control stream: JSON, a request and its answer.
+//! What brokers ask each other about transactions, where they stand, and what they have on its way to the store, on the metadata's
+//! control stream: JSON, a request and its answer.
 //!
 //! Leaders ask a transaction's coordinator whether a partition is part of it; coordinators ask leaders to write markers.
 
@@ -13,6 +14,7 @@ use super::markers::{MarkerOutcome, Markers};
 use super::standing::{
     Asked, GroupStanding, LocalCopy, Standing, copies_here, groups_here, offsets_partitions, standings_here,
 };
+use super::tier::AtWork;
 use super::transactions::{NotJoined, TransactionHost};
 use crate::env::BlockingPool;
 use crate::metadata::Metadata;
@@ -34,6 +36,8 @@ pub(super) enum PeerRequest {
     Groups,
     /// What do these replicas have on your disks?
     Copies(Vec<(TopicId, i32)>),
+    /// Have you heard that these topics are deleted, and is nothing of them on its way from you to the store?
+    AreQuiet(Vec<TopicId>),
 }
 
 /// Markers of one transaction.
@@ -84,6 +88,8 @@ pub(super) enum PeerAnswer {
     Groups(Vec<GroupStanding>),
     /// In the order of the replicas; nothing of those that are not there.
     Copies(Vec<Option<LocalCopy>>),
+    /// In the order of the topics.
+    AreQuiet(Vec<bool>),
 }
 
 /// Answers peers; cheap to clone.
@@ -92,6 +98,8 @@ pub(super) struct Peers {
     pub(super) markers: Arc<Markers>,
     pub(super) transactions: TransactionHost,
     pub(super) threads: BlockingPool,
+    /// What is on its way to the store; nothing ever where there is none.
+    pub(super) at_work: Arc<AtWork>,
 }
 
 impl Peers {
@@ -117,6 +125,10 @@ impl Peers {
                 }
                 PeerRequest::Copies(asked) => {
                     PeerAnswer::Copies(copies_here(&this.markers.replicas, &this.threads, asked).await)
+                }
+                PeerRequest::AreQuiet(topics) => {
+                    let image = this.markers.metadata.image();
+                    PeerAnswer::AreQuiet(this.at_work.are_quiet(&image, &topics))
                 }
                 PeerRequest::Groups => {
                     let partitions = offsets_partitions(&this.markers.metadata.image());
@@ -200,6 +212,8 @@ mod tests {
         let copies = PeerRequest::Copies(vec![(TopicId::from_bytes([1; 16]), 2)]);
         let copy = LocalCopy { start: 3, end: 4, is_tiered: false };
         let told = PeerAnswer::Copies(vec![Some(copy), None]);
+        let are_quiet = PeerRequest::AreQuiet(vec![TopicId::from_bytes([1; 16])]);
+        let quiet = PeerAnswer::AreQuiet(vec![true, false]);
         let text = |value: &dyn erased::Text| value.text();
         for (value, golden) in [
             (
@@ -217,6 +231,8 @@ mod tests {
             (text(&PeerRequest::Groups), r#""Groups""#),
             (text(&copies), r#"{"Copies":[["01010101-0101-0101-0101-010101010101",2]]}"#),
             (text(&told), r#"{"Copies":[{"start":3,"end":4,"is_tiered":false},null]}"#),
+            (text(&are_quiet), r#"{"AreQuiet":["01010101-0101-0101-0101-010101010101"]}"#),
+            (text(&quiet), r#"{"AreQuiet":[true,false]}"#),
             (
                 text(&standings),
                 r#"{"Standings":[{"log_start":1,"local_start":2,"tier_end":3,"open_segment":4,"last_stable":5,"high_watermark":6,"log_end":7,"local_bytes":8,"followers":[[2,7,0]],"age_ms":9},null]}"#,
@@ -237,6 +253,8 @@ mod tests {
         assert_eq!(serde_json::from_str::<PeerAnswer>(&text(&groups)).unwrap(), groups);
         assert_eq!(serde_json::from_str::<PeerRequest>(&text(&copies)).unwrap(), copies);
         assert_eq!(serde_json::from_str::<PeerAnswer>(&text(&told)).unwrap(), told);
+        assert_eq!(serde_json::from_str::<PeerRequest>(&text(&are_quiet)).unwrap(), are_quiet);
+        assert_eq!(serde_json::from_str::<PeerAnswer>(&text(&quiet)).unwrap(), quiet);
     }
 
     mod erased {

@@ -2,23 +2,19 @@
 //!
 //! A task belongs to one leadership. It asks the offloader for one step after the other until there is nothing to do, then
 //! waits `remote.log.manager.task.interval.ms`; after an error it backs off. When the leadership ends, so does the task.
-//!
-//! Deleted topics stand in the image until their objects are gone; the broker that leads the metadata quorum removes
-//! them, so that a stop midway is made good by itself or by another.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tiering::gc;
 use tiering::layout::PartitionFolder;
 use tiering::offload::{Ambient, OffloadError, Offloader};
-use tiering::owner::OwnerError;
 use tiering::plan::{Action, Policy};
 use tiering::publish::PublishError;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use super::burial::{Burials, Running};
 use super::deletions::{NotCarried, Place};
 use super::leader_log::LedLog;
 use super::room::{DROP_OLDEST, FULL_POLICY};
@@ -33,16 +29,14 @@ use crate::env::defect::{Defect, planted};
 use crate::env::metrics::{Counter, TIER_ORPHAN_BYTES, TIER_ORPHANS};
 use crate::env::{Env, MonoTime};
 use crate::log::{LogConfig, LogError};
-use crate::metadata::{ColdTopic, Command, Metadata};
+use crate::metadata::Metadata;
 use crate::replication::{Positions, Replica, ReplicaManager};
-use crate::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicName, TopicPartition};
+use crate::types::{BrokerId, LeaderEpoch, Offset, TopicId};
 
 /// Partitions that are worked on at the same time: each holds at most one part of an upload in memory.
 const PARTITIONS_AT_ONCE: usize = 4;
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Deleted topics whose objects are removed at the same time.
-const DELETIONS_AT_ONCE: usize = 4;
+pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A scan for new leaderships and for followers' local retention.
 const LONGEST_SCAN: Duration = Duration::from_secs(5);
 
@@ -61,6 +55,7 @@ pub struct TierDriver {
     settings: Settings,
     live: Arc<LiveConfig>,
     at_once: Semaphore,
+    burials: Arc<Burials>,
     orphans: Counter,
     orphan_bytes: Counter,
 }
@@ -77,7 +72,7 @@ struct Settings {
 #[derive(Default)]
 struct Tasks {
     offloads: HashMap<Leadership, JoinHandle<()>>,
-    deletions: HashMap<TopicId, JoinHandle<()>>,
+    deletions: Running,
 }
 
 /// Clocks and randomness of the broker, for the offloader, as of one round.
@@ -131,9 +126,21 @@ impl TierDriver {
         Scrub::start(&cold, config, replicas.clone(), stopping.clone());
         let [orphans, orphan_bytes] =
             [TIER_ORPHANS, TIER_ORPHAN_BYTES].map(|metric| cold.env.metrics.counter(metric, &[]));
-        let driver =
-            TierDriver { cold, replicas, stopping, node_id, settings, live, at_once, orphans, orphan_bytes };
-        let driver = Arc::new(driver);
+        let grace = Duration::from_millis(u64::try_from(settings.grace_ms).unwrap_or(0));
+        let times = (grace, settings.interval.min(LONGEST_SCAN));
+        let burials = Burials::start(cold.clone(), node_id, times, stopping.clone());
+        let driver = Arc::new(TierDriver {
+            cold,
+            replicas,
+            stopping,
+            node_id,
+            settings,
+            live,
+            at_once,
+            burials,
+            orphans,
+            orphan_bytes,
+        });
         runtime.spawn(driver.run());
     }
 
@@ -154,7 +161,7 @@ impl TierDriver {
         self.cold.room.look(&self.cold.threads).await;
         let may_write = self.cold.is_owned();
         if may_write {
-            self.clean_up(&mut tasks.deletions);
+            self.burials.scan(&mut tasks.deletions);
         }
         let mut led = HashMap::new();
         for replica in self.replicas.replicas() {
@@ -187,70 +194,6 @@ impl TierDriver {
                 Err(error) => tracing::error!(%partition, %error, "the partition can't be tiered"),
             }
         }
-    }
-
-    /// Starts to remove the deleted topics' objects, on the broker that leads the quorum.
-    fn clean_up(self: &Arc<Self>, deletions: &mut HashMap<TopicId, JoinHandle<()>>) {
-        deletions.retain(|_, running| !running.is_finished());
-        if self.cold.metadata.leader() != Some(self.node_id) {
-            return;
-        }
-        for (id, topic) in &self.cold.metadata.image().cold_topics {
-            if deletions.len() < DELETIONS_AT_ONCE && !deletions.contains_key(id) {
-                let running = self.clone().delete(*id, topic.clone());
-                deletions.insert(*id, self.cold.runtime.spawn(running));
-            }
-        }
-    }
-
-    /// Removes what a deleted topic has in the store, and then its place in the image.
-    async fn delete(self: Arc<Self>, id: TopicId, topic: ColdTopic) {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let error = match self.delete_once(id, &topic).await {
-                Ok(true) => break,
-                // The next scan that may write begins again.
-                Ok(false) => return,
-                Err(error) => error,
-            };
-            tracing::warn!(topic = %topic.name, %id, %error, ?pause, "a deleted topic stays in the tier for now");
-            tokio::select! {
-                () = self.cold.env.clock.sleep(pause) => {}
-                () = self.stopping.stopped() => return,
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-        match self.cold.metadata.submit(Command::ForgetColdTopic { id }).await {
-            Ok(_) => tracing::info!(topic = %topic.name, %id, "a deleted topic is gone from the tier"),
-            // The next scan finds it again, and nothing to remove.
-            Err(error) => tracing::warn!(topic = %topic.name, %id, %error, "not forgotten yet"),
-        }
-    }
-
-    /// False when a later life of this cluster has the store meanwhile: there the topic may live.
-    async fn delete_once(&self, id: TopicId, topic: &ColdTopic) -> Result<bool, OwnerError> {
-        let folders: Vec<PartitionFolder> = (0..topic.partitions)
-            .filter_map(|partition| {
-                let partition = TopicPartition::new(topic.name.clone(), partition);
-                self.cold.folder(&partition, id).ok()
-            })
-            .collect();
-        for folder in &folders {
-            if !self.cold.owns_now().await? {
-                return Ok(false);
-            }
-            gc::bury_partition(&*self.cold.store, folder).await?;
-        }
-        // A leader that has yet to hear of it may have an upload on its way.
-        let grace = u64::try_from(self.settings.grace_ms).unwrap_or(0);
-        self.cold.env.clock.sleep(Duration::from_millis(grace)).await;
-        for folder in &folders {
-            if !self.cold.owns_now().await? {
-                return Ok(false);
-            }
-            gc::forget_partition(&*self.cold.store, folder).await?;
-        }
-        Ok(true)
     }
 
     /// The log's config, if its topic has a tier to look after: it is tiered, or gives up what it has there. Compacted
@@ -313,42 +256,13 @@ impl TierDriver {
     /// Looks after one leadership until it ends, and after what it wrote too late.
     async fn offload(self: Arc<Self>, replica: Arc<Replica>, epoch: LeaderEpoch, folder: PartitionFolder) {
         let (id, topic) = (replica.topic_id(), replica.partition().topic.clone());
-        self.clone().offload_while_leading(replica, epoch, folder.clone()).await;
-        self.clear_away(id, &topic, &folder).await;
-    }
-
-    /// A leader that slept while its topic was deleted may have published when not even the tombstone was left to see, where
-    /// nobody would ever look again: so it does, once the deletion has ended.
-    async fn clear_away(&self, id: TopicId, topic: &TopicName, folder: &PartitionFolder) {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let image = self.cold.metadata.image();
-            if !self.cold.is_owned() || image.topics.get(topic).is_some_and(|topic| topic.id == id) {
-                return;
-            }
-            if !image.cold_topics.contains_key(&id) {
-                match self.clear_away_once(folder).await {
-                    Ok(0) => return,
-                    Ok(objects) => {
-                        tracing::warn!(%folder, objects, "written after the topic was deleted: removed");
-                        return;
-                    }
-                    Err(error) => {
-                        tracing::warn!(%folder, %error, ?pause, "a deleted topic may have left objects");
-                    }
-                }
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-            tokio::select! {
-                () = self.cold.env.clock.sleep(pause) => {}
-                () = self.stopping.stopped() => return,
-            }
+        let working = self.cold.at_work.begin(id);
+        // After that: if its deletion was heard of meanwhile, it may have been said that nothing is on its way.
+        if self.cold.metadata.image().topics.get(&topic).is_some_and(|topic| topic.id == id) {
+            self.clone().offload_while_leading(replica, epoch, folder.clone()).await;
         }
-    }
-
-    /// Nothing where a later life of this cluster has the store: there the topic may live.
-    async fn clear_away_once(&self, folder: &PartitionFolder) -> Result<usize, OwnerError> {
-        if self.cold.owns_now().await? { Ok(gc::clear_away(&*self.cold.store, folder).await?) } else { Ok(0) }
+        drop(working);
+        self.burials.clear_away(id, &topic, &folder).await;
     }
 
     /// One leadership until it ends.

@@ -7,6 +7,7 @@
 //! Nothing here runs on the hot runtime but the waiting; files are read and written on the disk threads.
 
 mod backup;
+mod burial;
 mod cache_dir;
 mod deletions;
 mod driver;
@@ -26,6 +27,7 @@ pub use backup::{
     BackupError, ClusterBackup, CommittedBackup, CutBackup, CutMark, CutTopic, GroupBackup, Kept,
     MetadataBackup, PartsBackup, RESTORE_METADATA, TopicBackup, TransactionBackup,
 };
+pub use burial::AtWork;
 pub use deletions::NotCarried;
 pub use driver::TierDriver;
 pub use owner::{FIRST_PRODUCER_ID, INCARNATION};

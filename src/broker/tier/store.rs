@@ -21,6 +21,7 @@ use tiering::store::{
 use tiering::upload::UploadOptions;
 use tokio::runtime::Handle;
 
+use super::burial::AtWork;
 use super::cache_dir::CacheDir;
 use super::deletions::{Deletions, NotCarried};
 use super::owner::INCARNATION;
@@ -152,6 +153,8 @@ pub struct ColdStore {
     pub(super) sizes: Arc<Sizes>,
     /// Who waits for a manifest that carries a log start.
     pub(super) deletions: Arc<Deletions>,
+    /// Topics of which something may be on its way to the store.
+    pub(super) at_work: Arc<AtWork>,
     /// The other brokers' caches, once they can be asked.
     peers: OnceLock<Arc<TierPeers>>,
     /// Whether the store is known to be this cluster's.
@@ -230,6 +233,7 @@ impl ColdStore {
             room: Arc::new(Room::new(env.disk.clone(), config)),
             sizes: Arc::default(),
             deletions: Arc::default(),
+            at_work: Arc::default(),
             peers: OnceLock::new(),
             owned: tokio::sync::watch::Sender::new(false),
             is_past: AtomicBool::new(false),
@@ -263,6 +267,12 @@ impl ColdStore {
             }
             None => tracing::debug!(peer = %incoming.peer, "a question about a chunk came before the start"),
         }
+    }
+
+    /// What this broker may be writing there.
+    #[must_use]
+    pub fn at_work(&self) -> Arc<AtWork> {
+        self.at_work.clone()
     }
 
     /// Takes up rates that were set at run time.

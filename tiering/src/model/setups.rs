@@ -32,8 +32,10 @@ pub(super) enum Planted {
     AnnouncesUploads,
     /// Nobody looks for tombstones.
     IgnoresTombstones,
-    /// Who has written after the topic was gone leaves it there.
+    /// Who is unregistered and has written after the topic was gone leaves it there.
     NoClearing,
+    /// A deleted topic is forgotten while a leader has yet to hear of it.
+    ForgetsEarly,
     /// A log start counts, whatever an unclean election has lost below it.
     LostLogStart,
 }
@@ -180,7 +182,8 @@ impl Setup {
             (Planted::OneEpochForTwo, first_two, Violation::Contradiction),
             (Planted::AnnouncesUploads, apart, Violation::Lost),
             (Planted::IgnoresTombstones, deleted.clone(), Violation::Undead),
-            (Planted::NoClearing, deleted, Violation::Left),
+            (Planted::NoClearing, deleted.clone(), Violation::Left),
+            (Planted::ForgetsEarly, deleted, Violation::Left),
             (Planted::LostLogStart, lost_start, Violation::Lost),
         ]
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::burial::Stage;
+use super::burial::{Burying, Fate, Stage};
 use super::setups::{Before, Planted, Setup};
 use crate::gc;
 use crate::layout::SegmentName;
@@ -71,12 +71,8 @@ pub(super) enum Act {
     ElectShort,
     /// The topic is deleted.
     DeleteTopic,
-    /// A step of its deletion.
-    Bury,
-    /// A leader hears that the topic is deleted.
-    Hear(usize),
-    /// It removes what it may have written too late.
-    ClearAway(usize),
+    /// What comes of that.
+    Burial(Burying),
     /// Time goes on.
     Tick,
     /// A leader does the next thing: something local, or one request.
@@ -119,9 +115,7 @@ pub(super) struct Leader {
     history: Vec<(u64, i64)>,
     drawn: u64,
     doing: Doing,
-    pub(super) ended: bool,
-    /// After the topic's deletion.
-    pub(super) cleared: bool,
+    pub(super) fate: Fate,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -198,12 +192,15 @@ impl Leader {
             history: Vec::new(),
             drawn: 0,
             doing: Doing::Nothing,
-            ended: false,
-            cleared: false,
+            fate: Fate::default(),
         }
     }
 
-    fn end(&self) -> i64 {
+    pub(super) fn end(&mut self) {
+        (self.fate.ended, self.doing) = (true, Doing::Nothing);
+    }
+
+    fn log_end(&self) -> i64 {
         self.log.len() as i64
     }
 
@@ -222,7 +219,7 @@ impl Leader {
 
     fn local(&self, setup: &Setup) -> Local {
         let committed = match setup.planted {
-            Some(Planted::NoHighWatermark) => self.end(),
+            Some(Planted::NoHighWatermark) => self.log_end(),
             _ => self.high_watermark,
         };
         let closed = |offset| LocalSegment { base: offset, end: offset + 1, bytes: 1, max_timestamp: 0 };
@@ -233,7 +230,7 @@ impl Leader {
             high_watermark: committed,
             last_stable: committed,
             chain: self.chain(),
-            closed: (self.local_start..self.end()).map(closed).collect(),
+            closed: (self.local_start..self.log_end()).map(closed).collect(),
             open_bytes: 0,
             everywhere_from: None,
         }
@@ -305,7 +302,7 @@ impl World {
     fn has_work(&self, setup: &Setup, index: usize) -> bool {
         let leader = &self.leaders[index];
         let idle = leader.doing == Doing::Nothing && leader.clone().next(setup, self.now).1 == Action::Idle;
-        !leader.ended && !idle
+        !leader.fate.ended && !idle
     }
 
     fn leader(&self) -> &Leader {
@@ -318,7 +315,7 @@ impl World {
 
     pub(super) fn acts(&self, setup: &Setup, acts: &mut Vec<Act>) {
         match self.burial {
-            Some(stage) => self.acts_of_burial(stage, acts),
+            Some(stage) => self.acts_of_burial(setup, stage, acts),
             None => self.acts_of_a_living_topic(acts),
         }
         if self.ticks > 0 {
@@ -332,7 +329,7 @@ impl World {
         if self.records > 0 {
             acts.push(Act::Append);
         }
-        if leader.high_watermark < leader.end() {
+        if leader.high_watermark < leader.log_end() {
             acts.push(Act::Commit);
         }
         if self.elections > 0 {
@@ -353,7 +350,7 @@ impl World {
     }
 
     fn steps(&self, setup: &Setup, acts: &mut Vec<Act>) {
-        for (index, leader) in self.leaders.iter().enumerate().filter(|(_, leader)| !leader.ended) {
+        for (index, leader) in self.leaders.iter().enumerate().filter(|(_, leader)| !leader.fate.ended) {
             let (writes, asks) = match &leader.doing {
                 Doing::Publishing { request, .. } => (*request == Request::Create, true),
                 Doing::Removing { .. } => (false, true),
@@ -383,7 +380,7 @@ impl World {
             }
             Act::Commit => {
                 let leader = self.leader_mut();
-                leader.high_watermark = leader.end();
+                leader.high_watermark = leader.log_end();
                 self.committed = self.leader().log.clone();
             }
             Act::Elect | Act::ElectUnclean | Act::ElectWhole | Act::ElectShort => {
@@ -400,13 +397,13 @@ impl World {
                 };
                 let epoch = before.epoch + i32::from(setup.planted != Some(Planted::OneEpochForTwo));
                 let mut next = Leader::new(epoch, self.committed.clone(), Some(before));
-                next.local_start = local_start.min(next.end());
-                self.announced = self.announced.min(next.end());
+                next.local_start = local_start.min(next.log_end());
+                self.announced = self.announced.min(next.log_end());
                 self.apart -= u8::from(matches!(act, Act::ElectWhole | Act::ElectShort));
                 // What two draw is never the same.
                 next.drawn = 1000 * self.leaders.len() as u64;
-                next.log_start = next.log_start.min(next.end());
-                self.log_start = self.log_start.min(next.end());
+                next.log_start = next.log_start.min(next.log_end());
+                self.log_start = self.log_start.min(next.log_end());
                 self.leaders.push(next);
             }
             Act::DeleteRecords => {
@@ -421,12 +418,7 @@ impl World {
                 self.committed.clear();
                 self.burial = Some(Stage::Tombstone);
             }
-            Act::Bury => self.bury(),
-            Act::Hear(index) => {
-                self.leaders[index].ended = true;
-                self.leaders[index].doing = Doing::Nothing;
-            }
-            Act::ClearAway(index) => self.clear_away(setup, index),
+            Act::Burial(burying) => self.bury(setup, burying),
             Act::Tick => {
                 self.ticks -= 1;
                 self.now += 1;
@@ -561,7 +553,7 @@ impl World {
     fn find_head(&self, setup: &Setup, leader: &mut Leader, local: &Local) {
         let head = Head { manifest: self.store.head().cloned(), boundary: self.store.boundary };
         if self.store.tombstone && setup.planted != Some(Planted::IgnoresTombstones) {
-            leader.ended = true;
+            leader.fate.ended = true;
             return;
         }
         if self.burial.is_some() && head.generation() < leader.known_generation {
@@ -570,7 +562,7 @@ impl World {
         }
         if let Some(manifest) = &head.manifest {
             if manifest.writer.epoch > leader.epoch && setup.planted != Some(Planted::NoEpochs) {
-                leader.ended = true;
+                leader.fate.ended = true;
                 return;
             }
             leader.known_generation = manifest.generation;
@@ -579,7 +571,7 @@ impl World {
                 _ => manifest.log_start_on(&local.chain),
             };
             if counts > leader.log_start {
-                leader.log_start = counts.min(leader.end());
+                leader.log_start = counts.min(leader.log_end());
                 leader.local_start = leader.local_start.max(leader.log_start);
             }
         }
@@ -704,7 +696,7 @@ impl World {
             }
             Next::TakenBy { generation, epoch } => match judge(attempt, generation, epoch) {
                 PublishError::Fenced { .. } if setup.planted != Some(Planted::NoEpochs) => {
-                    leader.ended = true;
+                    leader.fate.ended = true;
                     Doing::Nothing
                 }
                 PublishError::Conflict { .. } => return Err(Violation::Contradiction),
@@ -718,7 +710,7 @@ impl World {
                 Doing::Nothing
             }
             Next::Deleted => {
-                leader.ended = true;
+                leader.fate.ended = true;
                 Doing::Nothing
             }
         };

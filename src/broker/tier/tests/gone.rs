@@ -1,14 +1,16 @@
 //! Records that are in one place only: three brokers of which one has less on its disk, a gap, and a leader that sleeps.
 
 use futures::future::BoxFuture;
+use tiering::store::Store as _;
 
 use super::bucket::Bucket;
 use super::*;
 use crate::broker::{PeerNetwork, StartError};
 use crate::env::metrics::{TIER_DISCARDS_WAITING, TIER_GAPS};
+use crate::metadata::Command;
 use crate::transport::SharedTransport;
 use crate::transport::memory::MemoryNetwork;
-use crate::types::BrokerId;
+use crate::types::{BrokerId, TopicId};
 
 /// The place of one of three brokers in memory.
 struct Place(MemoryNetwork);
@@ -181,32 +183,97 @@ async fn records_that_are_in_neither_tier_are_told_stop_all_deletes_and_answer_w
     running.shutdown().await;
 }
 
+/// A topic's leader sleeps over a publish, and the topic is deleted; the name of what it is about to publish.
+async fn deleted_while_its_leader_slept(
+    leader: &Broker,
+    bucket: &Bucket,
+    partition: &TopicPartition,
+) -> (TopicId, String) {
+    bucket.shut.send_replace(true);
+    produce(leader, partition).await;
+    let asleep = async { bucket.asleep.subscribe().wait_for(|asleep| *asleep).await.map(|_| ()) };
+    timeout(&*leader.env().clock, LIMIT, asleep).await.expect("it is about to publish").unwrap();
+    let id = leader.image().topics[&partition.topic].id;
+    let folder = leader.cold_store.as_ref().unwrap().folder(partition, id).unwrap();
+    leader.delete_topic(id).await.unwrap();
+    // All of it but the tombstone goes.
+    let is_buried = || bucket.count(&id.to_string()) == 1 && bucket.count(&folder.tombstone()) == 1;
+    until_it(leader, is_buried).await;
+    (id, folder.manifest(1))
+}
+
+async fn until_it(broker: &Broker, holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            broker.env().clock.sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(&*broker.env().clock, LIMIT, wait).await.expect("it comes to be so");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_leader_publishes_that_slept_while_its_topic_was_deleted_goes_too() {
-    let (dir, bucket) = (tempfile::tempdir().unwrap(), Bucket::new());
-    let seams = Seams { stores: Arc::new(bucket.clone()), ..Seams::real(Env::real()) };
-    let more = [("tier.store.url", "s3://bucket"), ("tier.backup.interval.ms", "0")];
-    let running = broker_on(seams, dir.path(), &more).await;
-    let partition = tiered_topic(&running, &[]).await;
-    bucket.shut.send_replace(true);
-    produce(&running, &partition).await;
-    let asleep = async { bucket.asleep.subscribe().wait_for(|asleep| *asleep).await.map(|_| ()) };
-    timeout(&*running.env().clock, LIMIT, asleep).await.expect("it is about to publish").unwrap();
-    let id = running.image().topics[&partition.topic].id;
-    running.delete_topic(id).await.unwrap();
-    let of_it = || bucket.count(&id.to_string());
-    let until_it = async |holds: &dyn Fn() -> bool| {
-        let wait = async {
-            while !holds() {
-                running.env().clock.sleep(Duration::from_millis(20)).await;
+    // Its tombstone stays until it is awake; where another version forgot the topic meanwhile, it clears away by itself.
+    for forgotten in [false, true] {
+        let (dir, bucket) = (tempfile::tempdir().unwrap(), Bucket::new());
+        let seams = Seams { stores: Arc::new(bucket.clone()), ..Seams::real(Env::real()) };
+        let more = [("tier.store.url", "s3://bucket"), ("tier.backup.interval.ms", "0")];
+        let running = broker_on(seams, dir.path(), &more).await;
+        let partition = tiered_topic(&running, &[]).await;
+        let (id, _) = deleted_while_its_leader_slept(&running, &bucket, &partition).await;
+        running.env().clock.sleep(Duration::from_secs(1)).await;
+        assert!(running.image().cold_topics.contains_key(&id), "far past the grace");
+        let of_it = || bucket.count(&id.to_string());
+        assert_eq!(of_it(), 1);
+        if forgotten {
+            let cold = running.cold_store.as_ref().unwrap();
+            cold.metadata.submit(Command::ForgetColdTopic { id }).await.unwrap();
+            for key in bucket.inner.snapshot().into_keys().filter(|key| key.contains(&id.to_string())) {
+                bucket.inner.delete(&key).await.unwrap();
             }
-        };
-        timeout(&*running.env().clock, LIMIT, wait).await.unwrap_or_else(|_| panic!("{} objects", of_it()));
+        }
+        bucket.shut.send_replace(false);
+        until_it(&running, || !*bucket.asleep.borrow()).await;
+        until_it(&running, || running.image().cold_topics.is_empty() && of_it() == 0).await;
+        running.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_leader_publishes_that_slept_while_its_topic_was_deleted_goes_though_it_crashes_then() {
+    let (dir, bucket) = (tempfile::tempdir().unwrap(), Bucket::new());
+    let network = MemoryNetwork::new(&Env::real());
+    let started = (1..=3).map(|id| one_of_three(&network, &bucket, dir.path(), id));
+    let mut brokers = futures::future::join_all(started).await;
+    let name = TopicName::new("cold").unwrap();
+    let configs = [("remote.storage.enable", "true"), ("segment.bytes", "4000"), ("retention.ms", "-1")];
+    let new = NewTopic {
+        name: name.clone(),
+        partitions: None,
+        replication_factor: None,
+        assignment: Some(vec![vec![BrokerId(1), BrokerId(2), BrokerId(3)]]),
+        configs: configs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
     };
-    until_it(&|| running.image().cold_topics.is_empty() && of_it() == 0).await;
-    // It wakes up, and finds neither a tombstone nor anything else.
+    brokers[0].create_topic(new, false).await.unwrap();
+    let partition = TopicPartition::new(name, 0);
+    until(&brokers[0], &partition, |p| p.role == ReplicaRole::Leader).await;
+    let (id, late) = deleted_while_its_leader_slept(&brokers[0], &bucket, &partition).await;
+    // The store does what it was asked for, and nobody is there any more who knows of it.
+    brokers.remove(0).shutdown().await;
+    brokers[0].env().clock.sleep(Duration::from_secs(1)).await;
+    bucket.inner.put(&late, vec![Bytes::from_static(b"a generation")]).await.unwrap();
+    assert!(
+        brokers[0].image().cold_topics.contains_key(&id),
+        "a broker has not said that nothing is on its way"
+    );
     bucket.shut.send_replace(false);
-    until_it(&|| !*bucket.asleep.borrow()).await;
-    until_it(&|| of_it() == 0).await;
-    running.shutdown().await;
+    brokers.push(one_of_three(&network, &bucket, dir.path(), 1).await);
+    until_it(&brokers[0], || {
+        bucket.count(&id.to_string()) == 0
+            && brokers.iter().all(|broker| broker.image().cold_topics.is_empty())
+    })
+    .await;
+    for broker in brokers {
+        broker.shutdown().await;
+    }
 }
