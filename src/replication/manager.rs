@@ -40,7 +40,7 @@ pub struct ReplicaManager {
     tasks: Mutex<Vec<JoinHandle<()>>>,
     pub(super) rounds: Mutex<Rounds>,
     /// Failed directories that the quorum knows of, or is being told of.
-    lost_directories: Mutex<HashSet<DirectoryId>>,
+    pub(super) lost_directories: Mutex<HashSet<DirectoryId>>,
     /// Replicas of an earlier life that may lie in a directory that could not be opened.
     pub(super) out_of_reach: Mutex<HashSet<(TopicId, i32)>>,
     /// When this broker last resigned because it could not begin to lead.
@@ -327,28 +327,6 @@ impl ReplicaManager {
                     threads.spawn(move || replica.flush_now());
                 }
             }
-        }
-    }
-
-    /// Tells the quorum of each failed directory, until it knows.
-    fn tell_of(self: &Arc<Self>, failed: &[(DirectoryId, String)]) {
-        let Some(epoch) = self.context.broker_epoch() else { return };
-        for (directory, _) in failed {
-            let directory = *directory;
-            if !self.lost_directories.lock().insert(directory) {
-                continue;
-            }
-            let broker = self.context.config.node_id;
-            let told = self.context.quorum.submit(Command::LoseDirectory { broker, epoch, directory });
-            let manager = Arc::downgrade(self);
-            self.spawn(async move {
-                if told.await != ProposalReply::Applied
-                    && let Some(manager) = manager.upgrade()
-                {
-                    // The next tick tells it again.
-                    manager.lost_directories.lock().remove(&directory);
-                }
-            });
         }
     }
 }

@@ -6,10 +6,11 @@
 //! ```
 //!
 //! `isr/` decides and does no I/O; `replica/` holds a log and a role and carries decisions out; `lanes/` are the streams
-//! between brokers; `manager` and `reconcile` host what the image assigns.
+//! between brokers; `manager` and `reconcile` host what the image assigns, `directories` tells the quorum where it lies.
 
 mod checkpoints;
 mod context;
+mod directories;
 pub mod frames;
 pub mod isr;
 mod lanes;

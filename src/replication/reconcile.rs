@@ -3,7 +3,7 @@
 //! Nothing happens before the image shows the registration of this very life: an older image may assign other
 //! partitions, or make a leader of what a former life was.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -63,7 +63,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    fn partition(&self) -> &Partition {
+    pub(super) fn partition(&self) -> &Partition {
         &self.topic.partitions[self.index]
     }
 
@@ -130,11 +130,11 @@ impl ReplicaManager {
         // Before the broker says that it is ready everything is opened.
         let patience = (!first).then_some(self.context.config.settings.session_timeout);
         self.work(gone, jobs, image, patience).await;
-        self.assign_directories(own.epoch, wanted.into_values());
+        self.assign_directories(own, wanted.into_values());
     }
 
     /// Goes through the image once more, a little later.
-    fn try_again(self: &Arc<Self>) {
+    pub(super) fn try_again(self: &Arc<Self>) {
         // One look goes through all partitions.
         if self.tries_again.swap(true, Ordering::AcqRel) {
             return;
@@ -517,38 +517,6 @@ impl ReplicaManager {
                 tracing::warn!(topic = %topic.name, version = image.version, "a topic config is ignored: {e}");
                 Arc::new(LogConfig::as_far_as_understood(&defaults, &topic.configs))
             }
-        }
-    }
-
-    /// Tells the quorum which directory holds which replica, where it doesn't know.
-    fn assign_directories(self: &Arc<Self>, epoch: BrokerEpoch, wanted: impl Iterator<Item = Job>) {
-        let me = self.context.config.node_id;
-        let mut missing: BTreeMap<DirectoryId, BTreeSet<(TopicId, i32)>> = BTreeMap::new();
-        {
-            let hosted = self.hosted.read();
-            for job in wanted {
-                let Some(hosted) = hosted.get(&job.key) else { continue };
-                let known =
-                    job.partition().replicas.iter().find(|r| r.broker == me).and_then(|r| r.directory);
-                let directory = hosted.replica.directory();
-                if known != Some(directory) {
-                    missing.entry(directory).or_default().insert(job.key);
-                }
-            }
-        }
-        for (directory, partitions) in missing {
-            let partitions = partitions.into_iter().collect();
-            let command = Command::AssignDirectory { broker: me, epoch, directory, partitions };
-            let outcome = self.context.quorum.submit(command);
-            let manager = Arc::downgrade(self);
-            self.spawn(async move {
-                let reply = outcome.await;
-                if reply != ProposalReply::Applied
-                    && let Some(manager) = manager.upgrade()
-                {
-                    manager.try_again();
-                }
-            });
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -225,5 +226,78 @@ async fn a_directory_whose_disk_hangs_takes_no_thread_from_another_and_holds_up_
             leader.leads() && leader.isr.len() == 2 && one.log_end == two.log_end
         })
         .await;
+    }
+}
+
+/// Partitions 0 and 1 on brokers 1 and 2, and 2 and 3 on broker 1 alone, which leads all of them from two directories; nothing that it
+/// says of these arrives. The partitions in the directory of partition 0, and the others.
+async fn untold() -> (Cluster, Vec<i32>, Vec<i32>) {
+    let mut cluster = Cluster::new();
+    cluster.folders = vec![PathBuf::from("/one"), PathBuf::from("/two")];
+    for id in [1, 2] {
+        cluster.start(id, SimDisk::new(), Proof::Unclean { previous: None });
+    }
+    cluster.nodes[&1].view.assignments_get_lost.store(true, Ordering::SeqCst);
+    let (both, one) = (vec![BrokerId(1), BrokerId(2)], vec![BrokerId(1)]);
+    cluster.truth.ok(&Command::CreateTopic(CreateTopic {
+        name: topic(),
+        id: TOPIC,
+        assignment: vec![both.clone(), both, one.clone(), one],
+        configs: BTreeMap::new(),
+        first_epoch: LeaderEpoch(0),
+    }));
+    for partition in 0..4 {
+        let leads = || hosted(&cluster, 1, partition).is_some_and(|replica| replica.positions().leads());
+        eventually("it is led", leads).await;
+        assert_eq!(cluster.truth.partition_of(partition).replicas[0].directory, None, "untold");
+    }
+    let sick = folder_on(&cluster, 1, 0);
+    let (sick, well): (Vec<i32>, _) =
+        (0..4).partition(|partition| folder_on(&cluster, 1, *partition) == sick);
+    assert_eq!(sick, [0, 2], "they are spread");
+    (cluster, sick, well)
+}
+
+async fn has_no_leader_on_1(cluster: &Cluster, partition: i32) {
+    let heir = (partition < 2).then_some(BrokerId(2));
+    eventually("somebody else leads, or nobody", || cluster.truth.partition_of(partition).leader == heir)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_that_fails_before_it_was_told_gives_its_partitions_away_and_is_known_when_it_is_back() {
+    let (cluster, sick, well) = untold().await;
+    let alone = *sick.last().unwrap();
+    let (node, replica) = (&cluster.nodes[&1], hosted(&cluster, 1, alone).unwrap());
+    let path = format!("{}/", folder_on(&cluster, 1, 0).display());
+    let broken = Fault::next(DiskCall::Write, &path, std::io::ErrorKind::ReadOnlyFilesystem);
+    node.disk.inject(Fault { times: usize::MAX, ..broken });
+    replica.append(batch(&["a"]), Acks::Leader, cluster.deadline()).await.unwrap_err();
+    eventually("its directory has failed", || replica.is_stranded()).await;
+    node.view.assignments_get_lost.store(false, Ordering::SeqCst);
+    for partition in sick {
+        has_no_leader_on_1(&cluster, partition).await;
+        let after = cluster.truth.partition_of(partition);
+        assert_eq!(after.replicas[0].directory, Some(replica.directory()), "it is on record");
+        let last = (partition == alone).then_some(BrokerId(1));
+        assert_eq!(after.last_known_leader, last, "who leads when the directory is back");
+    }
+    for partition in well {
+        assert_eq!(cluster.truth.partition_of(partition).leader, Some(BrokerId(1)), "the other one works");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_in_a_directory_that_the_quorum_knows_to_have_failed_is_given_up() {
+    let (cluster, sick, well) = untold().await;
+    let directory = hosted(&cluster, 1, 0).unwrap().directory();
+    let (broker, epoch) = (BrokerId(1), cluster.epoch(1));
+    cluster.truth.ok(&Command::LoseDirectory { broker, epoch, directory });
+    for partition in sick {
+        has_no_leader_on_1(&cluster, partition).await;
+        assert_eq!(cluster.truth.partition_of(partition).last_known_leader, None, "nor from another disk");
+    }
+    for partition in well {
+        assert_eq!(cluster.truth.partition_of(partition).leader, Some(BrokerId(1)));
     }
 }

@@ -51,7 +51,11 @@ impl Truth {
     }
 
     pub fn partition(&self) -> Partition {
-        self.image.lock().partition(&topic(), 0).expect("the topic is there").clone()
+        self.partition_of(0)
+    }
+
+    pub fn partition_of(&self, index: i32) -> Partition {
+        self.image.lock().partition(&topic(), index).expect("the topic is there").clone()
     }
 }
 
@@ -62,6 +66,8 @@ pub struct View {
     pub connected: AtomicBool,
     pub leased: AtomicBool,
     pub replies_get_lost: AtomicBool,
+    /// What it says of its directories does not arrive.
+    pub assignments_get_lost: AtomicBool,
 }
 
 impl Quorum for View {
@@ -70,7 +76,9 @@ impl Quorum for View {
     }
 
     fn submit(&self, command: Command) -> BoxFuture<'static, ProposalReply> {
-        let reply = if !self.connected.load(Ordering::SeqCst) {
+        let is_lost = matches!(command, Command::AssignDirectory { .. })
+            && self.assignments_get_lost.load(Ordering::SeqCst);
+        let reply = if is_lost || !self.connected.load(Ordering::SeqCst) {
             ProposalReply::Unknown
         } else if self.truth.apply(&command).is_err() {
             ProposalReply::Refused
@@ -215,6 +223,7 @@ impl Cluster {
             connected: AtomicBool::new(true),
             leased: AtomicBool::new(true),
             replies_get_lost: AtomicBool::new(false),
+            assignments_get_lost: AtomicBool::new(false),
         });
         tokio::spawn(pass_on(self.truth.images.subscribe(), view.clone()));
         self.truth.ok(&Command::RegisterBroker(BrokerRegistration {
