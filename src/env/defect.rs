@@ -106,6 +106,8 @@ pub enum Defect {
     OutageIsFinal,
     /// Appends to tiered topics are refused once the store has failed.
     OutageRefusesAppends,
+    /// The winner of an unclean election goes on where its own log ends, wherever the tier does.
+    TierEndUnasked,
 }
 
 /// The names, as `ESKER_DEFECT` says them.
@@ -159,6 +161,7 @@ pub const DEFECTS: &[(&str, Defect)] = &[
     ("snapshot-forgets", Defect::SnapshotForgets),
     ("outage-is-final", Defect::OutageIsFinal),
     ("outage-refuses-appends", Defect::OutageRefusesAppends),
+    ("tier-end-unasked", Defect::TierEndUnasked),
 ];
 
 #[cfg(all(esker_defect, not(debug_assertions)))]

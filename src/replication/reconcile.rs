@@ -14,6 +14,7 @@ use super::isr::leader::{PartitionView, ProposalReply, ReplicaView};
 use super::manager::ReplicaManager;
 use super::replica::Replica;
 use super::throttle;
+use crate::env::defect::{Defect, planted};
 use crate::env::timeout;
 use crate::log::{Log, LogConfig, LogError};
 use crate::metadata::{BrokerState, Command, Image, IsrMember, Partition, Topic};
@@ -556,6 +557,7 @@ fn asks_tier(job: &Job, replica: &Replica, config: &LogConfig) -> bool {
     // Whoever is elected from among others in sync has what was committed since, and waits for no store.
     let alone = job.partition().isr.len() == 1;
     let unclean = alone && unclean.is_some_and(|unclean| !replica.knows_epoch(unclean.leader_epoch));
+    let unclean = unclean && !planted(Defect::TierEndUnasked);
     !replica.is_stranded() && (restored || unclean)
 }
 

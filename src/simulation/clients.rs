@@ -155,7 +155,10 @@ impl Caller {
 
     fn batch(&self, id: ProducerId, values: &[Value]) -> Bytes {
         let first = i32::try_from(values[0].1).expect("a short run");
-        let mut builder = BatchBuilder::new(Compression::None).producer(id, ProducerEpoch(0), first);
+        self.batch_of(BatchBuilder::new(Compression::None).producer(id, ProducerEpoch(0), first), values)
+    }
+
+    fn batch_of(&self, mut builder: BatchBuilder, values: &[Value]) -> Bytes {
         for (producer, number) in values {
             let mut text = format!("{producer} {number} ");
             text.extend(std::iter::repeat_n('.', FILLING));
@@ -190,6 +193,47 @@ impl Caller {
             self.pause().await;
             self.refresh().await;
         }
+    }
+
+    /// Sends values once, under no producer's id; their offset, or `None` when nothing is known of what has become of them.
+    pub async fn write_once(&mut self, partition: i32, values: &[Value]) -> Option<i64> {
+        let data = PartitionProduceData {
+            index: partition,
+            records: Some(self.batch_of(BatchBuilder::new(Compression::None), values).into()),
+        };
+        let topic = TopicProduceData { name: TOPIC.into(), partition_data: vec![data], ..Default::default() };
+        let request =
+            ProduceRequest { acks: -1, timeout_ms: 3_000, topic_data: vec![topic], ..Default::default() };
+        let told = self.ask(self.leaders[partition as usize], &request, 9).await;
+        let answer = told.as_ref().map(|told| &told.responses[0].partition_responses[0]);
+        match answer {
+            Some(answer) if answer.error_code.is_none() => Some(answer.base_offset),
+            _ => {
+                self.pause().await;
+                self.refresh().await;
+                None
+            }
+        }
+    }
+
+    /// All that is in a partition up to `end`, from its first offset on. Waits for as long as it takes.
+    pub async fn read_all(&mut self, partition: i32, end: i64) -> Result<Vec<(i64, Value)>, String> {
+        let mut all = Vec::new();
+        let mut position = 0;
+        while position < end {
+            match self.fetch(partition, position).await {
+                Some(batches) => {
+                    let records = records_from(partition, position, batches)?;
+                    position = records.last().map_or(position, |(offset, _)| offset + 1);
+                    all.extend(records);
+                }
+                None => {
+                    self.pause().await;
+                    self.refresh().await;
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// Reads one partition from `from` on, and checks that nothing is skipped; ends where `end` says, or never.
@@ -238,36 +282,48 @@ impl Caller {
     }
 
     /// Writes down what was read; the next position.
-    fn note(&self, partition: i32, mut position: i64, batches: Bytes) -> i64 {
+    fn note(&self, partition: i32, position: i64, batches: Bytes) -> i64 {
         let history = &self.world.history;
-        for batch in BatchIter::new(batches) {
-            // The last one may be cut off.
-            let Ok(batch) = batch else { break };
-            if let Err(wrong) = batch.check_crc() {
-                history.violated(format!("wrong-bytes: {partition}/{}: {wrong}", batch.header.base_offset));
-                return position;
-            }
-            for record in batch.records(1 << 20).expect("records") {
-                let record = record.expect("a record");
-                let offset = record.offset.0;
-                if offset < position {
-                    continue;
-                }
-                if offset > position {
-                    history.violated(format!("poll-skip: {partition}: {position} was asked, {offset} came"));
-                    return position;
-                }
-                let value = record.value.expect("a value");
-                let text = std::str::from_utf8(&value).expect("text");
-                let mut words = text.split(' ');
-                let mut word = || words.next().expect("two words").parse::<u64>().expect("a number");
-                let value = (word() as usize, word());
+        match records_from(partition, position, batches) {
+            Ok(records) => records.into_iter().fold(position, |_, (offset, value)| {
                 history.read(partition, offset, value);
-                position = offset + 1;
+                offset + 1
+            }),
+            Err(wrong) => {
+                history.violated(wrong);
+                position
             }
         }
-        position
     }
+}
+
+/// The records of what came for a position, or what is wrong with it.
+fn records_from(partition: i32, mut position: i64, batches: Bytes) -> Result<Vec<(i64, Value)>, String> {
+    let mut records = Vec::new();
+    for batch in BatchIter::new(batches) {
+        // The last one may be cut off.
+        let Ok(batch) = batch else { break };
+        if let Err(wrong) = batch.check_crc() {
+            return Err(format!("wrong-bytes: {partition}/{}: {wrong}", batch.header.base_offset));
+        }
+        for record in batch.records(1 << 20).expect("records") {
+            let record = record.expect("a record");
+            let offset = record.offset.0;
+            if offset < position {
+                continue;
+            }
+            if offset > position {
+                return Err(format!("poll-skip: {partition}: {position} was asked, {offset} came"));
+            }
+            let value = record.value.expect("a value");
+            let text = std::str::from_utf8(&value).expect("text");
+            let mut words = text.split(' ');
+            let mut word = || words.next().expect("two words").parse::<u64>().expect("a number");
+            records.push((offset, (word() as usize, word())));
+            position = offset + 1;
+        }
+    }
+    Ok(records)
 }
 
 fn joined(chunks: Vec<crate::wire::Chunk>) -> Bytes {

@@ -23,4 +23,5 @@ mod pause;
 mod scripts;
 mod tests;
 mod trace;
+mod unclean;
 mod world;

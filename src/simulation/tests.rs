@@ -41,23 +41,25 @@ struct Outcome {
     violation: Option<String>,
 }
 
-async fn create_topic(world: &Arc<World>) {
+async fn create_topic(world: &Arc<World>, more: &[(&str, &str)]) {
     let mut caller = Caller::new(world.clone(), 99);
     let flushed = ("flush.messages", if world.is_flushed { "1" } else { "9223372036854775807" });
-    let configs = [
+    let usual = [
         flushed,
         ("segment.bytes", "1500"),
         // Clocks are hours off.
         ("message.timestamp.after.max.ms", "9223372036854775807"),
         ("local.retention.bytes", "3000"),
         ("remote.storage.enable", "true"),
-    ]
-    .map(|(name, value)| CreatableTopicConfig { name: name.into(), value: Some(value.into()) });
+    ];
+    let configs = usual.iter().chain(more);
+    let configs = configs
+        .map(|(name, value)| CreatableTopicConfig { name: (*name).into(), value: Some((*value).into()) });
     let topic = CreatableTopic {
         name: TOPIC.into(),
         num_partitions: PARTITIONS,
         replication_factor: 3,
-        configs: configs.into(),
+        configs: configs.collect(),
         ..Default::default()
     };
     let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 5_000, validate_only: false };
@@ -73,6 +75,11 @@ async fn create_topic(world: &Arc<World>) {
 
 /// Starts the brokers and makes the topic.
 pub(super) async fn begun(world: &Arc<World>) {
+    begun_with(world, &[]).await;
+}
+
+/// The same, with more configs of the topic.
+pub(super) async fn begun_with(world: &Arc<World>, more: &[(&str, &str)]) {
     let starting: Vec<_> = (1..=BROKERS)
         .map(|id| {
             let world = world.clone();
@@ -82,7 +89,7 @@ pub(super) async fn begun(world: &Arc<World>) {
     for start in starting {
         start.await.expect("it starts");
     }
-    create_topic(world).await;
+    create_topic(world, more).await;
     world.within(LIVENESS, "the topic is whole", || world.is_whole()).await;
 }
 
@@ -171,12 +178,12 @@ fn run(seed: u64, faults: usize) -> Outcome {
     on_paused_time(play(seed, faults))
 }
 
-fn given<T: std::str::FromStr>(name: &str) -> Option<T> {
+pub(super) fn given<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
 /// Runs one test of this file in a process whose every other source of randomness stands still; what it says.
-fn still(test: &str, setting: (&str, &str)) -> String {
+pub(super) fn still(test: &str, setting: (&str, &str)) -> String {
     let folder = tempfile::tempdir().unwrap();
     let library = folder.path().join("getrandom.so");
     let root = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
@@ -188,7 +195,7 @@ fn still(test: &str, setting: (&str, &str)) -> String {
         .status();
     assert!(built.expect("rustc is there, for it has built this").success());
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("simulation::tests::{test}"), "--nocapture", "--include-ignored"])
+        .args(["--exact", &format!("simulation::{test}"), "--nocapture", "--include-ignored"])
         .env("LD_PRELOAD", &library)
         .env(setting.0, setting.1)
         .output()
@@ -228,7 +235,7 @@ fn seeds_of_whole_brokers_leave_no_anomaly() {
     match given("ESKER_SIMULATION_SEED") {
         Some(seed) => one_seed(seed),
         None => (0..SEEDS).for_each(|seed| {
-            let said = still(name, ("ESKER_SIMULATION_SEED", &seed.to_string()));
+            let said = still(&format!("tests::{name}"), ("ESKER_SIMULATION_SEED", &seed.to_string()));
             print!("{}", said.lines().filter(|line| line.starts_with("seed ")).collect::<String>());
         }),
     }
@@ -266,7 +273,7 @@ fn the_same_seed_writes_the_same_trace_to_the_last_byte() {
         return;
     }
     let trace = |seed| {
-        let said = still(name, ("ESKER_SIMULATION_TRACE", seed));
+        let said = still(&format!("tests::{name}"), ("ESKER_SIMULATION_TRACE", seed));
         said.lines().filter(|line| line.starts_with('@')).map(str::to_owned).collect::<Vec<_>>()
     };
     let (first, second, other) = (trace("3"), trace("3"), trace("4"));

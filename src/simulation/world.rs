@@ -709,6 +709,11 @@ impl World {
         }
     }
 
+    /// The store itself, past all its faults.
+    pub(super) fn store(&self) -> SharedStore {
+        Arc::new(self.store.clone())
+    }
+
     /// Objects in the store.
     pub fn objects(&self) -> usize {
         self.store.snapshot().len()

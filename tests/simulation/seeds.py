@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).resolve().parent.parent.parent
 TESTS = "simulation::tests::"
 SEEDS = TESTS + "seeds_of_whole_brokers_leave_no_anomaly"
+UNCLEAN = "simulation::unclean::unclean_elections_lose_only_what_was_in_no_tier"
 TRACE = TESTS + "the_same_seed_writes_the_same_trace_to_the_last_byte"
 
 
@@ -61,7 +62,7 @@ class Seed:
         self.anomaly = found[1] if found else None
 
 
-def play(program, library, seed, faults=None, defect=None, likely=None, timeout=600):
+def play(program, library, seed, faults=None, defect=None, likely=None, timeout=600, test=SEEDS):
     more = {"ESKER_SIMULATION_SEED": str(seed), "LD_PRELOAD": str(library), "CARGO_MANIFEST_DIR": str(ROOT)}
     if faults is not None:
         more["ESKER_SIMULATION_FAULTS"] = str(faults)
@@ -70,7 +71,7 @@ def play(program, library, seed, faults=None, defect=None, likely=None, timeout=
     if defect:
         more["ESKER_DEFECT"] = defect
     try:
-        done = subprocess.run([program, "--exact", SEEDS, "--nocapture", "--include-ignored"], env={**os.environ, **more}, stdout=subprocess.PIPE,
+        done = subprocess.run([program, "--exact", test, "--nocapture", "--include-ignored"], env={**os.environ, **more}, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout)
     except subprocess.TimeoutExpired:
         return Seed(1, f"it hangs: not done within {timeout} s")

@@ -88,9 +88,34 @@ impl Effects {
     }
 }
 
+/// The log and the tier part below both ends, and the tier is not the later one.
+#[derive(Debug, PartialEq, Eq)]
+struct Apart;
+
+/// Whether the tier is a better copy than the log of whoever is elected under `elected`, as of two replicas' copies in an unclean election:
+/// the one whose last record is of the later epoch, and of the same epoch the longer one. What the log has beyond where the two
+/// part was then written by a leader that was deposed before it was committed: the tier holds committed records alone.
+fn has_more(
+    (tier, tier_end): (&EpochCache, Offset),
+    (log, log_end): (&EpochCache, Offset),
+    elected: LeaderEpoch,
+) -> Result<bool, Apart> {
+    let (of_tier, of_log) = (tier.epoch_at(tier_end + -1), log.epoch_at(log_end + -1));
+    if tier_end > log_end && tier.latest().is_some_and(|latest| latest.epoch >= elected) {
+        return Err(Apart);
+    }
+    if of_tier.is_some_and(|of_tier| of_tier < elected) && of_tier > of_log {
+        return Ok(true);
+    }
+    if tier_end <= log_end {
+        return Ok(false);
+    }
+    if log.agrees_with(tier, log_end) { Ok(true) } else { Err(Apart) }
+}
+
 impl Replica {
-    /// Goes on at the tier's end, if all that the log has is the beginning of what the tier has: what lies in between is lost
-    /// on this broker, and nowhere else. Where the tier holds other records at the log's offsets, the log counts.
+    /// Goes on at the tier's end where the tier is the better copy ([`has_more`]): what lies in between is lost on this broker, and
+    /// nowhere else. Otherwise the log counts.
     pub(in crate::replication) fn adopt(
         &self,
         epoch: LeaderEpoch,
@@ -99,15 +124,15 @@ impl Replica {
     ) -> Result<(), LogError> {
         let mut log = self.log();
         let (partition, log_end) = (&self.partition, log.log_end());
-        if state.end <= log_end {
-            return Ok(());
-        }
         let chain = EpochCache::new(state.epochs.clone());
-        let is_of_before = chain.latest().is_none_or(|latest| latest.epoch < epoch);
-        if !is_of_before || !log.epochs().agrees_with(&chain, log_end) {
-            tracing::warn!(%partition, %epoch, %log_end, tier_end = %state.end, "the tier goes on from other records than \
-                this log's, and what it has of them is given up");
-            return Ok(());
+        match has_more((&chain, state.end), (log.epochs(), log_end), epoch) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(Apart) => {
+                tracing::warn!(%partition, %epoch, %log_end, tier_end = %state.end, "the tier goes on from other records \
+                    than this log's, and what it has of them is given up");
+                return Ok(());
+            }
         }
         tracing::info!(%partition, %epoch, %log_end, tier_end = %state.end, "begins to lead at the tier's end");
         log.resume_under(epoch)?;
@@ -531,4 +556,38 @@ impl Replica {
 /// The end of whole batches.
 fn end_of(batches: &Bytes) -> Option<Offset> {
     BatchIter::new(batches.clone()).filter_map(Result::ok).last().map(|batch| batch.header.end_offset())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::EpochEntry;
+
+    #[test]
+    fn of_tier_and_log_the_later_epoch_counts_and_then_the_greater_length() {
+        let chain = |entries: &[(i32, i64)]| {
+            let entry = |&(epoch, start)| EpochEntry { epoch: LeaderEpoch(epoch), start: Offset(start) };
+            EpochCache::new(entries.iter().map(entry).collect())
+        };
+        let has_more = |tier: (&[(i32, i64)], i64), log: (&[(i32, i64)], i64)| {
+            let (of_tier, of_log) = (chain(tier.0), chain(log.0));
+            super::has_more((&of_tier, Offset(tier.1)), (&of_log, Offset(log.1)), LeaderEpoch(5))
+        };
+        assert_eq!(has_more((&[(0, 0)], 9), (&[(0, 0)], 4)), Ok(true), "the beginning of what the tier has");
+        assert_eq!(has_more((&[(0, 0)], 9), (&[], 0)), Ok(true), "an empty log");
+        assert_eq!(has_more((&[(0, 0), (1, 6)], 9), (&[(0, 0)], 4)), Ok(true));
+        assert_eq!(has_more((&[(0, 0)], 4), (&[(0, 0)], 9)), Ok(false), "all that the tier has, and more");
+        assert_eq!(has_more((&[(0, 0)], 4), (&[(0, 0), (1, 3)], 9)), Ok(false), "the log is the later one");
+        // A deposed leader's log: from 6 on nothing of it was committed, longer or not.
+        assert_eq!(has_more((&[(0, 0), (1, 6)], 9), (&[(0, 0)], 8)), Ok(true));
+        assert_eq!(has_more((&[(0, 0), (1, 6)], 9), (&[(0, 0)], 20)), Ok(true));
+        assert_eq!(
+            has_more((&[(0, 0), (1, 6)], 9), (&[(0, 0), (2, 6)], 7)),
+            Err(Apart),
+            "a lineage that is over"
+        );
+        // Nobody goes on under an epoch that the tier knows already.
+        assert_eq!(has_more((&[(0, 0), (5, 6)], 9), (&[(0, 0)], 4)), Err(Apart));
+        assert_eq!(has_more((&[(0, 0), (5, 6)], 9), (&[(0, 0)], 20)), Ok(false));
+    }
 }

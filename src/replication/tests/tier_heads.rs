@@ -161,10 +161,27 @@ async fn an_unclean_leader_that_has_nothing_begins_at_the_tiers_end() {
     begins_at_the_tiers_end(0).await;
 }
 
+/// It has led itself, or followed who did, and what it has beyond the next leader's beginning was never committed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_the_tier_holds_other_records_or_none_the_log_of_an_unclean_leader_counts() {
+async fn an_unclean_leader_gives_a_tail_of_an_earlier_epoch_up_for_what_the_tier_has_of_a_later_one() {
     let entry = |epoch, start| EpochEntry { epoch: LeaderEpoch(epoch), start: Offset(start) };
-    for epochs in [vec![entry(0, 0), entry(1, 2)], vec![entry(1_000, 0)], Vec::new()] {
+    let mut lost = Lost::all_but(3).await;
+    lost.elect(3);
+    let elected = lost.cluster.truth.partition().leader_epoch;
+    let later = LeaderEpoch(elected.0 - 1);
+    assert!(later > LeaderEpoch(0));
+    let state = TierState { epochs: vec![entry(0, 0), entry(later.0, 2)], ..lost.state.clone() };
+    lost.store.says(Ok(Some((lost.tier, state))));
+    eventually("it leads", || lost.leads()).await;
+    let positions = lost.cluster.replica(2).positions();
+    assert_eq!((positions.local_start, positions.log_end), (Offset(6), Offset(6)));
+    lost.cluster.append(2, Acks::All, &["x"]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_tier_is_not_the_later_copy_or_holds_nothing_the_log_of_an_unclean_leader_counts() {
+    let entry = |epoch, start| EpochEntry { epoch: LeaderEpoch(epoch), start: Offset(start) };
+    for epochs in [vec![entry(1_000, 0)], Vec::new()] {
         let mut lost = Lost::all_but(3).await;
         lost.elect(3);
         let state = TierState { epochs: epochs.clone(), ..lost.state.clone() };
