@@ -415,8 +415,10 @@ impl Reader {
                 }
                 let footer = self.footer(folder, segment).await?;
                 for aborted in index::aborted_transactions(&footer.aborted_transactions) {
-                    if aborted.last_offset >= limit {
-                        // Its marker lies past the divergence: it was not of this lineage.
+                    // A marker below the object is in one before it, whose footer tells of it: an object that begins in the
+                    // middle of a local segment lists all of that one's. Clients count each entry. A marker past the
+                    // divergence was not of this lineage.
+                    if aborted.last_offset < segment.base() || aborted.last_offset >= limit {
                         continue;
                     }
                     if aborted.last_offset >= from && aborted.first_offset < to {

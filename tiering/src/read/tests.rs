@@ -105,6 +105,43 @@ async fn another_lineage_is_not_served() {
     assert_eq!(late, Ok(None));
 }
 
+/// An object that begins in the middle of a local segment lists all of that one's aborted transactions, also those whose markers
+/// lie in the object before. A client that counts them would skip a later committed one.
+#[tokio::test]
+async fn an_aborted_transaction_is_told_once_although_two_objects_list_it() {
+    let entry = |first: i64, last: i64| {
+        [vec![0, 0], [7, first, last, last + 1].iter().flat_map(|n: &i64| n.to_be_bytes()).collect()].concat()
+    };
+    let store = Arc::new(MemoryStore::new());
+    let mut live = Vec::new();
+    for (base, listed) in [(0, entry(400, 800)), (1000, [entry(400, 800), entry(900, 1500)].concat())] {
+        let request = UploadRequest {
+            folder: folder(),
+            name: SegmentName { base, leader_epoch: 2, uuid: Uuid::from_u128(base as u128 + 1) },
+            end: base + 1000,
+            chain: CHAIN.to_vec(),
+            aborted_transactions: listed.into(),
+            producer_snapshot: Bytes::new(),
+        };
+        let source = MemorySegment(batches(base, 100, 10, 2, 100));
+        let options = UploadOptions::default();
+        live.push(upload(&*store, &request, &source, &options, &Progress::default()).await.unwrap());
+    }
+    let writer = Writer { epoch: 2, uuid: Uuid::from_u128(1) };
+    let manifest = Manifest { generation: 1, writer, log_start: 0, live, ..Manifest::default() };
+    let reader = reader(store).await;
+    for (from, to, expected) in [
+        (0, 1000, vec![400, 900]),
+        (0, 2000, vec![400, 900]),
+        (850, 2000, vec![900]),
+        (1000, 2000, vec![900]),
+    ] {
+        let (found, _) = reader.aborted_transactions(&folder(), &manifest, &CHAIN, from, to).await.unwrap();
+        let found: Vec<i64> = found.iter().map(|aborted| aborted.first_offset).collect();
+        assert_eq!(found, expected, "{from}..{to}");
+    }
+}
+
 #[tokio::test]
 async fn a_time_leads_to_the_first_batch_that_reaches_it() {
     let store = Arc::new(MemoryStore::new());
