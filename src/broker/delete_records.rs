@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::Broker;
 use super::fetch::FetchError;
-use super::groups::OFFSETS_TOPIC;
 use super::tier::NotCarried;
 use crate::env::timeout;
 use crate::replication::ServedBy;
@@ -48,7 +47,7 @@ impl Broker {
         to: i64,
         limit: Duration,
     ) -> Result<Offset, DeleteRecordsError> {
-        if partition.topic.as_str() == OFFSETS_TOPIC {
+        if partition.topic.is_internal() {
             return Err(DeleteRecordsError::Internal(partition.clone()));
         }
         let replica = self.replica_for(partition, None)?;

@@ -142,7 +142,7 @@ impl Opening {
         // What lies below the first local segment is in the tier, or has been deleted. Where the tier is turned off it may
         // still be there until every replica has the records: the chain of epochs tells, as it is cut before a segment goes.
         let begins = self.epochs.entries().first().map_or(first, |entry| entry.start.min(first));
-        let least = if open.config.remote_storage_enable { Offset::ZERO } else { begins };
+        let least = if open.config.is_tiered() { Offset::ZERO } else { begins };
         let log_start = open.log_start.max(least);
         let flushed = if open.clean { end } else { open.recovery_point.min(end).max(first) };
         let begun = log_start.min(end);
@@ -621,7 +621,7 @@ fn read_epochs(open: &OpenLog, empty: bool) -> Result<(EpochCache, bool), LogErr
     } else {
         "is missing beside the segments".to_owned()
     };
-    if open.config.remote_storage_enable {
+    if open.config.is_tiered() {
         // The batches of the earlier epochs may be in the tier only. Another broker has the chain: the copy is taken anew from it.
         return Err(LogError::Corrupt { path, position: 0, offset: open.log_start, detail: problem });
     }

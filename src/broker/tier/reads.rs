@@ -2,10 +2,10 @@
 //!
 //! A read is a task of the cold runtime: whoever asked may leave, and what was fetched for him is in the cache for the next.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use futures::TryStreamExt as _;
 use futures::future::BoxFuture;
 use tiering::layout::PartitionFolder;
 use tiering::lineage::EpochStart;
@@ -13,7 +13,7 @@ use tiering::manifest::{Manifest, Segment};
 use tiering::publish::Publisher;
 use tiering::read::ReadError;
 use tiering::store::SharedStore;
-use tiering::verify::{self, Depth};
+use tokio::task::JoinSet;
 
 use super::leader_log::chain;
 use super::store::ColdStore;
@@ -29,8 +29,8 @@ use crate::wire::record_batch::Batch;
 const ANSWER_BYTES: usize = 16 << 20;
 /// Bound on the decompressed records of the one batch that is looked into for a time.
 const RECORDS_LIMIT_BYTES: usize = 64 << 20;
-/// Objects that are looked for at the same time.
-const LOOKS: usize = 16;
+/// Names of one look for objects.
+const PAGE: usize = 1000;
 
 /// Reads of the partitions that this broker leads.
 #[derive(Clone)]
@@ -296,7 +296,9 @@ impl TierReader for ColdStore {
         let unavailable = |error: &dyn std::fmt::Display| TierUnavailable(error.to_string());
         let (reader, store) = (self.reader.clone(), self.store.clone());
         let folder = self.folder(partition, topic);
-        let task = self.runtime.spawn(async move {
+        // Whoever asks again after a time-out does not find the former look still going on.
+        let mut task = JoinSet::new();
+        let look = async move {
             let folder = folder.map_err(|e| unavailable(&e))?;
             let head = Publisher::new(store.clone(), folder.clone())
                 .find_head(0)
@@ -307,8 +309,8 @@ impl TierReader for ColdStore {
             for list in (0..lists).rev() {
                 let rows = reader.segments(&folder, &manifest, list).await.map_err(|e| unavailable(&e))?;
                 let covers = |row: &&Segment| row.end > held.start.0 && row.base() < held.end.0;
-                let covering = rows.iter().filter(covers).cloned().collect();
-                are_there(store.clone(), folder.clone(), covering).await?;
+                let covering: Vec<Segment> = rows.iter().filter(covers).cloned().collect();
+                are_there(&store, &folder, &covering).await?;
                 if rows.first().is_none_or(|first| first.base() <= held.start.0) {
                     break;
                 }
@@ -332,29 +334,52 @@ impl TierReader for ColdStore {
             }
             let tier = TierPosition { end: state.end, generation: manifest.generation };
             Ok(Some((tier, state)))
-        });
-        Box::pin(async move { task.await.unwrap_or_else(|e| Err(TierUnavailable(e.to_string()))) })
+        };
+        task.spawn_on(look, &self.runtime);
+        Box::pin(async move {
+            match task.join_next().await {
+                Some(Ok(told)) => told,
+                Some(Err(error)) => Err(unavailable(&error)),
+                None => Err(TierUnavailable("nobody has looked".to_owned())),
+            }
+        })
     }
 }
 
-/// Whether the objects are there, with their lengths.
+/// Whether the objects are there, with their lengths: in pages of names, for a large partition has thousands of them.
 async fn are_there(
-    store: SharedStore,
-    folder: PartitionFolder,
-    rows: Vec<Segment>,
+    store: &SharedStore,
+    folder: &PartitionFolder,
+    rows: &[Segment],
 ) -> Result<(), TierUnavailable> {
-    let rows = futures::stream::iter(rows.into_iter().map(Ok));
-    rows.try_for_each_concurrent(LOOKS, |row| {
-        let (store, folder) = (store.clone(), folder.clone());
-        async move {
-            match verify::segment(&*store, &folder, &row, Depth::Lengths).await {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(what)) => Err(TierUnavailable(format!("its object {} {what}", row.name))),
-                Err(error) => Err(TierUnavailable(error.to_string())),
+    let mut wanted: BTreeMap<String, u64> =
+        rows.iter().map(|row| (folder.segment(&row.name), row.object_bytes())).collect();
+    // A name begins with its offset; this one sorts before all that are wanted, and is none.
+    let mut after =
+        wanted.keys().next().and_then(|first| first.rsplit_once('-')).map(|(first, _)| first.to_owned());
+    while let Some(last) = wanted.keys().next_back().cloned() {
+        let page = store.list_page(&folder.segments(), after.as_deref(), PAGE).await;
+        let page = page.map_err(|error| TierUnavailable(error.to_string()))?;
+        for found in &page {
+            match wanted.remove(&found.key) {
+                Some(bytes) if bytes != found.bytes => {
+                    let (key, there) = (&found.key, found.bytes);
+                    return Err(TierUnavailable(format!(
+                        "its object {key} has {there} bytes instead of {bytes}"
+                    )));
+                }
+                _ => {}
             }
         }
-    })
-    .await
+        match page.last() {
+            Some(end) if end.key < last && page.len() == PAGE => after = Some(end.key.clone()),
+            _ => break,
+        }
+    }
+    match wanted.keys().next() {
+        Some(lost) => Err(TierUnavailable(format!("its object {lost} is not there"))),
+        None => Ok(()),
+    }
 }
 
 fn tier_state(footer: &tiering::object::Footer) -> TierState {
@@ -363,5 +388,56 @@ fn tier_state(footer: &tiering::object::Footer) -> TierState {
         end: Offset(footer.end),
         epochs: footer.epochs.iter().map(entry).collect(),
         producer_snapshot: footer.producer_snapshot.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tiering::layout::SegmentName;
+    use tiering::store::{MemoryStore, MeteredStore, Store as _};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn thousands_of_objects_are_looked_for_in_pages() {
+        const ROWS: i64 = 2_500;
+        let folder = PartitionFolder::new("c", "t", "i", 0).unwrap();
+        let inner = Arc::new(MemoryStore::new());
+        let row = |i: i64| Segment {
+            name: SegmentName {
+                base: i * 10,
+                leader_epoch: 0,
+                uuid: Uuid::from_u128(i.cast_unsigned().into()),
+            },
+            end: i * 10 + 10,
+            epochs: vec![EpochStart { epoch: 0, start: i * 10 }],
+            max_timestamp: 0,
+            log_bytes: 3,
+            footer_bytes: 4,
+            crc: 0,
+        };
+        let rows: Vec<Segment> = (0..ROWS).map(row).collect();
+        for row in &rows {
+            let bytes = usize::try_from(row.object_bytes()).unwrap();
+            inner.put(&folder.segment(&row.name), vec![Bytes::from(vec![0; bytes])]).await.unwrap();
+        }
+        let metered = MeteredStore::new(inner.clone());
+        let requests = metered.requests();
+        let store: SharedStore = Arc::new(metered);
+        are_there(&store, &folder, &rows).await.unwrap();
+        let counts = requests.counts();
+        assert_eq!((counts.lists, counts.heads), (3, 0));
+        are_there(&store, &folder, &rows[2_490..]).await.unwrap();
+        assert_eq!(requests.counts().lists, 4, "what lies before is not listed");
+
+        let key = folder.segment(&rows[1_700].name);
+        inner.put(&key, vec![Bytes::from_static(b"short")]).await.unwrap();
+        let said = are_there(&store, &folder, &rows).await.unwrap_err().0;
+        assert!(said.contains(&key) && said.contains("5 bytes"), "{said}");
+        inner.delete(&key).await.unwrap();
+        let said = are_there(&store, &folder, &rows).await.unwrap_err().0;
+        assert!(said.contains(&key) && said.contains("not there"), "{said}");
     }
 }

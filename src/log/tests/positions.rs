@@ -3,7 +3,7 @@
 use super::*;
 
 use crate::log::files::{LOG, segment_path};
-use crate::log::{EpochEntry, LeaderBatch, Origin, Verification};
+use crate::log::{CleanupPolicy, EpochEntry, LeaderBatch, Origin, Verification};
 
 fn filled(config: &LogConfig, count: i64) -> (SimDisk, Log) {
     let (disk, mut log) = fresh(config);
@@ -209,13 +209,16 @@ fn a_log_whose_tier_is_turned_off_keeps_its_start_when_it_is_opened_again() {
 
 #[test]
 fn a_log_start_that_was_not_stored_before_a_crash_is_where_the_first_segment_begins() {
-    let config = small(500);
-    let (disk, mut log) = filled(&config, 40);
-    let segments = log.closed_segments();
-    log.advance_log_start(segments[3].end, NOW_MS).expect("advanced").run().expect("deleted");
-    drop(log);
-    let (log, _) = open(&disk, &config);
-    assert_eq!((log.log_start(), log.local_start()), (segments[3].end, segments[3].end));
+    // Where topics are tiered by default, one that is compacted and deleted is not.
+    let cleanup = CleanupPolicy { compact: true, delete: true };
+    for config in [small(500), LogConfig { cleanup, remote_storage_enable: true, ..small(500) }] {
+        let (disk, mut log) = filled(&config, 40);
+        let segments = log.closed_segments();
+        log.advance_log_start(segments[3].end, NOW_MS).expect("advanced").run().expect("deleted");
+        drop(log);
+        let (log, _) = open(&disk, &config);
+        assert_eq!((log.log_start(), log.local_start()), (segments[3].end, segments[3].end));
+    }
 }
 
 #[test]

@@ -53,7 +53,7 @@ async fn one_node_alone_is_a_cluster_and_survives_a_restart() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_death_of_the_leader_costs_an_election_and_its_broker_is_fenced_a_lease_later() {
-    let mut cluster = Cluster::active(3).await;
+    let mut cluster = Cluster::formed_at_leisure(3).await.enlisted(3).await;
     let dead = cluster.leader().await;
     cluster.node(dead).submit(set("before", "v")).await.unwrap();
     let died = RealClock.now();
