@@ -140,6 +140,8 @@ pub struct Offloader {
     stopped: Option<(Transfer, Box<dyn SegmentSource>)>,
     /// A publish whose outcome is open.
     attempt: Option<Manifest>,
+    /// When it was first tried.
+    tried_ms: Option<i64>,
     /// Since when it is known, on the monotonic clock, that nothing is newer than the head.
     known_ms: Option<i64>,
     /// Generations by when they were known to be there, on the monotonic clock.
@@ -197,6 +199,7 @@ impl Offloader {
             uploading: None,
             stopped: None,
             attempt: None,
+            tried_ms: None,
             known_ms: None,
             history: VecDeque::new(),
             removed: Orphans::default(),
@@ -376,6 +379,7 @@ impl Offloader {
                 }
                 self.tier.forget_distant(&local);
                 self.attempt = Some(self.next_generation(&local, writer, policy.discard, now_ms));
+                self.tried_ms = None;
                 self.settle(log, policy, ambient).await?;
             }
             Action::Check { segments } => self.check(log, &local, segments).await?,
@@ -583,7 +587,8 @@ impl Offloader {
         ambient: &dyn Ambient,
     ) -> Result<(), OffloadError> {
         let Some(attempt) = self.attempt.clone() else { return Ok(()) };
-        let begun_ms = ambient.mono_ms();
+        // Of a publish that is tried again: its generation may be there since the first try.
+        let begun_ms = *self.tried_ms.get_or_insert(ambient.mono_ms());
         let clock = || ambient.mono_ms();
         let for_ms = policy.knowledge_ms;
         let knowledge = self.known_ms.map(|since_ms| Knowledge { since_ms, for_ms, clock: &clock });

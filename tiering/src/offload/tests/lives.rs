@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::super::*;
 use super::led::Led;
 use crate::publish::Publisher;
-use crate::store::{MemoryStore, SharedStore};
+use crate::store::{Fault, FaultStore, Faults, MemoryStore, Operation, SharedStore};
 
 pub(super) struct Still(pub(super) Mutex<u128>);
 
@@ -70,4 +70,55 @@ async fn what_an_old_cluster_publishes_after_a_restore_is_not_served_once_the_re
     new.grow(1);
     until_idle(&mut of_new, &new, &ambient).await.unwrap();
     assert_eq!(served(&store).await, [&at_restore[..], &[(30, 40, 1003), (40, 50, 1003)]].concat());
+}
+
+/// A clock that a test sets.
+struct Told(std::sync::atomic::AtomicI64);
+
+impl Ambient for Told {
+    fn wall_ms(&self) -> i64 {
+        1_000_000
+    }
+    fn mono_ms(&self) -> i64 {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+    fn uuid(&self) -> Uuid {
+        Uuid::from_u128(7)
+    }
+}
+
+/// The next manifest is written, and nobody hears of it.
+#[derive(Debug)]
+struct Unheard(std::sync::atomic::AtomicBool);
+
+impl Faults for Unheard {
+    fn next(&self, operation: Operation, key: &str) -> Fault {
+        let is_manifest = operation == Operation::PutIfAbsent && key.contains("/manifest/");
+        match is_manifest && self.0.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            true => Fault::LoseReply,
+            false => Fault::None,
+        }
+    }
+}
+
+/// Another leader may have published since the first try, which had its effect.
+#[tokio::test]
+async fn what_a_publish_knows_of_it_knows_since_its_first_try() {
+    let faults = Arc::new(Unheard(true.into()));
+    let store: SharedStore = Arc::new(FaultStore::new(Arc::new(MemoryStore::new()), faults));
+    let (log, mut offloader, clock) = (Led::new(3, &[(3, 0)]), offloader(&store, 3), Told(5_000.into()));
+    log.grow(1);
+    let policy = Policy::default();
+    let failed = async {
+        loop {
+            if let Err(error) = offloader.step(&log, &policy, &clock).await {
+                return error;
+            }
+        }
+    };
+    assert!(matches!(failed.await, OffloadError::Store(_)));
+    clock.0.store(900_000, std::sync::atomic::Ordering::Relaxed);
+    while offloader.step(&log, &policy, &clock).await.unwrap() != Action::Idle {}
+    assert_eq!(served(&store).await, [(0, 10, 3)]);
+    assert_eq!(offloader.known_ms, Some(5_000));
 }
