@@ -98,6 +98,10 @@ pub enum Defect {
     FailedFsyncForgotten,
     /// A broker becomes a voter of the metadata quorum however far behind it is.
     LaggardVotes,
+    /// Who loses its vote goes on as no learner, and its own log does not say so.
+    LeaversCutOff,
+    /// A node that hears of no leader believes its own log that it is a member.
+    OwnMembershipBelieved,
     /// A node that is sent a snapshot goes on with the image that it had.
     SnapshotUnread,
     /// What a snapshot says of the brokers' machines is left out where it is taken up.
@@ -157,6 +161,8 @@ pub const DEFECTS: &[(&str, Defect)] = &[
     ("failed-write-goes-on", Defect::FailedWriteGoesOn),
     ("failed-fsync-forgotten", Defect::FailedFsyncForgotten),
     ("laggard-votes", Defect::LaggardVotes),
+    ("leavers-cut-off", Defect::LeaversCutOff),
+    ("own-membership-believed", Defect::OwnMembershipBelieved),
     ("snapshot-unread", Defect::SnapshotUnread),
     ("snapshot-forgets", Defect::SnapshotForgets),
     ("outage-is-final", Defect::OutageIsFinal),

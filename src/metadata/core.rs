@@ -53,6 +53,8 @@ pub(super) struct Core {
     pub handler: RwLock<Option<Arc<dyn ControlHandler>>>,
     pub tickets: Tickets,
     pub registered: watch::Sender<Registered>,
+    /// When the log of a leader last came here, be it a heartbeat; before that, when this life began.
+    pub heard_leader: Mutex<MonoTime>,
     /// Held while the voters are changed.
     pub voters_change: tokio::sync::Mutex<()>,
     pub stop: watch::Sender<bool>,
@@ -97,6 +99,19 @@ impl Core {
         // One whose vote was taken away still takes itself for the last leader.
         let is_over = metrics.current_leader == Some(self.member) && metrics.state != ServerState::Leader;
         metrics.current_leader.filter(|_| !is_over).and_then(broker)
+    }
+
+    /// The log of a leader has come, be it a heartbeat.
+    pub fn hear_leader(&self) {
+        *self.heard_leader.lock() = self.env.clock.now();
+    }
+
+    /// For how long nothing has come from a leader. Who leads hears itself.
+    pub fn unheard_for(&self) -> Duration {
+        if self.raft.metrics().borrow().state == ServerState::Leader {
+            self.hear_leader();
+        }
+        self.env.clock.now().since(*self.heard_leader.lock())
     }
 
     /// The Raft leader has said what time it is. Whether this broker's clock is far from it, if that has changed: it is logged

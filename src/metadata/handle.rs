@@ -130,6 +130,7 @@ impl Metadata {
             handler: RwLock::new(None),
             tickets: Tickets::new(Incarnation(env.rng.uuid())),
             registered: watch::channel(Registered::default()).0,
+            heard_leader: Mutex::new(env.clock.now()),
             voters_change: tokio::sync::Mutex::default(),
             stop: watch::channel(false).0,
             config,
@@ -247,7 +248,9 @@ impl Metadata {
         let handler: rpc::Handler = match kind {
             StreamKind::Raft => Arc::new(move |request| {
                 let core = serving.clone();
-                Box::pin(async move { answer(&core.raft, core.member, &core.unread, request).await })
+                Box::pin(async move {
+                    answer(&core.raft, core.member, &core.unread, request, || core.hear_leader()).await
+                })
             }),
             StreamKind::Control => {
                 Arc::new(move |request| Box::pin(serving.clone().serve_control(peer, request)))

@@ -139,27 +139,25 @@ fn tell_who_holds_back(broker: HoldsBack, level: i16) {
 /// A broker whose store was wiped is a learner with another number: it takes the place of the lost voter once it has what
 /// the leader has. One at a time, and by a majority that the lost one is counted in (KIP-853).
 async fn replace_lost_voter(core: &Core) {
+    // Who is changing the voters ends that himself, or leaves it to the next look.
+    let Ok(_turn) = core.voters_change.try_lock() else { return };
+    if core.end_voters_change().await || core.leading().is_none() {
+        return;
+    }
     let metrics = core.metrics();
     let membership = metrics.membership_config.membership();
-    let configs = membership.get_joint_config();
-    let Some(voters) = configs.last() else { return };
+    let Some(voters) = membership.get_joint_config().last() else { return };
     let matched = |learner: &u64| metrics.replication.as_ref()?.get(learner).copied().flatten();
     let caught_up = |learner: &u64| matched(learner).map(|id| id.index) >= metrics.last_log_index;
     let replacement = membership.learner_ids().find_map(|learner| {
         let lost = voters.iter().find(|voter| broker(**voter) == broker(learner))?;
         (*lost != core.member && caught_up(&learner)).then_some((*lost, learner))
     });
+    let Some((lost, learner)) = replacement else { return };
+    tracing::warn!(broker = ?broker(lost), "the voter has lost its store and caught up again, it takes its place");
     let mut wanted = voters.clone();
-    match replacement {
-        Some((lost, learner)) if configs.len() == 1 => {
-            tracing::warn!(broker = ?broker(lost), "the voter has lost its store and caught up again, it takes its place");
-            wanted.remove(&lost);
-            wanted.insert(learner);
-        }
-        // A change that another leader has begun.
-        _ if configs.len() > 1 => {}
-        _ => return,
-    }
+    wanted.remove(&lost);
+    wanted.insert(learner);
     let change = core.raft.change_membership(openraft::ChangeMembers::ReplaceAllVoters(wanted), false);
     match timeout(&*core.env.clock, MEMBERSHIP, change).await {
         Ok(Ok(_)) => tracing::info!("the voters have changed"),

@@ -19,6 +19,8 @@ use crate::types::{BrokerEpoch, BrokerId};
 const SEARCH: Duration = Duration::from_millis(100);
 /// After a heartbeat without success.
 const RETRY: Duration = Duration::from_millis(50);
+/// Who has heard of no leader for so long asks to join, whatever its own log says.
+const UNHEARD: Duration = Duration::from_secs(3);
 /// A question to a peer that may be down.
 const QUESTION: Duration = Duration::from_millis(500);
 
@@ -28,7 +30,7 @@ pub(super) async fn find_quorum(core: Arc<Core>) {
         initialize(&core).await;
     }
     join(&core).await;
-    // A leader whose vote is taken away is no member for a moment.
+    // A leader whose vote is taken away is no member for a moment, and others may be left out without hearing of it.
     while core.pause(SEARCH).await {
         join(&core).await;
     }
@@ -76,16 +78,29 @@ async fn initialize(core: &Arc<Core>) {
     }
 }
 
-/// Asks the voters, one after the other, to send the log here, unless this is a member already. A voter whose store was
-/// wiped is none: it comes back as a learner, and takes the lost one's place once it has caught up (`leader`).
+/// Whether the leader must be asked to send the log here. Who is taken out of the members does not hear of it: the leader sends it
+/// nothing from the entry on that says so, and its own log makes it a member for ever.
+fn is_left_out(core: &Core) -> bool {
+    let is_member = core.metrics().membership_config.membership().get_node(&core.member).is_some();
+    !is_member || (core.unheard_for() >= UNHEARD && !planted(Defect::OwnMembershipBelieved))
+}
+
+/// Asks the voters, one after the other, to send the log here, unless they do. A voter whose store was wiped is no member: it
+/// comes back as a learner, and takes the lost one's place once it has caught up (`leader`).
 async fn join(core: &Arc<Core>) {
     let me = core.member;
+    if is_left_out(core) && core.metrics().membership_config.membership().get_node(&me).is_some() {
+        tracing::warn!(
+            seconds = core.unheard_for().as_secs(),
+            "no metadata leader sends anything here: there is none, or this broker is no member of the quorum any more. It asks to join"
+        );
+    }
     let mut hint = None;
     let named = core.config.voters.iter().map(|(id, _)| *id);
     // The voters may be others than the configuration says by now.
     let known: BTreeSet<BrokerId> = named.chain(core.image().brokers.keys().copied()).collect();
     for voter in known.iter().filter(|id| **id != core.config.node_id).cycle() {
-        if core.metrics().membership_config.membership().get_node(&me).is_some() {
+        if !is_left_out(core) {
             return;
         }
         let request = Request::Join { node: me, address: core.config.peer_address.clone() };

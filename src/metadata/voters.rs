@@ -3,7 +3,7 @@
 //! One voter is added or taken away at a time, by the Raft leader, through a joint configuration. A broker that is added
 //! must have caught up first: otherwise the quorum could not commit without it. A broker that is taken away goes on as
 //! a learner, so that it keeps getting the metadata until it stops; what is left of a dead one goes when the broker is
-//! unregistered.
+//! unregistered. A change that stops half way, with its leader or for want of a majority, is ended by whoever leads then.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,6 +27,8 @@ const SETTLE: Duration = Duration::from_secs(2);
 const ASK: Duration = Duration::from_secs(6);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Two entries of the log, of a change that was left half way.
+const REST: Duration = Duration::from_secs(2);
 /// How far behind a learner may be that becomes a voter: it gets the rest while the change is committed.
 const NEAR: u64 = 100;
 
@@ -207,15 +209,48 @@ impl Core {
         })
     }
 
-    /// The voters as they are. A change that is under way, of a leader before this one maybe, is waited for.
+    /// The voters as they are. A change that was left half way, by a leader before this one maybe, is ended first. Under
+    /// `voters_change`.
     async fn settled_voters(&self) -> Result<BTreeSet<u64>, VoterError> {
-        let mut metrics = self.raft.metrics();
-        let one = |m: &Metrics| m.membership_config.membership().get_joint_config().len() == 1;
-        match timeout(&*self.env.clock, SETTLE, metrics.wait_for(one)).await {
-            Ok(Ok(settled)) => Ok(settled.membership_config.voter_ids().collect()),
-            Ok(Err(_)) => Err(VoterError::Unavailable("the quorum has ended".to_owned())),
-            Err(_) => Err(VoterError::Refused("another change of the voters is under way".to_owned())),
+        let deadline = self.env.clock.now() + SETTLE;
+        loop {
+            self.end_voters_change().await;
+            let metrics = self.metrics();
+            let membership = metrics.membership_config.membership();
+            if membership.get_joint_config().len() == 1 {
+                return Ok(membership.voter_ids().collect());
+            }
+            if self.env.clock.now() >= deadline || !self.pause(PAUSE).await {
+                return Err(VoterError::Refused("another change of the voters is under way".to_owned()));
+            }
         }
+    }
+
+    /// Ends a change of the voters that was left half way. Whether there was one. Under `voters_change`.
+    pub(super) async fn end_voters_change(&self) -> bool {
+        let metrics = self.metrics();
+        let configs = metrics.membership_config.membership().get_joint_config();
+        let Some(wanted) = configs.last().filter(|_| configs.len() > 1 && self.leading().is_some()) else {
+            return false;
+        };
+        let retain = self.stay_learners(configs.iter().flatten(), wanted);
+        let change = ChangeMembers::ReplaceAllVoters(wanted.clone());
+        match timeout(&*self.env.clock, REST, self.raft.change_membership(change, retain)).await {
+            Ok(Ok(_)) => tracing::info!("a change of the voters that was left half way is ended"),
+            Ok(Err(error)) => tracing::warn!(%error, "a change of the voters cannot be ended yet"),
+            Err(_) => tracing::warn!("the end of a change of the voters takes long"),
+        }
+        true
+    }
+
+    /// Whether those who vote no more go on as learners. Not a store that is lost: another one of its broker takes its place. And not
+    /// the leader itself: openraft's leader steps down only when it is no member at all; it asks to be a learner again (`member`).
+    fn stay_learners<'a>(&self, before: impl IntoIterator<Item = &'a u64>, wanted: &BTreeSet<u64>) -> bool {
+        if planted(Defect::LeaversCutOff) {
+            return false;
+        }
+        let stays = |voter: &u64| wanted.iter().any(|other| broker(*other) == broker(*voter));
+        wanted.contains(&self.member) && before.into_iter().any(|voter| !stays(voter))
     }
 
     async fn add_voter(&self, id: BrokerId, store: Option<u32>, limit: Duration) -> Result<(), VoterError> {
@@ -257,9 +292,8 @@ impl Core {
         }
         voters.remove(&voter);
         tracing::info!(broker = %id, "votes in the metadata quorum no more");
-        // openraft's leader steps down only when it is no member at all; it asks to be a learner again (`member`).
-        let stays_learner = voter != self.member;
-        self.change_members(ChangeMembers::ReplaceAllVoters(voters), stays_learner).await
+        let retain = self.stay_learners([&voter], &voters);
+        self.change_members(ChangeMembers::ReplaceAllVoters(voters), retain).await
     }
 
     /// What is left of a broker that does not come back.

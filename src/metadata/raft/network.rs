@@ -180,22 +180,41 @@ impl Unread {
     }
 }
 
-/// Answers a peer's call to the member `me`.
-pub(in super::super) async fn answer(raft: &Raft, me: u64, unread: &Unread, request: Bytes) -> Bytes {
+/// Answers a peer's call to the member `me`. `heard` is told when it has taken something of a leader.
+pub(in super::super) async fn answer(
+    raft: &Raft,
+    me: u64,
+    unread: &Unread,
+    request: Bytes,
+    heard: impl Fn(),
+) -> Bytes {
     let answered = match request.split_first_chunk::<HEAD>() {
         Some(([VERSION, _, target @ ..], _)) if u64::from_be_bytes(*target) != me => {
             bad(&format!("this is member {me:#x}, and no other"))
         }
         Some(([VERSION, APPEND, ..], body)) => match unread.read(body) {
-            Ok(request) => serde_json::to_vec(&good(raft.append_entries(request).await)),
+            Ok(request) => {
+                let answer = raft.append_entries(request).await;
+                if matches!(&answer, Ok(answer) if !matches!(answer, AppendEntriesResponse::HigherVote(_))) {
+                    heard();
+                }
+                serde_json::to_vec(&good(answer))
+            }
             Err(e) => bad(&e),
         },
         Some(([VERSION, VOTE, ..], body)) => match unread.read(body) {
             Ok(request) => serde_json::to_vec(&good(raft.vote(request).await)),
             Err(e) => bad(&e),
         },
-        Some(([VERSION, SNAPSHOT, ..], body)) => match unread.read(body) {
-            Ok(request) => serde_json::to_vec(&good(raft.install_snapshot(request).await)),
+        Some(([VERSION, SNAPSHOT, ..], body)) => match unread.read::<InstallSnapshotRequest<_>>(body) {
+            Ok(request) => {
+                let vote = request.vote;
+                let answer = raft.install_snapshot(request).await;
+                if matches!(&answer, Ok(answer) if answer.vote == vote) {
+                    heard();
+                }
+                serde_json::to_vec(&good(answer))
+            }
             Err(e) => bad(&e),
         },
         Some(([version, method, ..], _)) => {

@@ -1,5 +1,6 @@
 //! The quorum as a whole: three nodes in one process.
 
+mod members;
 mod rig;
 
 use std::sync::Arc;
