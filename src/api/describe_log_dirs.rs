@@ -39,7 +39,7 @@ pub(super) async fn handle(
     // All of a broker's directories are cordoned, or none (KIP-1066).
     let cordoned = context.broker.live().config.properties.get("cordoned.log.dirs").is_some();
     let mut results = Vec::new();
-    for dir in context.broker.log_dirs(is_wanted).await {
+    for dir in context.broker.log_dirs(is_wanted) {
         let mut topics: Vec<DescribeLogDirsTopic> = Vec::new();
         for replica in dir.replicas {
             let partition = DescribeLogDirsPartition {

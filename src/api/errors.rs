@@ -75,7 +75,9 @@ impl Coded for FetchError {
             FetchError::UnknownLeaderEpoch => ErrorCode::UNKNOWN_LEADER_EPOCH,
             FetchError::OffsetOutOfRange => ErrorCode::OFFSET_OUT_OF_RANGE,
             // Both are retriable at every client; the record is there, this broker cannot give it now.
-            FetchError::Tier(_) | FetchError::Storage(_) => ErrorCode::KAFKA_STORAGE_ERROR,
+            FetchError::Tier(_) | FetchError::Storage(_) | FetchError::DiskHangs => {
+                ErrorCode::KAFKA_STORAGE_ERROR
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The compaction driver: one pass at a time over the partition with the largest dirty share, in small steps on the disk
-//! threads, paced by `log.cleaner.io.max.bytes.per.second`.
+//! The compaction driver: in each log directory one pass at a time over the partition with the largest dirty share, in small steps on
+//! the directory's threads, all together paced by `log.cleaner.io.max.bytes.per.second`. Where a disk hangs, no other directory waits.
 //!
 //! Leaders and followers compact their own copies, each below its own high watermark; what consumers read is the same.
 //! What is old enough goes by the quorum's time: a broker that does not know it, or is far from it, compacts nothing.
@@ -8,11 +8,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
+use parking_lot::Mutex;
+
 use super::Broker;
 use super::config::BrokerConfig;
+use crate::env::MonoTime;
 use crate::log::{Cleanable, Compaction, LogError, Step};
 use crate::replication::{Replica, ReplicaRole};
-use crate::types::{LeaderEpoch, Offset, TopicId};
+use crate::types::{DirectoryId, LeaderEpoch, Offset, TopicId};
 
 /// Bytes that one step reads: bounds the time it holds a disk thread.
 const STEP_BYTES: u64 = 4 << 20;
@@ -40,6 +44,9 @@ impl Settings {
     }
 }
 
+/// When what all passes have read and written so far is through at the rate that is set.
+type Pace = Mutex<MonoTime>;
+
 /// A partition whose last pass failed: it is left alone until something has changed.
 type Failed = BTreeMap<(TopicId, i32), (LeaderEpoch, u32)>;
 
@@ -58,11 +65,20 @@ impl Broker {
             tracing::warn!("log.cleaner.enable is false: compacted topics grow without bound");
             return;
         }
+        let pace = Pace::default();
+        let all = self.replicas.directories().into_iter();
+        join_all(all.map(|(directory, _)| self.run_compaction_in(directory, &pace))).await;
+    }
+
+    async fn run_compaction_in(&self, directory: DirectoryId, pace: &Pace) {
         let mut failed = Failed::new();
         loop {
             let Some(settings) = Settings::of(&self.live().config) else { return };
+            // All directories have passes at the same time.
+            let map_bytes = settings.map_bytes / self.replicas.directories().len().max(1);
+            let settings = Settings { map_bytes, ..settings };
             let worked = tokio::select! {
-                worked = self.compact_one(settings, &mut failed) => worked,
+                worked = self.compact_one(directory, settings, pace, &mut failed) => worked,
                 () = self.stopping.stopped() => return,
             };
             if !worked {
@@ -74,12 +90,19 @@ impl Broker {
         }
     }
 
-    /// One pass over the partition that needs it most; whether there was one.
-    async fn compact_one(&self, settings: Settings, failed: &mut Failed) -> bool {
-        let Some(candidate) = self.dirtiest(failed, self.metadata.retention_ms()).await else { return false };
+    /// One pass over the directory's partition that needs it most; whether there was one.
+    async fn compact_one(
+        &self,
+        directory: DirectoryId,
+        settings: Settings,
+        pace: &Pace,
+        failed: &mut Failed,
+    ) -> bool {
+        let looked = self.dirtiest(directory, failed, self.metadata.retention_ms());
+        let Some(candidate) = looked.await else { return false };
         let replica = candidate.replica.clone();
         let key = (replica.topic_id(), replica.partition().partition);
-        match self.compact(&candidate, settings).await {
+        match self.compact(&candidate, settings, pace).await {
             Ok(()) => {
                 failed.remove(&key);
                 true
@@ -96,8 +119,13 @@ impl Broker {
         }
     }
 
-    /// The partition that needs it most by the quorum's time; none while that is not known.
-    async fn dirtiest(&self, failed: &Failed, quorum_ms: Option<i64>) -> Option<Candidate> {
+    /// The directory's partition that needs it most by the quorum's time; none while that is not known.
+    async fn dirtiest(
+        &self,
+        directory: DirectoryId,
+        failed: &Failed,
+        quorum_ms: Option<i64>,
+    ) -> Option<Candidate> {
         let now_ms = quorum_ms?;
         let image = self.image();
         // Each topic's config is looked at once, not once per partition.
@@ -111,7 +139,7 @@ impl Broker {
         };
         let mut best: Option<Candidate> = None;
         for replica in self.replicas.replicas() {
-            if !is_compacted(&replica) {
+            if replica.directory() != directory || !is_compacted(&replica) {
                 continue;
             }
             let positions = replica.positions();
@@ -124,7 +152,7 @@ impl Broker {
             }
             let looked_at = replica.clone();
             let high_watermark = positions.high_watermark;
-            let found = match self.on_disk(move || look(&looked_at, high_watermark, now_ms)).await {
+            let found = match on_disk(&replica, move || look(&looked_at, high_watermark, now_ms)).await {
                 Ok(Some(found)) => found,
                 Ok(None) => continue,
                 Err(error) => {
@@ -140,42 +168,41 @@ impl Broker {
         best
     }
 
-    async fn compact(&self, candidate: &Candidate, settings: Settings) -> Result<(), LogError> {
+    async fn compact(&self, candidate: &Candidate, settings: Settings, pace: &Pace) -> Result<(), LogError> {
         let Candidate { replica, found, now_ms } = candidate;
-        let begun = self.env.clock.now();
         let (log, found, now_ms) = (replica.clone(), *found, *now_ms);
         let before = found.clean_bytes + found.dirty_bytes;
-        let mut pass = self
-            .on_disk(move || log.with_log(|log| log.begin_compaction(&found, settings.map_bytes, now_ms)))
-            .await?;
-        let mut spent = 0_u64;
+        let begin = move || log.with_log(|log| log.begin_compaction(&found, settings.map_bytes, now_ms));
+        let mut pass = on_disk(replica, begin).await?;
         loop {
-            let log = replica.clone();
-            let (stepped, back) = self.on_disk(move || Ok(step(&log, pass))).await?;
+            let (log, begun) = (replica.clone(), self.env.clock.now());
+            let (stepped, back) = on_disk(replica, move || Ok(step(&log, pass))).await?;
             pass = back;
             let Some(bytes) = stepped? else { break };
-            spent += bytes;
-            // As fast as the rate allows since the pass began.
             #[expect(clippy::cast_precision_loss, reason = "a rate")]
-            let due = Duration::try_from_secs_f64(spent as f64 / settings.bytes_per_second.max(1.0));
-            let due = begun + due.unwrap_or(Duration::ZERO);
+            let takes = Duration::try_from_secs_f64(bytes as f64 / settings.bytes_per_second.max(1.0));
+            let due = {
+                let mut through = pace.lock();
+                *through = begun.max(*through) + takes.unwrap_or(Duration::ZERO);
+                *through
+            };
             self.env.clock.sleep_until(due).await;
         }
         tracing::info!(
             partition = %replica.partition(), from = %found.dirty_from, to = %pass.cleaned_end(),
             dirty_bytes = found.dirty_bytes, bytes_before = before,
-            bytes_after = replica.with_log(|log| log.size_bytes()), "compacted"
+            bytes_after = replica.log_summary().bytes, "compacted"
         );
         Ok(())
     }
+}
 
-    async fn on_disk<T: Send + 'static>(
-        &self,
-        job: impl FnOnce() -> Result<T, LogError> + Send + 'static,
-    ) -> Result<T, LogError> {
-        // The pool ends only with the process.
-        self.disk_threads.run(job).await.unwrap_or(Err(LogError::Closed))
-    }
+async fn on_disk<T: Send + 'static>(
+    replica: &Replica,
+    job: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    // The pool ends only with the process.
+    replica.disk_threads().run(job).await.unwrap_or(Err(LogError::Closed))
 }
 
 /// What a pass would find, if one is due.

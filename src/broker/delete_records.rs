@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::Broker;
+use super::directories::are_stuck;
 use super::fetch::FetchError;
 use super::tier::NotCarried;
 use crate::env::timeout;
@@ -14,6 +15,8 @@ use crate::types::{Offset, TopicPartition};
 
 /// How often the replicas are looked at while a request waits for them.
 const LOOK: Duration = Duration::from_millis(10);
+/// So long the leader's own disk is waited for, also where the client has less patience.
+const DISK_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why no records were deleted, or not everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,20 +65,24 @@ impl Broker {
         }
         let (manager, log) = (self.replicas.clone(), replica.clone());
         let now_ms = self.env.clock.wall_ms();
-        let raised = self
-            .on_disk_thread(&replica, move || {
-                let config = log.with_log(|log| log.config().clone());
-                let cleanup = config.cleanup;
-                if cleanup.compact && !cleanup.delete {
-                    return Ok(None);
-                }
-                let is_tiered = config.remote_storage_enable && !cleanup.compact;
-                manager.raise_log_start(&log, to, now_ms).map(|log_start| Some((log_start, is_tiered)))
-            })
-            .await?;
-        let Some((log_start, is_tiered)) = raised else {
+        let config = replica.log_summary().config;
+        let cleanup = config.cleanup;
+        if cleanup.compact && !cleanup.delete {
             return Err(DeleteRecordsError::Policy(partition.clone()));
-        };
+        }
+        let is_tiered = config.remote_storage_enable && !cleanup.compact;
+        if are_stuck(replica.disk_threads()) {
+            return Err(FetchError::DiskHangs.into());
+        }
+        let raise = move || manager.raise_log_start(&log, to, now_ms);
+        let raising = replica.disk_threads().run(raise);
+        // It may be done later all the same.
+        let raised = timeout(&*self.env.clock, limit.max(DISK_LIMIT), raising).await;
+        let storage = |e: &dyn std::fmt::Display| FetchError::Storage(e.to_string());
+        let log_start = raised
+            .map_err(|_| DeleteRecordsError::TimedOut)?
+            .map_err(|e| storage(&e))?
+            .map_err(|e| storage(&e))?;
         let everywhere = async {
             loop {
                 match replica.log_start_is_stored(to) {

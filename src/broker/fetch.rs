@@ -128,6 +128,9 @@ pub enum FetchError {
     /// The local log could not be read.
     #[error("the log could not be read: {0}")]
     Storage(String),
+    /// The disk of the local log does not answer.
+    #[error("the disk of the log directory does not answer")]
+    DiskHangs,
 }
 
 impl FetchRequest {
@@ -261,6 +264,11 @@ impl Broker {
                         // Local retention has taken the segment since the plan was made.
                         Err(FetchError::Storage(_)) if replica.has_only_in_tier(wanted.offset) => {
                             self.load_cold(wanted, request, wanted.offset, bytes, &mut answer).await?
+                        }
+                        // The records of the others do not wait for it: this one has none for now.
+                        Err(FetchError::DiskHangs) => {
+                            answer.aborted.clear();
+                            (Records::empty(), 0)
                         }
                         loaded => loaded?,
                     }
@@ -451,7 +459,11 @@ impl Broker {
             client_epoch: wanted.leader_epoch,
             served_by,
         };
-        match self.find(&replica, wants).await? {
+        let found = match self.find(&replica, wants).await {
+            Err(FetchError::DiskHangs) => return nothing(answer),
+            found => found?,
+        };
+        match found {
             Ok(Some(slice)) => Ok(Planned { answer, source: Source::Local(replica, slice) }),
             Ok(None) => nothing(answer),
             Err(ReadError::OnlyTiered { .. }) if max_bytes == 0 && !first => nothing(answer),

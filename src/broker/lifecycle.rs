@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use parking_lot::Mutex;
 
 use super::Broker;
@@ -15,6 +16,7 @@ use super::answers::AnswerBudget;
 use super::client_telemetry::ClientTelemetry;
 use super::cold::ColdTier;
 use super::config::{BrokerConfig, ConfigError};
+use super::directories::{Directories, LateReads};
 use super::epoch_file;
 use super::groups::OFFSETS_TOPIC;
 use super::live::LiveConfig;
@@ -32,7 +34,7 @@ use crate::coordinator::txn::TransactionCoordinators;
 use crate::coordinator::{Coordinators, GroupConfig};
 use crate::env::metrics::REQUEST_SECONDS;
 use crate::env::pem::{days_left_if_few, expiry_ms, load_certificates};
-use crate::env::{Env, MonoTime, WatchedFiles};
+use crate::env::{Env, MonoTime, WatchedFiles, timeout};
 use crate::log::{LogDirs, LogError};
 use crate::metadata::{
     BrokerRegistration, CommandError, Endpoint, LeaderBalance, Metadata, MetadataConfig, Proof,
@@ -51,6 +53,9 @@ const DISK_THREADS: usize = 4;
 
 /// How long a broker that is stopping waits for its partitions to move.
 const CONTROLLED_SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
+
+/// A log directory whose disk has not answered for so long at the start is offline, if there is another one.
+const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why a broker did not start. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +96,8 @@ impl Broker {
         let live = Arc::new(LiveConfig::new(config.clone())?);
         let groups = GroupConfig::from_properties(&config.all_values())
             .map_err(|e| StartError::Config(ConfigError::Contradiction(e.to_string())))?;
-        let dirs = open_dirs(&env, &config)?;
+        let silent = silent_dirs(&env, &config.log_dirs, START_PATIENCE).await;
+        let dirs = open_dirs(&env, &config, &silent)?;
         let registration = registration(&env, &config, &dirs, endpoints)?;
         let transport = peers.bind(&env, &config).await?;
         let metadata = Metadata::start(&env, metadata_config(&config, &dirs), transport.clone())
@@ -103,16 +109,9 @@ impl Broker {
             .threads
             .background("cold")
             .map_err(|e| StartError::System(format!("no thread for the cold runtime: {e}")))?;
-        let cold_store = ColdStore::open(
-            &env,
-            &*stores,
-            &config,
-            metadata.clone(),
-            disk_threads.clone(),
-            cold.handle().clone(),
-        )
-        .await
-        .map_err(|e| StartError::Tier(e.to_string()))?;
+        let cold_store = ColdStore::open(&env, &*stores, &config, metadata.clone(), cold.handle().clone())
+            .await
+            .map_err(|e| StartError::Tier(e.to_string()))?;
         let replicas = ReplicaManager::start(
             &env,
             replication_config(&config, &registration, &live),
@@ -143,7 +142,6 @@ impl Broker {
         let answering = Peers {
             markers: markers.clone(),
             transactions: transactions.clone(),
-            threads: disk_threads.clone(),
             at_work: cold_store.as_ref().map(|store| store.at_work()).unwrap_or_default(),
         };
         let logs = LocalLogs { replicas: replicas.clone(), peers: answering };
@@ -151,6 +149,8 @@ impl Broker {
         let tier = cold_store
             .clone()
             .map(|store| Arc::new(TierReads::new(store, replicas.clone())) as Arc<dyn ColdTier>);
+        let directories = Directories::new(&env, &replicas);
+        let status_thread = env.threads.pool("status", 1);
         let answers = AnswerBudget::new(config.size("queued.max.response.bytes"));
         let broker = Arc::new(Broker {
             answers,
@@ -172,6 +172,9 @@ impl Broker {
             cold_store,
             transport,
             disk_threads,
+            directories: directories.clone(),
+            late_reads: LateReads::default(),
+            status_thread,
             producer_ids: ProducerIds::default(),
             stopping: StopSignal::default(),
             cold,
@@ -186,7 +189,10 @@ impl Broker {
         let transactions = Arc::new(broker.transactions.coordinators.clone());
         broker.coordinate(TRANSACTIONS_TOPIC, transactions);
         tokio::spawn(broker.clone().run_topic_watch());
-        tokio::spawn(broker.clone().run_retention());
+        tokio::spawn(directories.clone().run(broker.stopping.clone()));
+        for (directory, _) in broker.replicas.directories() {
+            tokio::spawn(broker.clone().run_retention(directory));
+        }
         tokio::spawn(broker.clone().run_compaction());
         if let Some(store) = &broker.cold_store {
             let (replicas, stopping) = (broker.replicas.clone(), broker.stopping.clone());
@@ -196,7 +202,14 @@ impl Broker {
                 (broker.coordinators.clone(), broker.transactions.coordinators.clone()),
                 stopping.clone(),
             );
-            TierDriver::start(store.clone(), &broker.config, broker.live.clone(), replicas, stopping);
+            TierDriver::start(
+                store.clone(),
+                &broker.config,
+                broker.live.clone(),
+                replicas,
+                directories,
+                stopping,
+            );
             let store = store.clone();
             tokio::spawn(broker.clone().follow_config(move |config| store.set_rates(config)));
         }
@@ -265,7 +278,7 @@ impl Broker {
     /// Stops in order: partitions move, followers are told, logs are flushed, the clean-shutdown marker is written.
     pub async fn shutdown(&self) {
         let moved = self.metadata.controlled_shutdown();
-        match crate::env::timeout(&*self.env.clock, CONTROLLED_SHUTDOWN_LIMIT, moved).await {
+        match timeout(&*self.env.clock, CONTROLLED_SHUTDOWN_LIMIT, moved).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "stopping without a controlled shutdown"),
             Err(error) => tracing::warn!(%error, "stopping without a controlled shutdown"),
@@ -366,12 +379,41 @@ fn others(config: &BrokerConfig) -> Vec<String> {
     names
 }
 
-fn open_dirs(env: &Env, config: &BrokerConfig) -> Result<Arc<LogDirs>, StartError> {
+pub(super) fn open_dirs(
+    env: &Env,
+    config: &BrokerConfig,
+    silent: &[PathBuf],
+) -> Result<Arc<LogDirs>, StartError> {
     let others = others(config);
     let others: Vec<&str> = others.iter().map(String::as_str).collect();
-    LogDirs::open(env.disk.clone(), &*env.rng, &config.log_dirs, config.node_id, &others)
-        .map(Arc::new)
-        .map_err(|e| StartError::LogDirs(e.to_string()))
+    let answering: Vec<PathBuf> =
+        config.log_dirs.iter().filter(|path| !silent.contains(path)).cloned().collect();
+    let mut dirs = LogDirs::open(env.disk.clone(), &*env.rng, &answering, config.node_id, &others)
+        .map_err(|e| StartError::LogDirs(e.to_string()))?;
+    for path in silent {
+        dirs.leave_out(path.clone(), "its disk does not answer".to_owned());
+    }
+    Ok(Arc::new(dirs))
+}
+
+/// The log directories whose disks hang, of several; not all of them: then there is nothing to go on with, and they are waited for.
+pub(super) async fn silent_dirs(env: &Env, paths: &[PathBuf], patience: Duration) -> Vec<PathBuf> {
+    if paths.len() < 2 {
+        return Vec::new();
+    }
+    let questions = paths.iter().enumerate().map(|(at, path)| {
+        let (disk, asked) = (env.disk.clone(), path.clone());
+        let threads = env.threads.pool(&format!("start-{at}"), 1);
+        async move {
+            // What these say is found out once more where the directory is opened.
+            let ask = move || disk.read_dir(&asked).is_ok() && disk.sync_dir(&asked).is_ok();
+            timeout(&*env.clock, patience, threads.run(ask)).await.is_err()
+        }
+    });
+    let hang = join_all(questions).await;
+    let silent: Vec<PathBuf> =
+        paths.iter().zip(hang).filter(|(_, hangs)| *hangs).map(|(path, _)| path.clone()).collect();
+    if silent.len() == paths.len() { Vec::new() } else { silent }
 }
 
 /// The directories that were opened.

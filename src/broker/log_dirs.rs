@@ -28,41 +28,37 @@ pub struct LogDirReplica {
 }
 
 impl Broker {
-    /// This broker's log directories with the replicas that are wanted.
-    pub async fn log_dirs(&self, wanted: impl Fn(&TopicPartition) -> bool + Send + 'static) -> Vec<LogDir> {
+    /// This broker's log directories with the replicas that are wanted, as their logs were when they were last let go: a disk that
+    /// hangs keeps nobody waiting.
+    #[must_use]
+    pub fn log_dirs(&self, wanted: impl Fn(&TopicPartition) -> bool) -> Vec<LogDir> {
         let (replicas, directories) = (self.replicas.replicas(), self.replicas.directories());
         let offline = self.replicas.offline_directories();
-        let found = self.disk_threads.run(move || {
-            let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
-            let mut dirs: Vec<_> = directories
-                .into_iter()
-                .filter(|(_, path)| !offline.contains(path))
-                .map(|(id, path)| {
-                    (id, LogDir { path: absolute(path), replicas: Vec::new(), is_offline: false })
-                })
-                .collect();
-            for replica in replicas.iter().filter(|replica| wanted(replica.partition())) {
-                let Some((_, dir)) = dirs.iter_mut().find(|(id, _)| *id == replica.directory()) else {
-                    continue;
-                };
-                let positions = replica.positions();
-                dir.replicas.push(LogDirReplica {
-                    partition: replica.partition().clone(),
-                    size_bytes: replica.with_log(|log| log.size_bytes()),
-                    lag: (positions.high_watermark - positions.log_end).max(0),
-                });
-            }
-            for (_, dir) in &mut dirs {
-                dir.replicas.sort_by(|a, b| a.partition.cmp(&b.partition));
-            }
-            let offline = offline.into_iter().map(|path| LogDir {
-                path: absolute(path),
-                replicas: Vec::new(),
-                is_offline: true,
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let mut dirs: Vec<_> = directories
+            .into_iter()
+            .filter(|(_, path)| !offline.contains(path))
+            .map(|(id, path)| (id, LogDir { path: absolute(path), replicas: Vec::new(), is_offline: false }))
+            .collect();
+        for replica in replicas.iter().filter(|replica| wanted(replica.partition())) {
+            let Some((_, dir)) = dirs.iter_mut().find(|(id, _)| *id == replica.directory()) else {
+                continue;
+            };
+            let positions = replica.positions();
+            dir.replicas.push(LogDirReplica {
+                partition: replica.partition().clone(),
+                size_bytes: replica.log_summary().bytes,
+                lag: (positions.high_watermark - positions.log_end).max(0),
             });
-            dirs.into_iter().map(|(_, dir)| dir).chain(offline).collect()
+        }
+        for (_, dir) in &mut dirs {
+            dir.replicas.sort_by(|a, b| a.partition.cmp(&b.partition));
+        }
+        let offline = offline.into_iter().map(|path| LogDir {
+            path: absolute(path),
+            replicas: Vec::new(),
+            is_offline: true,
         });
-        // The pool ends only with the process.
-        found.await.unwrap_or_default()
+        dirs.into_iter().map(|(_, dir)| dir).chain(offline).collect()
     }
 }

@@ -14,6 +14,7 @@ mod compaction;
 pub mod config;
 mod config_entry;
 mod delete_records;
+mod directories;
 mod elections;
 mod epoch_file;
 mod fetch;
@@ -104,7 +105,12 @@ pub struct Broker {
     tier: Option<Arc<dyn ColdTier>>,
     cold_store: Option<Arc<tier::ColdStore>>,
     transport: SharedTransport,
+    /// For files that are no log directory's; those of the only directory, where there is one.
     disk_threads: BlockingPool,
+    directories: Arc<directories::Directories>,
+    late_reads: directories::LateReads,
+    /// Makes the metrics.
+    status_thread: BlockingPool,
     producer_ids: ProducerIds,
     answers: AnswerBudget,
     fetch_wait: Histogram,

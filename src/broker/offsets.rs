@@ -180,16 +180,17 @@ impl Broker {
         Ok(replica.end_of_epoch(epoch).unwrap_or((LeaderEpoch::NONE, Offset::NONE)))
     }
 
-    /// Runs a read of the replica's log on the disk threads of its directory.
+    /// Runs a read of the replica's log on the disk threads of its directory: `DiskHangs` when that takes too long.
     pub(super) async fn on_disk_thread<T: Send + 'static>(
         &self,
         replica: &Replica,
         job: impl FnOnce() -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, FetchError> {
-        match replica.disk_threads().run(job).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(e)) => Err(FetchError::Storage(e.to_string())),
-            Err(e) => Err(FetchError::Storage(e.to_string())),
+        match self.late_reads.run(&*self.env.clock, replica, job).await {
+            Some(Ok(Ok(value))) => Ok(value),
+            Some(Ok(Err(e))) => Err(FetchError::Storage(e.to_string())),
+            Some(Err(e)) => Err(FetchError::Storage(e.to_string())),
+            None => Err(FetchError::DiskHangs),
         }
     }
 }

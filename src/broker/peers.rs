@@ -16,7 +16,6 @@ use super::standing::{
 };
 use super::tier::AtWork;
 use super::transactions::{NotJoined, TransactionHost};
-use crate::env::BlockingPool;
 use crate::metadata::Metadata;
 use crate::types::{BrokerId, Decision, LeaderEpoch, ProducerEpoch, ProducerId, TopicId, TopicName};
 
@@ -97,7 +96,6 @@ pub(super) enum PeerAnswer {
 pub(super) struct Peers {
     pub(super) markers: Arc<Markers>,
     pub(super) transactions: TransactionHost,
-    pub(super) threads: BlockingPool,
     /// What is on its way to the store; nothing ever where there is none.
     pub(super) at_work: Arc<AtWork>,
 }
@@ -119,17 +117,14 @@ impl Peers {
                 }
                 PeerRequest::Join(request) => PeerAnswer::Joined(this.transactions.join_here(request).await),
                 PeerRequest::Stand(asked) => {
-                    let (markers, threads) = (&this.markers, &this.threads);
-                    let told = standings_here(&markers.replicas, threads, &markers.env.clock, asked).await;
-                    PeerAnswer::Standings(told)
-                }
-                PeerRequest::Copies(asked) => {
-                    PeerAnswer::Copies(copies_here(&this.markers.replicas, &this.threads, asked).await)
+                    let (replicas, clock) = (&this.markers.replicas, &this.markers.env.clock);
+                    PeerAnswer::Standings(standings_here(replicas, clock, asked).await)
                 }
                 PeerRequest::AreQuiet(topics) => {
                     let image = this.markers.metadata.image();
                     PeerAnswer::AreQuiet(this.at_work.are_quiet(&image, &topics))
                 }
+                PeerRequest::Copies(asked) => PeerAnswer::Copies(copies_here(&this.markers.replicas, &asked)),
                 PeerRequest::Groups => {
                     let partitions = offsets_partitions(&this.markers.metadata.image());
                     PeerAnswer::Groups(groups_here(&this.markers.groups, partitions).await)

@@ -5,9 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
+
 use super::Broker;
 use crate::log::{LogError, Removal};
 use crate::replication::Replica;
+use crate::types::DirectoryId;
 
 /// Between two looks at how long the interval is.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -16,8 +19,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const A_JOB: usize = 32;
 
 impl Broker {
-    /// Looks after every partition once an interval until the broker stops.
-    pub(super) async fn run_retention(self: Arc<Self>) {
+    /// Looks after every partition of a log directory once an interval until the broker stops: where its disk hangs, no other waits.
+    pub(super) async fn run_retention(self: Arc<Self>, directory: DirectoryId) {
         let interval = || self.live().config.millis("log.retention.check.interval.ms");
         let mut last = self.env.clock.now();
         loop {
@@ -32,16 +35,24 @@ impl Broker {
                 continue;
             }
             last = now;
-            self.check_retention().await;
+            self.check_retention_in(directory).await;
         }
     }
 
     /// One round over all partitions on this broker.
     pub async fn check_retention(&self) {
+        let all = self.replicas.directories().into_iter();
+        join_all(all.map(|(directory, _)| self.check_retention_in(directory))).await;
+    }
+
+    async fn check_retention_in(&self, directory: DirectoryId) {
         let (now_ms, quorum_ms) = (self.env.clock.wall_ms(), self.metadata.retention_ms());
-        for some in self.replicas.replicas().chunks(A_JOB) {
+        let mut here = self.replicas.replicas();
+        here.retain(|replica| replica.directory() == directory);
+        let threads = self.replicas.threads_of(directory);
+        for some in here.chunks(A_JOB) {
             let replicas = some.to_vec();
-            let worked = self.disk_threads.run(move || {
+            let worked = threads.run(move || {
                 for replica in replicas {
                     if let Err(error) = expire(&replica, now_ms, quorum_ms) {
                         tracing::error!(partition = %replica.partition(), %error, "retention failed");

@@ -8,19 +8,22 @@ use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use super::Broker;
+use super::directories::are_stuck;
 use super::peers::{PeerAnswer, PeerRequest, ask};
 use crate::coordinator::Coordinators;
 use crate::coordinator::group::consumer::DescribeConsumerGroup;
 use crate::coordinator::group::{CONSUMER, DescribeGroup, FetchOffsets, ListGroups};
 use crate::env::metrics::{GROUP_LAG_RECORDS, GROUP_LAG_SECONDS, GROUPS, Snapshot};
-use crate::env::{BlockingPool, Clock};
+use crate::env::{Clock, timeout};
 use crate::metadata::Metadata;
 use crate::replication::{Isolation, Replica, ReplicaManager, ServedBy, Wanted};
-use crate::types::{BrokerId, Offset, TopicId, TopicName, TopicPartition};
+use crate::types::{BrokerId, DirectoryId, Offset, TopicId, TopicName, TopicPartition};
 use crate::wire::record_batch::BatchHeader;
 
 /// How often the lag of groups is looked at for the metrics.
 const LAG_INTERVAL: Duration = Duration::from_secs(30);
+/// So long a log directory's disk is waited for.
+const LONGEST_LOOK: Duration = Duration::from_secs(5);
 /// Partitions of one question.
 const MOST_PARTITIONS: usize = 10_000;
 
@@ -79,24 +82,16 @@ pub(super) struct LocalCopy {
 }
 
 /// What the replicas on this broker have, leading or not; `None` where there is none.
-pub(super) async fn copies_here(
-    replicas: &Arc<ReplicaManager>,
-    threads: &BlockingPool,
-    asked: Vec<(TopicId, i32)>,
-) -> Vec<Option<LocalCopy>> {
-    let (replicas, count) = (replicas.clone(), asked.len());
-    let of = move |(topic, partition): &(TopicId, i32)| {
+pub(super) fn copies_here(replicas: &ReplicaManager, asked: &[(TopicId, i32)]) -> Vec<Option<LocalCopy>> {
+    let of = |(topic, partition): &(TopicId, i32)| {
         let replica = replicas.replica_by_id(*topic, *partition)?;
-        Some(replica.with_log(|log| LocalCopy {
-            start: log.local_start().0,
-            end: log.log_end().0,
-            is_tiered: log.config().remote_storage_enable,
-        }))
+        // The config first: from when it says that the log is not tiered, local retention takes nothing more.
+        let is_tiered = replica.log_summary().config.remote_storage_enable;
+        let positions = replica.positions();
+        Some(LocalCopy { start: positions.local_start.0, end: positions.log_end.0, is_tiered })
     };
-    let look = move || asked.iter().take(MOST_PARTITIONS).map(of).collect();
-    // The pool ends only with the process.
-    let mut found: Vec<Option<LocalCopy>> = threads.run(look).await.unwrap_or_default();
-    found.resize(count, None);
+    let mut found: Vec<Option<LocalCopy>> = asked.iter().take(MOST_PARTITIONS).map(of).collect();
+    found.resize(asked.len(), None);
     found
 }
 
@@ -113,69 +108,92 @@ pub(super) async fn copies_at(
     }
 }
 
-/// What the partitions that this broker leads say; `None` for others.
+/// What the partitions that this broker leads say; `None` for others. A log directory whose disk takes long says no ages.
 pub(super) async fn standings_here(
     replicas: &Arc<ReplicaManager>,
-    threads: &BlockingPool,
     clock: &Arc<dyn Clock>,
     asked: Vec<Asked>,
 ) -> Vec<Option<Standing>> {
-    let (replicas, clock, count) = (replicas.clone(), clock.clone(), asked.len());
-    let look = move || {
-        let of = |(topic, partition, offset): &Asked| {
-            let replica = replicas.replica(&TopicPartition::new(topic.clone(), *partition))?;
-            standing(&replica, &*clock, *offset)
-        };
-        asked.iter().take(MOST_PARTITIONS).map(of).collect()
-    };
-    // The pool ends only with the process.
-    let mut found: Vec<Option<Standing>> = threads.run(look).await.unwrap_or_default();
-    found.resize(count, None);
+    let mut found: Vec<Option<Standing>> = Vec::with_capacity(asked.len());
+    let mut wanted: BTreeMap<DirectoryId, Vec<(usize, Arc<Replica>, Offset)>> = BTreeMap::new();
+    for (place, (topic, partition, offset)) in asked.into_iter().enumerate() {
+        let replica = replicas.replica(&TopicPartition::new(topic, partition));
+        let standing =
+            replica.as_ref().filter(|_| place < MOST_PARTITIONS).and_then(|r| standing(r, &**clock));
+        if let (Some(replica), Some(standing), Some(offset)) = (replica, &standing, offset)
+            && offset < standing.high_watermark
+        {
+            wanted.entry(replica.directory()).or_default().push((place, replica, Offset(offset)));
+        }
+        found.push(standing);
+    }
+    let ages = wanted.into_iter().map(|(directory, wanted)| {
+        let (threads, now) = (replicas.threads_of(directory), clock.clone());
+        async move {
+            if are_stuck(&threads) {
+                return Vec::new();
+            }
+            let look = move || {
+                let age = |(place, replica, offset)| (place, age_of_first(&replica, &*now, offset));
+                wanted.into_iter().map(age).collect()
+            };
+            // The pool ends only with the process.
+            timeout(&**clock, LONGEST_LOOK, threads.run(look))
+                .await
+                .ok()
+                .and_then(Result::ok)
+                .unwrap_or_default()
+        }
+    });
+    for (place, age_ms) in join_all(ages).await.into_iter().flatten() {
+        if let Some(standing) = &mut found[place] {
+            standing.age_ms = age_ms;
+        }
+    }
     found
 }
 
-fn standing(replica: &Arc<Replica>, clock: &dyn Clock, offset: Option<i64>) -> Option<Standing> {
+fn standing(replica: &Replica, clock: &dyn Clock) -> Option<Standing> {
     let positions = replica.positions();
     if !positions.leads() {
         return None;
     }
-    let (local_bytes, open_segment) = replica.with_log(|log| {
-        let open = log.closed_segments().last().map_or(log.local_start(), |segment| segment.end);
-        (log.size_bytes(), open)
-    });
+    let summary = replica.log_summary();
     let now = clock.now();
     let behind = |end: Offset, since| {
         if end >= positions.log_end { 0 } else { u64::try_from(now.since(since).as_millis()).unwrap_or(0) }
     };
     let followers =
         replica.in_sync_followers().iter().map(|f| (f.broker, f.end.0, behind(f.end, f.caught_up))).collect();
-    let age_ms = offset.filter(|offset| *offset < positions.high_watermark.0).and_then(|offset| {
-        // Of what is only in the tier the oldest local record is the lower bound.
-        let from = Offset(offset).max(positions.local_start);
-        let wanted = Wanted {
-            from,
-            max_bytes: 1,
-            at_least_one: true,
-            isolation: Isolation::ReadUncommitted,
-            client_epoch: None,
-            served_by: ServedBy::Leader,
-        };
-        let slice = replica.read(&wanted).ok()??;
-        let header = BatchHeader::parse(&replica.load(&slice).ok()?).ok()?;
-        Some((clock.wall_ms() - header.base_timestamp).max(0))
-    });
     Some(Standing {
         log_start: positions.log_start.0,
         local_start: positions.local_start.0,
         tier_end: positions.tier.map(|tier| tier.end.0),
-        open_segment: open_segment.0,
+        open_segment: summary.open_segment.0,
         last_stable: positions.last_stable.0,
         high_watermark: positions.high_watermark.0,
         log_end: positions.log_end.0,
-        local_bytes,
+        local_bytes: summary.bytes,
         followers,
-        age_ms,
+        age_ms: None,
     })
+}
+
+/// How old the first record at an offset is, in milliseconds. Runs on a disk thread.
+fn age_of_first(replica: &Arc<Replica>, clock: &dyn Clock, offset: Offset) -> Option<i64> {
+    // Of what is only in the tier the oldest local record is the lower bound.
+    let from = offset.max(replica.positions().local_start);
+    let wanted = Wanted {
+        from,
+        max_bytes: 1,
+        at_least_one: true,
+        isolation: Isolation::ReadUncommitted,
+        client_epoch: None,
+        served_by: ServedBy::Leader,
+    };
+    let slice = replica.read(&wanted).ok()??;
+    let header = BatchHeader::parse(&replica.load(&slice).ok()?).ok()?;
+    Some((clock.wall_ms() - header.base_timestamp).max(0))
 }
 
 /// The groups that this broker coordinates; a coordinator that is loading has none yet.
@@ -232,7 +250,7 @@ impl Broker {
             let wanted: Vec<Asked> = places.iter().map(|i| asked[*i].clone()).collect();
             async move {
                 let told = if leader == self.node_id() {
-                    standings_here(&self.replicas, &self.disk_threads, &self.env.clock, wanted).await
+                    standings_here(&self.replicas, &self.env.clock, wanted).await
                 } else {
                     match ask(&self.metadata, leader, &PeerRequest::Stand(wanted)).await {
                         Some(PeerAnswer::Standings(told)) => told,

@@ -1,7 +1,7 @@
 //! What is true of this broker when somebody asks: the gauges of its metrics.
 //!
-//! The collector runs on a thread for blocking calls; it looks at each partition for a moment and reads a few files of the
-//! kernel.
+//! The collector runs on a thread of its own, looks at what each partition keeps for such questions, and reads a few files of the
+//! kernel: no log and no log directory's disk is waited for.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -15,6 +15,8 @@ use crate::env::{Disk, MonoTime};
 use crate::metadata::BrokerState;
 use crate::types::BrokerId;
 
+/// So long the log directories are asked what room they have; of one that does not say it what it said last is told.
+const LOOK: Duration = Duration::from_millis(250);
 /// The pages of `/proc/self/statm`, on every machine that we run on.
 const PAGE_BYTES: f64 = 4096.0;
 /// The ticks of `/proc/self/stat` in a second (USER_HZ).
@@ -34,14 +36,15 @@ impl Broker {
 
     /// All that is counted and true now.
     pub async fn metrics(&self) -> Vec<Family> {
+        self.directories.look(LOOK).await;
         let metrics = self.env.metrics.clone();
         // The pool ends only with the process.
-        self.disk_threads.run(move || metrics.snapshot()).await.unwrap_or_default()
+        self.status_thread.run(move || metrics.snapshot()).await.unwrap_or_default()
     }
 
-    /// Whether a thread for the disk takes up work.
-    pub async fn disk_threads_answer(&self) -> bool {
-        self.disk_threads.run(|| ()).await.is_ok()
+    /// Returns once the disk of one log directory has answered. While none does there is nothing that this broker could serve.
+    pub async fn a_disk_answers(&self) {
+        self.directories.any_answers().await;
     }
 
     /// Whether this broker serves as a member of the cluster; with `in_sync`, whether besides no replica of it is outside of its
@@ -124,12 +127,9 @@ impl Broker {
         let mut log_bytes = vec![0u64; dirs.len()];
         for replica in &replicas {
             let positions = replica.positions();
-            let (bytes, waiting) = replica.with_log(|log| {
-                let waiting = log.config().is_tiered().then(|| log.closed_segments());
-                (log.size_bytes(), waiting)
-            });
+            let summary = replica.log_summary();
             if let Some(i) = dirs.iter().position(|(id, _)| *id == replica.directory()) {
-                log_bytes[i] += bytes;
+                log_bytes[i] += summary.bytes;
             }
             let Some(size) = replica.isr_size() else { continue };
             led += 1;
@@ -145,7 +145,7 @@ impl Broker {
                 let seconds = if behind == 0 { 0.0 } else { now.since(follower.caught_up).as_secs_f64() };
                 out.level_at_least(REPLICA_LAG_SECONDS, &[&name], seconds);
             }
-            for segment in waiting.into_iter().flatten().filter(|s| s.end > positions.tier_end()) {
+            for segment in summary.closed.iter().filter(|s| s.end > positions.tier_end()) {
                 lag_bytes += segment.bytes;
                 lag_segments += 1;
                 if segment.max_timestamp >= 0 {
@@ -161,9 +161,13 @@ impl Broker {
         for ((_, path), bytes) in dirs.iter().zip(log_bytes) {
             let name = path.display().to_string();
             out.level(LOG_BYTES, &[&name], bytes as f64);
-            if let Ok(free) = self.env.disk.available_bytes(path) {
+        }
+        for (path, free, waits) in self.directories.states() {
+            let name = path.display().to_string();
+            if let Some(free) = free {
                 out.level(DISK_FREE, &[&name], free as f64);
             }
+            out.level(DIRECTORY_WAITS, &[&name], waits.as_secs_f64());
         }
         out.level(DIRECTORIES_FAILED, &[], self.replicas.offline_directories().len() as f64);
         if self.cold_store.is_some() {

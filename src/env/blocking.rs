@@ -96,6 +96,36 @@ impl Drop for Background {
 pub struct BlockingPool {
     submit: Arc<dyn Fn(Job) + Send + Sync>,
     enter: Arc<dyn Fn(Short) -> Option<Here> + Send + Sync>,
+    work: Arc<Work>,
+}
+
+/// What the threads of a pool are at.
+struct Work {
+    since: Instant,
+    /// Of each thread when its job began, in microseconds after `since`; zero while it has none.
+    began: Vec<AtomicU64>,
+}
+
+impl Work {
+    #[allow(clippy::disallowed_methods)]
+    fn of(threads: usize) -> Work {
+        Work { since: Instant::now(), began: (0..threads).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    fn run(&self, thread: usize, job: Job) {
+        self.began[thread].store(micros(self.since.elapsed()).max(1), Ordering::Relaxed);
+        run_one(job);
+        self.began[thread].store(0, Ordering::Relaxed);
+    }
+
+    /// How long each thread has been at its job.
+    fn lasts(&self) -> impl Iterator<Item = Duration> + '_ {
+        let now = micros(self.since.elapsed());
+        let began = self.began.iter().map(|began| began.load(Ordering::Relaxed));
+        began
+            .map(move |began| if began == 0 { 0 } else { now.saturating_sub(began) })
+            .map(Duration::from_micros)
+    }
 }
 
 /// A job that is short, if all goes well.
@@ -166,14 +196,15 @@ impl BlockingPool {
     #[allow(clippy::disallowed_methods)]
     fn start(name: &str, threads: usize, prepare: fn()) -> BlockingPool {
         let queue = Arc::new(JobQueue::default());
+        let work = Arc::new(Work::of(threads.max(1)));
         for i in 0..threads.max(1) {
-            let queue = queue.clone();
+            let (queue, work) = (queue.clone(), work.clone());
             std::thread::Builder::new()
                 .name(format!("{name}-{i}"))
                 .spawn(move || {
                     prepare();
                     while let Some(job) = queue.next() {
-                        run_one(job);
+                        work.run(i, job);
                     }
                 })
                 .expect("a thread can be started when the process starts");
@@ -181,7 +212,8 @@ impl BlockingPool {
         let queue = EndsWith(queue);
         let workers = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
         let door = Arc::new(Door::new(workers - 1));
-        BlockingPool::over(move |job| queue.0.push(job), move |short| door.enter(short))
+        let pool = BlockingPool::over(move |job| queue.0.push(job), move |short| door.enter(short));
+        BlockingPool { work, ..pool }
     }
 
     /// A pool whose jobs are given to `submit`, and whose callers do a short one themselves when `enter` lets them.
@@ -189,14 +221,26 @@ impl BlockingPool {
         submit: impl Fn(Job) + Send + Sync + 'static,
         enter: impl Fn(Short) -> Option<Here> + Send + Sync + 'static,
     ) -> BlockingPool {
-        BlockingPool { submit: Arc::new(submit), enter: Arc::new(enter) }
+        BlockingPool { submit: Arc::new(submit), enter: Arc::new(enter), work: Arc::new(Work::of(0)) }
     }
 
     /// The same threads; callers do short jobs themselves when the other pool lets them, so that one thread of the runtime is
     /// left whichever of the two is slow.
     #[must_use]
     pub fn behind_the_door_of(self, other: &BlockingPool) -> BlockingPool {
-        BlockingPool { submit: self.submit, enter: other.enter.clone() }
+        BlockingPool { enter: other.enter.clone(), ..self }
+    }
+
+    /// How long the job has lasted that one of its threads has been at longest; zero while all are idle, and where threads are tasks.
+    #[must_use]
+    pub fn longest_job(&self) -> Duration {
+        self.work.lasts().max().unwrap_or_default()
+    }
+
+    /// For how long no thread has been done with its job: until one is, whatever is given to the pool waits. Zero while one is idle.
+    #[must_use]
+    pub fn stuck_for(&self) -> Duration {
+        self.work.lasts().min().unwrap_or_default()
     }
 
     /// Leave for one job that normally takes microseconds, such as a write into the page cache: to change threads twice
@@ -421,6 +465,32 @@ mod tests {
         let jobs: Vec<i32> = (0..10).map(|_| dones.recv_timeout(LONG).unwrap()).collect();
         assert_eq!(jobs, (0..10).collect::<Vec<_>>());
         go.send(()).unwrap();
+    }
+
+    #[test]
+    fn a_pool_tells_for_how_long_its_threads_have_been_at_their_jobs() {
+        let pool = BlockingPool::new("test", 2);
+        let (told, senders) = (Arc::new(Mutex::new(Vec::new())), [channel::<()>(), channel::<()>()]);
+        let at_once = pool.clone();
+        let lasts = move || (at_once.longest_job() > Duration::ZERO, at_once.stuck_for() > Duration::ZERO);
+        told.lock().push(lasts());
+        let (begun, begins) = channel();
+        let [one, two] = senders.map(|(go, gone)| {
+            let begun = begun.clone();
+            pool.spawn(move || {
+                begun.send(()).unwrap();
+                gone.recv_timeout(LONG).unwrap();
+            });
+            begins.recv_timeout(LONG).unwrap();
+            std::thread::sleep(Duration::from_millis(1));
+            told.lock().push(lasts());
+            go
+        });
+        assert_eq!(*told.lock(), [(false, false), (true, false), (true, true)]);
+        one.send(()).unwrap();
+        two.send(()).unwrap();
+        let mut ends = std::iter::repeat_with(|| std::thread::sleep(Duration::from_millis(1))).take(30_000);
+        assert!(ends.any(|()| lasts() == (false, false)), "both are idle again");
     }
 
     #[test]

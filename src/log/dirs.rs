@@ -135,6 +135,12 @@ impl LogDirs {
         dirs.no_longer_usable().map_or(Ok(dirs), Err)
     }
 
+    /// One that was not even tried, and is as one that could not be opened.
+    pub fn leave_out(&mut self, path: PathBuf, reason: String) {
+        tracing::error!(dir = %path.display(), "a log directory cannot be used and is offline: {reason}");
+        self.unusable.push(UnusableDirectory { path, reason });
+    }
+
     /// Why this broker has no log directory any more that works; `None` as long as it has one.
     #[must_use]
     pub fn no_longer_usable(&self) -> Option<LogError> {
@@ -383,26 +389,24 @@ impl LogDirs {
         outcome
     }
 
-    /// The proof of a clean stop of this broker epoch; after all logs are closed and the checkpoints written. A directory
-    /// that holds a log which was not closed cleanly, or never recovered since an unclean stop, gets none.
+    /// The proof of a clean stop of this broker epoch in a directory; after its logs are closed and its checkpoints written. One that
+    /// holds a log which was not closed cleanly, or never recovered since an unclean stop, gets none.
     ///
     /// # Errors
     /// `Io`.
-    pub fn mark_clean(&self, epoch: BrokerEpoch) -> Result<(), LogError> {
-        let text = serde_json::json!({ "version": 0, "brokerEpoch": epoch.0 }).to_string();
-        for directory in &self.directories {
-            if let Some(partition) = directory.not_clean() {
-                tracing::warn!(%partition, "it was not closed cleanly: no proof of a clean stop");
-                continue;
-            }
-            if let Some(failure) = directory.health.failure() {
-                tracing::warn!(dir = %directory.path.display(), failure, "no proof of a clean stop there");
-                continue;
-            }
-            let path = directory.path.join(CLEAN_SHUTDOWN);
-            directory.disk.write_atomically(&path, text.as_bytes()).map_err(LogError::io("write", &path))?;
+    pub fn mark_clean(&self, directory: DirectoryId, epoch: BrokerEpoch) -> Result<(), LogError> {
+        let Some(directory) = self.directories.iter().find(|one| one.id == directory) else { return Ok(()) };
+        if let Some(partition) = directory.not_clean() {
+            tracing::warn!(%partition, "it was not closed cleanly: no proof of a clean stop");
+            return Ok(());
         }
-        Ok(())
+        if let Some(failure) = directory.health.failure() {
+            tracing::warn!(dir = %directory.path.display(), failure, "no proof of a clean stop there");
+            return Ok(());
+        }
+        let text = serde_json::json!({ "version": 0, "brokerEpoch": epoch.0 }).to_string();
+        let path = directory.path.join(CLEAN_SHUTDOWN);
+        directory.disk.write_atomically(&path, text.as_bytes()).map_err(LogError::io("write", &path))
     }
 }
 

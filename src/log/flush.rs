@@ -207,6 +207,7 @@ impl Log {
             .map_err(LogError::io("create a segment in", &self.dir))?;
         segment.snapshot_unsynced = true;
         self.segments.push(segment);
+        self.closings += 1;
         self.folder_unsynced = true;
         Ok(())
     }

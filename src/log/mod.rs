@@ -99,6 +99,8 @@ pub struct Log {
     health: Health,
     /// Raised whenever bytes below the log end go: an fsync begun before says nothing about what came after.
     cuts: u64,
+    /// Raised whenever the closed segments are others.
+    closings: u64,
     /// Files have been created or removed since the folder was last fsynced.
     folder_unsynced: bool,
     checkpoints: Option<Arc<DirectoryCheckpoints>>,
@@ -262,6 +264,24 @@ impl Log {
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.size).sum()
+    }
+
+    /// Raised whenever the closed segments are others than before.
+    #[must_use]
+    pub fn closings(&self) -> u64 {
+        self.closings
+    }
+
+    /// First offset of the open segment that is readable.
+    #[must_use]
+    pub fn open_segment(&self) -> Offset {
+        self.segments[self.segments.len() - 1].base.max(self.log_start)
+    }
+
+    /// Bytes of the open segment.
+    #[must_use]
+    pub fn open_bytes(&self) -> u64 {
+        self.active().size
     }
 
     /// What a leader under `epoch` takes before it asks a coordinator whether a producer's transaction may begin here;

@@ -160,6 +160,7 @@ impl Opening {
             positions: Arc::new(LivePositions::new(begun, end, flushed, open.cleaned)),
             health: Health::Writable,
             cuts: 0,
+            closings: 0,
             folder_unsynced: true,
             checkpoints: self.checkpoints,
         };

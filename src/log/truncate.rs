@@ -125,6 +125,7 @@ impl Log {
     /// The checkpoints go down first: they must never claim what the log no longer has.
     fn cut(&mut self, end: Offset) -> Result<Offset, LogError> {
         self.cuts += 1;
+        self.closings += 1;
         if end < self.log_end() {
             self.lower_checkpoints(end)?;
         }
@@ -257,6 +258,7 @@ impl Log {
             })?,
         };
         self.cuts += 1;
+        self.closings += 1;
         // If it stops half-way, only opening the log again tells what is left.
         self.health = Health::Broken;
         self.lower_checkpoints(start.min(self.segments[0].base))?;
@@ -322,6 +324,7 @@ impl Log {
         self.check_health()?;
         let count = (0..self.segments.len() - 1).take_while(|i| self.segment_end(*i) <= end).count();
         if count > 0 {
+            self.closings += 1;
             self.sync_snapshot_of(count)?;
         }
         let mut paths = Vec::new();

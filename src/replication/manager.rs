@@ -1,11 +1,14 @@
 //! All replicas of this broker: hosts them as the image says, keeps the lanes to their leaders, serves the lanes of
 //! their followers, carries proposals to the quorum.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use futures::future::join_all;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -17,7 +20,7 @@ use super::lanes::serve::{Lookup, serve};
 use super::reconcile::{AskedTier, Hosted};
 use super::replica::Replica;
 use super::rounds::Rounds;
-use crate::env::{BlockingPool, Env, MonoTime};
+use crate::env::{BlockingPool, Env, MonoTime, timeout};
 use crate::log::{CheckpointPositions, LogDirs, LogError, Removal};
 use crate::metadata::Command;
 use crate::transport::{Incoming, SharedTransport};
@@ -27,6 +30,8 @@ use crate::types::{BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId, TopicPar
 const PROPOSALS: usize = 64;
 /// How often leaders look for members that lag or are gone.
 const TICK_DIVISOR: u32 = 4;
+/// At the end, a disk on which no log could be closed for so long is not waited for.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The replicas of a broker.
 pub struct ReplicaManager {
@@ -131,6 +136,12 @@ impl ReplicaManager {
         self.dirs.directories()
     }
 
+    /// The disk threads of a directory: its own where there are several.
+    #[must_use]
+    pub fn threads_of(&self, directory: DirectoryId) -> BlockingPool {
+        self.context.threads_of(Some(directory)).pool
+    }
+
     /// The directories that could not be opened at the start, and those that have failed since.
     #[must_use]
     pub fn offline_directories(&self) -> Vec<PathBuf> {
@@ -163,33 +174,61 @@ impl ReplicaManager {
             // A task that panicked has been reported; it can't be waited for.
             let _ = task.await;
         }
-        let replicas = self.replicas();
-        let dirs = self.dirs.clone();
-        let epoch = self.context.broker_epoch();
-        let closing = self.context.pool.run(move || {
+        let mut by_directory: BTreeMap<DirectoryId, Vec<Arc<Replica>>> = BTreeMap::new();
+        for (directory, _) in self.dirs.directories() {
+            by_directory.insert(directory, Vec::new());
+        }
+        for replica in self.replicas() {
+            by_directory.entry(replica.directory()).or_default().push(replica);
+        }
+        // What one directory cannot do must not keep the others from their clean stop.
+        let closing = by_directory.into_iter().map(|(directory, replicas)| self.close(directory, replicas));
+        let outcome = join_all(closing).await.into_iter().fold(Ok(()), Result::and);
+        self.hosted.write().clear();
+        self.names.write().clear();
+        outcome
+    }
+
+    /// Closes the logs of a directory, and proves it there. A disk that does not come on is given up.
+    async fn close(&self, directory: DirectoryId, replicas: Vec<Arc<Replica>>) -> Result<(), LogError> {
+        let (dirs, epoch) = (self.dirs.clone(), self.context.broker_epoch());
+        let closed = Arc::new(AtomicUsize::new(0));
+        let progress = closed.clone();
+        let close = move || {
             let mut stored = Vec::with_capacity(replicas.len());
             let mut outcome = Ok(());
             for replica in &replicas {
                 replica.rest(replica.positions().leader_epoch);
-                if replica.is_stranded() {
-                    continue;
+                if !replica.is_stranded() {
+                    match replica.with_log(crate::log::Log::close_clean) {
+                        Ok(()) => stored.push((replica.partition().clone(), checkpoint_of(replica))),
+                        Err(e) => outcome = outcome.and(Err(e)),
+                    }
                 }
-                // What one log cannot do must not keep the others from their clean stop.
-                match replica.with_log(crate::log::Log::close_clean) {
-                    Ok(()) => stored.push((replica.partition().clone(), checkpoint_of(replica))),
-                    Err(e) => outcome = outcome.and(Err(e)),
-                }
+                progress.fetch_add(1, Ordering::Relaxed);
             }
             dirs.write_checkpoints(&stored)?;
             if let Some(epoch) = epoch {
-                dirs.mark_clean(epoch)?;
+                dirs.mark_clean(directory, epoch)?;
             }
             outcome
-        });
-        let outcome = closing.await.unwrap_or(Ok(()));
-        self.hosted.write().clear();
-        self.names.write().clear();
-        outcome
+        };
+        let threads = self.threads_of(directory);
+        let mut closing = pin!(threads.run(close));
+        loop {
+            let before = closed.load(Ordering::Relaxed);
+            if let Ok(ended) = timeout(&*self.context.clock, CLOSE_PATIENCE, &mut closing).await {
+                return ended.unwrap_or(Ok(()));
+            }
+            if closed.load(Ordering::Relaxed) == before {
+                let all = self.dirs.directories().into_iter();
+                let dir = all.filter(|(id, _)| *id == directory).map(|(_, path)| path).next();
+                return Err(LogError::DirectoryOffline {
+                    dir: dir.unwrap_or_default(),
+                    reason: "its disk does not answer".to_owned(),
+                });
+            }
+        }
     }
 
     /// Raises the log start of a partition that is led here; it is stored when this returns. The new start. Runs on a
@@ -319,12 +358,10 @@ impl ReplicaManager {
                 if let Some((_, reason)) = failure {
                     if !replica.is_stranded() {
                         let reason = reason.clone();
-                        let threads = replica.disk_threads().clone();
-                        threads.spawn(move || replica.strand(&reason));
+                        replica.run_for_tick(move |replica| replica.strand(&reason));
                     }
                 } else if replica.flush_is_late() {
-                    let threads = replica.disk_threads().clone();
-                    threads.spawn(move || replica.flush_now());
+                    replica.run_for_tick(Replica::flush_now);
                 }
             }
         }

@@ -26,8 +26,8 @@ pub use isr::TierPosition;
 pub use isr::leader::{NotEnoughReplicas, ProposalReply, Settings};
 pub use manager::ReplicaManager;
 pub use replica::{
-    Acks, AppendError, InSyncFollower, Isolation, IsrSize, Positions, ReadError, Replica, ReplicaRole,
-    ServedBy, Traffic, Wanted,
+    Acks, AppendError, Closed, InSyncFollower, Isolation, IsrSize, LogSummary, Positions, ReadError, Replica,
+    ReplicaRole, ServedBy, Traffic, Wanted,
 };
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use super::reconcile::Job;
 use crate::env::timeout;
 use crate::metadata::Image;
 use crate::types::{DirectoryId, TopicId};
+
+/// A job that has lasted for so long when the broker starts is not waited for any more.
+const HANGS: Duration = Duration::from_secs(120);
 
 type Key = (TopicId, i32);
 
@@ -68,7 +72,8 @@ impl Drop for Going {
 
 impl ReplicaManager {
     /// Takes away what is gone and carries the jobs out. With patience, returns that long after at the latest: what then goes on
-    /// bars later rounds of its directory and of no other, and when it has ended the image is gone through once more.
+    /// bars later rounds of its directory and of no other, and when it has ended the image is gone through once more. Without, it
+    /// returns when all is done, or what is left hangs.
     pub(super) async fn work(
         self: &Arc<Self>,
         gone: Vec<Key>,
@@ -89,9 +94,19 @@ impl ReplicaManager {
             });
             is_ended
         });
-        let all = join_all(ends);
+        let mut all = pin!(join_all(ends));
         let Some(patience) = patience else {
-            all.await;
+            let look = self.context.config.settings.session_timeout;
+            while timeout(&*self.context.clock, look, &mut all).await.is_err() {
+                if self.only_hanging_are_busy() {
+                    let directories = self.busy_directories();
+                    tracing::error!(
+                        ?directories,
+                        "the disk of a log directory does not answer: the broker starts without its partitions"
+                    );
+                    return;
+                }
+            }
             return;
         };
         if timeout(&*self.context.clock, patience, all).await.is_err() {
@@ -136,6 +151,13 @@ impl ReplicaManager {
         }
         now.busy.extend(rounds.keys());
         rounds
+    }
+
+    /// Whether of several directories some are done, and of each of the others a job has lasted for long.
+    fn only_hanging_are_busy(&self) -> bool {
+        let busy: Vec<Place> = self.rounds.lock().busy.iter().copied().collect();
+        let hangs = |place: &Place| self.context.threads_of(*place).pool.longest_job() >= HANGS;
+        busy.len() < self.dirs.directories().len() && busy.iter().all(hangs)
     }
 
     fn busy_directories(&self) -> Vec<PathBuf> {

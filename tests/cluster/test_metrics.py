@@ -224,6 +224,8 @@ class Values(ClusterCase):
             ("esker_process_cpu_seconds_total", ""): lambda s: at_least <= s <= seconds(),
             ("esker_process_resident_bytes", ""): lambda n: near(resident(), n, 0.2),
             ("esker_process_open_files", ""): lambda n: abs(len(os.listdir(f"/proc/{pid}/fd")) - n) <= 4,
+            # No call to the disk lasts.
+            ("esker_log_directory_waits_seconds", own_dir): lambda s: 0 <= s < 5,
             ("esker_disk_free_bytes", own_dir): lambda n: near(os.statvfs(data).f_bavail * os.statvfs(data).f_frsize, n, 0.1),
             ("esker_certificate_expiry_timestamp_seconds", 'certificate="peer"'): lambda s: s > time.time() + 86400,
         })

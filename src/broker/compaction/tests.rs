@@ -74,7 +74,8 @@ async fn produce(
 
 /// What a round finds due by this time.
 async fn due(broker: &Broker, quorum_ms: Option<i64>) -> Option<Candidate> {
-    broker.dirtiest(&Failed::new(), quorum_ms).await
+    let directory = broker.replicas().directories()[0].0;
+    broker.dirtiest(directory, &Failed::new(), quorum_ms).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,7 +98,7 @@ async fn a_broker_that_does_not_know_the_quorums_time_compacts_nothing() {
 async fn pass_at(broker: &Broker, quorum_ms: i64) {
     let settings = Settings { backoff: Duration::ZERO, map_bytes: 1 << 20, bytes_per_second: f64::MAX };
     let candidate = due(broker, Some(quorum_ms)).await.expect("a pass is due");
-    broker.compact(&candidate, settings).await.unwrap();
+    broker.compact(&candidate, settings, &Pace::default()).await.unwrap();
 }
 
 /// How many tombstones a reader is given.

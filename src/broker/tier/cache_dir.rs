@@ -2,18 +2,25 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tiering::cache::CacheDisk;
 
-use crate::env::{BlockingPool, SharedDisk};
+use crate::broker::directories::are_stuck;
+use crate::env::{BlockingPool, Clock, SharedDisk, timeout};
+
+/// A chunk file that takes longer costs more than the store.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One folder, flat.
 pub(super) struct CacheDir {
     disk: SharedDisk,
     dir: PathBuf,
     threads: BlockingPool,
+    clock: Arc<dyn Clock>,
 }
 
 impl std::fmt::Debug for CacheDir {
@@ -23,8 +30,13 @@ impl std::fmt::Debug for CacheDir {
 }
 
 impl CacheDir {
-    pub(super) fn new(disk: SharedDisk, dir: PathBuf, threads: BlockingPool) -> CacheDir {
-        CacheDir { disk, dir, threads }
+    pub(super) fn new(
+        disk: SharedDisk,
+        dir: PathBuf,
+        threads: BlockingPool,
+        clock: Arc<dyn Clock>,
+    ) -> CacheDir {
+        CacheDir { disk, dir, threads, clock }
     }
 
     async fn run<T: Send + 'static>(
@@ -32,6 +44,10 @@ impl CacheDir {
         name: &str,
         job: impl FnOnce(&SharedDisk, PathBuf) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
+        // The cache's disk may hang and the logs' not: nothing more waits for it then.
+        if are_stuck(&self.threads) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         let (disk, path) = (self.disk.clone(), self.dir.join(name));
         self.threads.run(move || job(&disk, path)).await.map_err(io::Error::other)?
     }
@@ -49,7 +65,8 @@ impl CacheDisk for CacheDir {
     }
 
     async fn read(&self, name: &str) -> io::Result<Bytes> {
-        self.run(name, |disk, path| disk.read(&path).map(Bytes::from)).await
+        let read = self.run(name, |disk, path| disk.read(&path).map(Bytes::from));
+        timeout(&*self.clock, PATIENCE, read).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
     }
 
     async fn write(&self, name: &str, bytes: Bytes) -> io::Result<()> {
@@ -67,16 +84,14 @@ impl CacheDisk for CacheDir {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::env::RealDisk;
+    use crate::env::{RealClock, RealDisk};
 
     #[tokio::test]
     async fn chunk_files_are_written_listed_read_and_removed() {
         let dir = tempfile::tempdir().unwrap();
         let threads = BlockingPool::new("test", 1);
-        let cache = CacheDir::new(Arc::new(RealDisk), dir.path().join("cache"), threads);
+        let cache = CacheDir::new(Arc::new(RealDisk), dir.path().join("cache"), threads, Arc::new(RealClock));
         assert_eq!(cache.list().await.unwrap(), []);
         cache.write("a", Bytes::from_static(b"long content")).await.unwrap();
         cache.write("a", Bytes::from_static(b"short")).await.unwrap();

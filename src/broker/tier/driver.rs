@@ -20,28 +20,30 @@ use super::leader_log::LedLog;
 use super::room::{DROP_OLDEST, FULL_POLICY};
 use super::scrub::Scrub;
 use super::sizes::Size;
-use super::store::ColdStore;
+use super::store::{COLD_THREADS, ColdStore};
 use super::topic_rules::{COPY_DISABLE, DELETE_ON_DISABLE, ENABLE, MAX_LAG_MS, flag};
 use crate::broker::config::{BrokerConfig, InForce};
+use crate::broker::directories::{Directories, by_directory};
 use crate::broker::live::LiveConfig;
 use crate::broker::stop::StopSignal;
 use crate::env::defect::{Defect, planted};
 use crate::env::metrics::{Counter, TIER_ORPHAN_BYTES, TIER_ORPHANS};
-use crate::env::{Env, MonoTime};
+use crate::env::{BlockingPool, Env, MonoTime};
 use crate::log::{LogConfig, LogError};
 use crate::metadata::Metadata;
 use crate::replication::{Positions, Replica, ReplicaManager};
-use crate::types::{BrokerId, LeaderEpoch, Offset, TopicId};
+use crate::types::{BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId};
 
-/// Partitions that are worked on at the same time: each holds at most one part of an upload in memory.
+/// Partitions that are worked on at the same time: each holds at most one part of an upload in memory. Each log directory has its share,
+/// so that those that wait for a disk that hangs take no other's turn.
 const PARTITIONS_AT_ONCE: usize = 4;
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A scan for new leaderships and for followers' local retention.
 const LONGEST_SCAN: Duration = Duration::from_secs(5);
 
-/// Logs that are asked for their config in one job: a job each would wake a thread for every idle partition at every scan.
-const ASKED_AT_ONCE: usize = 256;
+/// Partitions that one job of a disk thread looks after.
+const A_JOB: usize = 32;
 
 /// One leadership.
 type Leadership = (TopicId, i32, LeaderEpoch);
@@ -54,7 +56,8 @@ pub struct TierDriver {
     node_id: BrokerId,
     settings: Settings,
     live: Arc<LiveConfig>,
-    at_once: Semaphore,
+    directories: Arc<Directories>,
+    turns: BTreeMap<DirectoryId, Turns>,
     burials: Arc<Burials>,
     orphans: Counter,
     orphan_bytes: Counter,
@@ -68,11 +71,20 @@ struct Settings {
     delete_on_disable: bool,
 }
 
+/// What a log directory has for itself.
+struct Turns {
+    at_once: Semaphore,
+    /// For what goes up.
+    cold_threads: BlockingPool,
+}
+
 /// The tasks that run, or have ended and are not to be started again.
 #[derive(Default)]
 struct Tasks {
     offloads: HashMap<Leadership, JoinHandle<()>>,
     deletions: Running,
+    /// What followers' local retention takes, of each log directory.
+    expiries: HashMap<DirectoryId, JoinHandle<()>>,
 }
 
 /// Clocks and randomness of the broker, for the offloader, as of one round.
@@ -113,6 +125,7 @@ impl TierDriver {
         config: &BrokerConfig,
         live: Arc<LiveConfig>,
         replicas: Arc<ReplicaManager>,
+        directories: Arc<Directories>,
         stopping: StopSignal,
     ) {
         let settings = Settings {
@@ -121,7 +134,7 @@ impl TierDriver {
             delete_on_disable: config.is_on("tier.delete.on.disable"),
         };
         let runtime = cold.runtime.clone();
-        let at_once = Semaphore::new(PARTITIONS_AT_ONCE);
+        let turns = turns(&cold, &replicas);
         let node_id = config.node_id;
         Scrub::start(&cold, config, replicas.clone(), stopping.clone());
         let [orphans, orphan_bytes] =
@@ -136,7 +149,8 @@ impl TierDriver {
             node_id,
             settings,
             live,
-            at_once,
+            directories,
+            turns,
             burials,
             orphans,
             orphan_bytes,
@@ -158,31 +172,30 @@ impl TierDriver {
     }
 
     async fn scan(self: &Arc<Self>, tasks: &mut Tasks) {
-        self.cold.room.look(&self.cold.threads).await;
+        self.cold.room.look(&self.directories).await;
         let may_write = self.cold.is_owned();
         if may_write {
             self.burials.scan(&mut tasks.deletions);
         }
-        let mut led = HashMap::new();
+        let (mut led, mut followed) = (HashMap::new(), Vec::new());
         for replica in self.replicas.replicas() {
             let positions = replica.positions();
             if positions.leads() {
                 let leadership = (replica.topic_id(), replica.partition().partition, positions.leader_epoch);
                 led.insert(leadership, replica);
             } else if positions.tier.is_some() && !self.cold.is_past() {
-                self.expire_local(replica, positions.tier_end()).await;
+                followed.push(replica);
             }
         }
+        self.expire_local(followed, &mut tasks.expiries);
         // A task that ended for good is kept as long as its leadership lasts, so that it is not started again.
         tasks.offloads.retain(|leadership, _| led.contains_key(leadership));
         if !may_write {
             return;
         }
         led.retain(|leadership, _| !tasks.offloads.contains_key(leadership));
-        let (new, replicas): (Vec<_>, Vec<_>) = led.into_iter().unzip();
-        let configs = self.log_configs(&replicas).await;
-        for ((leadership, replica), config) in new.into_iter().zip(replicas).zip(configs) {
-            if config.is_none() {
+        for (leadership, replica) in led {
+            if self.log_config(&replica).is_none() {
                 continue;
             }
             let partition = replica.partition();
@@ -198,28 +211,10 @@ impl TierDriver {
 
     /// The log's config, if its topic has a tier to look after: it is tiered, or gives up what it has there. Compacted
     /// topics are not (as in Kafka).
-    async fn log_config(&self, replica: &Arc<Replica>) -> Option<Arc<LogConfig>> {
-        self.log_configs(std::slice::from_ref(replica)).await.pop().flatten()
-    }
-
-    /// Of each replica what `log_config` says.
-    async fn log_configs(&self, replicas: &[Arc<Replica>]) -> Vec<Option<Arc<LogConfig>>> {
-        let mut found = Vec::with_capacity(replicas.len());
-        for some in replicas.chunks(ASKED_AT_ONCE) {
-            let logs = some.to_vec();
-            let asked =
-                move || logs.iter().map(|replica| replica.with_log(|log| log.config().clone())).collect();
-            let asked: Result<Vec<Arc<LogConfig>>, _> = self.cold.threads.run(asked).await;
-            let Ok(configs) = asked else {
-                found.extend(some.iter().map(|_| None));
-                continue;
-            };
-            found.extend(some.iter().zip(configs).map(|(replica, config)| {
-                let tiered = config.remote_storage_enable && !config.cleanup.compact;
-                (tiered || self.discards(&config, &self.topic_configs(replica))).then_some(config)
-            }));
-        }
-        found
+    fn log_config(&self, replica: &Replica) -> Option<Arc<LogConfig>> {
+        let config = replica.log_summary().config;
+        let tiered = config.remote_storage_enable && !config.cleanup.compact;
+        (tiered || self.discards(&config, &self.topic_configs(replica))).then_some(config)
     }
 
     /// The topic is not tiered any more, and gives up what it has in the tier.
@@ -229,27 +224,35 @@ impl TierDriver {
         !config.remote_storage_enable && asked.unwrap_or(by_default)
     }
 
-    /// A follower lets go of local segments that the leader has said are safe in the tier.
-    async fn expire_local(&self, replica: Arc<Replica>, tier_end: Offset) {
+    /// Followers let go of local segments that the leader has said are safe in the tier. Where a disk hangs, its directory's have not
+    /// ended when the next ones come, and there are no more.
+    fn expire_local(&self, replicas: Vec<Arc<Replica>>, expiries: &mut HashMap<DirectoryId, JoinHandle<()>>) {
         let (now_ms, is_low) = (self.cold.metadata.retention_ms(), self.cold.room.is_low());
         if now_ms.is_none() && !is_low {
             return;
         }
-        let partition = replica.partition().clone();
-        let expire = move || -> Result<(), LogError> {
-            let removal = replica.with_log(|log| {
-                if !log.config().remote_storage_enable {
-                    return Ok(None);
+        expiries.retain(|_, running| !running.is_finished());
+        for (directory, replicas) in by_directory(replicas) {
+            if expiries.contains_key(&directory) {
+                continue;
+            }
+            let threads = self.replicas.threads_of(directory);
+            let expire = async move {
+                for some in replicas.chunks(A_JOB) {
+                    let replicas = some.to_vec();
+                    let expire = move || {
+                        for replica in &replicas {
+                            if let Err(error) = expire_local(replica, now_ms, is_low) {
+                                tracing::error!(partition = %replica.partition(), %error, "local retention failed");
+                            }
+                        }
+                    };
+                    if let Err(error) = threads.run(expire).await {
+                        tracing::error!(first = %some[0].partition(), %error, "local retention failed");
+                    }
                 }
-                let below = log.expired_by_local_retention(now_ms, tier_end, is_low);
-                if below > log.local_start() { log.delete_segments_below(below).map(Some) } else { Ok(None) }
-            })?;
-            removal.map_or(Ok(()), crate::log::Removal::run)
-        };
-        match self.cold.threads.run(expire).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%partition, %error, "local retention failed"),
-            Err(error) => tracing::error!(%partition, %error, "local retention failed"),
+            };
+            expiries.insert(directory, self.cold.runtime.spawn(expire));
         }
     }
 
@@ -273,6 +276,8 @@ impl TierDriver {
         folder: PartitionFolder,
     ) {
         let partition = replica.partition().clone();
+        // Each directory that was opened has its own, and no other is ever hosted in.
+        let Some(turns) = self.turns.get(&replica.directory()) else { return };
         let known = replica.positions().tier.map_or(0, |tier| tier.generation);
         let mut work = Work {
             offloader: Offloader::new(
@@ -286,8 +291,7 @@ impl TierDriver {
                 replica: replica.clone(),
                 replicas: self.replicas.clone(),
                 epoch,
-                threads: self.cold.threads.clone(),
-                cold_threads: self.cold.cold_threads.clone(),
+                cold_threads: turns.cold_threads.clone(),
                 clock: self.cold.env.clock.clone(),
                 metadata: self.cold.metadata.clone(),
                 node_id: self.node_id,
@@ -302,7 +306,7 @@ impl TierDriver {
         let over = |p: &Positions| !p.leads() || p.leader_epoch != epoch;
         let mut pause = FIRST_PAUSE;
         loop {
-            let outcome = self.round(&mut work, &folder).await;
+            let outcome = self.round(&mut work, &folder, turns).await;
             let orphans = work.offloader.take_orphans();
             self.orphans.add(orphans.objects);
             self.orphan_bytes.add(orphans.bytes);
@@ -347,9 +351,14 @@ impl TierDriver {
     }
 
     /// Step after step until there is nothing to do.
-    async fn round(&self, work: &mut Work, folder: &PartitionFolder) -> Result<(), OffloadError> {
+    async fn round(
+        &self,
+        work: &mut Work,
+        folder: &PartitionFolder,
+        turns: &Turns,
+    ) -> Result<(), OffloadError> {
         let asked = work.place.asked();
-        let Some(config) = self.log_config(&work.log.replica).await else {
+        let Some(config) = self.log_config(&work.log.replica) else {
             // Not tiered, and keeps what it has there.
             work.size.set_discard_waits(false);
             work.place.settled(asked);
@@ -363,7 +372,7 @@ impl TierDriver {
             self.roll(work, &topic).await?;
         }
         loop {
-            let mut turn = std::pin::pin!(self.at_once.acquire());
+            let mut turn = std::pin::pin!(turns.at_once.acquire());
             let turn = loop {
                 self.carry_log_start(work, folder, &policy, &seams).await?;
                 tokio::select! {
@@ -505,16 +514,16 @@ impl TierDriver {
             return;
         }
         // This very round may have made room.
-        self.cold.room.look(&self.cold.threads).await;
+        self.cold.room.look(&self.directories).await;
         if !self.cold.room.is_full() {
             return;
         }
         let (room, now_ms) = (self.cold.room.clone(), self.cold.env.clock.wall_ms());
         let tier_end = replica.positions().tier_end();
         let partition = replica.partition().clone();
-        let replicas = self.replicas.clone();
+        let (replicas, threads) = (self.replicas.clone(), replica.disk_threads().clone());
         let drops = move || room.drop_oldest(&replicas, &replica, tier_end, now_ms);
-        match self.cold.threads.run(drops).await {
+        match threads.run(drops).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%partition, %error, "no room could be made"),
             Err(error) => tracing::error!(%partition, %error, "no room could be made"),
@@ -575,6 +584,7 @@ impl TierDriver {
             max_lag_ms.unwrap_or_else(|| self.in_force().config.number("tier.max.lag.default.ms"));
         let (now, now_ms) = (self.cold.env.clock.now(), self.cold.env.clock.wall_ms());
         let (replica, known) = (work.log.replica.clone(), work.open);
+        let threads = replica.disk_threads().clone();
         let look = move || -> Result<Option<(Offset, MonoTime)>, LogError> {
             replica.with_log(|log| {
                 log.roll_if_due(now_ms)?;
@@ -591,10 +601,40 @@ impl TierDriver {
                 Ok(Some((open, since)))
             })
         };
-        let looked = self.cold.threads.run(look).await.map_err(std::io::Error::other)?;
+        let looked = threads.run(look).await.map_err(std::io::Error::other)?;
         work.open = looked.map_err(std::io::Error::other)?;
         Ok(())
     }
+}
+
+/// What each log directory has for itself.
+fn turns(cold: &ColdStore, replicas: &ReplicaManager) -> BTreeMap<DirectoryId, Turns> {
+    let directories = replicas.directories();
+    let share = PARTITIONS_AT_ONCE.div_ceil(directories.len().max(1));
+    let of = |at: usize| Turns {
+        at_once: Semaphore::new(share),
+        cold_threads: match directories.len() {
+            0 | 1 => cold.cold_threads.clone(),
+            _ => cold.env.threads.background_pool(&format!("cold-disk-{at}"), COLD_THREADS),
+        },
+    };
+    directories.iter().enumerate().map(|(at, (directory, _))| (*directory, of(at))).collect()
+}
+
+/// A follower's local segments that the tier has and nobody is to have here any more. Runs on a disk thread.
+fn expire_local(replica: &Replica, now_ms: Option<i64>, is_low: bool) -> Result<(), LogError> {
+    let positions = replica.positions();
+    if positions.leads() {
+        return Ok(());
+    }
+    let removal = replica.with_log(|log| {
+        if !log.config().remote_storage_enable {
+            return Ok(None);
+        }
+        let below = log.expired_by_local_retention(now_ms, positions.tier_end(), is_low);
+        if below > log.local_start() { log.delete_segments_below(below).map(Some) } else { Ok(None) }
+    })?;
+    removal.map_or(Ok(()), crate::log::Removal::run)
 }
 
 impl Work {

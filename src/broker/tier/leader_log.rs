@@ -23,8 +23,7 @@ pub(super) struct LedLog {
     pub(super) replica: Arc<Replica>,
     pub(super) replicas: Arc<ReplicaManager>,
     pub(super) epoch: LeaderEpoch,
-    pub(super) threads: BlockingPool,
-    /// For what goes up: nobody hot waits for it.
+    /// For what goes up, of its directory: nobody hot waits for it.
     pub(super) cold_threads: BlockingPool,
     pub(super) clock: Arc<dyn Clock>,
     /// Who the other replicas are, and the way to them.
@@ -43,7 +42,8 @@ impl LedLog {
         job: impl FnOnce(&Replica) -> Result<T, LogError> + Send + 'static,
     ) -> io::Result<T> {
         let replica = self.replica.clone();
-        let outcome = self.threads.run(move || job(&replica)).await.map_err(io::Error::other)?;
+        let threads = replica.disk_threads().clone();
+        let outcome = threads.run(move || job(&replica)).await.map_err(io::Error::other)?;
         outcome.map_err(io::Error::other)
     }
 }

@@ -66,12 +66,11 @@ impl TierReads {
         Box::pin(async move { task.await.unwrap_or_else(|error| Err(cold_error(error))) })
     }
 
-    async fn place(&self, partition: &TopicPartition, topic: TopicId) -> Result<Place, ColdError> {
+    fn place(&self, partition: &TopicPartition, topic: TopicId) -> Result<Place, ColdError> {
         let gone = || cold_error(format!("this broker does not host {partition}"));
         let replica = self.replicas.replica_by_id(topic, partition.partition).ok_or_else(gone)?;
         let generation = replica.positions().tier.map_or(0, |tier| tier.generation);
-        let look = move || replica.with_log(|log| chain(log.epochs().entries()));
-        let chain = self.cold.threads.run(look).await.map_err(cold_error)?;
+        let chain = chain(&replica.epochs());
         let folder = self.cold.folder(partition, topic).map_err(cold_error)?;
         Ok(Place { folder, chain, generation })
     }
@@ -100,7 +99,7 @@ impl TierReads {
         from: Offset,
         max_bytes: usize,
     ) -> Result<Records, ColdError> {
-        let place = self.place(&partition, topic).await?;
+        let place = self.place(&partition, topic)?;
         let reader = &self.cold.reader;
         let max_bytes = max_bytes.min(ANSWER_BYTES);
         let read = self.with_manifest(&place, |manifest| {
@@ -155,7 +154,7 @@ impl TierReads {
         topic: TopicId,
         log_start: Offset,
     ) -> Result<Option<ListedOffset>, ColdError> {
-        let place = self.place(&partition, topic).await?;
+        let place = self.place(&partition, topic)?;
         let manifest =
             self.cold.reader.manifest(&place.folder, place.generation).await.map_err(cold_error)?;
         let segments = manifest.on_chain(&place.chain);
@@ -213,7 +212,7 @@ impl ColdTier for TierReads {
     ) -> BoxFuture<'static, Result<Option<ListedOffset>, ColdError>> {
         let (reads, partition) = (self.clone(), partition.clone());
         self.spawn(async move {
-            let place = reads.place(&partition, topic).await?;
+            let place = reads.place(&partition, topic)?;
             reads.first_at(&place, log_start, timestamp).await
         })
     }
@@ -236,7 +235,7 @@ impl ColdTier for TierReads {
     ) -> BoxFuture<'static, Result<AbortedInTier, ColdError>> {
         let (reads, partition) = (self.clone(), partition.clone());
         self.spawn(async move {
-            let place = reads.place(&partition, topic).await?;
+            let place = reads.place(&partition, topic)?;
             let reader = &reads.cold.reader;
             let found = reads.with_manifest(&place, |manifest| {
                 let (folder, chain) = (&place.folder, &place.chain);

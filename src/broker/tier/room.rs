@@ -7,12 +7,12 @@
 //!                                                  tier.disk.full.policy: reject appends, or drop the oldest records
 //! ```
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use crate::broker::config::BrokerConfig;
-use crate::env::{BlockingPool, SharedDisk};
+use crate::broker::directories::Directories;
 use crate::log::{LogError, Removal};
 use crate::replication::{Replica, ReplicaManager};
 use crate::types::Offset;
@@ -24,11 +24,12 @@ pub(super) const REJECT: &str = "reject";
 /// The oldest records go for good, in the tier or not; what is in the tier anyway loses its local copy first.
 pub(super) const DROP_OLDEST: &str = "drop.oldest";
 
+/// So long a log directory may take to say what room it has.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How much room there was at the last look.
 #[derive(Debug)]
 pub(super) struct Room {
-    disk: SharedDisk,
-    dirs: Vec<PathBuf>,
     low_bytes: u64,
     full_bytes: u64,
     low: AtomicBool,
@@ -37,10 +38,8 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn new(disk: SharedDisk, config: &BrokerConfig) -> Room {
+    pub(super) fn new(config: &BrokerConfig) -> Room {
         Room {
-            disk,
-            dirs: config.log_dirs.clone(),
             low_bytes: config.number("tier.disk.low.bytes").cast_unsigned(),
             full_bytes: config.number("tier.disk.full.bytes").cast_unsigned(),
             low: AtomicBool::new(false),
@@ -49,17 +48,12 @@ impl Room {
         }
     }
 
-    /// Looks at the disk with the least room.
-    pub(super) async fn look(self: &Arc<Room>, threads: &BlockingPool) {
-        let room = self.clone();
-        let looked = threads.run(move || {
-            let free = room.dirs.iter().map(|dir| room.disk.available_bytes(dir));
-            free.collect::<std::io::Result<Vec<u64>>>()
-        });
-        match looked.await {
-            Ok(Ok(free)) => self.note(free.into_iter().min().unwrap_or(u64::MAX)),
-            Ok(Err(error)) => tracing::warn!(%error, "the room on the disk is not known"),
-            Err(error) => tracing::warn!(%error, "the room on the disk is not known"),
+    /// Looks at the disk with the least room, of those that say it: one that hangs is not waited for.
+    pub(super) async fn look(&self, directories: &Arc<Directories>) {
+        directories.look(PATIENCE).await;
+        match directories.least_free_bytes() {
+            Some(free) => self.note(free),
+            None => tracing::warn!("the room on the disk is not known"),
         }
     }
 

@@ -51,7 +51,7 @@ const READS_AT_ONCE: Concurrency = Concurrency { first: 16, most: 64 };
 /// Requests that write, at once.
 const WRITES_AT_ONCE: Concurrency = Concurrency { first: 4, most: 16 };
 /// Threads that read and write chunk files, and read what goes up.
-const COLD_THREADS: usize = 2;
+pub(super) const COLD_THREADS: usize = 2;
 /// The folder of chunk files in the first log directory, unless `tier.cache.dir` names another.
 const CACHE_DIR: &str = "tier-cache";
 
@@ -139,9 +139,7 @@ pub(super) async fn is_beside(
 pub struct ColdStore {
     pub(super) env: Env,
     pub(super) metadata: Metadata,
-    /// The hot path's: for looks at logs, under whose locks it waits.
-    pub(super) threads: BlockingPool,
-    /// For files that nobody hot waits for.
+    /// For the chunk files, and where there is one log directory for what goes up: nobody hot waits for either.
     pub(super) cold_threads: BlockingPool,
     /// The cold runtime.
     pub(super) runtime: Handle,
@@ -181,7 +179,6 @@ impl ColdStore {
         stores: &dyn ObjectStores,
         config: &BrokerConfig,
         metadata: Metadata,
-        threads: BlockingPool,
         runtime: Handle,
     ) -> Result<Option<Arc<ColdStore>>, OpenError> {
         let Some(url) = config.properties.get("tier.store.url") else { return Ok(None) };
@@ -205,7 +202,7 @@ impl ColdStore {
         let memory_bytes = if is_beside { NEAR_CHUNK_MEMORY_BYTES } else { CHUNK_MEMORY_BYTES };
         let limits = CacheLimits { memory_bytes, disk_bytes };
         let files: Arc<dyn CacheDisk> =
-            Arc::new(CacheDir::new(env.disk.clone(), dir.clone(), cold_threads.clone()));
+            Arc::new(CacheDir::new(env.disk.clone(), dir.clone(), cold_threads.clone(), env.clock.clone()));
         let chunks = ChunkCache::open(limits, Some(files), runtime.clone())
             .await
             .map_err(|error| OpenError::Cache { dir, error })?;
@@ -223,14 +220,13 @@ impl ColdStore {
         Ok(Some(Arc::new(ColdStore {
             env: env.clone(),
             metadata,
-            threads,
             cold_threads,
             runtime,
             reader: Reader::new(store.clone(), chunks, read_limits),
             store,
             offload: OffloadOptions { upload: UploadOptions { object, ..UploadOptions::default() } },
             findings: Findings::default(),
-            room: Arc::new(Room::new(env.disk.clone(), config)),
+            room: Arc::new(Room::new(config)),
             sizes: Arc::default(),
             deletions: Arc::default(),
             at_work: Arc::default(),
@@ -247,11 +243,7 @@ impl ColdStore {
 
     /// From now on the other brokers are asked for a chunk before the store is.
     pub fn meet_peers(&self, node_id: BrokerId, transport: SharedTransport, replicas: &Arc<ReplicaManager>) {
-        let neighbours = OfBroker {
-            metadata: self.metadata.clone(),
-            replicas: replicas.clone(),
-            threads: self.threads.clone(),
-        };
+        let neighbours = OfBroker { metadata: self.metadata.clone(), replicas: replicas.clone() };
         let chunks = self.reader.chunks().clone();
         let patience = Patience::default();
         let peers = TierPeers::new(&self.env, node_id, transport, Arc::new(neighbours), chunks, patience);

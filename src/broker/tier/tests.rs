@@ -504,7 +504,7 @@ async fn what_is_in_the_tier_loses_its_local_copy_before_any_record_is_given_up(
     let before = until(&running, &partition, |p| p.tier_end() > Offset(300)).await;
     assert_eq!(before.local_start, Offset::ZERO);
     let replica = running.replicas().replica(&partition).unwrap();
-    let room = super::room::Room::new(running.env().disk.clone(), running.config());
+    let room = super::room::Room::new(running.config());
     let make_room = || {
         let tier_end = replica.positions().tier_end();
         room.drop_oldest(running.replicas(), &replica, tier_end, running.env().clock.wall_ms()).unwrap();

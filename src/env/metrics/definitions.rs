@@ -463,6 +463,16 @@ pub const DIRECTORIES_FAILED: &Metric = &Metric {
     help: "Log directories whose device has failed.",
 };
 
+/// For how long a thread of a log directory has been at one call to its disk, or a question has waited there: above some seconds the disk is slow, above a minute it hangs.
+pub const DIRECTORY_WAITS: &Metric = &Metric {
+    name: "esker_log_directory_waits_seconds",
+    kind: MetricKind::Gauge,
+    unit: "s",
+    labels: &["dir"],
+    max_series: 64,
+    help: "For how long a thread of a log directory has been at one call to its disk, or a question has waited there: above some seconds the disk is slow, above a minute it hangs.",
+};
+
 /// The bound of a memory budget: `requests`, `answers`, `fetches`.
 pub const BUDGET_LIMIT: &Metric = &Metric {
     name: "esker_memory_budget_limit_bytes",
@@ -578,6 +588,7 @@ pub const METRICS: &[&Metric] = &[
     LOG_BYTES,
     DISK_FREE,
     DIRECTORIES_FAILED,
+    DIRECTORY_WAITS,
     TIER_LAG_BYTES,
     TIER_LAG_SECONDS,
     TIER_LAG_SEGMENTS,

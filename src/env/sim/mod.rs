@@ -11,6 +11,7 @@ mod virtual_time;
 
 pub use clock::ManualClock;
 pub use disk::{DiskCall, Fault, SimDisk};
+pub use gate::HangingDisk;
 pub use net::NoNet;
 pub use rng::SeededRng;
 pub use tasks::TaskThreads;

@@ -94,6 +94,7 @@ impl Log {
         };
         segment.snapshot_unsynced = self.segments[first].snapshot_unsynced;
         self.segments.splice(first..=last, [segment]);
+        self.closings += 1;
         Ok(self.removal(old))
     }
 }

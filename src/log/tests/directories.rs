@@ -3,8 +3,8 @@
 use super::*;
 use crate::env::OpenMode;
 use crate::env::sim::{DiskCall, Fault, SeededRng};
-use crate::log::{CheckpointPositions, LogDirs};
-use crate::types::{BrokerEpoch, BrokerId};
+use crate::log::CheckpointPositions;
+use crate::types::BrokerId;
 
 const OTHERS: [&str; 1] = ["metadata"];
 
@@ -64,12 +64,12 @@ fn a_directory_is_formatted_once_and_keeps_its_id_and_cluster() {
 #[test]
 fn only_a_clean_stop_of_all_directories_counts_and_only_once() {
     let disk = SimDisk::new();
-    open_dirs(&disk, 2).expect("opens").mark_clean(BrokerEpoch(9)).expect("marked");
+    mark_clean(&open_dirs(&disk, 2).expect("opens"), BrokerEpoch(9)).expect("marked");
     let text = disk.read(&paths(2)[0].join(".kafka_cleanshutdown")).expect("there");
     assert_eq!(text, br#"{"brokerEpoch":9,"version":0}"#);
     assert_eq!(open_dirs(&disk, 2).expect("opens").clean_shutdown_epoch(), Some(BrokerEpoch(9)));
     assert_eq!(open_dirs(&disk, 2).expect("opens").clean_shutdown_epoch(), None, "it has been used");
-    open_dirs(&disk, 2).expect("opens").mark_clean(BrokerEpoch(9)).expect("marked");
+    mark_clean(&open_dirs(&disk, 2).expect("opens"), BrokerEpoch(9)).expect("marked");
     disk.remove_file(&paths(2)[1].join(".kafka_cleanshutdown")).expect("removed");
     assert_eq!(open_dirs(&disk, 2).expect("opens").clean_shutdown_epoch(), None);
 }
@@ -271,7 +271,7 @@ fn a_failed_device_takes_its_own_directory_out_and_no_other() {
     dirs.write_checkpoints(&[(numbered(0), positions(1, 0)), (numbered(1), positions(1, 0))])
         .expect("the other's");
     second.close_clean().expect("closes");
-    dirs.mark_clean(BrokerEpoch(1)).expect("marked where it can be");
+    mark_clean(&dirs, BrokerEpoch(1)).expect("marked where it can be");
     assert!(!disk.exists(&paths[0].join(".kafka_cleanshutdown")).expect("answers"));
     drop((second, dirs));
     // With the device back the broker starts, without a proof of a clean stop.
@@ -304,7 +304,7 @@ fn a_directory_that_cannot_be_opened_is_left_out_and_what_it_holds_is_not_create
         append(&mut log, batch(&["a"]));
         log.close_clean().expect("closes");
     }
-    dirs.mark_clean(BrokerEpoch(4)).expect("marked");
+    mark_clean(&dirs, BrokerEpoch(4)).expect("marked");
     drop(dirs);
     let bad = |call, file: &str, error| Fault {
         times: usize::MAX,

@@ -3,8 +3,8 @@
 use super::*;
 
 use crate::env::sim::SeededRng;
-use crate::log::{CheckpointPositions, LogDirs};
-use crate::types::{BrokerEpoch, BrokerId};
+use crate::log::CheckpointPositions;
+use crate::types::BrokerId;
 
 /// What was promised before the end: nothing above may be missing, nothing below may differ.
 #[derive(Clone, Debug, Default)]
@@ -84,7 +84,7 @@ fn live(disk: &SimDisk, promise: &mut Promise) -> Result<(), LogError> {
     log.close_clean()?;
     promise.flushed = promise.written;
     store(&dirs, &log, promise.written)?;
-    dirs.mark_clean(BrokerEpoch(1))?;
+    mark_clean(&dirs, BrokerEpoch(1))?;
     drop((log, dirs));
     let dirs = open_dirs(disk)?;
     assert_eq!(dirs.clean_shutdown_epoch(), Some(BrokerEpoch(1)));
@@ -126,7 +126,7 @@ fn check(disk: &SimDisk, promise: &Promise, kept: i64, case: &str) {
     log.append_as_leader(vec![batch(&["after"])], LeaderEpoch(9), NOW_MS).expect("goes on");
     log.close_clean().expect("closes");
     store(&dirs, &log, end + 1).expect("stored");
-    dirs.mark_clean(BrokerEpoch(2)).expect("marked");
+    mark_clean(&dirs, BrokerEpoch(2)).expect("marked");
     drop((log, dirs));
     let dirs = open_dirs(disk).unwrap_or_else(|e| panic!("{case}, again: {e}"));
     assert_eq!(dirs.clean_shutdown_epoch(), Some(BrokerEpoch(2)), "{case}");
@@ -188,14 +188,14 @@ fn a_log_that_was_not_closed_cleanly_gets_no_proof_of_a_clean_stop() {
     let disk = SimDisk::new();
     let dirs = open_dirs(&disk).expect("opens");
     let log = open_log(&dirs).expect("opens");
-    dirs.mark_clean(BrokerEpoch(1)).expect("answers");
+    mark_clean(&dirs, BrokerEpoch(1)).expect("answers");
     assert_eq!(open_dirs(&disk).expect("opens").clean_shutdown_epoch(), None);
     drop((log, dirs));
     // Nor does one that has not been recovered since.
     let dirs = open_dirs(&disk).expect("opens");
-    dirs.mark_clean(BrokerEpoch(2)).expect("answers");
+    mark_clean(&dirs, BrokerEpoch(2)).expect("answers");
     assert!(!disk.exists(&data().join(".kafka_cleanshutdown")).expect("answers"));
     open_log(&dirs).expect("opens").close_clean().expect("closes");
-    dirs.mark_clean(BrokerEpoch(3)).expect("marked");
+    mark_clean(&dirs, BrokerEpoch(3)).expect("marked");
     assert_eq!(open_dirs(&disk).expect("opens").clean_shutdown_epoch(), Some(BrokerEpoch(3)));
 }

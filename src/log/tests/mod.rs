@@ -21,14 +21,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Log, LogConfig, LogError, OpenLog, RecoveryReport};
+use super::{Log, LogConfig, LogDirs, LogError, OpenLog, RecoveryReport};
 use crate::env::Disk as _;
 use crate::env::sim::SimDisk;
-use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicId, TopicName, TopicPartition};
+use crate::types::{
+    BrokerEpoch, LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicId, TopicName, TopicPartition,
+};
 use crate::wire::record_batch::{BatchBuilder, BatchIter, Compression, HEADER_BYTES};
 
 pub(super) const NOW_MS: i64 = 1_700_000_000_000;
 pub(super) const EPOCH: LeaderEpoch = LeaderEpoch(3);
+
+/// The proof of a clean stop in all directories.
+pub(super) fn mark_clean(dirs: &LogDirs, epoch: BrokerEpoch) -> Result<(), LogError> {
+    dirs.directories().into_iter().try_for_each(|(directory, _)| dirs.mark_clean(directory, epoch))
+}
 
 pub(super) fn dir() -> PathBuf {
     PathBuf::from("/logs/orders-7")

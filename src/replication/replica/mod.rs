@@ -25,7 +25,7 @@ use tokio::sync::{Semaphore, watch};
 pub use append::{Acks, AppendError};
 pub(super) use follow::Inbound;
 pub(super) use lead::Next;
-pub use observe::{InSyncFollower, IsrSize, Traffic};
+pub use observe::{Closed, InSyncFollower, IsrSize, LogSummary, Traffic};
 pub use read::{Isolation, ReadError, ServedBy, Wanted};
 
 use self::append::{AppendQueue, Waiter};
@@ -113,6 +113,8 @@ pub struct Replica {
     watch: watch::Sender<Positions>,
     /// The high watermark has moved since `last_stable` was computed.
     stable_is_stale: AtomicBool,
+    /// What a tick has found to do is not done yet.
+    ticks: AtomicBool,
     traffic: Traffic,
 }
 
@@ -131,6 +133,7 @@ struct State {
     flush_due: bool,
     last_epoch: LeaderEpoch,
     chain: EpochCache,
+    summary: LogSummary,
     tail: Tail,
     sessions: BTreeMap<u64, (Arc<Session>, Flow)>,
     waiters: HashMap<u64, Waiter>,
@@ -228,6 +231,7 @@ impl Replica {
                 flush_due: false,
                 last_epoch: LeaderEpoch::NONE,
                 chain: EpochCache::default(),
+                summary: LogSummary::of(&log),
                 tail: Tail::default(),
                 sessions: BTreeMap::new(),
                 waiters: HashMap::new(),
@@ -245,6 +249,7 @@ impl Replica {
             inbox: Mutex::default(),
             watch: watch::channel(positions).0,
             stable_is_stale: AtomicBool::new(false),
+            ticks: AtomicBool::new(false),
         };
         drop(replica.log());
         Arc::new(replica)
@@ -346,6 +351,7 @@ impl Replica {
         state.flush_due = flush_is_due(log);
         state.last_epoch = last_epoch(log);
         state.chain = log.epochs().clone();
+        state.summary.renew(log);
     }
 
     /// Tells the watchers what the state says.
@@ -405,6 +411,20 @@ impl Replica {
     pub(super) fn flush_is_late(&self) -> bool {
         let state = self.state.lock();
         !matches!(state.role, Role::Offline) && state.flush_by.is_some_and(|by| by <= self.context.now())
+    }
+
+    /// Runs what a tick has found to do on a disk thread, unless an earlier tick's has not ended: on a disk that hangs they would pile up.
+    pub(super) fn run_for_tick(self: &Arc<Self>, job: impl FnOnce(&Arc<Self>) + Send + 'static) {
+        if !self.ticks.swap(true, Ordering::SeqCst) {
+            let replica = self.clone();
+            self.threads.pool.spawn(move || {
+                let ended = catch_unwind(AssertUnwindSafe(|| job(&replica)));
+                replica.ticks.store(false, Ordering::SeqCst);
+                if ended.is_err() {
+                    replica.give_up();
+                }
+            });
+        }
     }
 
     /// Fsyncs because `flush.ms` asks for it. Runs on a disk thread.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::rig::{Cluster, TOPIC, batch, eventually, topic};
 use crate::env::BlockingPool;
 use crate::env::sim::{DiskCall, Fault, SimDisk};
+use crate::log::{Log, LogConfig};
 use crate::metadata::{Command, CreateTopic, Proof};
 use crate::replication::{Acks, Replica};
 use crate::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicName};
@@ -300,4 +301,27 @@ async fn a_copy_in_a_directory_that_the_quorum_knows_to_have_failed_is_given_up(
     for partition in well {
         assert_eq!(cluster.truth.partition_of(partition).leader, Some(BrokerId(1)));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tick_asks_a_disk_that_hangs_for_one_fsync_of_each_log() {
+    let (cluster, _) = one_in_each().await;
+    let sick = folder_on(&cluster, 1, 0);
+    let [hangs, well] = [0, 1].map(|partition| hosted(&cluster, 1, partition).unwrap());
+    for replica in [&hangs, &well] {
+        let config = |log: &Log| LogConfig { flush_ms: 1, ..(**log.config()).clone() };
+        replica.with_log(|log| log.set_config(Arc::new(config(log))));
+    }
+    let disk = &cluster.nodes[&1].disk;
+    disk.hang(Some(DiskCall::Sync), &format!("{}/", sick.display()));
+    hangs.append(batch(&["b"]), Acks::Leader, cluster.deadline()).await.unwrap();
+    eventually("its fsync hangs", || disk.stuck() == 1).await;
+    // Each of these is flushed by a later tick.
+    for _ in 0..5 {
+        well.append(batch(&["b"]), Acks::Leader, cluster.deadline()).await.unwrap();
+        eventually("the other is flushed", || well.with_log(|log| log.flushed_end() == log.log_end())).await;
+    }
+    assert_eq!(disk.stuck(), 1, "later ticks have asked no more of it");
+    disk.let_go();
+    eventually("it is flushed too", || hangs.with_log(|log| log.flushed_end() == log.log_end())).await;
 }

@@ -219,7 +219,8 @@ pub fn write_log(disk: &SimDisk) {
         cleaned: Offset(0),
     };
     dirs.write_checkpoints(&[(partition, positions)]).expect("written");
-    dirs.mark_clean(BrokerEpoch(5)).expect("written");
+    let (directory, _) = dirs.directories().remove(0);
+    dirs.mark_clean(directory, BrokerEpoch(5)).expect("written");
 }
 
 fn log_files() -> Vec<Vec<u8>> {

@@ -27,7 +27,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::directory::{Directory, Located};
 use self::words::{Answer, Question, Request};
-use crate::env::{BlockingPool, Env, MonoTime, timeout};
+use crate::broker::directories::are_stuck;
+use crate::env::{Env, MonoTime, timeout};
 use crate::metadata::{BrokerState, Metadata};
 use crate::replication::ReplicaManager;
 use crate::transport::rpc::{self, RpcClient};
@@ -76,7 +77,6 @@ pub(super) trait Neighbours: Send + Sync + 'static {
 pub(super) struct OfBroker {
     pub(super) metadata: Metadata,
     pub(super) replicas: Arc<ReplicaManager>,
-    pub(super) threads: BlockingPool,
 }
 
 #[async_trait]
@@ -93,7 +93,9 @@ impl Neighbours for OfBroker {
     async fn local_copy(&self, request: &Request) -> Option<Bytes> {
         let replica = self.replicas.replica_by_id(request.topic, request.partition)?;
         let (base, end, bytes) = (Offset(request.chunk.base), Offset(request.end), request.chunk.bytes);
-        if replica.positions().local_start > base {
+        let threads = replica.disk_threads().clone();
+        // What waits for a disk that hangs takes the room of questions that could be answered.
+        if replica.positions().local_start > base || are_stuck(&threads) {
             return None;
         }
         let read = move || {
@@ -108,7 +110,7 @@ impl Neighbours for OfBroker {
             }
             Some(tiering::store::concat(&found))
         };
-        self.threads.run(read).await.ok().flatten()
+        threads.run(read).await.ok().flatten()
     }
 }
 

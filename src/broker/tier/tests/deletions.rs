@@ -236,7 +236,6 @@ async fn a_log_start_that_retention_or_a_full_disk_raises_is_stored_like_that_of
         replica: replica.clone(),
         replicas: running.replicas().clone(),
         epoch: replica.positions().leader_epoch,
-        threads: cold.threads.clone(),
         cold_threads: cold.cold_threads.clone(),
         clock: running.env().clock.clone(),
         metadata: cold.metadata.clone(),
@@ -246,7 +245,7 @@ async fn a_log_start_that_retention_or_a_full_disk_raises_is_stored_like_that_of
     let stored = || std::fs::read_to_string(dir.path().join("data/log-start-offset-checkpoint")).unwrap();
     led.advance_log_start(100).await.unwrap();
     assert!(stored().contains("cold 0 100\n"), "{}", stored());
-    let room = Room::new(running.env().disk.clone(), running.config());
+    let room = Room::new(running.config());
     let now_ms = running.env().clock.wall_ms();
     for _ in 0..2 {
         room.drop_oldest(running.replicas(), &replica, Offset::ZERO, now_ms).unwrap();
