@@ -102,6 +102,10 @@ pub enum Defect {
     LeaversCutOff,
     /// A node that hears of no leader believes its own log that it is a member.
     OwnMembershipBelieved,
+    /// Unclean elections are held for the first partitions that wait for one alone.
+    ElectionsStarve,
+    /// Fencing waits until the leader of the quorum is through with its other duties.
+    FencingWaits,
     /// A node that is sent a snapshot goes on with the image that it had.
     SnapshotUnread,
     /// What a snapshot says of the brokers' machines is left out where it is taken up.
@@ -163,6 +167,8 @@ pub const DEFECTS: &[(&str, Defect)] = &[
     ("laggard-votes", Defect::LaggardVotes),
     ("leavers-cut-off", Defect::LeaversCutOff),
     ("own-membership-believed", Defect::OwnMembershipBelieved),
+    ("elections-starve", Defect::ElectionsStarve),
+    ("fencing-waits", Defect::FencingWaits),
     ("snapshot-unread", Defect::SnapshotUnread),
     ("snapshot-forgets", Defect::SnapshotForgets),
     ("outage-is-final", Defect::OutageIsFinal),

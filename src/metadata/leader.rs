@@ -16,7 +16,8 @@ use super::image::{BrokerState, COMMANDS, Image, SUPPORTED_FEATURES};
 use super::liveness::{HoldsBack, Life};
 use super::raft::{Outcome, broker};
 use super::unclean::UncleanElections;
-use crate::env::timeout;
+use crate::env::defect::{Defect, planted};
+use crate::env::{MonoTime, timeout};
 use crate::types::BrokerId;
 
 /// Between two looks at who is overdue.
@@ -30,38 +31,78 @@ const MEMBERSHIP: Duration = Duration::from_secs(2);
 /// A quorum round takes a network round trip; above this the leader has lost its majority.
 const ROUND: Duration = Duration::from_millis(500);
 
-/// Runs on every node; does something while the node leads.
+/// Runs on every node; does something while the node leads. Fencing waits for nothing else: what may take long goes beside it, one
+/// after the other.
 pub(super) async fn run(core: Arc<Core>) {
-    let mut next_slow = core.env.clock.now();
-    let mut unclean = UncleanElections::default();
-    let mut next_balance = core.config.leader_balance.map(|balance| next_slow + balance.interval);
-    while core.pause(TICK).await {
-        let Some(term) = core.leading() else { continue };
+    let mut duties = Duties::new(&core);
+    if planted(Defect::FencingWaits) {
+        while core.pause(TICK).await {
+            fence_the_overdue(&core).await;
+            duties.look(&core).await;
+        }
+        return;
+    }
+    let fencing = async {
+        while core.pause(TICK).await {
+            fence_the_overdue(&core).await;
+        }
+    };
+    let others = async {
+        while core.pause(TICK).await {
+            duties.look(&core).await;
+        }
+    };
+    tokio::join!(fencing, others);
+}
+
+async fn fence_the_overdue(core: &Core) {
+    let Some(term) = core.leading() else { return };
+    let image = core.image();
+    let overdue = {
+        let now = core.env.clock.now();
+        let mut liveness = core.liveness.lock();
+        liveness.lead(term, now);
+        liveness.overdue(&image, now)
+    };
+    join_all(overdue.into_iter().map(|life| fence(core, life, term))).await;
+}
+
+/// What the leader does but fencing, and when it is due.
+struct Duties {
+    next_slow: MonoTime,
+    next_balance: Option<MonoTime>,
+    unclean: UncleanElections,
+}
+
+impl Duties {
+    fn new(core: &Core) -> Duties {
+        let now = core.env.clock.now();
+        let next_balance = core.config.leader_balance.map(|balance| now + balance.interval);
+        Duties { next_slow: now, next_balance, unclean: UncleanElections::default() }
+    }
+
+    async fn look(&mut self, core: &Arc<Core>) {
+        let Some(term) = core.leading() else { return };
         let now = core.env.clock.now();
         let image = core.image();
-        let overdue = {
-            let mut liveness = core.liveness.lock();
-            liveness.lead(term, now);
-            liveness.overdue(&image, now)
-        };
+        core.liveness.lock().lead(term, now);
         if image.cluster_id.is_empty() {
-            form(&core, term).await;
+            form(core, term).await;
         }
-        join_all(overdue.into_iter().map(|life| fence(&core, life, term))).await;
-        if now >= next_slow {
-            next_slow = now + SLOW_TICK;
-            unclean.round(&core, &image, term).await;
-            replace_lost_voter(&core).await;
+        if now >= self.next_slow {
+            self.next_slow = now + SLOW_TICK;
+            self.unclean.round(core, &image, term).await;
+            replace_lost_voter(core).await;
         }
         if image.commands_level() < COMMANDS.1 {
             // At once: what is said in the old words meanwhile means what it meant to earlier programs.
-            raise_level(&core, &image, term).await;
+            raise_level(core, &image, term).await;
         }
         if let Some(balance) = core.config.leader_balance
-            && next_balance.is_some_and(|next| now >= next)
+            && self.next_balance.is_some_and(|next| now >= next)
         {
-            next_balance = Some(now + balance.interval);
-            balance_leaders(&core, &image, balance, term).await;
+            self.next_balance = Some(now + balance.interval);
+            balance_leaders(core, &image, balance, term).await;
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod members;
 mod rig;
+mod unclean;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
