@@ -75,7 +75,7 @@ fn txn_code(error: &TxnError) -> ErrorCode {
         TxnError::TooManyIds => ErrorCode::POLICY_VIOLATION,
         // As Kafka, where the record of the transaction exceeds the topic's limit.
         TxnError::TooManyPartitions => ErrorCode::UNKNOWN_SERVER_ERROR,
-        TxnError::NeedsProducerId => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        TxnError::NeedsProducerId | TxnError::NotHeld => ErrorCode::COORDINATOR_NOT_AVAILABLE,
     }
 }
 

@@ -69,9 +69,10 @@ impl From<CoordinatorError> for NotJoined {
                 TxnError::InvalidId => NotJoined::InvalidId,
                 TxnError::TooManyPartitions => NotJoined::TooManyPartitions,
                 TxnError::InvalidState(_) => NotJoined::NotInTransaction,
-                TxnError::InvalidTimeout | TxnError::TooManyIds | TxnError::NeedsProducerId => {
-                    NotJoined::Unavailable
-                }
+                TxnError::InvalidTimeout
+                | TxnError::TooManyIds
+                | TxnError::NeedsProducerId
+                | TxnError::NotHeld => NotJoined::Unavailable,
             },
             CoordinatorError::NotCoordinator
             | CoordinatorError::Loading

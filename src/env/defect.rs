@@ -116,6 +116,8 @@ pub enum Defect {
     OutageRefusesAppends,
     /// The winner of an unclean election goes on where its own log ends, wherever the tier does.
     TierEndUnasked,
+    /// Transactions are decided while a cut is taken.
+    CutWithoutHold,
 }
 
 /// The names, as `ESKER_DEFECT` says them.
@@ -174,6 +176,7 @@ pub const DEFECTS: &[(&str, Defect)] = &[
     ("outage-is-final", Defect::OutageIsFinal),
     ("outage-refuses-appends", Defect::OutageRefusesAppends),
     ("tier-end-unasked", Defect::TierEndUnasked),
+    ("cut-without-hold", Defect::CutWithoutHold),
 ];
 
 #[cfg(all(esker_defect, not(debug_assertions)))]

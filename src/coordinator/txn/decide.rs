@@ -109,6 +109,8 @@ impl TxnShard {
                 self.markers_written(&r, now, out);
                 (0, Reply::MarkersWritten)
             }
+            Request::Hold(_) => (0, Reply::Hold(Err(TxnError::NotHeld))),
+            Request::LetGo(_) => (0, Reply::LetGo(Err(TxnError::NotHeld))),
         }
     }
 
@@ -159,6 +161,9 @@ impl TxnShard {
         }
         if current.state == TxnState::Ongoing {
             // The producer asks again, and then gets an epoch above that of the abort.
+            if self.is_held() {
+                return Err(TxnError::Concurrent);
+            }
             self.fence(&r.id, now, out);
             return Err(TxnError::Concurrent);
         }
@@ -300,6 +305,7 @@ impl TxnShard {
         if current.state.is_ending() && current.producer() == r.producer {
             let done = current.clone().completed(now);
             self.put(r.id.clone(), done, now, out);
+            self.is_complete(&r.id, out);
         }
     }
 

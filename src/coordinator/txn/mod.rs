@@ -12,9 +12,12 @@
 //! transaction version 2 every end bumps the epoch, so that a late request of an old transaction cannot join the next
 //! one. A client of version 1 keeps its epoch: its late AddPartitionsToTxn can still begin the next transaction, which
 //! then ends with that one's outcome or by time; its late batches cannot, as every first batch is verified.
+//!
+//! For a cut over all partitions decisions can be held for a moment (`hold`).
 
 mod config;
 mod decide;
+mod hold;
 #[cfg(test)]
 mod random_tests;
 mod record;
@@ -32,8 +35,8 @@ use bytes::Bytes;
 pub use config::TxnConfig;
 pub use record::{Transaction, TransactionalId, TxnRecord, TxnState};
 pub use request::{
-    AddPartitions, DescribeTransaction, EndTransaction, InitProducer, ListTransactions, MarkersWritten,
-    ReadTransactions, Reply, Request, TransactionDescription, TransactionListing, VerifyPartitions,
+    AddPartitions, DescribeTransaction, EndTransaction, HoldDecisions, InitProducer, LetGo, ListTransactions,
+    MarkersWritten, ReadTransactions, Reply, Request, TransactionDescription, TransactionListing, VerifyPartitions,
     WriteMarkers,
 };
 pub use runtime::{AskTransaction, MarkerWriter, TransactionCoordinators};
@@ -77,6 +80,9 @@ pub enum TxnError {
     /// Ask again with a fresh producer id.
     #[error("a fresh producer id is needed")]
     NeedsProducerId,
+    /// Decisions are not held for this cut, or not any more.
+    #[error("decisions are not held for this cut any more")]
+    NotHeld,
 }
 
 /// What follows from an event.
@@ -103,6 +109,8 @@ pub struct TxnShard {
     decided: u64,
     /// When an id was last removed, counted in records: answers about absent ids wait for it.
     removed_at: u64,
+    /// While it is there nothing is decided.
+    hold: Option<hold::Hold>,
 }
 
 #[derive(Debug)]
@@ -153,10 +161,14 @@ impl TxnShard {
             let timeout_ms = i64::from(kept.transaction.timeout_ms);
             let passed_ms = now.wall_ms.saturating_sub(kept.transaction.started_ms).clamp(0, timeout_ms);
             let left = Duration::from_millis(u64::try_from(timeout_ms - passed_ms).unwrap_or(0));
-            let at = now.mono + left;
-            kept.deadline = Some(at);
-            self.timers.insert((at, Timer::Timeout(id.clone())));
+            self.set_deadline_to(id, now.mono + left);
         }
+    }
+
+    fn set_deadline_to(&mut self, id: &TransactionalId, at: MonoTime) {
+        let Some(kept) = self.kept.get_mut(id) else { return };
+        kept.deadline = Some(at);
+        self.timers.insert((at, Timer::Timeout(id.clone())));
     }
 
     /// The markers of a decided transaction.
@@ -194,6 +206,7 @@ impl Shard for TxnShard {
             timers: BTreeSet::new(),
             decided: 0,
             removed_at: 0,
+            hold: None,
         }
     }
 
@@ -249,22 +262,26 @@ impl Shard for TxnShard {
     }
 
     fn next_deadline(&self) -> Option<MonoTime> {
-        self.timers.first().map(|(at, _)| *at)
+        let timer = self.timers.first().map(|(at, _)| *at);
+        timer.into_iter().chain(self.held_until()).min()
     }
 
     fn decide(&mut self, id: RequestId, request: Request, now: Now) -> Output {
         let mut out = Output::default();
-        let (after, reply) = self.decided_reply(request, now, &mut out);
-        out.answers.push(Answer { id, after, reply });
+        self.end_hold_in_time(now, &mut out);
+        self.decide_or_hold(id, request, now, &mut out);
         out
     }
 
     fn on_time(&mut self, now: Now) -> Output {
         let mut out = Output::default();
-        while self.next_deadline().is_some_and(|at| at <= now.mono) {
+        self.end_hold_in_time(now, &mut out);
+        while self.timers.first().is_some_and(|(at, _)| *at <= now.mono) {
             match self.timers.pop_first() {
                 Some((_, Timer::Timeout(id))) => {
-                    if let Some(kept) = self.kept.get_mut(&id) {
+                    if let Some(until) = self.held_until() {
+                        self.set_deadline_to(&id, until);
+                    } else if let Some(kept) = self.kept.get_mut(&id) {
                         kept.deadline = None;
                         tracing::info!(%id, "a transaction has been open for too long and is aborted");
                         self.fence(&id, now, &mut out);

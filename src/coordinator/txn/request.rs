@@ -1,5 +1,7 @@
 //! What a transaction coordinator is asked, and what it answers: plain values, apart from any version of the wire.
 
+use std::time::Duration;
+
 use super::TxnError;
 use super::record::{Transaction, TransactionalId, TxnState};
 use crate::coordinator::shard::Producer;
@@ -24,6 +26,10 @@ pub enum Request {
     Read(ReadTransactions),
     /// All markers of a transaction are written.
     MarkersWritten(MarkersWritten),
+    /// Nothing is decided for a while
+    Hold(HoldDecisions),
+    /// Decisions go on
+    LetGo(LetGo),
 }
 
 /// Every answer of a shard, in the order of [`Request`].
@@ -45,6 +51,10 @@ pub enum Reply {
     Read(Result<Vec<(TransactionalId, Transaction)>, TxnError>),
     /// Nobody waits for it.
     MarkersWritten,
+    /// Everything that was decided is complete: the coordinator's epoch
+    Hold(Result<i32, TxnError>),
+    /// Nothing was decided all the while: the coordinator's epoch
+    LetGo(Result<i32, TxnError>),
 }
 
 /// A producer begins, or begins anew.
@@ -124,6 +134,23 @@ pub struct ReadTransactions {
     pub above: Option<TransactionalId>,
     /// How many at most.
     pub limit: usize,
+}
+
+/// From now on nothing is decided, until [`LetGo`] or for so long; the answer comes when all markers of what was decided are
+/// written. Another hold takes the place of the one before.
+#[derive(Debug, Clone)]
+pub struct HoldDecisions {
+    /// For which cut.
+    pub cut: u64,
+    /// The longest time.
+    pub at_most: Duration,
+}
+
+/// Ends a hold, and asks whether it has held all the while.
+#[derive(Debug, Clone)]
+pub struct LetGo {
+    /// For which cut it was.
+    pub cut: u64,
 }
 
 /// A transaction in full.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use super::{
-    AddPartitions, DescribeTransaction, EndTransaction, InitProducer, ListTransactions, ReadTransactions,
-    Reply, Request, Transaction, TransactionDescription, TransactionListing, TransactionalId, TxnConfig,
-    TxnError, TxnShard, VerifyPartitions, WriteMarkers,
+    AddPartitions, DescribeTransaction, EndTransaction, HoldDecisions, InitProducer, LetGo, ListTransactions,
+    ReadTransactions, Reply, Request, Transaction, TransactionDescription, TransactionListing,
+    TransactionalId, TxnConfig, TxnError, TxnShard, VerifyPartitions, WriteMarkers,
 };
 use crate::coordinator::log::PartitionLog;
 use crate::coordinator::runtime::CoordinatorError;
@@ -58,6 +58,8 @@ ask! {
     DescribeTransaction => Describe -> TransactionDescription;
     ListTransactions => List -> Vec<TransactionListing>;
     ReadTransactions => Read -> Vec<(TransactionalId, Transaction)>;
+    HoldDecisions => Hold -> i32;
+    LetGo => LetGo -> i32;
 }
 
 /// The transaction coordinators of this broker; cheap to clone.

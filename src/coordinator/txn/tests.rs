@@ -444,3 +444,115 @@ fn all_ids_are_read_in_pages_once_what_they_say_is_written() {
     let kept = bench.shard.kept.iter().map(|(id, kept)| (id.clone(), kept.transaction.clone()));
     assert_eq!(all, kept.collect::<Vec<_>>());
 }
+
+const CUT: u64 = 77;
+const AT_MOST: Duration = Duration::from_secs(2);
+
+impl Bench {
+    /// As [`Bench::ask`], where the answer may come later, and others with it.
+    fn give(&mut self, id: u64, request: Request) -> Vec<(u64, Reply)> {
+        let out = self.shard.decide(RequestId(id), request, self.now);
+        let answers = out.answers.iter().map(|answer| (answer.id.0, answer.reply.clone())).collect();
+        self.take(out);
+        answers
+    }
+
+    fn hold(&mut self, id: u64) -> Vec<(u64, Reply)> {
+        self.give(id, Request::Hold(HoldDecisions { cut: CUT, at_most: AT_MOST }))
+    }
+
+    fn let_go(&mut self, cut: u64) -> Vec<(u64, Reply)> {
+        self.give(9, Request::LetGo(LetGo { cut }))
+    }
+
+    fn give_end(&mut self, id: u64, producer: Producer, commit: bool) -> Vec<(u64, Reply)> {
+        let end = EndTransaction { id: "x".into(), producer, commit, client_version: V2, fresh: None };
+        self.give(id, Request::End(end))
+    }
+}
+
+#[test]
+fn a_hold_is_answered_once_all_that_was_decided_is_complete_and_lets_nothing_be_decided() {
+    let mut bench = Bench::new();
+    let p = bench.init();
+    bench.add(p, 1, V2).unwrap();
+    bench.end(p, true, V2).unwrap();
+    assert_eq!(bench.hold(1), [], "its markers are on their way");
+    let tasks = std::mem::take(&mut bench.tasks);
+    let written = bench.give(2, Request::MarkersWritten(tasks[0].written()));
+    assert_eq!(written, [(1, Reply::Hold(Ok(3))), (2, Reply::MarkersWritten)]);
+    // The next transaction begins and is not decided.
+    let p = bumped(p, 1);
+    bench.add(p, 2, V2).unwrap();
+    assert_eq!(bench.give_end(3, p, true), []);
+    assert_eq!(bench.state().state, TxnState::Ongoing);
+    assert_eq!(bench.let_go(CUT), [(3, Reply::End(Ok(bumped(p, 1)))), (9, Reply::LetGo(Ok(3)))]);
+    assert_eq!(bench.state().state, TxnState::PrepareCommit);
+    assert_eq!(bench.let_go(CUT), [(9, Reply::LetGo(Err(TxnError::NotHeld)))], "it has gone already");
+}
+
+#[test]
+fn a_hold_that_nobody_ends_ends_by_itself_and_is_known_not_to_have_held() {
+    let mut bench = Bench::new();
+    let p = bench.init();
+    bench.add(p, 1, V2).unwrap();
+    assert_eq!(bench.hold(1), [(1, Reply::Hold(Ok(3)))]);
+    assert_eq!(bench.give_end(2, p, false), []);
+    bench.pass(AT_MOST - Duration::from_millis(1));
+    assert_eq!(bench.state().state, TxnState::Ongoing);
+    assert_eq!(bench.shard.next_deadline(), Some(bench.now.mono + Duration::from_millis(1)));
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.state().state, TxnState::PrepareAbort);
+    assert_eq!(bench.let_go(CUT), [(9, Reply::LetGo(Err(TxnError::NotHeld)))]);
+    // Also where no time has been told since: the request that comes too late is what ends it.
+    let mut bench = Bench::new();
+    bench.hold(1);
+    bench.now.mono = bench.now.mono + AT_MOST;
+    assert_eq!(bench.let_go(CUT), [(9, Reply::LetGo(Err(TxnError::NotHeld)))]);
+}
+
+#[test]
+fn neither_time_nor_another_producer_ends_a_transaction_while_decisions_are_held() {
+    let mut bench = Bench::new();
+    let p = bench.init();
+    bench.add(p, 1, V2).unwrap();
+    bench.pass(Duration::from_secs(59));
+    bench.hold(1);
+    assert_eq!(bench.try_init(None), Err(TxnError::Concurrent));
+    bench.pass(Duration::from_millis(1500));
+    assert_eq!(bench.state().state, TxnState::Ongoing, "its time is over, and it is held");
+    bench.pass(Duration::from_millis(500));
+    assert_eq!(bench.state().state, TxnState::PrepareAbort);
+    bench.write_markers();
+    assert!(bench.try_init(None).is_ok());
+}
+
+#[test]
+fn a_coordinator_that_moves_or_is_loaded_anew_does_not_say_that_it_has_held() {
+    let mut bench = Bench::new();
+    let p = bench.init();
+    bench.add(p, 1, V2).unwrap();
+    assert_eq!(bench.hold(1), [(1, Reply::Hold(Ok(3)))]);
+    let mut next = bench.failed_over();
+    assert_eq!(next.let_go(CUT), [(9, Reply::LetGo(Err(TxnError::NotHeld)))]);
+    next.end(p, true, V2).unwrap();
+    assert_eq!(next.hold(1), [], "what its forerunner or itself has decided counts for the next hold");
+}
+
+#[test]
+fn a_hold_for_another_cut_takes_the_place_of_the_one_before() {
+    let mut bench = Bench::new();
+    let p = bench.init();
+    bench.add(p, 1, V2).unwrap();
+    bench.end(p, true, V2).unwrap();
+    bench.hold(1);
+    let other = bench.give(2, Request::Hold(HoldDecisions { cut: CUT + 1, at_most: AT_MOST }));
+    assert_eq!(other, [(1, Reply::Hold(Err(TxnError::NotHeld)))]);
+    assert_eq!(bench.let_go(CUT), [(9, Reply::LetGo(Err(TxnError::NotHeld)))]);
+    // Who lets go before all was complete has not held anything.
+    let ended = bench.let_go(CUT + 1);
+    assert_eq!(
+        ended,
+        [(2, Reply::Hold(Err(TxnError::NotHeld))), (9, Reply::LetGo(Err(TxnError::NotHeld)))]
+    );
+}
