@@ -28,7 +28,7 @@ use super::producer_ids::ProducerIds;
 use super::quorum::{LocalLogs, MetadataQuorum};
 use super::seams::{Seams, peer_tls};
 use super::stop::StopSignal;
-use super::tier::{ClusterBackup, ColdStore, TierDriver, TierReads};
+use super::tier::{ClusterBackup, ColdStore, CutSteps, CutTaker, TierDriver, TierReads};
 use super::transactions::{self, TRANSACTIONS_TOPIC, TransactionHost};
 use crate::coordinator::txn::TransactionCoordinators;
 use crate::coordinator::{Coordinators, GroupConfig};
@@ -139,7 +139,14 @@ impl Broker {
             metadata: metadata.clone(),
             coordinators: TransactionCoordinators::new(env.clone(), transactions::config(&config), writer),
         };
+        let cuts = Arc::new(CutSteps::new(
+            (env.clock.clone(), config.node_id, metadata.clone()),
+            (coordinators.clone(), transactions.coordinators.clone()),
+            replicas.clone(),
+            cold_store.clone(),
+        ));
         let answering = Peers {
+            cuts: cuts.clone(),
             markers: markers.clone(),
             transactions: transactions.clone(),
             at_work: cold_store.as_ref().map(|store| store.at_work()).unwrap_or_default(),
@@ -202,6 +209,8 @@ impl Broker {
                 (broker.coordinators.clone(), broker.transactions.coordinators.clone()),
                 stopping.clone(),
             );
+            let live = broker.live.clone();
+            CutTaker::start(store.clone(), &broker.config, (cuts, live), stopping.clone());
             TierDriver::start(
                 store.clone(),
                 &broker.config,

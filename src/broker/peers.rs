@@ -14,7 +14,7 @@ use super::markers::{MarkerOutcome, Markers};
 use super::standing::{
     Asked, GroupStanding, LocalCopy, Standing, copies_here, groups_here, offsets_partitions, standings_here,
 };
-use super::tier::AtWork;
+use super::tier::{AtWork, CutAnswer, CutRequest, CutSteps};
 use super::transactions::{NotJoined, TransactionHost};
 use crate::metadata::Metadata;
 use crate::types::{BrokerId, Decision, LeaderEpoch, ProducerEpoch, ProducerId, TopicId, TopicName};
@@ -37,6 +37,8 @@ pub(super) enum PeerRequest {
     Copies(Vec<(TopicId, i32)>),
     /// Have you heard that these topics are deleted, and is nothing of them on its way from you to the store?
     AreQuiet(Vec<TopicId>),
+    /// Take your part in a cut.
+    Cut(CutRequest),
 }
 
 /// Markers of one transaction.
@@ -89,6 +91,7 @@ pub(super) enum PeerAnswer {
     Copies(Vec<Option<LocalCopy>>),
     /// In the order of the topics.
     AreQuiet(Vec<bool>),
+    Cut(CutAnswer),
 }
 
 /// Answers peers; cheap to clone.
@@ -98,6 +101,8 @@ pub(super) struct Peers {
     pub(super) transactions: TransactionHost,
     /// What is on its way to the store; nothing ever where there is none.
     pub(super) at_work: Arc<AtWork>,
+    /// This broker's part in cuts.
+    pub(super) cuts: Arc<CutSteps>,
 }
 
 impl Peers {
@@ -125,6 +130,7 @@ impl Peers {
                     PeerAnswer::AreQuiet(this.at_work.are_quiet(&image, &topics))
                 }
                 PeerRequest::Copies(asked) => PeerAnswer::Copies(copies_here(&this.markers.replicas, &asked)),
+                PeerRequest::Cut(request) => PeerAnswer::Cut(this.cuts.answer(request).await),
                 PeerRequest::Groups => {
                     let partitions = offsets_partitions(&this.markers.metadata.image());
                     PeerAnswer::Groups(groups_here(&this.markers.groups, partitions).await)
@@ -137,15 +143,23 @@ impl Peers {
 
 /// Asks a peer; `None` when it did not answer, or not in these words.
 pub(super) async fn ask(metadata: &Metadata, peer: BrokerId, request: &PeerRequest) -> Option<PeerAnswer> {
+    ask_within(metadata, peer, request, LIMIT).await
+}
+
+/// The same with another limit.
+pub(super) async fn ask_within(
+    metadata: &Metadata,
+    peer: BrokerId,
+    request: &PeerRequest,
+    limit: Duration,
+) -> Option<PeerAnswer> {
     let body = serde_json::to_vec(request).ok()?;
-    match metadata.call(peer, &body, LIMIT).await {
+    match metadata.call(peer, &body, limit).await {
         Ok(answer) => serde_json::from_slice(&answer)
-            .inspect_err(
-                |error| tracing::warn!(%peer, %error, "an answer about a transaction is not understood"),
-            )
+            .inspect_err(|error| tracing::warn!(%peer, %error, "an answer between brokers is not understood"))
             .ok(),
         Err(error) => {
-            tracing::debug!(%peer, %error, "no answer about a transaction");
+            tracing::debug!(%peer, %error, "no answer between brokers");
             None
         }
     }
@@ -154,6 +168,7 @@ pub(super) async fn ask(metadata: &Metadata, peer: BrokerId, request: &PeerReque
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::tier::{CutMark, PartitionMark, PartsBackup};
 
     /// Brokers of different versions speak these words with each other.
     #[test]
@@ -209,6 +224,19 @@ mod tests {
         let told = PeerAnswer::Copies(vec![Some(copy), None]);
         let are_quiet = PeerRequest::AreQuiet(vec![TopicId::from_bytes([1; 16])]);
         let quiet = PeerAnswer::AreQuiet(vec![true, false]);
+        let cut = |request| PeerRequest::Cut(request);
+        let hold = cut(CutRequest::Hold { cut: 7, for_ms: 2000 });
+        let marks = cut(CutRequest::Marks { topics: vec![TopicId::from_bytes([1; 16])], wait_ms: 5 });
+        let write = cut(CutRequest::Write { cut: 7, keys: vec!["k".to_owned()] });
+        let mark = PartitionMark {
+            topic: TopicId::from_bytes([1; 16]),
+            partition: 2,
+            leader_epoch: 3,
+            mark: CutMark { offset: 9, epoch: 2, tier_end: 4 },
+            epochs: vec![(2, 0)],
+        };
+        let marked = PeerAnswer::Cut(CutAnswer::Marks(vec![mark]));
+        let groups_of = PeerAnswer::Cut(CutAnswer::Groups(PartsBackup::default()));
         let text = |value: &dyn erased::Text| value.text();
         for (value, golden) in [
             (
@@ -232,6 +260,22 @@ mod tests {
                 text(&standings),
                 r#"{"Standings":[{"log_start":1,"local_start":2,"tier_end":3,"open_segment":4,"last_stable":5,"high_watermark":6,"log_end":7,"local_bytes":8,"followers":[[2,7,0]],"age_ms":9},null]}"#,
             ),
+            (text(&hold), r#"{"Cut":{"Hold":{"cut":7,"for_ms":2000}}}"#),
+            (text(&cut(CutRequest::Groups { cut: 7 })), r#"{"Cut":{"Groups":{"cut":7}}}"#),
+            (
+                text(&marks),
+                r#"{"Cut":{"Marks":{"topics":["01010101-0101-0101-0101-010101010101"],"wait_ms":5}}}"#,
+            ),
+            (text(&cut(CutRequest::LetGo { cut: 7 })), r#"{"Cut":{"LetGo":{"cut":7}}}"#),
+            (text(&write), r#"{"Cut":{"Write":{"cut":7,"keys":["k"]}}}"#),
+            (text(&PeerAnswer::Cut(CutAnswer::Held(vec![(1, 5)]))), r#"{"Cut":{"Held":[[1,5]]}}"#),
+            (text(&groups_of), r#"{"Cut":{"Groups":{"parts":[]}}}"#),
+            (
+                text(&marked),
+                r#"{"Cut":{"Marks":[{"topic":"01010101-0101-0101-0101-010101010101","partition":2,"leader_epoch":3,"mark":{"offset":9,"epoch":2,"tier_end":4},"epochs":[[2,0]]}]}}"#,
+            ),
+            (text(&PeerAnswer::Cut(CutAnswer::Written)), r#"{"Cut":"Written"}"#),
+            (text(&PeerAnswer::Cut(CutAnswer::Refused("x".to_owned()))), r#"{"Cut":{"Refused":"x"}}"#),
             (
                 text(&groups),
                 r#"{"Groups":[{"group":"g","state":"Stable","protocol_type":"consumer","members":[["m","c","h"]],"offsets":[["t",0,4]]}]}"#,
@@ -247,6 +291,8 @@ mod tests {
         assert_eq!(serde_json::from_str::<PeerAnswer>(&text(&standings)).unwrap(), standings);
         assert_eq!(serde_json::from_str::<PeerAnswer>(&text(&groups)).unwrap(), groups);
         assert_eq!(serde_json::from_str::<PeerRequest>(&text(&copies)).unwrap(), copies);
+        assert_eq!(serde_json::from_str::<PeerRequest>(&text(&write)).unwrap(), write);
+        assert_eq!(serde_json::from_str::<PeerAnswer>(&text(&marked)).unwrap(), marked);
         assert_eq!(serde_json::from_str::<PeerAnswer>(&text(&told)).unwrap(), told);
         assert_eq!(serde_json::from_str::<PeerRequest>(&text(&are_quiet)).unwrap(), are_quiet);
         assert_eq!(serde_json::from_str::<PeerAnswer>(&text(&quiet)).unwrap(), quiet);

@@ -233,6 +233,15 @@ impl Broker {
         }
         out.level(TIER_GAPS, &[], store.gaps() as f64);
         out.level(TIER_DISCARDS_WAITING, &[], store.discards_waiting() as f64);
+        let cuts = store.cuts();
+        if self.metadata.leader() == Some(self.node_id())
+            && let Some(whole_ms) = cuts.whole_ms()
+        {
+            let age_ms = self.env.clock.wall_ms().saturating_sub(whole_ms).max(0);
+            out.level(TIER_CUT_AGE, &[], age_ms as f64 / 1000.0);
+        }
+        out.level(TIER_CUT_HOLD, &[], cuts.held_ms() as f64 / 1000.0);
+        out.count(TIER_CUT_FAILURES, &[], cuts.failed());
         out.count(STORE_BYTES, &["up"], requests.bytes_up);
         out.count(STORE_BYTES, &["down"], requests.bytes_down);
         for (outcome, count) in [

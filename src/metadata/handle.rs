@@ -146,6 +146,11 @@ impl Metadata {
         self.core.image()
     }
 
+    /// The image as of now, not older than this question; `None` unless this node leads the quorum and a majority says so.
+    pub async fn confirmed_image(&self) -> Option<Arc<Image>> {
+        self.core.confirmed_image().await
+    }
+
     /// Every later image (a slow reader skips some).
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Arc<Image>> {

@@ -251,6 +251,13 @@ impl Core {
         }
     }
 
+    /// The image, if this node still leads after a majority was asked.
+    pub(super) async fn confirmed_image(&self) -> Option<Arc<Image>> {
+        let term = self.leading()?;
+        let asked = timeout(&*self.env.clock, ROUND, self.raft.ensure_linearizable()).await;
+        (matches!(asked, Ok(Ok(_))) && self.leading() == Some(term)).then(|| self.image())
+    }
+
     fn renewed(&self, heartbeat: &Heartbeat) -> Answer {
         // A broker of an older version knows no other answer.
         if heartbeat.wall_ms.is_none() {

@@ -35,7 +35,7 @@ pub(super) struct Caller {
     rng: StdRng,
     client: Arc<Client>,
     /// Who leads each partition, as far as it knows; and the topic's id.
-    leaders: Vec<i32>,
+    pub(super) leaders: Vec<i32>,
     topic_id: TopicId,
     /// The longest pause between two batches.
     pause_ms: u64,
@@ -254,7 +254,7 @@ impl Caller {
         }
     }
 
-    async fn fetch(&mut self, partition: i32, position: i64) -> Option<Bytes> {
+    pub(super) async fn fetch(&mut self, partition: i32, position: i64) -> Option<Bytes> {
         let wanted = FetchPartition {
             partition,
             fetch_offset: position,

@@ -16,6 +16,7 @@
 //! is at the end. `tests/simulate` runs thousands of seeds.
 
 mod clients;
+mod cuts;
 mod faults;
 mod history;
 mod outage;

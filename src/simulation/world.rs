@@ -94,7 +94,7 @@ pub(super) struct World {
     /// Nothing strikes by chance.
     pub(super) is_scripted: AtomicBool,
     origin: Instant,
-    store: MemoryStore,
+    pub(super) store: MemoryStore,
     nodes: Mutex<BTreeMap<i32, Node>>,
 }
 
@@ -162,6 +162,7 @@ fn text(id: i32, snapshot_every: u64) -> String {
          peer.advertised.listener=broker-{id}:9093\ncontroller.quorum.voters={}\n\
          peer.ssl.ca.location=/certs/ca.crt\npeer.ssl.certificate.location=/certs/node.crt\n\
          peer.ssl.key.location=/certs/node.key\nlog.dirs=/data\nmetadata.log.dir=/meta\n\
+         transaction.state.log.num.partitions=3\ntier.cut.interval.ms=1000\n\
          min.insync.replicas=2\ndefault.replication.factor=3\noffsets.topic.num.partitions=1\n\
          log.retention.check.interval.ms=900\nremote.log.manager.task.interval.ms=700\n\
          tier.store.url=s3://cold\nreplica.lag.time.max.ms=4000\n\
@@ -712,6 +713,11 @@ impl World {
     /// The store itself, past all its faults.
     pub(super) fn store(&self) -> SharedStore {
         Arc::new(self.store.clone())
+    }
+
+    /// The cluster's id, as a broker knows it.
+    pub(super) fn cluster_id(&self) -> String {
+        self.brokers().first().map(|(_, broker)| broker.image().cluster_id.clone()).unwrap_or_default()
     }
 
     /// Objects in the store.

@@ -185,6 +185,8 @@ class Values(ClusterCase):
             ("esker_tier_scrub_findings_total", ""): 0,
             ("esker_tier_gaps", ""): 0,
             ("esker_tier_discards_waiting", ""): 0,
+            ("esker_tier_cut_failures_total", ""): 0,
+            ("esker_tier_cut_hold_seconds", ""): lambda n: n >= 0,
         })
         missed = samples(self.url)["esker_tier_cache_lookups_total", 'outcome="miss"']
         self.assertEqual(self.read_all(), {"cold": closed, "hot": sizes[last]})

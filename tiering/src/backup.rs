@@ -52,6 +52,27 @@ pub async fn write(store: &dyn Store, folder: &str, body: &Bytes) -> Result<u64,
     }
 }
 
+/// Writes this generation, for a writer that looks after the ones before itself.
+///
+/// # Errors
+/// What the store answers; `AlreadyExists` when there is one of this number.
+pub async fn create(
+    store: &dyn Store,
+    folder: &str,
+    generation: u64,
+    body: &Bytes,
+) -> Result<(), StoreError> {
+    store.put_if_absent(&key(folder, generation), vec![encode(body)]).await
+}
+
+/// Removes a generation.
+///
+/// # Errors
+/// What the store answers.
+pub async fn remove(store: &dyn Store, folder: &str, generation: u64) -> Result<(), StoreError> {
+    store.delete(&key(folder, generation)).await
+}
+
 /// Writes a part: an object that a generation is going to name.
 ///
 /// # Errors
@@ -105,7 +126,19 @@ pub async fn newest(store: &dyn Store, folder: &str) -> Result<Option<Backup>, S
     Ok(None)
 }
 
-async fn generations(store: &dyn Store, folder: &str) -> Result<Vec<u64>, StoreError> {
+/// The body of one generation; `None` when it is damaged.
+///
+/// # Errors
+/// What the store answers.
+pub async fn read(store: &dyn Store, folder: &str, generation: u64) -> Result<Option<Bytes>, StoreError> {
+    read_part(store, &key(folder, generation)).await
+}
+
+/// The numbers of the generations that are there, the newest last.
+///
+/// # Errors
+/// What the store answers.
+pub async fn generations(store: &dyn Store, folder: &str) -> Result<Vec<u64>, StoreError> {
     let listed = store.list(folder, None).await?;
     Ok(listed.iter().filter_map(|object| object.key.rsplit('/').next()?.parse().ok()).collect())
 }

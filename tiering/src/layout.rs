@@ -6,6 +6,8 @@
 //! <cluster id>/cluster/metadata/<generation, 20 digits>              topics, configs, users, ACLs, quotas (`backup`)
 //! <cluster id>/cluster/groups/<broker>/<generation, 20 digits>       which parts hold the groups that it coordinates
 //! <cluster id>/cluster/group-parts/<broker>/<SHA-256>                committed offsets of some groups
+//! <cluster id>/cluster/cuts/<number, 20 digits>                      where all partitions and groups stood at one moment
+//! <cluster id>/cluster/cut-parts/<broker>/<SHA-256>                  committed offsets of some groups at that moment
 //! <cluster id>/topics/<topic name>/<topic id>/<partition>/
 //!     segments/<base offset, 20 digits>-<leader epoch>-<uuid>.seg    the batches, then a footer
 //!     manifest/<generation, 20 digits>.parquet                       immutable, one row per segment
@@ -96,6 +98,12 @@ impl PartitionFolder {
     #[must_use]
     pub fn cuts_of(cluster_id: &str) -> String {
         format!("{cluster_id}/cluster/cuts/")
+    }
+
+    /// The folder of folders of the parts of cuts, one for each broker.
+    #[must_use]
+    pub fn all_cut_parts_of(cluster_id: &str) -> String {
+        format!("{cluster_id}/cluster/cut-parts/")
     }
 
     /// The folder of a broker's parts of cuts.

@@ -576,6 +576,13 @@ const OTHERS: &[Definition] = &[
         "Size of a chunk of a segment object, adapted to batch bounds.",
     ),
     number(
+        "tier.cut.interval.ms",
+        "300000",
+        0,
+        I64,
+        "How often a cut is taken, at which `esker tier restore-cluster` can end all partitions and groups; transactions wait for it for a moment; 0: never.",
+    ),
+    number(
         "tier.delete.grace.ms",
         "60000",
         0,

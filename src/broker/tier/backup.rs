@@ -43,8 +43,11 @@ use crate::metadata::{
 };
 use crate::types::{BrokerId, DirectoryId};
 
+pub(super) use cut::groups_for_cut;
 pub use cut::{CutBackup, CutMark, CutTopic};
 pub use groups::{CommittedBackup, GroupBackup};
+#[cfg(test)]
+pub(super) use parts::PartBackup;
 pub use parts::{Kept, PartsBackup};
 pub use transactions::TransactionBackup;
 
@@ -222,6 +225,25 @@ pub(super) async fn read<T: serde::de::DeserializeOwned>(
     }
 }
 
+/// Whether the store's backups are of this life of the cluster. The leader of the quorum begins where there are none.
+pub(super) async fn is_ours(cold: &ColdStore, node_id: BrokerId) -> Result<bool, BackupError> {
+    let now = MetadataBackup::of(&cold.metadata.image());
+    let newest = MetadataBackup::newest(&*cold.store, &now.cluster_id).await?;
+    Ok(match newest {
+        Some((_, found)) if found.same_life(&now) => true,
+        Some((generation, _)) => {
+            tracing::warn!(
+                cluster = now.cluster_id,
+                generation,
+                "the store holds the backup of an earlier life of this cluster, so none is written: bring it back with \
+                 `esker tier restore-cluster`, or remove the folder `cluster/metadata` of this cluster from the store"
+            );
+            false
+        }
+        None => cold.metadata.leader() == Some(node_id),
+    })
+}
+
 /// The task that writes backups.
 pub struct ClusterBackup {
     cold: Arc<ColdStore>,
@@ -264,7 +286,7 @@ impl ClusterBackup {
                     return Ok(());
                 }
                 if !ours {
-                    ours = self.is_ours().await?;
+                    ours = is_ours(&self.cold, self.node_id).await?;
                 }
                 if ours {
                     self.write_metadata(&mut metadata).await?;
@@ -280,25 +302,6 @@ impl ClusterBackup {
                 () = self.stopping.stopped() => return,
             }
         }
-    }
-
-    /// Whether the store's backups are of this life of the cluster. The leader of the quorum begins where there are none.
-    async fn is_ours(&self) -> Result<bool, BackupError> {
-        let now = MetadataBackup::of(&self.cold.metadata.image());
-        let newest = MetadataBackup::newest(&*self.cold.store, &now.cluster_id).await?;
-        Ok(match newest {
-            Some((_, found)) if found.same_life(&now) => true,
-            Some((generation, _)) => {
-                tracing::warn!(
-                    cluster = now.cluster_id,
-                    generation,
-                    "the store holds the backup of an earlier life of this cluster, so none is written: bring it back with \
-                     `esker tier restore-cluster`, or remove the folder `cluster/metadata` of this cluster from the store"
-                );
-                false
-            }
-            None => self.cold.metadata.leader() == Some(self.node_id),
-        })
     }
 
     async fn write_metadata(&self, last: &mut Option<MetadataBackup>) -> Result<(), StoreError> {

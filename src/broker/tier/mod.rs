@@ -9,6 +9,7 @@
 mod backup;
 mod burial;
 mod cache_dir;
+mod cuts;
 mod deletions;
 mod driver;
 mod leader_log;
@@ -28,6 +29,9 @@ pub use backup::{
     MetadataBackup, PartsBackup, RESTORE_METADATA, TopicBackup, TransactionBackup,
 };
 pub use burial::AtWork;
+#[cfg(test)]
+pub(super) use cuts::PartitionMark;
+pub use cuts::{CutAnswer, CutRequest, CutSteps, CutTaker};
 pub use deletions::NotCarried;
 pub use driver::TierDriver;
 pub use owner::{FIRST_PRODUCER_ID, INCARNATION};

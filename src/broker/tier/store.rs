@@ -23,6 +23,7 @@ use tokio::runtime::Handle;
 
 use super::burial::AtWork;
 use super::cache_dir::CacheDir;
+use super::cuts::CutsTold;
 use super::deletions::{Deletions, NotCarried};
 use super::owner::INCARNATION;
 use super::pace::{Pace, PacedStore};
@@ -153,6 +154,8 @@ pub struct ColdStore {
     pub(super) deletions: Arc<Deletions>,
     /// Topics of which something may be on its way to the store.
     pub(super) at_work: Arc<AtWork>,
+    /// What is told of cuts.
+    pub(super) cuts: CutsTold,
     /// The other brokers' caches, once they can be asked.
     peers: OnceLock<Arc<TierPeers>>,
     /// Whether the store is known to be this cluster's.
@@ -230,6 +233,7 @@ impl ColdStore {
             sizes: Arc::default(),
             deletions: Arc::default(),
             at_work: Arc::default(),
+            cuts: CutsTold::default(),
             peers: OnceLock::new(),
             owned: tokio::sync::watch::Sender::new(false),
             is_past: AtomicBool::new(false),
@@ -307,6 +311,12 @@ impl ColdStore {
     #[must_use]
     pub fn discards_waiting(&self) -> usize {
         self.sizes.discards_waiting()
+    }
+
+    /// The cuts that this broker has taken.
+    #[must_use]
+    pub fn cuts(&self) -> &CutsTold {
+        &self.cuts
     }
 
     /// Look-ups of footers, manifests and archives so far.

@@ -67,8 +67,7 @@ impl TxnShard {
         let ending = self.kept.iter().filter(|(_, kept)| kept.transaction.state.is_ending());
         let ending = ending.map(|(id, _)| id.clone()).collect();
         let waiting = former.map(|former| former.waiting).unwrap_or_default();
-        self.hold =
-            Some(Hold { cut: r.cut, until: now.mono + r.at_most, ending, asked: Some(id), waiting });
+        self.hold = Some(Hold { cut: r.cut, until: now.mono + r.at_most, ending, asked: Some(id), waiting });
         self.answer_if_complete(out);
     }
 

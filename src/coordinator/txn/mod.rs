@@ -36,13 +36,13 @@ pub use config::TxnConfig;
 pub use record::{Transaction, TransactionalId, TxnRecord, TxnState};
 pub use request::{
     AddPartitions, DescribeTransaction, EndTransaction, HoldDecisions, InitProducer, LetGo, ListTransactions,
-    MarkersWritten, ReadTransactions, Reply, Request, TransactionDescription, TransactionListing, VerifyPartitions,
-    WriteMarkers,
+    MarkersWritten, ReadTransactions, Reply, Request, TransactionDescription, TransactionListing,
+    VerifyPartitions, WriteMarkers,
 };
 pub use runtime::{AskTransaction, MarkerWriter, TransactionCoordinators};
 
 use super::records::InvalidRecord;
-use super::shard::{Answer, Entry, LogLimits, Now, Producer, RequestId, Shard};
+use super::shard::{Entry, LogLimits, Now, Producer, RequestId, Shard};
 use crate::env::MonoTime;
 use crate::types::{LeaderEpoch, Offset, ProducerEpoch};
 use crate::wire::EncodeError;

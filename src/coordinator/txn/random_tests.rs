@@ -15,6 +15,7 @@ use proptest::test_runner::TestRunner;
 use super::request::*;
 use super::*;
 use crate::coordinator::compacted::Cleaning;
+use crate::coordinator::shard::Answer;
 use crate::types::{ProducerId, TopicName, TopicPartition};
 
 const PARTITIONS: i32 = 3;
@@ -38,6 +39,8 @@ enum Event {
     Pass(u64),
     /// Of what is not committed, so much in 256 parts is lost. Another coordinator takes over, or the same one loads anew.
     Failover(u8, bool),
+    /// A cut goes on: it holds, marks the end of one partition after the other, and lets go.
+    Cut,
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -49,6 +52,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => (any::<usize>(), any::<usize>()).prop_map(|(t, p)| Event::LateMarker(t, p)),
         1 => (0..30_000u64).prop_map(Event::Pass),
         1 => (any::<u8>(), any::<bool>()).prop_map(|(lost, other)| Event::Failover(lost, other)),
+        5 => Just(Event::Cut),
     ];
     prop::collection::vec(event, 0..400)
 }
@@ -62,9 +66,23 @@ struct Defences {
     decided_first: bool,
     /// Each decision is carried out once.
     once: bool,
+    /// Nothing is decided while a cut is taken.
+    hold: bool,
 }
 
-const ALL: Defences = Defences { coordinator_epoch: true, decided_first: true, once: true };
+const ALL: Defences = Defences { coordinator_epoch: true, decided_first: true, once: true, hold: true };
+
+/// How long a cut holds.
+const HELD: Duration = Duration::from_secs(10);
+
+/// How far a cut is.
+enum Cut {
+    /// Everything that was decided is to be complete first.
+    Asked(RequestId),
+    /// What is visible below the marks of the first partitions.
+    Marks(Vec<usize>),
+    LetGo(RequestId, Vec<usize>),
+}
 
 /// One record: the transaction it belongs to (by its number in the world).
 type Part = usize;
@@ -197,6 +215,9 @@ struct World {
     txns: Vec<Txn>,
     next_request: u64,
     next_producer: i64,
+    cut: Option<Cut>,
+    /// A transaction that lies across a cut.
+    torn: Option<String>,
 }
 
 fn partition(index: usize) -> TopicPartition {
@@ -226,6 +247,8 @@ impl World {
             txns: Vec::new(),
             next_request: 0,
             next_producer: 0,
+            cut: None,
+            torn: None,
         }
     }
 
@@ -255,6 +278,7 @@ impl World {
                 self.take(out);
             }
             Event::Failover(lost, other) => self.fail_over(lost, other),
+            Event::Cut => self.go_on_with_cut(),
         }
         let again = self.replayed();
         let remembered = |s: &TxnShard| -> Vec<_> {
@@ -313,9 +337,59 @@ impl World {
             let client = self.clients.iter().position(|c| c.waiting.is_some_and(|(id, _)| id == answer.id));
             if let Some(i) = client {
                 self.answered(i, answer.reply);
+            } else {
+                self.cut_answered(&answer);
             }
         }
         self.finish_tasks();
+    }
+
+    fn go_on_with_cut(&mut self) {
+        let cut = 1;
+        self.cut = match self.cut.take() {
+            None if self.defences.hold => {
+                Some(Cut::Asked(self.ask(Request::Hold(HoldDecisions { cut, at_most: HELD }))))
+            }
+            None => Some(Cut::Marks(Vec::new())),
+            Some(Cut::Marks(mut marks)) if marks.len() < self.partitions.len() => {
+                marks.push(self.partitions[marks.len()].visible.len());
+                Some(Cut::Marks(marks))
+            }
+            Some(Cut::Marks(marks)) => {
+                if !self.defences.hold {
+                    self.look_at_cut(&marks);
+                }
+                Some(Cut::LetGo(self.ask(Request::LetGo(LetGo { cut })), marks))
+            }
+            waits => waits,
+        };
+    }
+
+    fn cut_answered(&mut self, answer: &Answer<Reply>) {
+        self.cut = match (self.cut.take(), &answer.reply) {
+            (Some(Cut::Asked(id)), Reply::Hold(result)) if id == answer.id => {
+                result.is_ok().then(|| Cut::Marks(Vec::new()))
+            }
+            (Some(Cut::LetGo(id, marks)), Reply::LetGo(result)) if id == answer.id => {
+                if result.is_ok() {
+                    self.look_at_cut(&marks);
+                }
+                None
+            }
+            (cut, _) => cut,
+        };
+    }
+
+    /// What is visible of a transaction below the marks is all of it.
+    fn look_at_cut(&mut self, marks: &[usize]) {
+        for (number, txn) in self.txns.iter().enumerate() {
+            let of =
+                |(p, mark): (&Partition, &usize)| p.visible[..*mark].iter().filter(|t| **t == number).count();
+            let there: usize = self.partitions.iter().zip(marks).map(of).sum();
+            if there > 0 && there < txn.parts.len() {
+                self.torn = Some(format!("{number} lies across a cut: {there} of {:?}", txn.parts));
+            }
+        }
     }
 
     fn finish_tasks(&mut self) {
@@ -352,6 +426,9 @@ impl World {
         self.late.extend(std::mem::take(&mut self.tasks).into_iter().map(|(markers, _)| markers));
         self.answers.clear();
         self.waiting_tasks.clear();
+        if !matches!(self.cut, Some(Cut::Marks(_))) {
+            self.cut = None;
+        }
         self.loaded = self.log.len();
         self.committed = self.log.len();
         self.shard = self.replayed();
@@ -500,6 +577,9 @@ impl World {
                 self.event(Event::Marker(0, 0));
             }
         }
+        if let Some(torn) = self.torn {
+            return Err(torn);
+        }
         for (at, p) in self.partitions.iter().enumerate() {
             if let Some((id, _)) = p.producers.iter().find(|(_, w)| w.open.is_some()) {
                 return Err(format!("a transaction of {id} hangs in partition {at}"));
@@ -565,4 +645,10 @@ fn a_decision_that_is_carried_out_twice_does_harm() {
 #[test]
 fn markers_of_a_decision_that_is_lost_do_harm() {
     assert!(found(Defences { decided_first: false, ..ALL }).is_some());
+}
+
+#[test]
+fn a_cut_that_holds_nothing_tears_transactions() {
+    let torn = found(Defences { hold: false, ..ALL });
+    assert!(torn.is_some_and(|why| why.contains("lies across a cut")));
 }

@@ -2,6 +2,7 @@
 
 use super::request::*;
 use super::*;
+use crate::coordinator::shard::Answer;
 use crate::types::{ProducerId, TopicName, TopicPartition};
 
 struct Bench {
@@ -551,8 +552,5 @@ fn a_hold_for_another_cut_takes_the_place_of_the_one_before() {
     assert_eq!(bench.let_go(CUT), [(9, Reply::LetGo(Err(TxnError::NotHeld)))]);
     // Who lets go before all was complete has not held anything.
     let ended = bench.let_go(CUT + 1);
-    assert_eq!(
-        ended,
-        [(2, Reply::Hold(Err(TxnError::NotHeld))), (9, Reply::LetGo(Err(TxnError::NotHeld)))]
-    );
+    assert_eq!(ended, [(2, Reply::Hold(Err(TxnError::NotHeld))), (9, Reply::LetGo(Err(TxnError::NotHeld)))]);
 }

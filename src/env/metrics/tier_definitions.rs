@@ -211,3 +211,33 @@ pub const TIER_DISCARDS_WAITING: &Metric = &Metric {
     max_series: 1,
     help: "Partitions led here whose tier is turned off with deletion and is not given up yet, because a replica has not said what it has on its own disk.",
 };
+
+/// Age of the newest cut that the cluster could be restored to, or of the oldest that waits for the tier where there is none, as the leader of the metadata quorum knows it; absent elsewhere.
+pub const TIER_CUT_AGE: &Metric = &Metric {
+    name: "esker_tier_cut_age_seconds",
+    kind: MetricKind::Gauge,
+    unit: "s",
+    labels: &[],
+    max_series: 1,
+    help: "Age of the newest cut that the cluster could be restored to, or of the oldest that waits for the tier where there is none, as the leader of the metadata quorum knows it; absent elsewhere.",
+};
+
+/// For how long the last cut that this broker took held transactions.
+pub const TIER_CUT_HOLD: &Metric = &Metric {
+    name: "esker_tier_cut_hold_seconds",
+    kind: MetricKind::Gauge,
+    unit: "s",
+    labels: &[],
+    max_series: 1,
+    help: "For how long the last cut that this broker took held transactions.",
+};
+
+/// Cuts that this broker could not take.
+pub const TIER_CUT_FAILURES: &Metric = &Metric {
+    name: "esker_tier_cut_failures_total",
+    kind: MetricKind::Counter,
+    unit: "{cut}",
+    labels: &[],
+    max_series: 1,
+    help: "Cuts that this broker could not take.",
+};

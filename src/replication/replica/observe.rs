@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Replica, Role};
+use super::{Positions, Replica, Role};
 use crate::env::MonoTime;
 use crate::env::metrics::{Counter, FETCHED_BYTES, Metrics, PRODUCED_BYTES, PRODUCED_RECORDS};
-use crate::log::{EpochEntry, Log, LogConfig};
+use crate::log::{EpochCache, EpochEntry, Log, LogConfig};
 use crate::types::{BrokerId, LeaderEpoch, Offset, TopicName};
 
 /// Counters of a topic; its partitions share them.
@@ -146,6 +146,13 @@ impl Replica {
     pub fn last_written(&self) -> (LeaderEpoch, Offset) {
         let state = self.state.lock();
         (state.last_epoch, state.positions.log_end)
+    }
+
+    /// Where it stands, with the leader epochs of its records; never waits for a disk.
+    #[must_use]
+    pub fn positions_and_epochs(&self) -> (Positions, EpochCache) {
+        let state = self.state.lock();
+        (state.positions.clone(), state.chain.clone())
     }
 
     /// How the ISR stands; `None` unless this replica leads.

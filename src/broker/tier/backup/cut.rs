@@ -18,7 +18,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::parts::PartsBackup;
+use tiering::layout::PartitionFolder;
+use tiering::store::Store;
+
+use super::parts::{Kept, Later, PartError, PartWriter, PartsBackup, Source};
+use crate::coordinator::Coordinators;
+use crate::metadata::Image;
+use crate::types::BrokerId;
 
 /// Where a partition ends in a cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +57,26 @@ pub struct CutBackup {
     pub topics: BTreeMap<String, CutTopic>,
     /// The groups.
     pub groups: PartsBackup,
+}
+
+/// The groups that a broker coordinates, as parts of a cut. They are in the store once the bodies that come with them are written.
+pub(in crate::broker::tier) async fn groups_for_cut(
+    store: &dyn Store,
+    coordinators: &Coordinators,
+    image: &Image,
+    broker: BrokerId,
+) -> Result<(PartsBackup, Later), PartError> {
+    let directories = image.brokers.get(&broker).map(|broker| &broker.directories);
+    let directory = directories.and_then(|all| all.iter().min().copied());
+    let (cluster_id, broker) = (&image.cluster_id, broker.to_string());
+    let mut writer = PartWriter {
+        folder: PartitionFolder::cut_parts_of(cluster_id, &broker),
+        later: Some(Later::default()),
+        ..PartWriter::new(store, Kept::Groups, cluster_id, (&broker, directory), None)
+    };
+    let partitions = writer.write_all(Source::Groups(coordinators), image).await?;
+    let later = writer.later.take().unwrap_or_default();
+    Ok((writer.finish(partitions.unwrap_or(0)), later))
 }
 
 #[cfg(test)]

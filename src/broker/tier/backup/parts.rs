@@ -32,6 +32,9 @@ use crate::types::{DirectoryId, TopicName};
 /// A part is closed once it is this long; a single line may be longer.
 pub(super) const PART_BYTES: usize = 4 << 20;
 
+/// So much waits in memory to be written later; what is more is written at once.
+const MOST_LATER_BYTES: usize = 64 << 20;
+
 /// Whose state it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
@@ -171,7 +174,7 @@ impl PartBackup {
 
 /// Why the parts are not written.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PartError {
+pub(in crate::broker::tier) enum PartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -218,6 +221,16 @@ pub(super) struct PartWriter<'a> {
     pub(super) lines: Vec<u8>,
     pub(super) names: u64,
     pub(super) entries: u64,
+    /// What is to be written later, by whoever asks for it; without it each part is written when it is closed.
+    pub(super) later: Option<Later>,
+}
+
+/// Parts that are not in the store yet.
+#[derive(Debug, Default)]
+pub(in crate::broker::tier) struct Later {
+    /// By key; nothing of those that were written at once, because too many wait already.
+    pub(in crate::broker::tier) bodies: BTreeMap<String, Option<Bytes>>,
+    bytes: usize,
 }
 
 impl<'a> PartWriter<'a> {
@@ -245,13 +258,24 @@ impl<'a> PartWriter<'a> {
             lines: Vec::new(),
             names: 0,
             entries: 0,
+            later: None,
         }
     }
 
     /// All that this broker coordinates. A partition that is loading fails the backup: a hole would be a wrong answer.
     pub(super) async fn write(mut self, source: Source<'_>, image: &Image) -> Result<PartsBackup, PartError> {
+        let partitions = self.write_all(source, image).await?;
+        Ok(partitions.map(|partitions| self.finish(partitions)).unwrap_or_default())
+    }
+
+    /// The same; how many partitions there are, if there is the topic.
+    pub(super) async fn write_all(
+        &mut self,
+        source: Source<'_>,
+        image: &Image,
+    ) -> Result<Option<i32>, PartError> {
         let topic = TopicName::new(self.kept.topic()).ok().and_then(|name| image.topics.get(&name));
-        let Some(topic) = topic else { return Ok(PartsBackup::default()) };
+        let Some(topic) = topic else { return Ok(None) };
         let mut partitions = source.partitions();
         partitions.sort_unstable();
         for partition in partitions {
@@ -266,8 +290,7 @@ impl<'a> PartWriter<'a> {
                 Err(error) => return Err(error),
             }
         }
-        let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
-        Ok(self.finish(partitions))
+        Ok(Some(i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX)))
     }
 
     async fn write_partition(
@@ -334,8 +357,19 @@ impl<'a> PartWriter<'a> {
         }
         let name: String = digest(&SHA256, &body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         let key = format!("{}{name}", self.folder);
-        if !self.there.contains(&key) {
-            backup::write_part(self.store, &key, &body).await?;
+        match &mut self.later {
+            Some(later) if later.bytes + body.len() <= MOST_LATER_BYTES => {
+                later.bytes += body.len();
+                later.bodies.insert(key.clone(), Some(body));
+            }
+            later => {
+                if !self.there.contains(&key) {
+                    backup::write_part(self.store, &key, &body).await?;
+                }
+                if let Some(later) = later {
+                    later.bodies.insert(key.clone(), None);
+                }
+            }
         }
         self.parts.push(PartBackup { object: Some(key), ..part });
         Ok(())
