@@ -12,10 +12,10 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
 use super::Broker;
-use super::transactions::{NotJoined, Transactional};
+use super::transactions::{NotJoined, Patience, Transactional};
 use crate::coordinator::Producer;
 use crate::env::MonoTime;
-use crate::log::{Appended, LeaderBatch, Origin, Rejected, Verification};
+use crate::log::{Appended, LeaderBatch, Log, Origin, Rejected, Verification};
 use crate::replication::{Acks, AppendError, Replica};
 use crate::types::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
 use crate::wire::record_batch::BatchHeader;
@@ -199,15 +199,29 @@ impl Broker {
         if !transactional.adds && !self.live().config.is_on("transaction.partition.verification.enable") {
             return Ok(Verification::Off);
         }
-        let epoch = replica.positions().leader_epoch;
-        let (log, Producer { id, epoch: producer_epoch }) = (replica.clone(), *producer);
-        let look = move || Ok(log.with_log(|log| log.transaction_guard(id, producer_epoch, epoch)));
-        let guard =
-            self.on_disk_thread(replica, look).await.map_err(|e| ProduceError::Storage(e.to_string()))?;
-        if guard.is_some() {
-            self.join_transaction(transactional, *producer, partition).await?;
+        let mut patience = Patience::new(&self.env.clock);
+        loop {
+            let epoch = replica.positions().leader_epoch;
+            let (log, Producer { id, epoch: producer_epoch }) = (replica.clone(), *producer);
+            let look = move || Ok(log.with_log(|log| log.transaction_guard(id, producer_epoch, epoch)));
+            let guard =
+                self.on_disk_thread(replica, look).await.map_err(|e| ProduceError::Storage(e.to_string()))?;
+            if guard.is_none() {
+                return Ok(Verification::Guard(guard));
+            }
+            match self.join_transaction(transactional, *producer, partition).await {
+                Err(NotJoined::Concurrent) if patience.waits().await => {}
+                joined => {
+                    joined?;
+                    // The last marker may have come between the guard and the coordinator's answer.
+                    let may_begin =
+                        |log: &Log| log.transaction_may_begin(guard, id, replica.positions().leader_epoch);
+                    if replica.glance(may_begin) != Some(false) || !patience.waits().await {
+                        return Ok(Verification::Guard(guard));
+                    }
+                }
+            }
         }
-        Ok(Verification::Guard(guard))
     }
 
     /// The leader of a partition and its epoch, as the image knows them now.

@@ -138,12 +138,14 @@ impl TransactionHost {
         }
     }
 
-    /// Whether a partition is part of a transaction whose coordinator is here, or becomes so.
+    /// Whether a partition is part of a transaction whose coordinator is here, or becomes so. While the last transaction is ending it is
+    /// `Concurrent` at once: who asks has to look at its log anew ([`Patience`]).
     pub(super) async fn join_here(&self, request: JoinRequest) -> Result<(), NotJoined> {
         let JoinRequest { id, producer, epoch, partition: (topic, index), add } = request;
         let producer = Producer { id: producer, epoch };
         let partitions = vec![TopicPartition::new(topic, index)];
         let key: Arc<str> = Arc::from(id);
+        let coordinator = self.partition_of(&key).ok_or(NotJoined::Unavailable)?;
         if add {
             let question = AddPartitions {
                 id: key.clone(),
@@ -151,9 +153,10 @@ impl TransactionHost {
                 partitions,
                 client_version: EPOCH_PER_TRANSACTION,
             };
-            return Ok(self.ask(&key, question).await?);
+            return Ok(self.coordinators.ask(coordinator, question).await?);
         }
-        let found = self.ask(&key, VerifyPartitions { id: key.clone(), producer, partitions }).await?;
+        let question = VerifyPartitions { id: key, producer, partitions };
+        let found = self.coordinators.ask(coordinator, question).await?;
         if found.first() == Some(&true) { Ok(()) } else { Err(NotJoined::NotInTransaction) }
     }
 
@@ -170,6 +173,30 @@ impl TransactionHost {
             },
             None => Err(NotJoined::Unavailable),
         }
+    }
+}
+
+/// Waits for the end of the last transaction of a producer that begins the next one. What was seen of the log before is seen anew then: a
+/// guard from before would take the markers of the last transaction for the end of the next one, and refuse it.
+pub(super) struct Patience {
+    clock: Arc<dyn Clock>,
+    deadline: MonoTime,
+    pause: Duration,
+}
+
+impl Patience {
+    pub(super) fn new(clock: &Arc<dyn Clock>) -> Patience {
+        Patience { clock: clock.clone(), deadline: clock.now() + WAIT_FOR_END, pause: FIRST_PAUSE }
+    }
+
+    /// Waits a moment, each time a longer one; false when it has been long enough.
+    pub(super) async fn waits(&mut self) -> bool {
+        if self.clock.now() >= self.deadline {
+            return false;
+        }
+        self.clock.sleep(self.pause).await;
+        self.pause *= 2;
+        true
     }
 }
 
@@ -299,13 +326,26 @@ impl Broker {
         offsets: Vec<CommitOffset>,
     ) -> Result<Vec<Result<(), GroupError>>, TxnCommitError> {
         let partition = self.group_partition(&member.group).ok_or(CoordinatorError::NotCoordinator)?;
-        let begun = self.coordinators.ask(partition, BeginTxnCommit(producer)).await?;
-        if !begun.is_open {
-            let topic = TopicName::new(OFFSETS_TOPIC).map_err(|_| CoordinatorError::NotCoordinator)?;
-            self.join_transaction(transactional, producer, &TopicPartition::new(topic, partition)).await?;
+        let topic = TopicName::new(OFFSETS_TOPIC).map_err(|_| CoordinatorError::NotCoordinator)?;
+        let to = TopicPartition::new(topic, partition);
+        let mut patience = Patience::new(&self.env.clock);
+        loop {
+            let begun = self.coordinators.ask(partition, BeginTxnCommit(producer)).await?;
+            if !begun.is_open {
+                match self.join_transaction(transactional, producer, &to).await {
+                    Err(NotJoined::Concurrent) if patience.waits().await => continue,
+                    joined => joined?,
+                }
+            }
+            let (member, offsets) = (member.clone(), offsets.clone());
+            let question = TxnCommitOffsets { member, producer, guard: begun.guard, offsets };
+            match self.coordinators.ask(partition, question).await {
+                // The last marker may have come between the guard and the answer of the transaction's coordinator.
+                Err(CoordinatorError::Group(GroupError::TransactionEnded))
+                    if !begun.is_open && patience.waits().await => {}
+                answer => return Ok(answer?),
+            }
         }
-        let question = TxnCommitOffsets { member, producer, guard: begun.guard, offsets };
-        Ok(self.coordinators.ask(partition, question).await?)
     }
 
     /// Writes a marker in partitions that this broker leads, as an administrator ends a hanging transaction.

@@ -296,6 +296,17 @@ impl Log {
         (!self.producers.has_open(producer, producer_epoch)).then(|| self.markers.guard(epoch))
     }
 
+    /// Whether a transaction of the producer may begin under a guard, as things stand.
+    #[must_use]
+    pub fn transaction_may_begin(
+        &self,
+        guard: Option<TransactionGuard>,
+        producer: ProducerId,
+        epoch: LeaderEpoch,
+    ) -> bool {
+        self.markers.allow(guard, producer, epoch)
+    }
+
     /// The producers that are remembered, by id.
     #[must_use]
     pub fn active_producers(&self) -> Vec<ActiveProducer> {
