@@ -65,10 +65,11 @@ pub struct Image {
 pub const SUPPORTED_FEATURES: [(&str, i16); 2] = [("group.version", 1), ("transaction.version", 2)];
 
 /// Which words of commands all brokers of the cluster understand: level 1 has `AlterPartition.lost`, `Resign.in_turn` and
-/// `LoseReplicas.stays_known`. With level 2 a copy whose directory was never told is lost with any of its broker's directories.
+/// `LoseReplicas.stays_known`. With level 2 a copy whose directory was never told is lost with any of its broker's directories; with
+/// level 3 only until the broker has found it in one that is left (`DirectoryId::LOST`).
 /// No client sets it: the metadata leader does, once every broker has said that it knows the level,
 /// and it never goes down, since the log may hold such words from then on.
-pub const COMMANDS: (&str, i16) = ("esker.commands", 2);
+pub const COMMANDS: (&str, i16) = ("esker.commands", 3);
 
 /// A deleted topic whose objects in the cold tier are yet to go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,7 +148,7 @@ pub struct Topic {
 pub struct ReplicaState {
     /// The broker.
     pub broker: BrokerId,
-    /// The directory it has put the replica in, once it said so.
+    /// The directory it has put the replica in, once it said so; `DirectoryId::LOST` once it can't be known without looking.
     pub directory: Option<DirectoryId>,
 }
 

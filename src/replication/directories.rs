@@ -18,7 +18,12 @@ impl ReplicaManager {
         let mut lost = Vec::new();
         for job in wanted {
             let (broker, partition) = (own.id, job.partition());
-            let Some(directory) = self.directory_of(job.key, &job.name()) else { continue };
+            let Some(directory) = self.directory_of(job.key, &job.name()) else {
+                if self.is_gone(&job) && !self.out_of_reach.lock().contains(&job.key) {
+                    lost.push(job.key);
+                }
+                continue;
+            };
             if recorded(partition, broker) == Some(directory) {
                 continue;
             }
@@ -53,6 +58,16 @@ impl ReplicaManager {
                 }
             });
         }
+    }
+
+    /// The quorum does not know which directory held the replica, one of them was missing when this broker registered, and in the others
+    /// it is not. Until the quorum knows that, nothing is put in its place: a later life would take it for what was there.
+    pub(super) fn is_gone(&self, job: &Job) -> bool {
+        let me = self.context.config.node_id;
+        let replica = job.partition().replicas.iter().find(|replica| replica.broker == me);
+        replica.is_some_and(|replica| replica.directory == Some(DirectoryId::LOST))
+            && !self.hosted.read().contains_key(&job.key)
+            && self.dirs.directory_of(&job.name()).is_none()
     }
 
     /// Tells the quorum of each failed directory, until it knows. Of a replica whose directory is not on record it would not see
@@ -116,7 +131,8 @@ impl ReplicaManager {
 }
 
 fn recorded(partition: &Partition, broker: BrokerId) -> Option<DirectoryId> {
-    partition.replicas.iter().find(|replica| replica.broker == broker)?.directory
+    let replica = partition.replicas.iter().find(|replica| replica.broker == broker)?;
+    replica.directory.filter(|directory| *directory != DirectoryId::LOST)
 }
 
 /// Whether the partition has a role for the broker, or may give it one.

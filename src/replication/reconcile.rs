@@ -211,7 +211,7 @@ impl ReplicaManager {
         directory: Option<DirectoryId>,
         image: Arc<Image>,
     ) {
-        if self.out_of_reach.lock().contains(&job.key) {
+        if self.out_of_reach.lock().contains(&job.key) || self.is_gone(&job) {
             return;
         }
         let config = self.log_config(&image, &job.topic);

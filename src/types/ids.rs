@@ -121,6 +121,13 @@ uuid_id! {
     /// A log directory's identity: a wiped disk has a new one (KIP-858).
     DirectoryId
 }
+
+impl DirectoryId {
+    /// Stands for the directory of a replica of which it is not known any more (Kafka's LOST): a directory of its broker was missing
+    /// when that registered, and which one holds the replica was never told.
+    pub const LOST: DirectoryId = DirectoryId(Uuid::from_u128(1));
+}
+
 uuid_id! {
     /// One life of a broker process; drawn at start.
     Incarnation

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::elections::{self, Leaving};
 use crate::env::defect::{Defect, planted};
 use crate::metadata::command::{BrokerRegistration, CommandError, CommandReply, Proof};
-use crate::metadata::image::{BrokerInfo, BrokerState, Image, ReplicaState, Topic};
+use crate::metadata::image::{BrokerInfo, BrokerState, Image, Partition, ReplicaState, Topic};
 use crate::types::{BrokerEpoch, BrokerId, DirectoryId, ProducerId, TopicId};
 
 /// What a returning broker's logs are worth.
@@ -56,21 +56,29 @@ impl Image {
 
         let former_directories = former.as_ref().map_or(&[][..], |f| &f.directories);
         let synced = self.synced_topics.clone();
-        let untold_is_gone = self.commands_level() >= 2;
+        let level = self.commands_level();
+        let some_are_back = former_directories.iter().any(|d| registration.directories.contains(d));
         self.edit_partitions(|rules, topic, index| {
             let partition = &topic.partitions[index];
             let replica = partition.replicas.iter().find(|r| r.broker == id)?;
             let kept = directory_is_kept(replica, former_directories, &registration.directories);
+            let is_untold = replica.directory.is_none() && !kept;
+            // It may be in a directory that is left. The broker looks, and until it has said what it found nothing of it leads.
+            let may_be_here = is_untold && some_are_back && level >= 3;
             let how = match trust {
                 Trust::Whole if kept => Leaving::WithItsLog,
                 Trust::Flushed if kept && synced.contains(&topic.id) => Leaving::WithItsLog,
                 // No directory is on record whose coming back would show that the log is there again.
-                _ if untold_is_gone && !kept && replica.directory.is_none() => Leaving::Empty,
+                _ if is_untold && !may_be_here && level >= 2 => Leaving::Empty,
                 // The directory may come back with a later registration: the last known leader stays on record,
                 // and `is_electable` keeps it from leading without the directory.
                 _ => Leaving::WithoutItsTail,
             };
-            elections::leave(rules, partition, id, how)
+            if !may_be_here {
+                return elections::leave(rules, partition, id, how);
+            }
+            let unsure = recorded_in(partition, id, Some(DirectoryId::LOST));
+            elections::leave(rules, &unsure, id, how).or(Some(unsure))
         });
         Ok(CommandReply::Registered(epoch))
     }
@@ -182,6 +190,15 @@ impl Image {
                     return None;
                 }
                 let mut after = match recorded {
+                    // The broker has found it, as it was.
+                    Some(lost) if lost == DirectoryId::LOST => {
+                        return Some(elections::settle(
+                            rules,
+                            before,
+                            recorded_in(before, id, Some(directory)),
+                            |_| {},
+                        ));
+                    }
                     // A new directory id on an assigned replica means "empty".
                     Some(_) if planted(Defect::WipeUnnoticed) => None,
                     Some(_) => elections::leave(rules, before, id, Leaving::Empty),
@@ -210,8 +227,13 @@ impl Image {
         for &(topic, partition) in partitions {
             let Ok((_, index, _)) = self.known_partition(topic, partition) else { continue };
             self.edit_partition(topic, index, |rules, before| {
-                before.is_replica(id).then_some(())?;
-                elections::leave(rules, before, id, how)
+                let replica = before.replicas.iter().find(|r| r.broker == id)?;
+                if stays_known || replica.directory != Some(DirectoryId::LOST) {
+                    return elections::leave(rules, before, id, how);
+                }
+                // The broker has not found it: what it puts there now is a new one.
+                let gone = recorded_in(before, id, None);
+                elections::leave(rules, &gone, id, how).or(Some(gone))
             });
         }
         Ok(CommandReply::Done)
@@ -254,6 +276,13 @@ impl Image {
     }
 }
 
+/// The partition with another directory on record for the broker's replica.
+fn recorded_in(before: &Partition, broker: BrokerId, directory: Option<DirectoryId>) -> Partition {
+    let mut after = Partition { partition_epoch: before.partition_epoch.next(), ..before.clone() };
+    after.replicas.iter_mut().filter(|r| r.broker == broker).for_each(|r| r.directory = directory);
+    after
+}
+
 /// Whether the directory that holds the replica came back. One that was never told could be any of them.
 fn directory_is_kept(replica: &ReplicaState, before: &[DirectoryId], now: &[DirectoryId]) -> bool {
     match replica.directory {
@@ -284,9 +313,12 @@ mod tests {
     use crate::metadata::image::COMMANDS;
     use crate::types::LeaderEpoch;
 
-    /// A topic on broker 1 alone, which dies before it has said in which directory it is, and returns with these.
-    fn leader_after_a_return_with(level: i16, directories: Vec<DirectoryId>) -> Option<BrokerId> {
+    /// A topic on broker 1 alone, which has directories 1 and 2, dies before it has said in which one it is, and returns with these.
+    fn after_a_return_with(level: i16, directories: &[u8]) -> Rig {
         let mut rig = Rig::new(1);
+        rig.fence(1);
+        register(&mut rig, &[1, 2]);
+        rig.unfence(1);
         let levels = BTreeMap::from([(COMMANDS.0.to_owned(), level)]);
         rig.ok(Command::UpdateFeatures { levels });
         rig.ok(Command::CreateTopic(CreateTopic {
@@ -298,19 +330,79 @@ mod tests {
         }));
         assert!(rig.partition().leader.is_some() && rig.partition().replicas[0].directory.is_none());
         rig.fence(1);
-        let mut registration = rig.registration(1, Proof::Unclean { previous: None });
-        registration.directories = directories;
-        rig.ok(Command::RegisterBroker(registration));
+        register(&mut rig, directories);
         rig.unfence(1);
-        rig.partition().leader
+        rig
+    }
+
+    fn register(rig: &mut Rig, directories: &[u8]) {
+        let mut registration = rig.registration(1, Proof::Unclean { previous: None });
+        registration.directories = directories.iter().map(|number| directory(*number)).collect();
+        rig.ok(Command::RegisterBroker(registration));
+    }
+
+    fn leader_after_a_return_with(level: i16, directories: &[u8]) -> Option<BrokerId> {
+        after_a_return_with(level, directories).partition().leader
     }
 
     #[test]
     fn a_copy_whose_directory_was_never_told_does_not_lead_from_a_wiped_disk() {
-        assert_eq!(leader_after_a_return_with(2, vec![directory(77)]), None);
-        let back = leader_after_a_return_with(2, vec![directory(1), directory(77)]);
-        assert_eq!(back, Some(BrokerId(1)), "the last known leader has all its directories");
+        for level in [2, 3] {
+            assert_eq!(leader_after_a_return_with(level, &[77]), None);
+            let back = leader_after_a_return_with(level, &[2, 1, 77]);
+            assert_eq!(back, Some(BrokerId(1)), "the last known leader has all its directories");
+        }
         // As earlier programs have it, for as long as one of them takes part.
-        assert_eq!(leader_after_a_return_with(1, vec![directory(77)]), Some(BrokerId(1)));
+        assert_eq!(leader_after_a_return_with(1, &[77]), Some(BrokerId(1)));
+        assert_eq!(leader_after_a_return_with(2, &[2, 77]), None);
+    }
+
+    /// With one of its directories missing: nobody can say yet whether the copy is there.
+    fn unsure() -> Rig {
+        let rig = after_a_return_with(3, &[2, 77]);
+        let partition = rig.partition();
+        assert_eq!((partition.leader, partition.last_known_leader), (None, Some(BrokerId(1))));
+        assert_eq!(partition.replicas[0].directory, Some(DirectoryId::LOST));
+        rig
+    }
+
+    fn assign(rig: &mut Rig, number: u8) {
+        let (broker, epoch) = (BrokerId(1), rig.epoch(1));
+        let partitions = vec![(topic_id(1), 0)];
+        rig.ok(Command::AssignDirectory { broker, epoch, directory: directory(number), partitions });
+    }
+
+    #[test]
+    fn a_copy_that_is_found_in_a_directory_that_is_left_leads_again() {
+        let mut rig = unsure();
+        assign(&mut rig, 2);
+        assert_eq!(rig.partition().leader, Some(BrokerId(1)));
+        assert_eq!(rig.partition().replicas[0].directory, Some(directory(2)));
+
+        let mut rig = unsure();
+        rig.fence(1);
+        register(&mut rig, &[2, 77]);
+        assign(&mut rig, 2);
+        assert_eq!(rig.partition().leader, None, "not before it is active");
+        rig.unfence(1);
+        assert_eq!(rig.partition().leader, Some(BrokerId(1)), "found by the next life");
+    }
+
+    #[test]
+    fn a_copy_that_is_not_found_leads_from_no_disk_that_takes_its_place() {
+        let mut rig = unsure();
+        let partitions = vec![(topic_id(1), 0)];
+        let (broker, epoch) = (BrokerId(1), rig.epoch(1));
+        rig.ok(Command::LoseReplicas { broker, epoch, partitions, stays_known: false });
+        assert_eq!(rig.partition().replicas[0].directory, None);
+        for number in [77, 2] {
+            assign(&mut rig, number);
+            let partition = rig.partition();
+            assert_eq!((partition.leader, partition.last_known_leader), (None, None));
+        }
+        rig.fence(1);
+        register(&mut rig, &[2, 77]);
+        rig.unfence(1);
+        assert_eq!(rig.partition().leader, None);
     }
 }

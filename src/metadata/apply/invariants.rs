@@ -15,6 +15,8 @@ enum Return {
     PowerCut,
     OldCopy,
     NewDisk,
+    /// With one of its two directories.
+    OneDisk,
 }
 
 #[derive(Clone, Debug)]
@@ -34,7 +36,7 @@ enum Event {
     ElectPreferred(u8),
     /// `None` cancels.
     Reassign(u8, Option<Vec<i32>>),
-    Lose(i32, u8),
+    Lose(i32, u8, bool),
     Assign(i32, u8, u8),
 }
 
@@ -47,6 +49,7 @@ fn event() -> impl Strategy<Value = Event> {
         Just(Return::PowerCut),
         Just(Return::OldCopy),
         Just(Return::NewDisk),
+        Just(Return::OneDisk),
     ];
     prop_oneof![
         3 => (id(), how).prop_map(|(id, how)| Event::Register(id, how)),
@@ -69,7 +72,8 @@ fn event() -> impl Strategy<Value = Event> {
             proptest::sample::subsequence(vec![1, 2, 3, 4], 1..=3).prop_shuffle(),
         ))
             .prop_map(|(topic, target)| Event::Reassign(topic, target)),
-        1 => (id(), topic()).prop_map(|(id, topic)| Event::Lose(id, topic)),
+        2 => (id(), topic(), any::<bool>())
+            .prop_map(|(id, topic, stays_known)| Event::Lose(id, topic, stays_known)),
         2 => (id(), topic(), 1..=9u8).prop_map(|(id, topic, dir)| Event::Assign(id, topic, dir)),
     ]
 }
@@ -90,12 +94,15 @@ fn command(rig: &mut Rig, event: &Event) -> Command {
             let proof = match how {
                 Return::Clean => Proof::CleanShutdown { previous: epoch },
                 Return::OldCopy => Proof::Unclean { previous: Some(BrokerEpoch(epoch.0 - 1)) },
-                Return::Killed | Return::PowerCut | Return::NewDisk => {
+                Return::Killed | Return::PowerCut | Return::NewDisk | Return::OneDisk => {
                     Proof::Unclean { previous: Some(epoch) }
                 }
             };
             let mut registration = rig.registration(*id, proof);
+            let own = u8::try_from(*id).expect("small");
+            registration.directories = vec![directory(own), directory(own + 4)];
             match how {
+                Return::OneDisk => registration.directories.truncate(1),
                 Return::PowerCut => registration.machine = "boot-2".to_owned(),
                 Return::NewDisk => registration.directories = vec![directory(9)],
                 Return::Clean | Return::Killed | Return::OldCopy => {}
@@ -168,11 +175,11 @@ fn command(rig: &mut Rig, event: &Event) -> Command {
             partition: 0,
             target: target.as_deref().map(brokers),
         },
-        Event::Lose(id, topic) => Command::LoseReplicas {
+        Event::Lose(id, topic, stays_known) => Command::LoseReplicas {
             broker: broker(*id),
             epoch: rig.epoch(*id),
             partitions: vec![(topic_id(*topic), 0)],
-            stays_known: true,
+            stays_known: *stays_known,
         },
         Event::Assign(id, topic, dir) => Command::AssignDirectory {
             broker: broker(*id),
@@ -199,6 +206,11 @@ fn check_partition(image: &Image, topic: &Topic, partition: &Partition) {
     }
     for member in &isr {
         assert!(image.is_active(*member), "broker {member} is in the ISR and not active");
+        let replica = partition.replicas.iter().find(|r| r.broker == *member);
+        assert!(
+            replica.is_some_and(|r| r.directory != Some(DirectoryId::LOST)),
+            "nobody knows whether {member} has it"
+        );
     }
     let min_isr = image.min_insync_replicas(topic).min(replicas.len());
     assert!(isr.len() < min_isr || elr.is_empty(), "the ELR outlived its ISR");
@@ -237,8 +249,9 @@ fn check_step(before: &Partition, after: &Partition) {
     }
 }
 
-fn run(events: &[Event]) {
+fn run(level: i16, events: &[Event]) {
     let mut rig = Rig::new(4);
+    rig.ok(Command::UpdateFeatures { levels: BTreeMap::from([(COMMANDS.0.to_owned(), level)]) });
     let mut copy = rig.image.clone();
     for event in events {
         let command = command(&mut rig, event);
@@ -276,7 +289,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_commands_keep_the_invariants(events in proptest::collection::vec(event(), 1..80)) {
-        run(&events);
+    fn random_commands_keep_the_invariants(
+        level in 1..=COMMANDS.1,
+        events in proptest::collection::vec(event(), 1..80),
+    ) {
+        run(level, &events);
     }
 }

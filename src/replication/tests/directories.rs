@@ -11,7 +11,7 @@ use super::rig::{Cluster, TOPIC, batch, eventually, topic};
 use crate::env::BlockingPool;
 use crate::env::sim::{DiskCall, Fault, SimDisk};
 use crate::log::{Log, LogConfig};
-use crate::metadata::{Command, CreateTopic, Proof};
+use crate::metadata::{COMMANDS, Command, CreateTopic, Proof};
 use crate::replication::{Acks, Replica};
 use crate::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicName};
 
@@ -257,6 +257,82 @@ async fn untold() -> (Cluster, Vec<i32>, Vec<i32>) {
         (0..4).partition(|partition| folder_on(&cluster, 1, *partition) == sick);
     assert_eq!(sick, [0, 2], "they are spread");
     (cluster, sick, well)
+}
+
+/// Partitions 0 and 1 with a record each on broker 1 alone, which has not said which of its directories has which, and has died. What
+/// is on its disk, the proof that it died, and the directory of partition 0.
+async fn died_untold() -> (Cluster, SimDisk, Proof, [PathBuf; 2]) {
+    let mut cluster = Cluster::new();
+    cluster.folders = vec![PathBuf::from("/one"), PathBuf::from("/two")];
+    cluster.start(1, SimDisk::new(), Proof::Unclean { previous: None });
+    cluster
+        .truth
+        .ok(&Command::UpdateFeatures { levels: BTreeMap::from([(COMMANDS.0.to_owned(), COMMANDS.1)]) });
+    cluster.nodes[&1].view.assignments_get_lost.store(true, Ordering::SeqCst);
+    cluster.truth.ok(&Command::CreateTopic(CreateTopic {
+        name: topic(),
+        id: TOPIC,
+        assignment: vec![vec![BrokerId(1)]; 2],
+        configs: BTreeMap::new(),
+        first_epoch: LeaderEpoch(0),
+    }));
+    for partition in [0, 1] {
+        let leads = || hosted(&cluster, 1, partition).is_some_and(|replica| replica.positions().leads());
+        eventually("it is led", leads).await;
+        let leader = hosted(&cluster, 1, partition).unwrap();
+        leader.append(batch(&["a"]), Acks::All, cluster.deadline()).await.unwrap();
+        assert_eq!(cluster.truth.partition_of(partition).replicas[0].directory, None, "untold");
+    }
+    let folders = [folder_on(&cluster, 1, 0), folder_on(&cluster, 1, 1)];
+    assert_ne!(folders[0], folders[1], "they are spread");
+    let (disk, proof) = cluster.kill(1);
+    cluster.fence(1);
+    (cluster, disk, proof, folders)
+}
+
+/// It leads again and has its record.
+async fn leads_with_its_record(cluster: &Cluster, partition: i32) {
+    let has_it = |replica: Arc<Replica>| {
+        let positions = replica.positions();
+        positions.leads() && positions.log_end == Offset(1)
+    };
+    eventually("it is led", || hosted(cluster, 1, partition).is_some_and(has_it)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_untold_copy_leads_again_from_the_directory_that_is_left_and_none_from_the_disk_in_a_lost_ones_place()
+ {
+    let (mut cluster, disk, proof, [left, _]) = died_untold().await;
+    cluster.folders = vec![left, PathBuf::from("/new")];
+    cluster.start(1, disk, proof);
+    leads_with_its_record(&cluster, 0).await;
+    let anew = || hosted(&cluster, 1, 1).map(|replica| replica.directory());
+    let is_told = || anew().is_some() && cluster.truth.partition_of(1).replicas[0].directory == anew();
+    eventually("the other is made anew, and that is told", is_told).await;
+    let partition = cluster.truth.partition_of(1);
+    assert_eq!((partition.leader, partition.last_known_leader), (None, None), "its record is gone");
+    let (disk, proof) = cluster.kill(1);
+    cluster.fence(1);
+    cluster.start(1, disk, proof);
+    leads_with_its_record(&cluster, 0).await;
+    assert_eq!(cluster.truth.partition_of(1).leader, None, "nor in a later life");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_untold_copy_in_a_directory_that_cannot_be_opened_waits_for_it() {
+    let (mut cluster, disk, proof, [_, broken]) = died_untold().await;
+    let fault = Fault::next(DiskCall::Open, &format!("{}/", broken.display()), std::io::ErrorKind::Other);
+    disk.inject(Fault { times: usize::MAX, ..fault });
+    cluster.start(1, disk, proof);
+    leads_with_its_record(&cluster, 0).await;
+    let partition = cluster.truth.partition_of(1);
+    assert_eq!((partition.leader, partition.last_known_leader), (None, Some(BrokerId(1))));
+    assert!(hosted(&cluster, 1, 1).is_none(), "nothing is put in its place");
+    let (disk, proof) = cluster.kill(1);
+    cluster.fence(1);
+    disk.heal();
+    cluster.start(1, disk, proof);
+    leads_with_its_record(&cluster, 1).await;
 }
 
 async fn has_no_leader_on_1(cluster: &Cluster, partition: i32) {
