@@ -17,7 +17,7 @@ use super::image::Image;
 use super::lease::Lease;
 use super::liveness::Liveness;
 use super::raft::{LogStore, Machine, Opened, Raft, RaftNetwork, StoreError, Unread, answer, node};
-use super::{leader, member};
+use super::{leader, levels, member};
 use crate::env::Env;
 use crate::transport::rpc::{self, RpcClient};
 use crate::transport::{Incoming, SharedTransport, StreamKind};
@@ -44,6 +44,9 @@ pub enum MetadataError {
     /// openraft does not start, or has stopped for good.
     #[error("the metadata node does not run: {0}")]
     Raft(String),
+    /// The cluster uses what this program does not know.
+    #[error("{0}")]
+    TooOld(String),
     /// The quorum refuses the registration.
     #[error("the registration was refused: {0}")]
     Refused(CommandError),
@@ -102,6 +105,10 @@ impl Metadata {
             .ok_or_else(|| MetadataError::Config("negative node id".to_owned()))?;
         let (machine, images) = Machine::new(store.clone(), snapshot)
             .map_err(|what| StoreError::Damaged { path: config.dir.clone(), what })?;
+        let above = images.borrow().beyond_this_program();
+        if let Some(above) = above {
+            return Err(MetadataError::TooOld(above));
+        }
         let snapshots = machine.snapshots();
         let network = RaftNetwork {
             rpc: RpcClient::new(env, transport),
@@ -110,9 +117,13 @@ impl Metadata {
         };
         let failed = |e: &dyn std::fmt::Display| MetadataError::Raft(e.to_string());
         let settings = raft_settings(&config)?;
-        let raft = Raft::new(id, Arc::new(settings), network.clone(), store.clone(), machine)
-            .await
-            .map_err(|e| failed(&e))?;
+        let raft = Raft::new(id, Arc::new(settings), network.clone(), store.clone(), machine).await.map_err(
+            |e| match images.borrow().beyond_this_program() {
+                // What was replayed says so.
+                Some(above) => MetadataError::TooOld(above),
+                None => failed(&e),
+            },
+        )?;
         let core = Arc::new(Core {
             env: env.clone(),
             member: id,
@@ -137,6 +148,7 @@ impl Metadata {
         });
         tokio::spawn(member::find_quorum(core.clone()));
         tokio::spawn(leader::run(core.clone()));
+        tokio::spawn(levels::store(core.clone()));
         Ok(Metadata { core })
     }
 

@@ -1,7 +1,6 @@
 //! The Raft leader's duties: form the cluster, renew leases, fence and unfence brokers, elect unclean where allowed, put
 //! a voter that lost its store back into its place.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,8 @@ use super::config::LeaderBalance;
 use super::control::{Answer, Heartbeat};
 use super::core::Core;
 use super::image::{BrokerState, COMMANDS, Image, SUPPORTED_FEATURES};
-use super::liveness::{HoldsBack, Life};
+use super::levels;
+use super::liveness::Life;
 use super::raft::{Outcome, broker};
 use super::unclean::UncleanElections;
 use crate::env::defect::{Defect, planted};
@@ -96,7 +96,7 @@ impl Duties {
         }
         if image.commands_level() < COMMANDS.1 {
             // At once: what is said in the old words meanwhile means what it meant to earlier programs.
-            raise_level(core, &image, term).await;
+            levels::raise(core, &image, term).await;
         }
         if let Some(balance) = core.config.leader_balance
             && self.next_balance.is_some_and(|next| now >= next)
@@ -129,51 +129,6 @@ async fn form(core: &Core, term: u64) {
     match core.write_in_term(command, term).await {
         Answer::Outcome(Outcome::Applied { result: Ok(_), .. }) => tracing::info!("the cluster is formed"),
         other => tracing::debug!(?other, "the cluster was not formed by this try"),
-    }
-}
-
-/// Words of commands that earlier programs do not know are used once every broker has said that it knows them: a cluster whose
-/// brokers are replaced one after the other goes on in the old words until the last one is.
-async fn raise_level(core: &Core, image: &Image, term: u64) {
-    let metrics = core.metrics();
-    let members: Vec<BrokerId> =
-        metrics.membership_config.membership().nodes().filter_map(|(id, _)| broker(*id)).collect();
-    if image.cluster_id.is_empty() {
-        return;
-    }
-    let (level, held_back) = {
-        let mut liveness = core.liveness.lock();
-        let held_back = liveness.holds_back(image, &members, COMMANDS.1, core.env.clock.now());
-        (liveness.common_level(image, &members).min(COMMANDS.1), held_back)
-    };
-    for broker in held_back {
-        tell_who_holds_back(broker, image.commands_level());
-    }
-    if level <= image.commands_level() {
-        return;
-    }
-    let levels = BTreeMap::from([(COMMANDS.0.to_owned(), level)]);
-    let answer = core.write_in_term(Command::UpdateFeatures { levels }, term).await;
-    tracing::info!(level, ?answer, "every broker understands this level of commands");
-}
-
-fn tell_who_holds_back(broker: HoldsBack, level: i16) {
-    let feature = COMMANDS.0;
-    match broker {
-        HoldsBack::Silent(broker) => tracing::warn!(
-            %broker, %feature, level,
-            "the broker holds the level of commands back: it is registered, and nothing is heard of it. Start it, or if it never \
-            comes back: esker cluster drain {broker}, then esker cluster remove {broker}"
-        ),
-        HoldsBack::Unregistered(broker) => tracing::warn!(
-            %broker, %feature, level,
-            "the broker holds the level of commands back: it is a member of the metadata quorum and has not registered. Start it, or \
-            if it never comes: esker cluster remove-voter {broker}"
-        ),
-        HoldsBack::Older(broker, understands) => tracing::warn!(
-            %broker, %feature, level, understands,
-            "the broker holds the level of commands back: it runs an older program. Give it the one that the others run"
-        ),
     }
 }
 

@@ -148,6 +148,9 @@ pub(super) async fn register(
             }
             Ok(other) => return Err(MetadataError::Protocol(format!("a registration gave {other:?}"))),
             Err(SubmitError::Unavailable(why)) => {
+                if let Some(above) = core.image().beyond_this_program() {
+                    return Err(MetadataError::TooOld(above));
+                }
                 tracing::warn!(%why, "waiting for the metadata quorum");
                 None
             }
@@ -174,6 +177,11 @@ async fn keep_lease(core: Arc<Core>, id: BrokerId, epoch: BrokerEpoch) {
         let registered = *core.registered.borrow();
         if registered.epoch != Some(epoch) {
             return;
+        }
+        if let Some(above) = core.image().beyond_this_program() {
+            // It began when the cluster did not use that yet.
+            core.lease.revoke();
+            return tracing::error!(broker = %id, "this broker takes no part any more: {above}");
         }
         let sent = core.env.clock.now();
         let leader = hint.take().or_else(|| core.leader());

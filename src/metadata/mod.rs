@@ -11,7 +11,7 @@
 //! | `raft/` | the replicated log of commands |
 //! | `handle`, `core` | the running node: submitting and publishing |
 //! | `control` | what brokers ask each other |
-//! | `leader`, `liveness`, `quorum_time`, `balance` | the Raft leader's duties: leases, fencing, what time it is, preferred leaders |
+//! | `leader`, `liveness`, `levels`, `quorum_time`, `balance` | the Raft leader's duties: leases, fencing, the level of commands, what time it is, preferred leaders |
 //! | `member`, `lease` | a broker's duties: joining, registering, heartbeats |
 
 mod acl;
@@ -25,6 +25,7 @@ mod handle;
 mod image;
 mod leader;
 mod lease;
+mod levels;
 mod liveness;
 mod member;
 mod placement;

@@ -1,5 +1,5 @@
 //! Simulated seams: a clock that only moves when told, one that moves when nobody has anything to do, a seeded
-//! generator, a disk in memory that can fail, threads that are tasks.
+//! generator, a disk in memory that can fail, threads that are tasks, an ear for what is logged.
 
 mod clock;
 mod disk;
@@ -7,6 +7,7 @@ mod gate;
 mod net;
 mod rng;
 mod tasks;
+mod told;
 mod virtual_time;
 
 pub use clock::ManualClock;
@@ -15,4 +16,5 @@ pub use gate::HangingDisk;
 pub use net::NoNet;
 pub use rng::SeededRng;
 pub use tasks::TaskThreads;
+pub use told::Told;
 pub use virtual_time::VirtualClock;

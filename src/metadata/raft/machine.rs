@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI16, AtomicU64, Ordering};
 
 use openraft::storage::RaftStateMachine;
 use openraft::{
@@ -19,7 +19,8 @@ use tokio::sync::watch;
 use super::store::{LogStore, StoredSnapshot};
 use super::{Outcome, Submission, TypeConfig, codec};
 use crate::env::defect::{Defect, planted};
-use crate::metadata::image::Image;
+use crate::metadata::command::Command;
+use crate::metadata::image::{COMMANDS, Image};
 use crate::types::Incarnation;
 
 /// Lives of processes whose answers are kept; the ones that were silent longest go first.
@@ -90,12 +91,22 @@ pub(in super::super) struct Machine {
 pub(in super::super) struct Snapshots {
     taken: AtomicU64,
     installed: AtomicU64,
+    level: AtomicI16,
 }
 
 impl Snapshots {
     /// Taken by itself, and taken up from the leader.
     pub fn counted(&self) -> (u64, u64) {
         (self.taken.load(Ordering::Relaxed), self.installed.load(Ordering::Relaxed))
+    }
+
+    /// The level of commands that the stored one names.
+    pub fn level(&self) -> i16 {
+        self.level.load(Ordering::Relaxed)
+    }
+
+    fn stored(&self, image: &Image) {
+        self.level.fetch_max(image.commands_level(), Ordering::Relaxed);
     }
 }
 
@@ -128,8 +139,12 @@ impl Machine {
             state.membership = snapshot.meta.last_membership.clone();
             state.snapshot = Some(snapshot);
         }
+        let snapshots = Arc::<Snapshots>::default();
+        if state.snapshot.is_some() {
+            snapshots.stored(&state.contents.image);
+        }
         let (images, receiver) = watch::channel(Arc::new(state.contents.image.clone()));
-        let shared = Arc::new(Shared { state: Mutex::new(state), snapshots: Arc::default(), store, images });
+        let shared = Arc::new(Shared { state: Mutex::new(state), snapshots, store, images });
         Ok((Machine { shared }, receiver))
     }
 
@@ -170,6 +185,14 @@ impl RaftStateMachine<TypeConfig> for Machine {
         let mut state = self.shared.state.lock();
         let mut outcomes = Vec::new();
         for entry in entries {
+            if let EntryPayload::Normal(submission) = &entry.payload
+                && let Some(level) = submission.level_above_this_programs(entry.log_id)
+            {
+                // What comes behind it may mean something else than it would mean here.
+                state.contents.image.features.insert(COMMANDS.0.to_owned(), level);
+                self.shared.publish(&state.contents.image);
+                return Err(too_old(level));
+            }
             state.last_applied = Some(entry.log_id);
             outcomes.push(match &entry.payload {
                 EntryPayload::Blank => Outcome::Nothing,
@@ -213,6 +236,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
         let stored = StoredSnapshot { meta: meta.clone(), bytes: Arc::new(bytes) };
         self.shared.store.save_snapshot(&stored).await?;
         self.shared.snapshots.installed.fetch_add(1, Ordering::Relaxed);
+        self.shared.snapshots.stored(&contents.image);
         let mut state = self.shared.state.lock();
         if !planted(Defect::SnapshotUnread) {
             state.contents = contents;
@@ -227,6 +251,22 @@ impl RaftStateMachine<TypeConfig> for Machine {
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<TypeConfig>>, StorageError<u64>> {
         Ok(self.shared.state.lock().snapshot.as_ref().map(as_snapshot))
     }
+}
+
+impl Submission {
+    /// The level to which it raises the commands, if that is one that this program does not know.
+    fn level_above_this_programs(&self, log_id: LogId<u64>) -> Option<i16> {
+        let Command::UpdateFeatures { levels } = &self.command else { return None };
+        let counts = self.only_in_term.is_none_or(|term| term == log_id.leader_id.term);
+        levels.get(COMMANDS.0).copied().filter(|level| counts && *level > COMMANDS.1)
+    }
+}
+
+fn too_old(level: i16) -> StorageError<u64> {
+    // openraft ends with it.
+    let reason = format!("{} {level} is of a later version of Esker", COMMANDS.0);
+    tracing::error!("the metadata log cannot be followed any further: {reason}");
+    StorageError::from_io_error(ErrorSubject::StateMachine, ErrorVerb::Write, std::io::Error::other(reason))
 }
 
 fn unreadable(error: &codec::CodecError) -> StorageError<u64> {
@@ -264,6 +304,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let stored = StoredSnapshot { meta, bytes: Arc::new(bytes) };
         self.shared.store.save_snapshot(&stored).await?;
         self.shared.snapshots.taken.fetch_add(1, Ordering::Relaxed);
+        self.shared.snapshots.stored(&self.contents.image);
         let mut state = self.shared.state.lock();
         // One that was installed meanwhile may reach further.
         let newer = |s: &StoredSnapshot| s.meta.last_log_id > stored.meta.last_log_id;

@@ -1,5 +1,6 @@
 //! The quorum as a whole: three nodes in one process.
 
+mod levels;
 mod members;
 mod rig;
 mod unclean;
@@ -14,7 +15,6 @@ use tokio::sync::watch;
 
 use self::rig::{Cluster, has, set, soon};
 use super::control::Answer;
-use super::image::COMMANDS;
 use super::raft::{Outcome, Submission};
 use super::*;
 use crate::env::{Clock as _, Disk as _, OpenMode, RealClock, RealDisk, RealRng, Rng};
@@ -169,25 +169,6 @@ async fn a_lease_runs_from_when_it_was_asked_for() {
     })
     .await;
     assert_eq!(cluster.leader().await, leader, "or nothing was measured");
-}
-
-/// Within the 50 ms between two looks, and not with the looks of once a second.
-#[tokio::test(start_paused = true)]
-async fn the_level_of_commands_is_told_at_once_when_the_last_broker_has_said_it() {
-    for wait in [0, 250, 500, 750].map(Duration::from_millis) {
-        let mut cluster = Cluster::in_virtual_time(3).form(3).await.enlisted(2).await;
-        let clock = cluster.env.clock.clone();
-        clock.sleep(wait).await;
-        assert_eq!(cluster.node(1).image().commands_level(), 0, "one has said nothing");
-        cluster.enlist(3).await;
-        let said = clock.now();
-        cluster.everywhere(|image| image.commands_level() == COMMANDS.1).await;
-        let took = clock.now().since(said);
-        assert!(took < Duration::from_millis(150), "{took:?} of virtual time, {wait:?} later");
-        for id in 1..=3 {
-            cluster.kill(id).await;
-        }
-    }
 }
 
 /// Looks at leases again and again.
