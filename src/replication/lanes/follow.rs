@@ -327,6 +327,8 @@ impl FollowLane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::sim::Told;
+    use crate::replication::tests::rig::{Cluster, eventually};
 
     #[test]
     fn sessions_that_are_turned_away_are_told_of_together_once_a_minute() {
@@ -336,5 +338,28 @@ mod tests {
             (0..150).filter_map(|second| Some((second, turned_away.add(at(second))?))).collect();
         assert_eq!(told, [(0, 1), (60, 60), (120, 60)]);
         assert_eq!(turned_away.add(at(1_000)), Some(30), "the last ones are told with the next");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_stuck_disk_that_turns_sessions_away_is_named_once_a_minute() {
+        let cluster = Cluster::with_topic(2, &[]).await;
+        cluster.leads(1).await;
+        let replica = cluster.replica(2);
+        let follows = || replica.positions().leader == Some(BrokerId(1));
+        eventually("it follows", follows).await;
+        let lane =
+            cluster.nodes[&2].manager.lanes.lock().values().next().cloned().expect("it follows by one");
+        let told = Told::listen();
+        let lines = || told.with("sessions are turned away");
+        (0..40).for_each(|session| lane.turn_away(session, &replica));
+        assert_eq!(lines().len(), 1, "{:?}", lines());
+        assert!(lines()[0].contains("WARN") && lines()[0].contains("leader=1"), "{:?}", lines());
+        assert!(lines()[0].contains("sessions=1 last=t-0"), "{:?}", lines());
+        let a_minute_ago =
+            lane.turned_away.lock().told.map(|told| MonoTime(told.0.saturating_sub(60_000_000_000)));
+        lane.turned_away.lock().told = a_minute_ago;
+        (40..50).for_each(|session| lane.turn_away(session, &replica));
+        assert_eq!(lines().len(), 2, "{:?}", lines());
+        assert!(lines()[1].contains("sessions=40"), "those since then: {:?}", lines());
     }
 }

@@ -3,12 +3,13 @@
 mod chaos;
 mod directories;
 mod failed_fsyncs;
+mod former;
 mod full_disk;
 mod leaving;
 mod many;
 mod panics;
 mod reassign;
-mod rig;
+pub(super) mod rig;
 mod sessions;
 mod short_appends;
 mod tier_ends;
