@@ -12,6 +12,7 @@
 
 mod setups;
 mod state;
+mod tier;
 mod world;
 
 use stateright::{Checker as _, HasDiscoveries, Model, Property};
@@ -57,6 +58,13 @@ impl Model for Setup {
                 w.violation != Some(Violation::Contradiction)
             }),
         ];
+        if self.has_starts() {
+            properties.extend([
+                never(Violation::Hole.name(), |_, w: &World| w.violation != Some(Violation::Hole)),
+                never(Violation::Cold.name(), |_, w: &World| w.violation != Some(Violation::Cold)),
+                never(Violation::Undeleted.name(), |_, w: &World| w.violation != Some(Violation::Undeleted)),
+            ]);
+        }
         if !self.unclean {
             properties.push(never(Violation::Unclean.name(), |_, w: &World| {
                 w.violation != Some(Violation::Unclean)

@@ -43,6 +43,24 @@ pub(super) struct Faults {
     pub preferred: u8,
     /// A leader finds that everybody whom it may suspect is too late.
     pub ticks: u8,
+    /// A leader publishes all that is committed.
+    pub publishes: u8,
+    /// A broker deletes its own copy of what is in the tier.
+    pub let_goes: u8,
+    /// Records are deleted from the front.
+    pub deletes: u8,
+}
+
+impl Setup {
+    /// Whether there is a tier.
+    pub(super) fn is_tiered(&self) -> bool {
+        self.faults.publishes > 0
+    }
+
+    /// Whether logs may begin elsewhere than at 0.
+    pub(super) fn has_starts(&self) -> bool {
+        self.is_tiered() || self.faults.deletes > 0
+    }
 }
 
 const BASE: Setup = Setup {
@@ -62,13 +80,16 @@ const BASE: Setup = Setup {
         failed_writes: 0,
         preferred: 0,
         ticks: 0,
+        publishes: 0,
+        let_goes: 0,
+        deletes: 0,
     },
     planted: None,
 };
 
-/// Followers 2 and 3 stream from broker 1.
-fn settled() -> Vec<Action> {
-    [2, 3].into_iter().flat_map(|id| opened(id, 100 * id as u64)).collect()
+/// All others stream from broker 1.
+fn settled(brokers: i32) -> Vec<Action> {
+    (2..=brokers).flat_map(|id| opened(id, 100 * id as u64)).collect()
 }
 
 fn opened(id: i32, session: u64) -> [Action; 3] {
@@ -94,30 +115,30 @@ fn situations() -> BTreeMap<&'static str, Setup> {
     let faults = BASE.faults;
     let heard = [Action::ToLeader(200), Action::ToLeader(300)];
     let all = [
-        ("settled", settled(), Faults { fences: 1, failed_writes: 1, ..faults }),
+        ("settled", settled(3), Faults { fences: 1, failed_writes: 1, ..faults }),
         (
             "two in sync",
-            [settled(), dropped(&[300])].concat(),
+            [settled(3), dropped(&[300])].concat(),
             Faults { breaks: 1, ticks: 1, silences: 1, ..faults },
         ),
         (
             "two in sync, one record",
-            [settled(), dropped(&[300]), written(&[200]), vec![Action::ToLeader(200)]].concat(),
+            [settled(3), dropped(&[300]), written(&[200]), vec![Action::ToLeader(200)]].concat(),
             Faults { breaks: 1, ticks: 1, crashes: 1, losses: 1, fences: 1, ..faults },
         ),
         (
             "one in sync",
-            [settled(), dropped(&[200, 300])].concat(),
+            [settled(3), dropped(&[200, 300])].concat(),
             Faults { breaks: 2, ticks: 1, fences: 1, ..faults },
         ),
         (
             "one record on all, not acknowledged",
-            [settled(), written(&[200, 300])].concat(),
+            [settled(3), written(&[200, 300])].concat(),
             Faults { fences: 1, ..faults },
         ),
         (
             "one record on all, and three lives",
-            [settled(), written(&[200, 300]), heard.to_vec()].concat(),
+            [settled(3), written(&[200, 300]), heard.to_vec()].concat(),
             Faults { crashes: 2, losses: 1, ..faults },
         ),
     ];
@@ -139,12 +160,38 @@ pub(super) fn small() -> Vec<Setup> {
         faults: Faults { losses: 2, crashes: 2, ..setup.faults },
         ..setup
     });
-    situations().into_values().chain([two]).chain(unclean).collect()
+    situations().into_values().chain([two]).chain(unclean).chain(with_starts()).collect()
+}
+
+/// Logs that begin elsewhere than at 0: two brokers, a record on both, and a second one to come.
+fn with_starts() -> [Setup; 3] {
+    let faults = BASE.faults;
+    let copied = [settled(2), written(&[200]), vec![Action::ToLeader(200)]].concat();
+    let base = Setup { brokers: 2, min_isr: 1, records: 2, prelude: copied, ..BASE };
+    [
+        Setup {
+            name: "a tier, and a broker that dies",
+            faults: Faults { crashes: 1, losses: 1, publishes: 1, let_goes: 2, ..faults },
+            ..base.clone()
+        },
+        Setup {
+            name: "a tier, deleted records, and a broker that was away",
+            faults: Faults { fences: 1, publishes: 1, let_goes: 1, deletes: 1, ..faults },
+            leader_epochs: 3,
+            ..base.clone()
+        },
+        Setup {
+            name: "deleted records, and a broker that dies",
+            faults: Faults { crashes: 1, losses: 1, deletes: 1, ..faults },
+            leader_epochs: 3,
+            ..base
+        },
+    ]
 }
 
 /// Every defect, the situation in which it shows, and the property that it breaks.
 pub(super) fn controls() -> Vec<(Planted, Setup, Violation)> {
-    use follower::Defect::TruncateToHighWatermark;
+    use follower::Defect::{LogStartUnseen, TruncateToHighWatermark};
     use leader::Defect::{BelowMinIsr, CommittedIsrOnly, LostReplyIsRefusal};
     let all = [
         (Planted::Leader(CommittedIsrOnly), "two in sync", Violation::Lost),
@@ -159,8 +206,17 @@ pub(super) fn controls() -> Vec<(Planted, Setup, Violation)> {
         (Planted::LeaderBeginsAnew, "one record on all, and three lives", Violation::WentBack),
         (Planted::EmptyLogView, "one record on all, and three lives", Violation::Contradiction),
         (Planted::UncleanUnasked, "two in sync, one record", Violation::Unclean),
+        (Planted::PublishesAll, "a tier, and a broker that dies", Violation::Cold),
+        (Planted::LetsGoOfAll, "a tier, and a broker that dies", Violation::Hole),
+        (Planted::ColdIsDeleted, "a tier, and a broker that dies", Violation::Undeleted),
+        (
+            Planted::Follower(LogStartUnseen),
+            "deleted records, and a broker that dies",
+            Violation::Contradiction,
+        ),
     ];
     let mut situations = situations();
+    situations.extend(with_starts().map(|setup| (setup.name, setup)));
     all.into_iter()
         .map(|(planted, name, breaks)| {
             let setup = situations.entry(name).or_insert(BASE).clone();
@@ -191,7 +247,10 @@ pub(super) fn parse(text: &str) -> (Setup, Option<usize>) {
             "failed_writes" => setup.faults.failed_writes = small,
             "preferred" => setup.faults.preferred = small,
             "ticks" => setup.faults.ticks = small,
-            "settled" => setup.prelude = settled(),
+            "publishes" => setup.faults.publishes = small,
+            "let_goes" => setup.faults.let_goes = small,
+            "deletes" => setup.faults.deletes = small,
+            "settled" => setup.prelude = settled(setup.brokers),
             "states" => states = Some(number),
             _ => panic!("there is no {key}"),
         }

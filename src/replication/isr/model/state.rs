@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::setups::Faults;
+use super::tier::{Store, index};
 use crate::env::MonoTime;
 use crate::log::{EpochCache, EpochEntry};
 use crate::metadata::{BrokerRegistration, Command, Image, Partition, Proof, Topic};
 use crate::replication::isr::follower::{self, Follower, LeaderPositions};
 use crate::replication::isr::leader::{self, Leader, Settings};
-use crate::replication::isr::{OpenAnswer, OpenRequest};
+use crate::replication::isr::{OpenAnswer, OpenRequest, TierPosition};
 use crate::types::{
     BrokerEpoch, BrokerId, DirectoryId, Incarnation, LeaderEpoch, Offset, TopicId, TopicName,
 };
@@ -48,6 +49,12 @@ pub(super) enum Planted {
     EmptyLogView,
     /// The topic allows unclean elections though nobody asked for them.
     UncleanUnasked,
+    /// A leader publishes what is not committed.
+    PublishesAll,
+    /// Local retention does not ask what the tier has.
+    LetsGoOfAll,
+    /// Who has not looked at the tier yet takes what it lacks itself for deleted.
+    ColdIsDeleted,
 }
 
 /// What must never happen.
@@ -60,6 +67,9 @@ pub(super) enum Violation {
     Zombie,
     Contradiction,
     Unclean,
+    Hole,
+    Cold,
+    Undeleted,
 }
 
 impl Violation {
@@ -72,6 +82,9 @@ impl Violation {
             Violation::Zombie => "a leader without a lease acknowledges nothing",
             Violation::Contradiction => "no follower is told to give up what it knows to be committed",
             Violation::Unclean => "one loss never takes an election that may lose records",
+            Violation::Hole => "what a log begins above is in the tier, or deleted",
+            Violation::Cold => "the tier holds what is committed, and nothing else",
+            Violation::Undeleted => "no log begins above what was to be deleted",
         }
     }
 }
@@ -100,6 +113,14 @@ pub(super) enum Action {
     AssignDirectory(i32),
     ElectPreferred,
     ElectUnclean,
+    /// A leader reads the tier's head.
+    Look(i32),
+    /// It publishes what is committed.
+    Publish(i32),
+    /// A broker deletes what it knows to be in the tier.
+    LetGo(i32),
+    /// A leader's log start is raised.
+    DeleteRecords(i32, i64),
     /// Dies; the stored high watermark is as new as can be, or as old.
     Crash(i32, bool),
     Return(i32, How),
@@ -125,7 +146,7 @@ pub(super) struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Up {
     Open(OpenRequest),
-    Ack(Offset),
+    Ack { end: Offset, log_start: Offset },
     Closed,
 }
 
@@ -162,7 +183,13 @@ pub(super) struct Node {
     pub(super) alive: bool,
     pub(super) epoch: BrokerEpoch,
     pub(super) directory: DirectoryId,
+    /// From offset 0 on, whatever of it is still on the disk.
     pub(super) log: Vec<Entry>,
+    pub(super) log_start: Offset,
+    /// What lies from the log start up to here is in the tier only.
+    pub(super) local_start: Offset,
+    /// As this broker knows it.
+    pub(super) tier: Option<TierPosition>,
     pub(super) stored: Offset,
     pub(super) role: Role,
     /// The leader epoch that the role is for; none right after a start.
@@ -228,6 +255,9 @@ pub(super) struct World {
     pub(super) nodes: BTreeMap<BrokerId, Node>,
     pub(super) links: BTreeMap<u64, Link>,
     pub(super) sent: Vec<Sent>,
+    pub(super) store: Store,
+    /// The highest log start that was asked for.
+    pub(super) deleted: Offset,
     pub(super) written: u8,
     pub(super) left: Faults,
     /// By offset.
@@ -261,14 +291,15 @@ impl Node {
     }
 
     pub(super) fn chain(&self) -> EpochCache {
-        let entries = self.log.iter().enumerate();
+        let entries = self.log.iter().enumerate().skip(index(self.log_start));
         EpochCache::new(
             entries.map(|(i, e)| EpochEntry { epoch: e.epoch, start: Offset(i as i64) }).collect(),
         )
     }
 
     pub(super) fn last_epoch(&self) -> LeaderEpoch {
-        self.log.last().map_or(LeaderEpoch::NONE, |entry| entry.epoch)
+        let last = self.log[index(self.log_start)..].last();
+        last.map_or(LeaderEpoch::NONE, |entry| entry.epoch)
     }
 
     pub(super) fn high_watermark(&self) -> Offset {
@@ -281,8 +312,8 @@ impl Node {
     }
 }
 
-pub(super) fn positions_of(leader: &Leader) -> LeaderPositions {
-    LeaderPositions { high_watermark: leader.high_watermark(), log_start: Offset(0), tier: None }
+pub(super) fn positions_of(node: &Node, leader: &Leader) -> LeaderPositions {
+    LeaderPositions { high_watermark: leader.high_watermark(), log_start: node.log_start, tier: node.tier }
 }
 
 pub(super) fn number(id: BrokerId) -> u8 {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::setups::Setup;
 use super::state::*;
+use super::tier::{Store, index};
 use crate::env::MonoTime;
 use crate::log::EpochCache;
 use crate::metadata::{
@@ -58,6 +59,9 @@ impl World {
             epoch: truth.0.brokers[id].epoch,
             directory: directory(number(*id)),
             log: Vec::new(),
+            log_start: Offset(0),
+            local_start: Offset(0),
+            tier: None,
             stored: Offset(0),
             role: Role::Idle,
             role_epoch: None,
@@ -69,6 +73,8 @@ impl World {
             truth: truth.clone(),
             links: BTreeMap::new(),
             sent: Vec::new(),
+            store: Store::empty(),
+            deleted: Offset(0),
             written: 0,
             left: setup.faults,
             acknowledged: BTreeMap::new(),
@@ -115,7 +121,8 @@ impl World {
                 out.push(Action::Return(number, How::Killed));
                 if left.losses > 0 {
                     out.push(Action::Return(number, How::Wiped));
-                    out.extend((1..=node.log.len()).map(|n| Action::Return(number, How::PowerCut(n))));
+                    let unflushed = node.log.len() - index(node.local_start);
+                    out.extend((1..=unflushed).map(|n| Action::Return(number, How::PowerCut(n))));
                 }
                 if self.truth.0.is_active(id) {
                     out.push(Action::Fence(number));
@@ -132,6 +139,9 @@ impl World {
                 if left.ticks > 0 {
                     out.push(Action::Tick(number));
                 }
+            }
+            if setup.has_starts() {
+                self.actions_of_the_tier(setup, id, out);
             }
             if let Role::Follower(follower) = &node.role
                 && !follower.is_open()
@@ -195,7 +205,7 @@ impl World {
         // At most one frame is on its way: more would only add states.
         !link.leader_is_gone
             && link.down.is_empty()
-            && (sent < node.end() || link.told != Some(positions_of(leader)))
+            && (sent < node.end() || link.told != Some(positions_of(node, leader)))
     }
 
     /// Makes one action happen.
@@ -203,7 +213,7 @@ impl World {
         match action {
             Action::Produce(id) => self.produce(setup, BrokerId(id)),
             Action::FailedWrite(id) => self.failed_write(setup, BrokerId(id)),
-            Action::Push(session) => self.push(session),
+            Action::Push(session) => self.push(setup, session),
             Action::ToLeader(session) => self.deliver_up(setup, session),
             Action::ToFollower(session) => self.deliver_down(session),
             Action::Break(session) => {
@@ -259,6 +269,10 @@ impl World {
                 self.change(&Command::ElectPreferred { partitions: vec![(TOPIC, 0)] });
             }
             Action::ElectUnclean => self.elect_unclean(),
+            Action::Look(id) => self.look(BrokerId(id)),
+            Action::Publish(id) => self.publish(setup, BrokerId(id)),
+            Action::LetGo(id) => self.let_go(setup, BrokerId(id)),
+            Action::DeleteRecords(id, to) => self.delete_records(BrokerId(id), Offset(to)),
             Action::Crash(id, newest) => self.crash(setup, BrokerId(id), newest),
             Action::Return(id, how) => self.come_back(setup, BrokerId(id), how),
         }
@@ -396,6 +410,7 @@ impl World {
         self.leave_role(id);
         let node = self.node(id);
         node.role_epoch = Some(p.leader_epoch);
+        node.forget_tier_above(node.end());
         let (end, mut known) = (node.end(), node.stored);
         match setup.planted {
             Some(Planted::LeaderBeginsAnew) => known = Offset(0),
@@ -404,6 +419,8 @@ impl World {
         }
         match p.leader {
             Some(leader) if leader == id => {
+                // What the tier covers is committed.
+                known = known.max(node.tier.map_or(Offset(0), |tier| tier.end));
                 let mut machine = Leader::new(id, SETTINGS, &view, end, end, known, NOW);
                 if let Some(Planted::Leader(defect)) = setup.planted {
                     machine.defect = Some(defect);
@@ -466,13 +483,19 @@ impl World {
         self.sent.push(Sent { from: id, leader_epoch, attempt: 0, command, given_up: false });
     }
 
-    fn push(&mut self, session: u64) {
+    fn push(&mut self, setup: &Setup, session: u64) {
         let link = self.links.get_mut(&session).expect("an action names a link");
         let node = &self.nodes[&link.leader];
         let (Role::Leader(leader), Some(sent)) = (&node.role, link.sent) else { return };
+        if sent < node.local_start {
+            // It fell so far behind that what comes next is in the tier only.
+            let (id, broker) = (link.leader, link.follower);
+            self.leader_leaves(session);
+            return self.event(setup, id, Event::SessionLost { broker, session }, NOW);
+        }
         let from = usize::try_from(sent.0).expect("an offset is not negative").min(node.log.len());
         let entries = node.log[from..].to_vec();
-        let positions = positions_of(leader);
+        let positions = positions_of(node, leader);
         link.sent = Some(node.end());
         link.told = Some(positions);
         link.down.push_back(Down::Append { base: sent, entries, positions });
@@ -490,7 +513,7 @@ impl World {
             directory: node.directory,
             log_end: node.end(),
             last_epoch: node.last_epoch(),
-            log_start: Offset(0),
+            log_start: node.log_start,
         };
         // Numbers are taken again once both ends have let go, so that runs do not differ by them alone.
         let session =
@@ -527,11 +550,12 @@ impl World {
                 };
                 let (answer, actions) = match &mut node.role {
                     Role::Leader(machine) => {
+                        let is_unknown = setup.planted == Some(Planted::ColdIsDeleted) && node.tier.is_none();
                         let log = leader::LogView {
-                            log_start: Offset(0),
-                            local_start: Offset(0),
+                            log_start: if is_unknown { node.local_start } else { node.log_start },
+                            local_start: node.local_start,
                             log_end,
-                            tier: None,
+                            tier: node.tier,
                             chain: &chain,
                         };
                         machine.open(&request, session, &log, NOW)
@@ -543,8 +567,8 @@ impl World {
                 link.down.push_back(Down::Answer(answer));
                 self.act(setup, id, actions);
             }
-            Up::Ack(end) => {
-                let event = Event::Ack { broker: follower, session, end, log_start: Offset(0) };
+            Up::Ack { end, log_start } => {
+                let event = Event::Ack { broker: follower, session, end, log_start };
                 self.event(setup, id, event, NOW);
             }
             Up::Closed => {
@@ -567,14 +591,17 @@ impl World {
         let Role::Follower(machine) = &mut node.role else { return };
         match message {
             Down::Answer(answer) => {
-                let log = follower::LogView { log_start: Offset(0), log_end, last_epoch, chain: &chain };
+                let log = follower::LogView { log_start: node.log_start, log_end, last_epoch, chain: &chain };
                 match machine.answer(session, &answer, &log) {
                     Step::Stream => return,
-                    Step::Truncate { to } => {
-                        node.log.truncate(usize::try_from(to.0).expect("an offset is not negative"));
+                    Step::Truncate { to } if to >= node.local_start => {
+                        node.log.truncate(index(to));
+                        node.forget_tier_above(to);
                     }
                     Step::Ignore | Step::WaitForImage => {}
-                    Step::InstallTier { .. } | Step::Reset { .. } | Step::Corrupt(_) => {
+                    Step::InstallTier { tier, .. } => self.install(id, tier),
+                    Step::Reset { log_start, .. } => self.begin_at(id, log_start),
+                    Step::Truncate { .. } | Step::Corrupt(_) => {
                         self.violate(Violation::Contradiction);
                     }
                 }
@@ -584,14 +611,19 @@ impl World {
                 Frame::Ignore => {}
                 Frame::Reopen => self.follower_leaves(session),
                 Frame::Take => {
-                    let is_new = !entries.is_empty();
+                    let mut is_new = !entries.is_empty();
                     node.log.extend(entries);
                     let end = node.end();
-                    if let Role::Follower(machine) = &mut node.role {
-                        let _ = machine.positions(session, &positions, end);
+                    if let Role::Follower(machine) = &mut node.role
+                        && let Some(log_start) = machine.positions(session, &positions, end)
+                    {
+                        is_new |= log_start > node.log_start;
+                        node.tier = positions.tier.or(node.tier);
+                        node.raise_log_start(log_start);
                     }
+                    let log_start = node.log_start;
                     if let Some(link) = self.links.get_mut(&session).filter(|_| is_new) {
-                        link.up.push_back(Up::Ack(end));
+                        link.up.push_back(Up::Ack { end, log_start });
                     }
                 }
             },
@@ -615,6 +647,7 @@ impl World {
         let node = self.node(id);
         node.alive = false;
         node.role_epoch = None;
+        node.tier = None;
         if !newest {
             node.stored = stored;
         }
@@ -660,6 +693,9 @@ impl World {
         node.epoch = epoch;
         node.directory = directory;
         node.log.truncate(keep);
+        if how == How::Wiped {
+            (node.log_start, node.local_start) = (Offset(0), Offset(0));
+        }
         node.stored = node.stored.min(node.end());
     }
 
@@ -702,6 +738,9 @@ impl World {
             return;
         }
         self.remember_what_is_committed();
+        if setup.has_starts() {
+            self.check_tier();
+        }
         if let Some(violation) = self.what_an_heir_lacks(p) {
             self.violate(violation);
         }
