@@ -106,7 +106,10 @@ impl Broker {
         out.level(BROKERS_ACTIVE, &[], active as f64);
         out.level(BROKERS_FENCED, &[], (image.brokers.len() - active) as f64);
         let partitions = || image.topics.values().flat_map(|topic| &topic.partitions);
-        out.level(PARTITIONS_OFFLINE, &[], partitions().filter(|p| p.leader.is_none()).count() as f64);
+        let leaderless = partitions().filter(|p| p.leader.is_none()).count();
+        // They have a leader by name alone.
+        let unled = leaderless + self.replicas.waiting_for_tier();
+        out.level(PARTITIONS_OFFLINE, &[], unled as f64);
         let mine = partitions().filter(|p| p.leader == Some(self.node_id()));
         let reassigning = mine.filter(|p| p.reassignment.is_some()).count();
         out.level(PARTITIONS_REASSIGNING, &[], reassigning as f64);

@@ -122,20 +122,28 @@ pub(super) fn decode_offsets(text: &[u8]) -> Result<BTreeMap<TopicPartition, Off
     Ok(offsets)
 }
 
-/// `version: 0`, `topic_id: …`.
-pub(super) fn encode_partition_metadata(topic_id: TopicId) -> Vec<u8> {
-    format!("version: 0\ntopic_id: {topic_id}\n").into_bytes()
+/// `version: 0`, `topic_id: …`, and where the tier's store was asked after an unclean election `tier_epoch: …`, a line that Kafka does
+/// not read.
+pub(super) fn encode_partition_metadata(topic_id: TopicId, tier_epoch: LeaderEpoch) -> Vec<u8> {
+    let mut text = format!("version: 0\ntopic_id: {topic_id}\n");
+    if tier_epoch > LeaderEpoch::NONE {
+        let _ = writeln!(text, "tier_epoch: {tier_epoch}");
+    }
+    text.into_bytes()
 }
 
-pub(super) fn decode_partition_metadata(text: &[u8]) -> Result<TopicId, TextError> {
+pub(super) fn decode_partition_metadata(text: &[u8]) -> Result<(TopicId, LeaderEpoch), TextError> {
     let text = std::str::from_utf8(text).map_err(|_| TextError { line: 1, expected: "text in UTF-8" })?;
     let mut lines = text.lines();
     if lines.next().map(str::trim) != Some("version: 0") {
         return Err(TextError { line: 1, expected: "version: 0" });
     }
-    lines
+    let id = lines
         .next()
         .and_then(|line| line.strip_prefix("topic_id:"))
         .and_then(|id| id.trim().parse().ok())
-        .ok_or(TextError { line: 2, expected: "topic_id: and 22 characters of base64" })
+        .ok_or(TextError { line: 2, expected: "topic_id: and 22 characters of base64" })?;
+    // What is not understood is as if it were not there: the store is asked once more.
+    let tier_epoch = lines.find_map(|line| line.strip_prefix("tier_epoch:")?.trim().parse().ok());
+    Ok((id, tier_epoch.map_or(LeaderEpoch::NONE, LeaderEpoch)))
 }

@@ -4,7 +4,7 @@
 //! A directory holds `meta.properties` (node, cluster and directory id), four checkpoint files, one folder per partition,
 //! and, only while the broker is stopped cleanly, `.kafka_cleanshutdown` with the broker epoch that stopped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -529,7 +529,7 @@ fn list_partitions(
             return layout(&metadata, "is missing beside the segments".to_owned());
         }
         let text = disk.read(&metadata).map_err(LogError::io("read", &metadata))?;
-        let topic_id = checkpoint::decode_partition_metadata(&text)
+        let (topic_id, _) = checkpoint::decode_partition_metadata(&text)
             .map_err(|e| LogError::Layout { path: metadata, detail: e.to_string() })?;
         partitions.insert(partition, topic_id);
     }
@@ -608,6 +608,8 @@ pub(super) struct DirectoryCheckpoints {
     disk: SharedDisk,
     dir: PathBuf,
     entries: Mutex<BTreeMap<TopicPartition, Entry>>,
+    /// Files that could not be written: they lack what the entries have. Changed under the lock of those.
+    unwritten: Mutex<BTreeSet<&'static str>>,
 }
 
 #[derive(Debug, Default)]
@@ -637,7 +639,8 @@ impl DirectoryCheckpoints {
                 *field(&mut entries.entry(partition).or_default().stored) = offset;
             }
         }
-        Ok(DirectoryCheckpoints { disk, dir: dir.to_owned(), entries: Mutex::new(entries) })
+        let (entries, unwritten) = (Mutex::new(entries), Mutex::default());
+        Ok(DirectoryCheckpoints { disk, dir: dir.to_owned(), entries, unwritten })
     }
 
     fn stored(&self, partition: &TopicPartition) -> CheckpointPositions {
@@ -672,8 +675,10 @@ impl DirectoryCheckpoints {
             }
             entry.stored = new;
         }
+        let is_unwritten = |name: &str| self.unwritten.lock().contains(name);
+        let files = FILES.into_iter().zip(changed);
         let files: Vec<File> =
-            FILES.into_iter().zip(changed).filter_map(|(file, c)| c.then_some(file)).collect();
+            files.filter_map(|(file, c)| (c || is_unwritten(file.0)).then_some(file)).collect();
         self.store(&entries, &files)
     }
 
@@ -703,6 +708,8 @@ impl DirectoryCheckpoints {
     }
 
     fn store(&self, entries: &BTreeMap<TopicPartition, Entry>, files: &[File]) -> Result<(), LogError> {
+        // Until they are: after an error the next write must not take them for written because nothing has changed since.
+        self.unwritten.lock().extend(files.iter().map(|(name, _)| *name));
         for (name, field) in files {
             let offsets: Vec<(&TopicPartition, Offset)> = entries
                 .iter()
@@ -714,6 +721,7 @@ impl DirectoryCheckpoints {
                 _ => checkpoint::encode_offsets(offsets.into_iter()),
             };
             self.disk.write_atomically(&path, &text).map_err(LogError::io("write", &path))?;
+            self.unwritten.lock().remove(name);
         }
         Ok(())
     }

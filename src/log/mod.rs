@@ -92,6 +92,8 @@ pub struct Log {
     /// By base offset; the last one is written. Never empty.
     segments: Vec<Segment>,
     epochs: EpochCache,
+    /// The unclean election after which the tier's store was asked last what it holds.
+    tier_epoch: LeaderEpoch,
     producers: ProducerState,
     markers: RecentMarkers,
     log_start: Offset,
@@ -205,6 +207,12 @@ impl Log {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The unclean election after which the tier's store has said last what it holds, as `note_tier_epoch` has it.
+    #[must_use]
+    pub fn tier_epoch(&self) -> LeaderEpoch {
+        self.tier_epoch
     }
 
     /// The configs it obeys.

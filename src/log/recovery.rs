@@ -96,6 +96,7 @@ struct Opening {
     open: OpenLog,
     found: Found,
     epochs: EpochCache,
+    tier_epoch: LeaderEpoch,
     /// The chain was not on disk: it is taken from the batches.
     epochs_from_batches: bool,
     /// The chain is no longer as it is on disk.
@@ -111,12 +112,13 @@ impl Opening {
         let disk = &open.disk;
         disk.create_dir_all(&open.dir).map_err(LogError::io("create", &open.dir))?;
         let found = list(&open)?;
-        check_topic_id(&open, found.segments.is_empty())?;
+        let tier_epoch = check_topic_id(&open, found.segments.is_empty())?;
         let without_batches = found.segments.values().all(|lengths| lengths.log == Some(0));
         let (epochs, epochs_from_batches) = read_epochs(&open, without_batches)?;
         Ok(Opening {
             found,
             epochs,
+            tier_epoch,
             epochs_from_batches,
             epochs_changed: epochs_from_batches,
             producers: ProducerState::default(),
@@ -154,6 +156,7 @@ impl Opening {
             config: open.config,
             segments: self.segments,
             epochs: self.epochs,
+            tier_epoch: self.tier_epoch,
             producers: self.producers,
             markers: RecentMarkers::default(),
             log_start: begun,
@@ -165,6 +168,8 @@ impl Opening {
             checkpoints: self.checkpoints,
         };
         let changed = log.epochs.truncate_to(end);
+        // A start that was stored without the chain.
+        log.epochs.advance_start(begun);
         if changed || self.epochs_changed {
             log.store_epochs()?;
         }
@@ -587,25 +592,27 @@ fn remove_segment(open: &OpenLog, base: Offset) -> Result<(), LogError> {
     Ok(())
 }
 
-fn check_topic_id(open: &OpenLog, empty: bool) -> Result<(), LogError> {
+/// The unclean election after which the tier's store was asked last.
+fn check_topic_id(open: &OpenLog, empty: bool) -> Result<LeaderEpoch, LogError> {
     let path = open.dir.join(checkpoint::PARTITION_METADATA);
     if open.disk.exists(&path).map_err(LogError::io("look for", &path))? {
         let text = open.disk.read(&path).map_err(LogError::io("read", &path))?;
-        let stored = checkpoint::decode_partition_metadata(&text)
+        let (stored, tier_epoch) = checkpoint::decode_partition_metadata(&text)
             .map_err(|e| LogError::Layout { path: path.clone(), detail: e.to_string() })?;
         if stored != open.topic_id {
             let detail = format!("is of topic id {stored}, not {}", open.topic_id);
             return Err(LogError::Layout { path, detail });
         }
-        return Ok(());
+        return Ok(tier_epoch);
     }
     if !empty {
         return Err(LogError::Layout { path, detail: "is missing beside the segments".to_owned() });
     }
-    let text = checkpoint::encode_partition_metadata(open.topic_id);
+    let text = checkpoint::encode_partition_metadata(open.topic_id, LeaderEpoch::NONE);
     open.disk.write_atomically(&path, &text).map_err(LogError::io("write", &path))?;
     let parent = parent_of(&open.dir);
-    open.disk.sync_dir(parent).map_err(LogError::io("fsync", parent))
+    open.disk.sync_dir(parent).map_err(LogError::io("fsync", parent))?;
+    Ok(LeaderEpoch::NONE)
 }
 
 /// The chain, and whether it must be taken from the batches.

@@ -242,6 +242,22 @@ impl Log {
         self.start_over(end, epochs, Some(producer_snapshot))
     }
 
+    /// The store has said what the tier holds since the unclean election of this epoch, and the log begins accordingly: that need not be
+    /// asked again. Durable when it returns.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn note_tier_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), LogError> {
+        if epoch > self.tier_epoch {
+            self.sync_folder()?;
+            let path = self.dir.join(checkpoint::PARTITION_METADATA);
+            let text = checkpoint::encode_partition_metadata(self.topic_id, epoch);
+            self.disk.write_atomically(&path, &text).map_err(LogError::io("write", &path))?;
+            self.tier_epoch = epoch;
+        }
+        Ok(())
+    }
+
     /// A crash in between leaves a log that is empty, or shorter: its owner does the same again.
     fn start_over(
         &mut self,
@@ -314,6 +330,28 @@ impl Log {
         }
         self.set_log_start(to);
         self.delete_segments_below(to)
+    }
+
+    /// Raises the log start in memory and leaves the files: for who stores it with the log starts of others, and deletes what lies
+    /// below after that ([`Log::delete_segments_below`]). A crash before it is stored takes it back, and nothing is missing then.
+    ///
+    /// # Errors
+    /// As `advance_log_start`.
+    pub fn raise_log_start(&mut self, to: Offset, now_ms: i64) -> Result<(), LogError> {
+        self.check_health()?;
+        if to > self.log_end() {
+            let (start, end) = (self.log_start, self.log_end());
+            return Err(LogError::OutOfRange { offset: to, start, end });
+        }
+        if to > self.log_start {
+            if to == self.log_end() {
+                self.roll(now_ms)?;
+            }
+            // Its file stays as it is: when the log is opened again the stored start cuts the chain.
+            self.epochs.advance_start(to);
+            self.set_log_start(to);
+        }
+        Ok(())
     }
 
     /// Local retention of a tiered topic: closed segments that end at or below `end` go. The log start stays.

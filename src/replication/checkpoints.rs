@@ -87,19 +87,24 @@ impl ReplicaManager {
         directory: DirectoryId,
         replicas: Vec<Arc<Replica>>,
     ) -> BoxFuture<'static, (DirectoryId, Result<(), LogError>)> {
-        let dirs = self.dirs.clone();
+        let (dirs, context) = (self.dirs.clone(), self.context.clone());
         let pool = self.context.threads_of(Some(directory)).pool;
         Box::pin(async move {
             let written = pool.run(move || {
                 let stored: Vec<_> =
                     replicas.iter().map(|r| (r.partition().clone(), checkpoint_of(r))).collect();
-                dirs.write_checkpoints(&stored)?;
+                if let Err(error) = dirs.write_checkpoints(&stored) {
+                    replicas.iter().for_each(|replica| replica.has_not_stored_log_start());
+                    return Err(error);
+                }
                 let stored = stored.into_iter().map(|(_, positions)| positions.log_start);
                 replicas.iter().zip(stored).for_each(|(r, at)| r.has_stored_log_start(at));
                 Ok(())
             });
             // The pool ends only with the process; a job that panicked is tried again with the others.
-            (directory, written.await.unwrap_or(Ok(())))
+            let written = written.await.unwrap_or(Ok(()));
+            context.checkpoints_written.send_modify(|jobs| *jobs += 1);
+            (directory, written)
         })
     }
 }

@@ -269,6 +269,8 @@ pub(super) struct Context {
     pub(super) following: AtomicUsize,
     /// A follower's log start has risen, and the leader waits until that is stored.
     pub(super) log_start_raised: Notify,
+    /// Ticks when a directory's job has ended.
+    pub(super) checkpoints_written: watch::Sender<u64>,
     /// Asks for another look at the image, without a newer one.
     pub(super) again: Notify,
     pub(super) counts: Counts,
@@ -305,6 +307,7 @@ impl Context {
             tail_bytes: AtomicUsize::new(0),
             following: AtomicUsize::new(0),
             log_start_raised: Notify::new(),
+            checkpoints_written: watch::Sender::new(0),
             again: Notify::new(),
             counts: Counts::new(env),
             broker_epoch: AtomicI64::new(BrokerEpoch::NONE.0),

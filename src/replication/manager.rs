@@ -2,6 +2,7 @@
 //! their followers, carries proposals to the quorum.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use super::isr::leader::ProposalReply;
 use super::lanes::follow::FollowLane;
 use super::lanes::serve::{Lookup, serve};
 use super::reconcile::{AskedTier, Hosted};
-use super::replica::Replica;
+use super::replica::{Positions, Replica};
 use super::rounds::Rounds;
 use crate::env::{BlockingPool, Env, MonoTime, timeout};
 use crate::log::{CheckpointPositions, LogDirs, LogError, Removal};
@@ -52,6 +53,8 @@ pub struct ReplicaManager {
     pub(super) resigned: Mutex<HashMap<(TopicId, i32), MonoTime>>,
     /// What the tier's store is asked of partitions that are to be led here, for which epoch, and what it has said.
     pub(super) tier_heads: Mutex<HashMap<(TopicId, i32), AskedTier>>,
+    /// Partitions that are to be led here and wait for the tier's store.
+    pub(super) wait_for_tier: Mutex<HashSet<(TopicId, i32)>>,
     /// Another look at all partitions is coming.
     pub(super) tries_again: AtomicBool,
     reconciled: watch::Sender<u64>,
@@ -87,6 +90,7 @@ impl ReplicaManager {
             out_of_reach: Mutex::default(),
             resigned: Mutex::default(),
             tier_heads: Mutex::default(),
+            wait_for_tier: Mutex::default(),
             tries_again: AtomicBool::default(),
             reconciled: watch::channel(0).0,
         });
@@ -140,6 +144,12 @@ impl ReplicaManager {
     #[must_use]
     pub fn threads_of(&self, directory: DirectoryId) -> BlockingPool {
         self.context.threads_of(Some(directory)).pool
+    }
+
+    /// How many partitions are to be led here, and are not as long as the tier's store does not say what it holds of them.
+    #[must_use]
+    pub fn waiting_for_tier(&self) -> usize {
+        self.wait_for_tier.lock().len()
     }
 
     /// The directories that could not be opened at the start, and those that have failed since.
@@ -271,6 +281,56 @@ impl ReplicaManager {
         }
     }
 
+    /// The same for who can wait: the start is stored together with those of other partitions, a few writes for all of them, and what
+    /// lies below goes after that. Where it can't be stored what lies below goes all the same, as on a full disk that makes room.
+    ///
+    /// # Errors
+    /// As `raise_log_start`.
+    pub async fn raise_log_start_with_others(
+        &self,
+        replica: &Arc<Replica>,
+        epoch: LeaderEpoch,
+        to: Offset,
+        now_ms: i64,
+    ) -> Result<bool, LogError> {
+        let raised = on_disk_thread(replica, move |replica| {
+            replica.with_log(|log| {
+                let positions = replica.positions();
+                if !positions.leads() || positions.leader_epoch != epoch {
+                    return Ok(None);
+                }
+                log.raise_log_start(to.min(log.log_end()), now_ms).map(|()| Some(log.log_start()))
+            })
+        });
+        let Some(log_start) = raised.await? else { return Ok(false) };
+        let mut written = self.context.checkpoints_written.subscribe();
+        let mut positions = replica.watch();
+        replica.want_log_start_stored();
+        let stored = loop {
+            written.mark_unchanged();
+            if let Some(stored) = replica.has_log_start_on_disk(log_start) {
+                break stored;
+            }
+            let is_over = |p: &Positions| !p.leads() || p.leader_epoch != epoch;
+            tokio::select! {
+                changed = written.changed() => if changed.is_err() { return Ok(false) },
+                // The next leadership, or who follows, deletes what lies below with what comes next.
+                _ = positions.wait_for(is_over) => return Ok(false),
+            }
+        };
+        let dirs = self.dirs.clone();
+        let deleted = on_disk_thread(replica, move |replica| {
+            let removal = replica.with_log(|log| log.delete_segments_below(log_start))?;
+            let stored = match stored {
+                true => Ok(()),
+                false => dirs.write_checkpoints(&[(replica.partition().clone(), checkpoint_of(replica))]),
+            };
+            removal.run()?;
+            stored
+        });
+        deleted.await.map(|()| true)
+    }
+
     fn store_log_start(&self, replica: &Replica, removal: Removal) -> Result<(), LogError> {
         let stored = self.dirs.write_checkpoints(&[(replica.partition().clone(), checkpoint_of(replica))]);
         // These files are no part of the log any more. Where a full disk kept the start from being stored, there is room again.
@@ -366,6 +426,19 @@ impl ReplicaManager {
             }
         }
     }
+}
+
+async fn on_disk_thread<T: Send + 'static>(
+    replica: &Arc<Replica>,
+    job: impl FnOnce(&Replica) -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    let of = replica.clone();
+    let done = replica.disk_threads().run(move || job(&of)).await;
+    done.map_err(|closed| LogError::Io {
+        action: "wait for a thread for",
+        path: replica.partition().to_string().into(),
+        source: Arc::new(io::Error::other(closed)),
+    })?
 }
 
 pub(super) fn checkpoint_of(replica: &Replica) -> CheckpointPositions {

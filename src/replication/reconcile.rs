@@ -121,6 +121,7 @@ impl ReplicaManager {
         self.out_of_reach.lock().retain(|key| wanted.contains_key(key));
         self.rounds.lock().retain(|key| wanted.contains_key(&key));
         self.tier_heads.lock().retain(|key, _| wanted.contains_key(key));
+        self.wait_for_tier.lock().retain(|key| wanted.contains_key(key));
         // New roles before anything else: producers wait for a leader.
         jobs.sort_by_key(|job: &Job| {
             let known = self.hosted.read().get(&job.key).and_then(|hosted| hosted.epoch);
@@ -248,6 +249,10 @@ impl ReplicaManager {
         }
         let asks = partition.leader == Some(me) && asks_tier(&job, &hosted.replica, &config);
         let begun = if asks { self.begin_at_tiers_end(&job, &hosted.replica).await } else { Ok(true) };
+        match begun {
+            Ok(false) => self.wait_for_tier.lock().insert(job.key),
+            _ => self.wait_for_tier.lock().remove(&job.key),
+        };
         let taken = match begun {
             Ok(true) => self.take_role(&hosted.replica, partition, view, &image, config).await,
             Ok(false) => {
@@ -333,11 +338,17 @@ impl ReplicaManager {
             return Ok(false);
         };
         match told {
-            Ok(None) => Ok(true),
-            Ok(Some((position, state))) => {
+            Ok(head) => {
                 let (adopting, threads) = (replica.clone(), replica.disk_threads().clone());
-                let adopted = threads.run(move || adopting.adopt(epoch, position, state)).await;
-                adopted.unwrap_or(Err(LogError::Closed)).map(|()| true)
+                let unclean = job.partition().unclean.map(|unclean| unclean.leader_epoch);
+                let adopted = threads.run(move || {
+                    if let Some((position, state)) = head {
+                        adopting.adopt(epoch, position, state)?;
+                    }
+                    unclean.into_iter().for_each(|unclean| adopting.note_tier_epoch(unclean));
+                    Ok(())
+                });
+                adopted.await.unwrap_or(Err(LogError::Closed)).map(|()| true)
             }
             Err(e) => {
                 tracing::warn!(
@@ -549,14 +560,15 @@ pub(super) fn view_of(image: &Image, topic: &Topic, partition: &Partition) -> Pa
 }
 
 /// Whether the tier may hold more of the partition than the log of its leader: a restored one's has nothing yet; and after an
-/// unclean election it may be any copy's, until it knows of a leader epoch since then.
+/// unclean election it may be any copy's, until it knows of a leader epoch since then, or the store has said what it holds.
 fn asks_tier(job: &Job, replica: &Replica, config: &LogConfig) -> bool {
     let restored = job.topic.configs.contains_key(RESTORED) && replica.positions().log_end == Offset::ZERO;
     let tiered = config.remote_storage_enable && !config.cleanup.compact;
     let unclean = job.partition().unclean.filter(|_| tiered);
     // Whoever is elected from among others in sync has what was committed since, and waits for no store.
     let alone = job.partition().isr.len() == 1;
-    let unclean = alone && unclean.is_some_and(|unclean| !replica.knows_epoch(unclean.leader_epoch));
+    let is_open = |epoch| !replica.knows_epoch(epoch) && !replica.has_asked_tier(epoch);
+    let unclean = alone && unclean.is_some_and(|unclean| is_open(unclean.leader_epoch));
     let unclean = unclean && !planted(Defect::TierEndUnasked);
     !replica.is_stranded() && (restored || unclean)
 }

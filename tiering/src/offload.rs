@@ -3,6 +3,8 @@
 //! The offloader is bound to its leader epoch and thrown away with it. A step may be dropped at any point (a crash, a
 //! shutdown): what it had begun is remembered before the first request, and settled by the next step.
 
+mod beside;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -50,6 +52,12 @@ pub trait LeaderLog: Send + Sync {
     /// Announces a tier end that is durable and was checked, and its generation. It goes back when an object is found lost, and
     /// starts low with each leadership: an end that a former leader announced holds no longer.
     async fn set_tier(&self, end: i64, generation: u64);
+    /// Completes when somebody waits for a manifest that carries the log start: not even an upload on its way is waited for then.
+    async fn manifest_is_wanted(&self) {
+        std::future::pending().await
+    }
+    /// The manifest in force carries a log start.
+    fn carries(&self, _log_start: i64) {}
 }
 
 /// The seams that a step needs besides the store and the log.
@@ -157,6 +165,13 @@ pub struct Offloader {
     lost_elsewhere: Option<i64>,
     /// Lost objects that nobody can make good.
     passed_over: Vec<SegmentName>,
+}
+
+/// What a step may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    All,
+    WithoutStore,
 }
 
 /// Objects that no manifest names and that were removed.
@@ -312,9 +327,33 @@ impl Offloader {
         policy: &Policy,
         ambient: &dyn Ambient,
     ) -> Result<Action, OffloadError> {
+        Ok(self.step_within(Scope::All, log, policy, ambient).await?.unwrap_or(Action::Idle))
+    }
+
+    /// The same as far as it needs no turn at the store: total retention, so that the log starts of many partitions are stored together,
+    /// and nothing. `None` when something else is to be done.
+    ///
+    /// # Errors
+    /// As `step`.
+    pub async fn step_without_store(
+        &mut self,
+        log: &dyn LeaderLog,
+        policy: &Policy,
+        ambient: &dyn Ambient,
+    ) -> Result<Option<Action>, OffloadError> {
+        self.step_within(Scope::WithoutStore, log, policy, ambient).await
+    }
+
+    async fn step_within(
+        &mut self,
+        scope: Scope,
+        log: &dyn LeaderLog,
+        policy: &Policy,
+        ambient: &dyn Ambient,
+    ) -> Result<Option<Action>, OffloadError> {
         let local = self.local(log).await?;
         let log_start = local.log_start;
-        let action = self.act(local, log, policy, ambient).await?;
+        let action = self.act(scope, local, log, policy, ambient).await?;
         // With an attempt under way there may be a generation that was made before this look at the log.
         let is_known = self.attempt.is_none() && self.tier.head.is_some();
         if is_known && self.manifest().is_none_or(|manifest| manifest.carries(log_start)) {
@@ -323,23 +362,28 @@ impl Offloader {
         Ok(action)
     }
 
+    /// `None` when the next thing is out of scope.
     async fn act(
         &mut self,
+        scope: Scope,
         mut local: Local,
         log: &dyn LeaderLog,
         policy: &Policy,
         ambient: &dyn Ambient,
-    ) -> Result<Action, OffloadError> {
+    ) -> Result<Option<Action>, OffloadError> {
         if let Some(begun) = self.uploading.take()
             && self.stopped.as_ref().is_none_or(|(transfer, _)| transfer.name() != begun)
         {
             self.tier.abandoned.push(begun);
         }
+        let discards = policy.discard && self.tier.manifest().is_some_and(|manifest| !manifest.is_empty());
+        if scope == Scope::WithoutStore && (discards || self.attempt.is_some()) {
+            return Ok(None);
+        }
         if self.attempt.is_some() {
             self.settle(log, policy, ambient).await?;
-            return Ok(Action::Publish);
+            return Ok(Some(Action::Publish));
         }
-        let discards = policy.discard && self.tier.manifest().is_some_and(|manifest| !manifest.is_empty());
         if discards {
             local.everywhere_from = self.everywhere_from(&local, log).await;
         }
@@ -349,29 +393,43 @@ impl Offloader {
         self.tier.removable = self.removable(policy, ambient.mono_ms());
         let now_ms = ambient.wall_ms();
         let action = plan::next_action(&local, &self.tier, policy, now_ms);
+        let needs_store = !matches!(action, Action::AdvanceLogStart { .. } | Action::Idle);
+        if scope == Scope::WithoutStore && needs_store {
+            return Ok(None);
+        }
         match &action {
             Action::FindHead => self.find_head(&local, log, ambient).await?,
             Action::AdvanceLogStart { to } => {
                 log.advance_log_start(*to).await?;
                 self.advanced = *to;
+                self.tier.expires(*to, now_ms);
             }
             Action::DeleteLocal { below } => log.delete_local(*below).await?,
             Action::Upload { from, segment } => {
                 let name = SegmentName { base: *from, leader_epoch: self.epoch, uuid: ambient.uuid() };
-                let uploaded = self.upload(log, &local, name, segment).await?;
-                self.tier.pending.push(uploaded);
+                let uploaded = self.upload(log, &local, name, segment, (policy, ambient)).await?;
+                if !self.continues_at(*from, &local) {
+                    // A generation that went before it has changed where the tier ends, or may yet.
+                    self.tier.abandoned.push(uploaded.name);
+                } else {
+                    self.tier.pending.push(uploaded);
+                }
             }
             Action::Rewrite { from, segment } => {
                 let name = SegmentName { base: *from, leader_epoch: self.epoch, uuid: ambient.uuid() };
-                let uploaded = self.upload(log, &local, name, segment).await?;
-                self.tier.rewritten.push(uploaded);
+                let uploaded = self.upload(log, &local, name, segment, (policy, ambient)).await?;
+                if self.tier.lost.is_some() && self.attempt.is_none() && self.tier.head.is_some() {
+                    self.tier.rewritten.push(uploaded);
+                } else {
+                    self.tier.abandoned.push(uploaded.name);
+                }
             }
             Action::Publish => {
                 // What is deleted where a later life of the cluster has begun must not count in that one.
                 // What has expired is no such thing, and asks for no request more.
                 let known = self.tier.manifest().map_or(0, |manifest| manifest.log_start).max(self.advanced);
                 if known < local.log_start && !log.owns_store().await? {
-                    return Ok(Action::Idle);
+                    return Ok(Some(Action::Idle));
                 }
                 let writer = Writer { epoch: self.epoch, uuid: ambient.uuid() };
                 if policy.discard {
@@ -407,7 +465,7 @@ impl Offloader {
             Action::Sweep => self.sweep().await?,
             Action::Idle => {}
         }
-        Ok(action)
+        Ok(Some(action))
     }
 
     async fn local(&self, log: &dyn LeaderLog) -> Result<Local, OffloadError> {
@@ -511,6 +569,7 @@ impl Offloader {
         local: &Local,
         name: SegmentName,
         segment: &LocalSegment,
+        (policy, ambient): (&Policy, &dyn Ambient),
     ) -> Result<Segment, OffloadError> {
         let (mut transfer, source) = match self.take_stopped(name.base, segment, local).await {
             Some(stopped) => stopped,
@@ -528,7 +587,13 @@ impl Offloader {
             }
         };
         self.uploading = Some(transfer.name());
-        let uploaded = match transfer.run(&*self.store, &*source, &self.progress).await {
+        let (store, progress) = (self.store.clone(), self.progress.clone());
+        let running = async move {
+            let outcome = transfer.run(&*store, &*source, &progress).await;
+            (outcome, transfer, source)
+        };
+        let (outcome, transfer, source) = self.beside(Box::pin(running), log, policy, ambient).await?;
+        let uploaded = match outcome {
             Ok(uploaded) => uploaded,
             Err(error) => {
                 self.uploading = Some(transfer.name());

@@ -74,6 +74,9 @@ pub struct Policy {
     pub local_retention_bytes: Option<u64>,
     /// How long an unpublished object stays for readers of older generations.
     pub grace_ms: i64,
+    /// How long what has expired may wait for a generation that something else asks for: one of its own for each segment would be
+    /// a PUT more. Only while new segments go to the tier.
+    pub expiry_ms: i64,
     /// At most so many uploads go into one generation.
     pub segments_per_generation: usize,
     /// So many rows go to an archive at once, and at least as many stay in the head.
@@ -100,6 +103,7 @@ impl Default for Policy {
             local_retention_ms: None,
             local_retention_bytes: None,
             grace_ms: 60_000,
+            expiry_ms: 0,
             segments_per_generation: 16,
             archive_rows: 1024,
             keep_generations: 8,
@@ -121,8 +125,11 @@ pub struct Tier {
     pub checked_end: Option<i64>,
     /// A published object that was not there, or of another length: its base offset.
     pub lost: Option<i64>,
-    /// Removed segments and archives whose objects were deleted.
+    /// Removed segments and archives whose objects were deleted. The next generation leaves them out, whenever that comes: no segment asks
+    /// for one, as who leads next would only delete once more what is gone.
     pub deleted: Vec<Uuid>,
+    /// What has expired since the last generation.
+    pub expired: Option<Expired>,
     /// A file for the oldest live rows that no generation names yet.
     pub archive: Option<Archive>,
     /// The rows of the archive that is partly expired, or has left the chain.
@@ -142,7 +149,30 @@ pub struct Tier {
     pub removable: u64,
 }
 
+/// What has expired and is still named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Expired {
+    /// The log start that retention has raised last.
+    pub log_start: i64,
+    /// When it raised the first one that no generation has.
+    pub since_ms: i64,
+}
+
 impl Tier {
+    /// Retention has raised the log start.
+    pub(crate) fn expires(&mut self, log_start: i64, now_ms: i64) {
+        let since_ms = self.expired.map_or(now_ms, |expired| expired.since_ms);
+        self.expired = Some(Expired { log_start, since_ms });
+    }
+
+    /// Whether nothing but retention asks for this log start to be published, and it can wait.
+    fn may_wait(&self, local: &Local, policy: &Policy, now_ms: i64) -> bool {
+        let waits = |expired: Expired| {
+            expired.log_start == local.log_start && now_ms.saturating_sub(expired.since_ms) < policy.expiry_ms
+        };
+        policy.copy && self.expired.is_some_and(waits)
+    }
+
     /// The newest manifest, when there is one.
     #[must_use]
     pub fn manifest(&self) -> Option<&Manifest> {
@@ -161,6 +191,7 @@ impl Tier {
             self.checked_end = self.checked_end.max(archived).max(gone.map(|segment| segment.end));
         }
         self.head = Some(head);
+        self.expired = None;
         self.keep_what_continues(local);
     }
 
@@ -228,6 +259,7 @@ impl Tier {
         }
         self.pending.clear();
         self.deleted.clear();
+        self.expired = None;
         let boundary = self.head.as_ref().map_or(0, |head| head.boundary);
         self.checked_end = self.checked_end.min(generation.tier_end());
         self.head = Some(Head { manifest: Some(generation), boundary });
@@ -353,11 +385,14 @@ pub fn next_action(local: &Local, tier: &Tier, policy: &Policy, now_ms: i64) -> 
         }
     }
     let live = &view.live[..];
-    let unpublished = !tier.pending.is_empty()
-        || !tier.deleted.is_empty()
-        || tier.archive.is_some()
-        || tier.replacement.is_some();
-    if unpublished || view.is_outdated(local.log_start) {
+    let unpublished = !tier.pending.is_empty() || tier.archive.is_some() || tier.replacement.is_some();
+    // Where nothing goes up any more no other generation comes; and a sweep reads the archives that are named.
+    let is_deleted = |archive: &Archive| tier.deleted.contains(&archive.uuid());
+    let names_gone =
+        |head: &Manifest| head.removed_archives.iter().any(|removed| is_deleted(&removed.archive));
+    let leaves_out =
+        (!policy.copy && !tier.deleted.is_empty()) || head.manifest.as_ref().is_some_and(names_gone);
+    if unpublished || leaves_out || view.is_outdated(local, tier.may_wait(local, policy, now_ms)) {
         return Action::Publish;
     }
     let unchecked = tier.checked_end.map_or(live, |end| &live[live.partition_point(|s| s.end <= end)..]);
@@ -375,13 +410,16 @@ pub fn next_action(local: &Local, tier: &Tier, policy: &Policy, now_ms: i64) -> 
     if gap(local, tier).is_some() {
         return Action::Idle;
     }
-    let is_due = |since_ms: i64| since_ms.saturating_add(policy.grace_ms) <= now_ms;
-    let due = manifest.removed.iter().filter(|removed| is_due(removed.since_ms));
+    let is_due = |since_ms: i64, uuid: Uuid| {
+        since_ms.saturating_add(policy.grace_ms) <= now_ms && !tier.deleted.contains(&uuid)
+    };
+    let due = manifest.removed.iter().filter(|removed| is_due(removed.since_ms, removed.segment.name.uuid));
     let names: Vec<SegmentName> = due.map(|removed| removed.segment.name).collect();
     if !names.is_empty() {
         return Action::DeleteObjects { names };
     }
-    if let Some(removed) = manifest.removed_archives.iter().find(|removed| is_due(removed.since_ms)) {
+    let mut archives = manifest.removed_archives.iter();
+    if let Some(removed) = archives.find(|removed| is_due(removed.since_ms, removed.archive.uuid())) {
         return Action::DeleteArchive { archive: removed.archive.clone() };
     }
     let to = manifest.generation.saturating_sub(policy.keep_generations).min(tier.removable);
@@ -448,16 +486,18 @@ impl<'a> View<'a> {
         pending.last().map_or(self.end(), |segment| segment.end).max(log_start)
     }
 
-    /// The head names what is not on the chain, or has expired.
-    fn is_outdated(&self, log_start: i64) -> bool {
+    /// The head names what is not on the chain, or has expired and may not wait.
+    fn is_outdated(&self, local: &Local, may_wait: bool) -> bool {
         let Some(head) = self.manifest else { return false };
+        let log_start = local.log_start;
         let expired = match (self.oldest, self.archives.first()) {
             (Some(rows), _) => rows.first().is_some_and(|segment| segment.end <= log_start),
             (None, Some(archive)) => archive.end() <= log_start,
             (None, None) => self.live.first().is_some_and(|segment| segment.end <= log_start),
         };
         let is_of_others = self.diverged.is_some() || head.live[..] != self.live[..];
-        expired || !head.carries(log_start) || is_of_others || self.starts_too_high
+        let is_late = (expired || !head.carries(log_start)) && !may_wait;
+        is_late || is_of_others || self.starts_too_high
     }
 
     /// The oldest archive, when its rows expire one by one and are not known.

@@ -39,6 +39,8 @@ use crate::types::{BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId};
 const PARTITIONS_AT_ONCE: usize = 4;
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// What has expired waits so many times the grace for a generation that new segments ask for.
+const EXPIRY_GRACES: i64 = 10;
 /// A scan for new leaderships and for followers' local retention.
 const LONGEST_SCAN: Duration = Duration::from_secs(5);
 
@@ -76,6 +78,13 @@ struct Turns {
     at_once: Semaphore,
     /// For what goes up.
     cold_threads: BlockingPool,
+}
+
+/// What a step may need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    Store,
+    NoTurn,
 }
 
 /// The tasks that run, or have ended and are not to be started again.
@@ -279,6 +288,7 @@ impl TierDriver {
         // Each directory that was opened has its own, and no other is ever hosted in.
         let Some(turns) = self.turns.get(&replica.directory()) else { return };
         let known = replica.positions().tier.map_or(0, |tier| tier.generation);
+        let place = Arc::new(self.cold.deletions.begin((replica.topic_id(), partition.partition)));
         let mut work = Work {
             offloader: Offloader::new(
                 self.cold.store.clone(),
@@ -296,11 +306,12 @@ impl TierDriver {
                 metadata: self.cold.metadata.clone(),
                 node_id: self.node_id,
                 cold: self.cold.clone(),
+                place: Some(place.clone()),
             },
             noted: 0,
             gap: None,
             size: self.cold.sizes.begin(&partition.topic),
-            place: self.cold.deletions.begin((replica.topic_id(), partition.partition)),
+            place,
             open: None,
         };
         let over = |p: &Positions| !p.leads() || p.leader_epoch != epoch;
@@ -372,6 +383,20 @@ impl TierDriver {
             self.roll(work, &topic).await?;
         }
         loop {
+            let asked = work.place.asked();
+            if !self.cold.is_owned() {
+                return Ok(());
+            }
+            // What expires waits for nobody's turn: the log starts of many partitions are stored together.
+            let now = impatient(&policy, &work.place);
+            match self.step(work, folder, &now, &seams, Needs::NoTurn).await? {
+                Some(Action::Idle) if !self.cold.findings.has(folder) => {
+                    work.place.settled(asked);
+                    return Ok(());
+                }
+                Some(Action::Idle) | None => {}
+                Some(_) => continue,
+            }
             let mut turn = std::pin::pin!(turns.at_once.acquire());
             let turn = loop {
                 self.carry_log_start(work, folder, &policy, &seams).await?;
@@ -392,7 +417,8 @@ impl TierDriver {
             }
             self.make_good(work, folder).await;
             let asked = work.place.asked();
-            if self.step(work, folder, &policy, &seams).await? == Action::Idle {
+            let now = impatient(&policy, &work.place);
+            if self.step(work, folder, &now, &seams, Needs::Store).await? == Some(Action::Idle) {
                 // A later life may have been found on the way: then nothing is settled.
                 if self.cold.is_owned() {
                     work.place.settled(asked);
@@ -416,23 +442,27 @@ impl TierDriver {
         }
         let policy = Policy { awaited: true, ..*policy };
         while work.place.is_awaited() && self.cold.is_owned() {
-            if self.step(work, folder, &policy, seams).await? == Action::Idle {
+            if self.step(work, folder, &policy, seams, Needs::Store).await? == Some(Action::Idle) {
                 break;
             }
         }
         Ok(())
     }
 
-    /// One step, and what there is to tell of it.
+    /// One step, and what there is to tell of it. `None` when the next one needs the store, and may not.
     async fn step(
         &self,
         work: &mut Work,
         folder: &PartitionFolder,
         policy: &Policy,
         seams: &Seams<'_>,
-    ) -> Result<Action, OffloadError> {
+        needs: Needs,
+    ) -> Result<Option<Action>, OffloadError> {
         let (begun, begun_ms) = (self.cold.env.clock.now(), self.cold.env.clock.wall_ms());
-        let stepped = work.offloader.step(&work.log, policy, seams).await;
+        let stepped = match needs {
+            Needs::Store => work.offloader.step(&work.log, policy, seams).await.map(Some),
+            Needs::NoTurn => work.offloader.step_without_store(&work.log, policy, seams).await,
+        };
         self.trace(&work.log.replica, begun, begun_ms, &stepped);
         if let Some(base) = work.offloader.take_lost_elsewhere() {
             self.cold.findings.note_distant(folder, base);
@@ -450,7 +480,7 @@ impl TierDriver {
         if let Some(log_start) = work.offloader.carried() {
             work.place.carries(log_start);
         }
-        if action != Action::Idle {
+        if let Some(action) = action.as_ref().filter(|action| **action != Action::Idle) {
             tracing::debug!(%folder, ?action, "offloaded");
         }
         Ok(action)
@@ -491,15 +521,18 @@ impl TierDriver {
         replica: &Replica,
         begun: MonoTime,
         begun_ms: i64,
-        stepped: &Result<Action, OffloadError>,
+        stepped: &Result<Option<Action>, OffloadError>,
     ) {
         let env = &self.cold.env;
-        if !env.traces.is_on() || matches!(stepped, Ok(Action::Idle)) {
+        if !env.traces.is_on() || matches!(stepped, Ok(None | Some(Action::Idle))) {
             return;
         }
         let attributes = vec![
             ("partition", replica.partition().to_string()),
-            ("action", stepped.as_ref().map_or_else(|_| String::new(), |action| format!("{action:?}"))),
+            (
+                "action",
+                stepped.as_ref().ok().and_then(Option::as_ref).map_or_else(String::new, |a| format!("{a:?}")),
+            ),
         ];
         let error = stepped.as_ref().err().map(ToString::to_string);
         env.work_done("tier.offload", begun, begun_ms, attributes, error);
@@ -573,6 +606,7 @@ impl TierDriver {
                 false => config.local_retention_bytes(),
             },
             grace_ms: self.settings.grace_ms,
+            expiry_ms: self.settings.grace_ms.saturating_mul(EXPIRY_GRACES),
             ..Policy::default()
         }
     }
@@ -637,6 +671,12 @@ fn expire_local(replica: &Replica, now_ms: Option<i64>, is_low: bool) -> Result<
     removal.map_or(Ok(()), crate::log::Removal::run)
 }
 
+/// What has expired waits for no other generation while somebody waits for a manifest that carries it.
+fn impatient(policy: &Policy, place: &Place) -> Policy {
+    let expiry_ms = if place.is_awaited() { 0 } else { policy.expiry_ms };
+    Policy { expiry_ms, ..*policy }
+}
+
 impl Work {
     /// Says when records are missing between the tier and the local log, and when they are no more.
     fn note_gap(&mut self) {
@@ -671,7 +711,7 @@ struct Work {
     /// What it tells of the partition's size in the tier.
     size: Size,
     /// Where it is waited for.
-    place: Place,
+    place: Arc<Place>,
     /// The open segment's base, and since when records were seen in it.
     open: Option<(Offset, MonoTime)>,
 }

@@ -10,6 +10,7 @@ use tiering::offload::{self, LeaderLog};
 use tiering::plan::{Local, LocalSegment};
 use tiering::upload::SegmentSource;
 
+use super::deletions::Place;
 use super::store::ColdStore;
 use crate::broker::standing::{LocalCopy, copies_at};
 use crate::env::{BlockingPool, Clock, DiskFile};
@@ -30,6 +31,8 @@ pub(super) struct LedLog {
     pub(super) metadata: Metadata,
     pub(super) node_id: BrokerId,
     pub(super) cold: Arc<ColdStore>,
+    /// Where its manifests are waited for.
+    pub(super) place: Option<Arc<Place>>,
 }
 
 pub(super) fn chain(epochs: &[EpochEntry]) -> Vec<EpochStart> {
@@ -102,14 +105,16 @@ impl LeaderLog for LedLog {
     }
 
     async fn advance_log_start(&self, to: i64) -> io::Result<()> {
-        let (replicas, now_ms, epoch) = (self.replicas.clone(), self.clock.wall_ms(), self.epoch);
-        let raised = self.run(move |replica| {
-            // Stored at once, unlike that of a log without a tier, whose files say where it begins. After a crash it would begin
-            // where it did before, for clients too; and what expired before it went up would be missing between the tier and the
-            // local log for good.
-            replicas.raise_log_start_as_leader(replica, epoch, Offset(to), now_ms)
-        });
-        if raised.await? { Ok(()) } else { Err(io::Error::other("this broker does not lead any more")) }
+        // Stored before anything goes, unlike that of a log without a tier, whose files say where it begins. After a crash it would
+        // begin where it did before, for clients too; and what expired before it went up would be missing between the tier and the
+        // local log for good.
+        let (replicas, now_ms) = (&self.replicas, self.clock.wall_ms());
+        let raised = replicas.raise_log_start_with_others(&self.replica, self.epoch, Offset(to), now_ms);
+        if raised.await.map_err(io::Error::other)? {
+            Ok(())
+        } else {
+            Err(io::Error::other("this broker does not lead any more"))
+        }
     }
 
     async fn everywhere_from(&self) -> Option<i64> {
@@ -142,6 +147,20 @@ impl LeaderLog for LedLog {
 
     async fn owns_store(&self) -> io::Result<bool> {
         self.cold.owns_now().await.map_err(io::Error::other)
+    }
+
+    async fn manifest_is_wanted(&self) {
+        let Some(place) = &self.place else { return std::future::pending().await };
+        place.wanted().await;
+        while !place.is_awaited() {
+            place.wanted().await;
+        }
+    }
+
+    fn carries(&self, log_start: i64) {
+        if let Some(place) = &self.place {
+            place.carries(log_start);
+        }
     }
 
     async fn delete_local(&self, below: i64) -> io::Result<()> {

@@ -53,6 +53,11 @@ impl Findings {
         lowest
     }
 
+    /// Whether there is something to look after.
+    pub(super) fn has(&self, folder: &PartitionFolder) -> bool {
+        self.damaged.lock().contains_key(folder) || self.distant.lock().contains_key(folder)
+    }
+
     /// The base of a damaged segment that is not local, and that nobody has looked after yet.
     pub(super) fn take_distant(&self, folder: &PartitionFolder) -> Option<i64> {
         self.distant.lock().remove(folder)

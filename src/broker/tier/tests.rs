@@ -2,6 +2,7 @@
 
 mod bucket;
 mod deletions;
+mod expiry;
 mod gone;
 mod lives;
 mod many_segments;

@@ -200,7 +200,8 @@ pub const PARTITIONS_OFFLINE: &Metric = &Metric {
     unit: "{partition}",
     labels: &[],
     max_series: 1,
-    help: "Partitions of the whole cluster without a leader, as this broker knows it.",
+    help: "Partitions of the whole cluster without a leader, as this broker knows it, and those that it is to lead itself and \
+           does not yet, since the cold tier's store has not said what it holds of them.",
 };
 
 /// Partitions led here that have fewer in-sync replicas than replicas.

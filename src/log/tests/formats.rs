@@ -92,9 +92,19 @@ fn the_text_files_are_kafkas() {
     assert_eq!(checkpoint::encode_offsets(offsets.into_iter()), b"0\n1\norders 7 42\n");
     let twice = checkpoint::encode_offsets_twice(offsets.into_iter());
     assert_eq!(twice, b"0\n2\norders 7 42\norders 7 42\n");
-    let text = checkpoint::encode_partition_metadata(TopicId::from_bytes([7; 16]));
+    let (id, none) = (TopicId::from_bytes([7; 16]), LeaderEpoch::NONE);
+    let text = checkpoint::encode_partition_metadata(id, LeaderEpoch(5));
+    assert_eq!(text, b"version: 0\ntopic_id: BwcHBwcHBwcHBwcHBwcHBw\ntier_epoch: 5\n");
+    assert_eq!(decode_partition_metadata(&text).expect("reads"), (id, LeaderEpoch(5)));
+    let unclear = b"version: 0\ntopic_id: BwcHBwcHBwcHBwcHBwcHBw\ntier_epoch: x\n";
+    assert_eq!(
+        decode_partition_metadata(unclear).expect("reads"),
+        (id, none),
+        "then the store is asked again"
+    );
+    let text = checkpoint::encode_partition_metadata(id, none);
     assert_eq!(text, b"version: 0\ntopic_id: BwcHBwcHBwcHBwcHBwcHBw\n");
-    assert_eq!(decode_partition_metadata(&text).expect("reads"), TopicId::from_bytes([7; 16]));
+    assert_eq!(decode_partition_metadata(&text).expect("reads"), (id, none));
     // Kafka writes no newline at the end of this one.
     assert!(decode_partition_metadata(text.trim_ascii_end()).is_ok());
 }

@@ -222,6 +222,40 @@ fn a_log_start_that_was_not_stored_before_a_crash_is_where_the_first_segment_beg
 }
 
 #[test]
+fn a_log_start_that_was_raised_and_stored_cuts_the_chain_when_the_log_is_opened_again_and_what_lies_below_may_go_later()
+ {
+    let config = LogConfig { remote_storage_enable: true, ..small(500) };
+    let (disk, mut log) = filled(&config, 20);
+    log.begin_epoch(LeaderEpoch(EPOCH.0 + 1)).expect("begins");
+    for i in 20..40 {
+        log.append_as_leader(vec![batch(&["x"])], LeaderEpoch(EPOCH.0 + 1), NOW_MS + i).expect("written");
+    }
+    let (all, (_, _, before)) = (log.closed_segments().len(), disk.calls());
+    assert!(matches!(log.raise_log_start(Offset(41), NOW_MS), Err(LogError::OutOfRange { .. })));
+    log.raise_log_start(Offset(25), NOW_MS).expect("raised");
+    assert_eq!(disk.calls().2, before, "in memory alone");
+    let cut = [EpochEntry { epoch: LeaderEpoch(EPOCH.0 + 1), start: Offset(25) }];
+    assert_eq!((log.log_start(), log.local_start()), (Offset(25), Offset(25)));
+    assert_eq!(log.epochs().entries(), cut);
+    drop(log);
+    for (on, stored) in [(true, 25), (false, 25), (true, 0), (false, 0)] {
+        let config = LogConfig { remote_storage_enable: on, ..config.clone() };
+        let open = OpenLog { log_start: Offset(stored), ..opening(&disk.duplicate(), &config) };
+        let (mut log, _) = Log::open(open).expect("opens");
+        assert_eq!((log.log_start(), log.log_end()), (Offset(stored), Offset(40)), "{on}");
+        assert_eq!(log.closed_segments().len(), all);
+        if stored > 0 {
+            assert_eq!(log.epochs().entries(), cut);
+            log.delete_segments_below(Offset(stored)).expect("out").run().expect("deleted");
+            assert!(log.closed_segments().iter().all(|segment| segment.end > Offset(stored)));
+        } else {
+            assert_eq!(log.epochs().entries().len(), 2);
+        }
+        assert_eq!(log.local_start(), Offset(stored));
+    }
+}
+
+#[test]
 fn little_room_takes_all_local_copies_of_what_is_in_the_tier_and_nothing_else() {
     let config = LogConfig {
         remote_storage_enable: true,

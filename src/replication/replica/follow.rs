@@ -564,9 +564,10 @@ impl Replica {
         }
     }
 
-    /// Whether the leader waits for this follower to store a new log start.
+    /// Whether the leader waits for this follower to store a new log start, or for itself.
     pub(super) fn has_log_start_to_store(&self, state: &State) -> bool {
-        matches!(state.role, Role::Follower(_)) && state.positions.log_start > state.stored_log_start
+        let is_awaited = matches!(state.role, Role::Follower(_)) || state.wants_log_start_stored;
+        is_awaited && state.positions.log_start > state.stored_log_start
     }
 
     /// The same, for who stores it.
@@ -580,10 +581,31 @@ impl Replica {
             let mut state = self.state.lock();
             let waits = self.has_log_start_to_store(&state);
             state.stored_log_start = log_start.min(state.positions.log_start);
+            state.wants_log_start_stored &= state.stored_log_start < state.positions.log_start;
             waits
         };
         if news {
             self.acknowledge();
+        }
+    }
+
+    /// No checkpoint could be written: who waits for it here does what else it can.
+    pub(in crate::replication) fn has_not_stored_log_start(&self) {
+        self.state.lock().wants_log_start_stored = false;
+    }
+
+    /// Asks for the log start that the log has to be stored; `has_stored_log_start` or `has_not_stored_log_start` follows.
+    pub(in crate::replication) fn want_log_start_stored(&self) {
+        self.state.lock().wants_log_start_stored = true;
+        self.context.log_start_raised.notify_one();
+    }
+
+    /// Whether this log start is stored; `None` while that is being waited for.
+    pub(in crate::replication) fn has_log_start_on_disk(&self, log_start: Offset) -> Option<bool> {
+        let state = self.state.lock();
+        match state.stored_log_start >= log_start {
+            true => Some(true),
+            false => (!state.wants_log_start_stored).then_some(false),
         }
     }
 

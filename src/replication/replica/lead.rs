@@ -147,6 +147,23 @@ impl Replica {
         self.state.lock().chain.latest().is_some_and(|latest| latest.epoch >= epoch)
     }
 
+    /// Whether the tier's store has said what it holds since the unclean election of this epoch, or of a later one.
+    pub(in crate::replication) fn has_asked_tier(&self, epoch: LeaderEpoch) -> bool {
+        self.state.lock().tier_epoch >= epoch
+    }
+
+    /// It has, and the log begins accordingly: also the next life knows it. Runs on a disk thread.
+    pub(in crate::replication) fn note_tier_epoch(&self, epoch: LeaderEpoch) {
+        let mut log = self.log();
+        match log.note_tier_epoch(epoch) {
+            Ok(()) => self.state.lock().tier_epoch = log.tier_epoch(),
+            // After a restart the store is asked once more.
+            Err(e) => {
+                tracing::warn!(partition = %self.partition, "what the tier's store has said is not kept: {e}")
+            }
+        }
+    }
+
     /// Becomes the leader under the view's epoch. Runs on a disk thread.
     pub(in crate::replication) fn lead(
         self: &Arc<Self>,

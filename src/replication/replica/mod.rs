@@ -130,8 +130,12 @@ struct State {
     durable_end: Offset,
     /// What the checkpoint says, or the files that are left: no crash brings back what lies below.
     stored_log_start: Offset,
+    /// This leader waits for that itself.
+    wants_log_start_stored: bool,
     flush_due: bool,
     last_epoch: LeaderEpoch,
+    /// As `Log::tier_epoch`.
+    tier_epoch: LeaderEpoch,
     chain: EpochCache,
     summary: LogSummary,
     tail: Tail,
@@ -228,8 +232,10 @@ impl Replica {
                 positions: positions.clone(),
                 durable_end: Offset::ZERO,
                 stored_log_start: log.log_start(),
+                wants_log_start_stored: false,
                 flush_due: false,
                 last_epoch: LeaderEpoch::NONE,
+                tier_epoch: log.tier_epoch(),
                 chain: EpochCache::default(),
                 summary: LogSummary::of(&log),
                 tail: Tail::default(),

@@ -8,6 +8,7 @@ mod full_disk;
 mod leaving;
 mod many;
 mod panics;
+mod raised_starts;
 mod reassign;
 pub(super) mod rig;
 mod sessions;

@@ -126,6 +126,13 @@ impl Lost {
     }
 }
 
+impl Lost {
+    /// Partitions that broker 2 is to lead and does not.
+    fn waiting(&self) -> usize {
+        self.cluster.nodes[&2].manager.waiting_for_tier()
+    }
+}
+
 async fn begins_at_the_tiers_end(held: i64) {
     let mut lost = Lost::all_but(held).await;
     lost.elect(held);
@@ -207,11 +214,13 @@ async fn an_unclean_leader_waits_for_the_store_alone_and_over_restarts_and_asks_
     let version = lost.cluster.nodes[&2].view.images().borrow().version;
     eventually("the newest image is carried out", || *reconciled.borrow_and_update() >= version).await;
     assert!(!lost.leads());
+    assert_eq!(lost.waiting(), 1);
     assert!(lost.cluster.append(2, Acks::Leader, &["x"]).await.is_err());
 
     lost.store.says(Err(TierUnavailable("it is down".to_owned())));
     eventually("it is asked again", || lost.store.asked() >= 3).await;
     assert!(!lost.leads());
+    assert_eq!(lost.waiting(), 1, "also between two questions");
     assert_eq!(
         lost.cluster.truth.partition().partition_epoch,
         partition_epoch,
@@ -231,6 +240,7 @@ async fn an_unclean_leader_waits_for_the_store_alone_and_over_restarts_and_asks_
     lost.store.says(head);
     eventually("it leads", || lost.leads()).await;
     assert_eq!(lost.cluster.replica(2).positions().log_end, Offset(6));
+    assert_eq!(lost.waiting(), 0);
 
     lost.cluster.append(2, Acks::All, &["x"]).await.unwrap();
     lost.store.says(Err(TierUnavailable("it is down".to_owned())));
@@ -239,4 +249,49 @@ async fn an_unclean_leader_waits_for_the_store_alone_and_over_restarts_and_asks_
     lost.cluster.start(2, disk, proof);
     eventually("it leads again", || lost.leads()).await;
     assert_eq!(lost.store.asked(), asked);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_store_has_said_after_an_unclean_election_is_kept_over_restarts_though_nothing_was_written()
+{
+    for holds in [true, false] {
+        let mut lost = Lost::all_but(3).await;
+        lost.elect(3);
+        let head = holds.then(|| (lost.tier, lost.state.clone()));
+        lost.store.says(Ok(head));
+        eventually("it leads", || lost.leads()).await;
+        let end = lost.cluster.replica(2).positions().log_end;
+        assert_eq!(end, Offset(if holds { 6 } else { 3 }));
+        lost.store.says(Err(TierUnavailable("it is down".to_owned())));
+        let asked = lost.store.asked();
+        for _ in 0..2 {
+            let (disk, proof) = lost.cluster.kill(2);
+            lost.cluster.start(2, disk, proof);
+            eventually("it leads again", || lost.leads()).await;
+            let positions = lost.cluster.replica(2).positions();
+            assert_eq!((positions.log_start, positions.log_end), (Offset(0), end));
+        }
+        assert_eq!(lost.store.asked(), asked);
+        lost.cluster.append(2, Acks::All, &["x"]).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_elected_from_among_others_in_sync_asks_no_store_though_nothing_was_written_since_the_unclean_election()
+ {
+    let mut lost = Lost::all_but(3).await;
+    lost.elect(3);
+    let head = Ok(Some((lost.tier, lost.state.clone())));
+    lost.store.says(head);
+    eventually("it leads", || lost.leads()).await;
+    let cluster = &lost.cluster;
+    let epoch = cluster.epoch(3);
+    cluster.truth.ok(&Command::Unfence { id: BrokerId(3), epoch });
+    cluster.isr_is(&[2, 3]).await;
+    let asked = lost.store.asked();
+    lost.store.says(Err(TierUnavailable("it is down".to_owned())));
+    cluster.resign(2);
+    cluster.leads(3).await;
+    assert_eq!(lost.store.asked(), asked);
+    assert!(cluster.truth.partition().unclean.is_some(), "its log still knows of no epoch since then");
 }

@@ -136,6 +136,28 @@ fn what_the_log_start_has_passed_is_unpublished_and_deleted_after_the_grace_peri
     assert_eq!(next_action(&local, &tier, &forever(), 999 + grace), Action::Idle);
     let delete = Action::DeleteObjects { names: vec![name] };
     assert_eq!(next_action(&local, &tier, &forever(), 1000 + grace), delete);
+    // Once; the next generation leaves it out, which comes by itself where no segment asks for one.
+    tier.deleted.push(name.uuid);
+    assert_eq!(next_action(&local, &tier, &forever(), 1000 + grace), Action::Idle);
+    let off = Policy { copy: false, ..forever() };
+    assert_eq!(next_action(&local, &tier, &off, 1000 + grace), Action::Publish);
+}
+
+#[test]
+fn what_retention_has_taken_waits_for_another_generation_and_what_somebody_has_deleted_does_not() {
+    let patient = Policy { expiry_ms: 100, ..forever() };
+    let mut local = local(&[(10, 20)], 20);
+    local.log_start = 10;
+    let mut tier = tier(&[(0, 10), (10, 20)]);
+    assert_eq!(next_action(&local, &tier, &patient, 0), Action::Publish, "nobody knows who raised it");
+    tier.expires(5, 1000);
+    tier.expires(10, 1050);
+    assert_eq!(next_action(&local, &tier, &patient, 1099), Action::Idle);
+    assert_eq!(next_action(&local, &tier, &patient, 1100), Action::Publish);
+    assert_eq!(next_action(&local, &tier, &Policy { copy: false, ..patient }, 1050), Action::Publish);
+    assert_eq!(next_action(&local, &tier, &Policy { awaited: true, ..patient }, 1050), Action::Publish);
+    local.log_start = 12;
+    assert_eq!(next_action(&local, &tier, &patient, 1050), Action::Publish, "DeleteRecords");
 }
 
 #[test]

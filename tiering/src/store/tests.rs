@@ -221,7 +221,7 @@ impl Store for Stalled {
         std::future::pending().await
     }
     async fn begin_multipart(&self, _: &str) -> Result<Box<dyn PartUpload>, StoreError> {
-        std::future::pending().await
+        Ok(Box::new(Silent))
     }
 }
 
@@ -338,6 +338,40 @@ async fn a_request_that_stalls_fails_at_its_limit() {
     let (got, took) = clock.run(store.get("k")).await;
     assert!(got.unwrap_err().is_retriable());
     assert_eq!(took, 4 * Duration::from_secs(60) + pauses);
+}
+
+/// Parts of an upload that a store has begun, and of which it says nothing more.
+#[derive(Debug)]
+struct Silent;
+
+#[async_trait]
+impl PartUpload for Silent {
+    async fn put_part(&mut self, _: usize, _: Pieces) -> Result<(), StoreError> {
+        std::future::pending().await
+    }
+    async fn complete(&mut self) -> Result<(), StoreError> {
+        std::future::pending().await
+    }
+    async fn abort(&mut self) -> Result<(), StoreError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn an_upload_in_parts_that_stalls_fails_at_its_limit_and_so_does_giving_it_up() {
+    let clock = Arc::new(Virtual::default());
+    let limited = LimitedStore::new(Arc::new(Stalled), RequestLimits::default(), clock.clone());
+    let mut parts = limited.begin_multipart("k").await.unwrap();
+    let (put, took) = clock.run(parts.put_part(0, vec![Bytes::from(vec![0; 1 << 20])])).await;
+    assert!(put.unwrap_err().is_retriable());
+    assert_eq!(took, Duration::from_secs(30 + 8));
+    for gives_up in [false, true] {
+        // With nothing to wait for the clock says so, and the test ends.
+        let request = if gives_up { parts.abort() } else { parts.complete() };
+        let (ended, took) = clock.run(request).await;
+        assert!(ended.unwrap_err().is_retriable());
+        assert_eq!(took, Duration::from_secs(60));
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::env::metrics::PARTITIONS_OFFLINE;
 use crate::env::{Disk as _, RealDisk};
 
 /// What a log directory has of one partition, besides the metadata.
@@ -122,8 +123,14 @@ async fn an_unclean_leader_drops_nothing_for_objects_that_are_not_there() {
     let waits = again.replicas().replica(&partition).unwrap().positions();
     assert_eq!((waits.local_start, waits.log_end), (Offset::ZERO, Offset(held)), "{waits:?}");
     assert!(waits.role != ReplicaRole::Leader);
+    assert_eq!(
+        told(&again, PARTITIONS_OFFLINE, &[]).await,
+        Value::Level(1.0),
+        "it has a leader by name alone"
+    );
     RealDisk.rename(&away, &object).unwrap();
     until(&again, &partition, |p| p.role == ReplicaRole::Leader && p.log_end == Offset(RECORDS)).await;
+    assert_eq!(told(&again, PARTITIONS_OFFLINE, &[]).await, Value::Level(0.0));
     let all: Vec<Bytes> = (0..RECORDS).map(value).collect();
     assert_eq!(read_all(&again, &partition, Offset::ZERO).await, all);
     again.shutdown().await;

@@ -94,8 +94,44 @@ async fn old_generations_go_at_the_cost_of_one_put_for_many() {
 
 #[tokio::test]
 async fn a_log_start_that_retention_raises_goes_with_the_uploads() {
-    // No object's grace ends in the test.
-    let policy = Policy { retention_bytes: Some(3000), grace_ms: i64::MAX, ..Policy::default() };
-    let counts = Setting { policy, ..Setting::new() }.cost(50, 1).await;
-    assert_eq!((counts.puts + counts.lists, counts.gets + counts.heads), (2 * 50, 5 * 50), "{counts:?}");
+    // With the grace of an object over in the test, and without.
+    for grace_ms in [i64::MAX, 60_000] {
+        let policy = Policy { retention_bytes: Some(3000), grace_ms, ..Policy::default() };
+        let counts = Setting { policy, ..Setting::new() }.cost(50, 1).await;
+        assert_eq!((counts.puts + counts.lists, counts.gets + counts.heads), (2 * 50, 5 * 50), "{counts:?}");
+        assert_eq!(counts.deletes > 30, grace_ms == 60_000, "{counts:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_expires_between_two_uploads_goes_with_the_next_one_or_after_a_while_with_all_that_has_expired()
+{
+    const ROUND: i64 = 1_000_000;
+    let keeps = Some(5 * ROUND + ROUND / 4);
+    let policy = Policy { retention_ms: keeps, expiry_ms: ROUND, ..Policy::default() };
+    let mut setting = Setting { policy, ..Setting::new() };
+    let mut before = setting.requests.counts();
+    for round in 1..=60 {
+        if round == 11 {
+            before = setting.requests.counts();
+        }
+        setting.ambient.0.store(round * ROUND, Relaxed);
+        setting.log.grow_at(1, round * ROUND);
+        setting.until_idle().await;
+        // Here the oldest one is too old.
+        setting.ambient.0.store(round * ROUND + ROUND / 2, Relaxed);
+        setting.until_idle().await;
+    }
+    let after = setting.requests.counts();
+    assert_eq!(after.puts + after.lists - before.puts - before.lists, 2 * 50, "{after:?}");
+    assert!(after.deletes - before.deletes >= 48, "the objects go: {after:?}");
+    // Nothing comes any more: all go, in one generation and not one each.
+    let before = after;
+    for round in 61..=80 {
+        setting.ambient.0.store(round * ROUND, Relaxed);
+        setting.until_idle().await;
+    }
+    let after = setting.requests.counts();
+    assert!(after.puts - before.puts <= 6 && after.deletes > before.deletes + 4, "{before:?} {after:?}");
+    assert!(setting.offloader.manifest().is_some_and(|manifest| manifest.live.is_empty()));
 }

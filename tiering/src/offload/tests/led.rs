@@ -30,11 +30,16 @@ impl Led {
     }
 
     pub(super) fn grow(&self, segments: usize) {
+        self.grow_at(segments, 0);
+    }
+
+    /// Of records of some time.
+    pub(super) fn grow_at(&self, segments: usize, max_timestamp: i64) {
         let mut closed = self.closed.lock().unwrap();
         for _ in 0..segments {
             let base = closed.last().map_or(self.from, |segment| segment.end);
             let bytes = self.bytes_of(base).len() as u64;
-            closed.push(LocalSegment { base, end: base + RECORDS, bytes, max_timestamp: 0 });
+            closed.push(LocalSegment { base, end: base + RECORDS, bytes, max_timestamp });
         }
     }
 

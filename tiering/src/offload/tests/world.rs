@@ -361,6 +361,7 @@ fn start(world: &World, store: &SharedStore) -> Actor {
             local_retention_ms: state.random.one_in(2).then_some(300),
             local_retention_bytes: Some(500),
             grace_ms: 200,
+            expiry_ms: 100,
             segments_per_generation: 1 + state.random.below(3),
             archive_rows: 1 + state.random.below(3),
             keep_generations: 2,
