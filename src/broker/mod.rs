@@ -65,8 +65,8 @@ pub use seams::{ObjectStores, PeerNetwork, Seams};
 pub use standing::{GroupStanding, Standing};
 pub use tier::{
     BackupError, CommittedBackup, CutBackup, CutMark, CutTopic, FIRST_PRODUCER_ID, GroupBackup, INCARNATION,
-    Kept, MetadataBackup, PartsBackup, RESTORE_METADATA, ScrubCounts, TierCounts, TopicBackup,
-    TransactionBackup, remote_options,
+    Kept, MetadataBackup, PartsBackup, RESTORE_CONFIGS, RESTORE_CUT, RESTORE_METADATA, ScrubCounts,
+    TierCounts, TopicBackup, TransactionBackup, remote_options,
 };
 pub use topics::{NewTopic, TopicError, is_topic_config};
 pub use transactions::{

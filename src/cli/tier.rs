@@ -2,6 +2,7 @@
 //! up. No broker is asked; only a restore needs a new cluster to restore to.
 
 mod check;
+mod cuts;
 mod init;
 mod open_transactions;
 mod restore;
@@ -130,6 +131,9 @@ enum Command {
         /// Says what would come back, from the bucket alone.
         #[arg(long)]
         dry_run: bool,
+        /// Up to where; default: the newest cut that is whole, or the end where the store has no cuts.
+        #[arg(long, value_enum)]
+        to: Option<cuts::To>,
         /// Replicas of every topic, instead of as many as each had.
         #[arg(long)]
         replication_factor: Option<i16>,
@@ -252,9 +256,9 @@ pub async fn run(env: Env, arguments: Arguments) -> Result<()> {
             tell(cluster.output, &told);
             Ok(())
         }
-        Command::RestoreCluster { cluster_id, dry_run, replication_factor, place, cluster } => {
+        Command::RestoreCluster { cluster_id, dry_run, to, replication_factor, place, cluster } => {
             let cluster_id = cluster_id.as_deref();
-            let order = restore_cluster::Order { cluster_id, replication_factor, dry_run };
+            let order = restore_cluster::Order { cluster_id, to, replication_factor, dry_run };
             let told = restore_cluster::restore_cluster(&env, &place.open()?, &cluster, order).await?;
             tell(cluster.output, &told);
             Ok(())

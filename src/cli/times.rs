@@ -31,6 +31,22 @@ fn stamp(text: &str) -> Option<i64> {
     valid.then_some(ms)
 }
 
+/// The same moment as people write it: `2026-01-31T13:00:00Z`.
+#[must_use]
+pub fn tell(ms: i64) -> String {
+    let (day, of_day) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS) / 1000);
+    // Years begin in March, as below.
+    let since = day + 719_468;
+    let (era, of_era) = (since.div_euclid(146_097), since.rem_euclid(146_097));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let date = of_year - (153 * month + 2) / 5 + 1;
+    let (month, year) = if month < 10 { (month + 3, year) } else { (month - 9, year + 1) };
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}Z", year + era * 400)
+}
+
 /// Days since 1970 in the Gregorian calendar: years begin in March, so that the leap day is their last.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
@@ -43,6 +59,16 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_told_is_taken_again() {
+        assert_eq!(tell(0), "1970-01-01T00:00:00Z");
+        assert_eq!(tell(1_709_209_800_000), "2024-02-29T12:30:00Z");
+        for day in (-200_000..200_000).step_by(37) {
+            let ms = day * DAY_MS + 86_399_000;
+            assert_eq!(parse(&tell(ms)), Ok(ms), "{}", tell(ms));
+        }
+    }
 
     #[test]
     fn times_are_dates_with_or_without_hours_or_milliseconds() {

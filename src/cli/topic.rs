@@ -225,7 +225,10 @@ async fn describe(client: &mut Client, name: &str, output: Output) -> Result<()>
 }
 
 /// The configs that were set on the topic itself.
-async fn configs(client: &mut Client, name: &str) -> Result<Vec<(String, String)>> {
+///
+/// # Errors
+/// What the cluster answers.
+pub async fn configs(client: &mut Client, name: &str) -> Result<Vec<(String, String)>> {
     let resource = DescribeConfigsResource {
         resource_type: TOPIC_RESOURCE,
         resource_name: StrBytes::from(name),

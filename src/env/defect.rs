@@ -118,6 +118,8 @@ pub enum Defect {
     TierEndUnasked,
     /// Transactions are decided while a cut is taken.
     CutWithoutHold,
+    /// A partition that is restored to a cut begins where its tier ends.
+    RestorePastTheCut,
 }
 
 /// The names, as `ESKER_DEFECT` says them.
@@ -177,6 +179,7 @@ pub const DEFECTS: &[(&str, Defect)] = &[
     ("outage-refuses-appends", Defect::OutageRefusesAppends),
     ("tier-end-unasked", Defect::TierEndUnasked),
     ("cut-without-hold", Defect::CutWithoutHold),
+    ("restore-past-the-cut", Defect::RestorePastTheCut),
 ];
 
 #[cfg(all(esker_defect, not(debug_assertions)))]

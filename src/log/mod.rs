@@ -67,6 +67,7 @@ pub use error::{LogError, Rejected};
 pub use flush::{FlushJob, FlushOutcome};
 pub use lookup::TimestampOffset;
 pub use open_files::keep_open_at_most;
+pub use producer_snapshot::{ProducersSince, SnapshotError};
 pub use read::{ClosedSegment, SegmentSections};
 pub use recovery::{OpenLog, RecoveryReport};
 pub use slice::LogSlice;

@@ -8,10 +8,11 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf as _, BufMut as _};
+use bytes::{Buf as _, BufMut as _, Bytes};
 
 use super::producer_state::{Producer, ProducerBatch, ProducerState};
 use crate::types::{Offset, ProducerEpoch, ProducerId};
+use crate::wire::record_batch::Batch;
 
 const VERSION: i16 = 1;
 const HEAD_BYTES: usize = 10;
@@ -19,13 +20,42 @@ const ENTRY_BYTES: usize = 46;
 
 /// Why a snapshot cannot be used; the state is then replayed from the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum SnapshotError {
+pub enum SnapshotError {
+    /// Of another program.
     #[error("producer snapshot of version {0}, only 1 is known")]
     Version(i16),
+    /// Its bytes are not what was written.
     #[error("producer snapshot with a wrong CRC")]
     Crc,
+    /// It is too short or too long.
     #[error("producer snapshot with a wrong length")]
     Length,
+}
+
+/// The producers of a log that is not here, but for a snapshot and the batches after it.
+#[derive(Clone, Debug)]
+pub struct ProducersSince(ProducerState);
+
+impl ProducersSince {
+    /// As a `.snapshot` has them.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn new(snapshot: &[u8]) -> Result<ProducersSince, SnapshotError> {
+        decode(snapshot, 0).map(ProducersSince)
+    }
+
+    /// Takes in the next batch of the log.
+    pub fn apply(&mut self, batch: &Batch) {
+        // Of too many producers those that were seen after the snapshot stay.
+        let _ended = self.0.apply(batch, 1);
+    }
+
+    /// The `.snapshot` of a log that ends here.
+    #[must_use]
+    pub fn snapshot(&self) -> Bytes {
+        encode(&self.0).into()
+    }
 }
 
 /// Writes the state. Of each producer's batches only the last one has room in the format.

@@ -109,6 +109,8 @@ pub trait Quorum: Send + Sync + 'static {
 pub struct TierState {
     /// The tier's end: the log goes on there.
     pub end: Offset,
+    /// Nothing below may be read any more.
+    pub log_start: Offset,
     /// The leader epochs up to the end.
     pub epochs: Vec<EpochEntry>,
     /// The `.snapshot` of the producers at the end.
@@ -142,6 +144,9 @@ pub trait TierReader: Send + Sync + 'static {
 
 /// The topic config of a restored topic: a leader whose log is empty begins at the tier's end.
 pub const RESTORED: &str = "tier.restore.topic.id";
+
+/// The topic config of a restored topic whose partitions end at a cut: where that is may take long to find out.
+pub const RESTORED_TO_CUT: &str = "tier.restore.cut";
 
 /// A proposal on its way from a replica to the quorum.
 pub(super) struct Proposal {

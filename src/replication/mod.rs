@@ -21,7 +21,9 @@ mod rounds;
 mod tail;
 mod throttle;
 
-pub use context::{LogDefaults, Quorum, RESTORED, ReplicationConfig, TierReader, TierState, TierUnavailable};
+pub use context::{
+    LogDefaults, Quorum, RESTORED, RESTORED_TO_CUT, ReplicationConfig, TierReader, TierState, TierUnavailable,
+};
 pub use isr::TierPosition;
 pub use isr::leader::{NotEnoughReplicas, ProposalReply, Settings};
 pub use manager::ReplicaManager;

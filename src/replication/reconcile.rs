@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::context::{RESTORED, TierState, TierUnavailable};
+use super::context::{RESTORED, RESTORED_TO_CUT, TierState, TierUnavailable};
 use super::isr::TierPosition;
 use super::isr::leader::{PartitionView, ProposalReply, ReplicaView};
 use super::manager::ReplicaManager;
@@ -26,6 +26,8 @@ const THROTTLED: &str = "leader.replication.throttled.replicas";
 
 /// How long the store may take to say what it holds of a partition before it is asked anew.
 const TIER_PATIENCE: Duration = Duration::from_secs(10);
+/// The same where the producers at a cut are to be found out: by the batches of a segment, as long as it may be.
+const CUT_PATIENCE: Duration = Duration::from_secs(600);
 
 /// What the tier holds of a partition that is about to be led.
 type TierHead = Result<Option<(TierPosition, TierState)>, TierUnavailable>;
@@ -333,7 +335,8 @@ impl ReplicaManager {
                 let resting = replica.clone();
                 // The pool ends only with the process.
                 let _ = replica.disk_threads().clone().run(move || resting.rest(epoch)).await;
-                self.ask_tier(job.key, epoch, replica);
+                let to_cut = job.topic.configs.contains_key(RESTORED_TO_CUT);
+                self.ask_tier(job.key, epoch, replica, if to_cut { CUT_PATIENCE } else { TIER_PATIENCE });
             }
             return Ok(false);
         };
@@ -362,7 +365,13 @@ impl ReplicaManager {
     }
 
     /// Asks the store, and has the image looked at again when it has answered.
-    fn ask_tier(self: &Arc<Self>, key: (TopicId, i32), epoch: LeaderEpoch, replica: &Replica) {
+    fn ask_tier(
+        self: &Arc<Self>,
+        key: (TopicId, i32),
+        epoch: LeaderEpoch,
+        replica: &Replica,
+        patience: Duration,
+    ) {
         let asked = match &self.context.tier {
             Some(tier) => {
                 let positions = replica.positions();
@@ -376,7 +385,7 @@ impl ReplicaManager {
         };
         let (manager, clock) = (Arc::downgrade(self), self.context.clock.clone());
         self.spawn(async move {
-            let told = timeout(&*clock, TIER_PATIENCE, asked).await;
+            let told = timeout(&*clock, patience, asked).await;
             let silent = |_| Err(TierUnavailable("the store does not answer".to_owned()));
             let told: TierHead = told.unwrap_or_else(silent);
             let Some(manager) = manager.upgrade() else { return };

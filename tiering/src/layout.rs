@@ -8,6 +8,7 @@
 //! <cluster id>/cluster/group-parts/<broker>/<SHA-256>                committed offsets of some groups
 //! <cluster id>/cluster/cuts/<number, 20 digits>                      where all partitions and groups stood at one moment
 //! <cluster id>/cluster/cut-parts/<broker>/<SHA-256>                  committed offsets of some groups at that moment
+//! <cluster id>/cluster/restored-cuts/<number, 20 digits>             the cut that the cluster was restored to
 //! <cluster id>/topics/<topic name>/<topic id>/<partition>/
 //!     segments/<base offset, 20 digits>-<leader epoch>-<uuid>.seg    the batches, then a footer
 //!     manifest/<generation, 20 digits>.parquet                       immutable, one row per segment
@@ -110,6 +111,12 @@ impl PartitionFolder {
     #[must_use]
     pub fn cut_parts_of(cluster_id: &str, broker: &str) -> String {
         format!("{cluster_id}/cluster/cut-parts/{broker}/")
+    }
+
+    /// The cut that a cluster is restored to: it stays where newer cuts push the one out that it is a copy of.
+    #[must_use]
+    pub fn restored_cut(cluster_id: &str, number: u64) -> String {
+        format!("{cluster_id}/cluster/restored-cuts/{number:020}")
     }
 
     /// The folder of a broker's parts of the backups of transactional ids.

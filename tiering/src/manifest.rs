@@ -139,6 +139,17 @@ impl Manifest {
         self.archives[..after].last().filter(|archive| offset < archive.end())
     }
 
+    /// The epoch of the batch that holds the offset before this one; `None` when that is not here.
+    #[must_use]
+    pub fn epoch_before(&self, offset: i64) -> Option<i32> {
+        let last = offset.checked_sub(1)?;
+        let epochs = match self.archive_of(last) {
+            Some(archive) => &archive.epochs,
+            None => &self.live.iter().find(|row| row.base() <= last && last < row.end)?.epochs,
+        };
+        epochs[..epochs.partition_point(|entry| entry.start <= last)].last().map(|entry| entry.epoch)
+    }
+
     /// Nothing is served from here.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -152,7 +152,7 @@ impl MetadataBackup {
     }
 
     /// Whether the cluster that wrote `other` is this one, in this life.
-    fn same_life(&self, other: &MetadataBackup) -> bool {
+    pub(super) fn same_life(&self, other: &MetadataBackup) -> bool {
         !self.directories.is_disjoint(&other.directories)
     }
 

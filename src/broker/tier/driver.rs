@@ -21,7 +21,7 @@ use super::room::{DROP_OLDEST, FULL_POLICY};
 use super::scrub::Scrub;
 use super::sizes::Size;
 use super::store::{COLD_THREADS, ColdStore};
-use super::topic_rules::{COPY_DISABLE, DELETE_ON_DISABLE, ENABLE, MAX_LAG_MS, flag};
+use super::topic_rules::{COPY_DISABLE, DELETE_ON_DISABLE, ENABLE, MAX_LAG_MS, RESTORE_CUT, flag};
 use crate::broker::config::{BrokerConfig, InForce};
 use crate::broker::directories::{Directories, by_directory};
 use crate::broker::live::LiveConfig;
@@ -376,6 +376,9 @@ impl TierDriver {
             return Ok(());
         };
         let topic = self.topic_configs(&work.log.replica);
+        if topic.contains_key(RESTORE_CUT) && !self.cold.restored.is_complete().await {
+            return Ok(());
+        }
         // The time before the policy: what is judged by it must not go by another.
         let seams = Seams::now(&self.cold.env, &self.cold.metadata);
         let policy = self.policy(&config, &topic, seams.quorum.is_some());

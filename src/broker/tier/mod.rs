@@ -17,6 +17,7 @@ mod owner;
 mod pace;
 mod peer;
 mod reads;
+mod restored;
 mod room;
 mod scrub;
 mod sizes;
@@ -38,7 +39,7 @@ pub use owner::{FIRST_PRODUCER_ID, INCARNATION};
 pub use reads::TierReads;
 pub use scrub::ScrubCounts;
 pub use store::{ColdStore, TierCounts, remote_options};
-pub use topic_rules::{RESTORE_CONFIGS, Restored, check_topic};
+pub use topic_rules::{RESTORE_CONFIGS, RESTORE_CUT, Restored, check_topic};
 
 #[cfg(test)]
 mod tests;

@@ -16,12 +16,12 @@ use tiering::store::SharedStore;
 use tokio::task::JoinSet;
 
 use super::leader_log::chain;
+use super::restored::{Known, nothing_before};
 use super::store::ColdStore;
 use crate::broker::cold::{AbortedInTier, ColdError, ColdTier};
 use crate::broker::offsets::ListedOffset;
-use crate::log::{EpochEntry, snapshot_of_no_producers};
 use crate::replication::{ReplicaManager, TierPosition, TierReader, TierState, TierUnavailable};
-use crate::types::{LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
+use crate::types::{Offset, ProducerId, TopicId, TopicPartition};
 use crate::wire::Records;
 use crate::wire::record_batch::Batch;
 
@@ -261,27 +261,26 @@ impl TierReader for ColdStore {
         tier: TierPosition,
     ) -> BoxFuture<'static, Result<TierState, TierUnavailable>> {
         let unavailable = |error: &dyn std::fmt::Display| TierUnavailable(error.to_string());
-        let reader = self.reader.clone();
-        let folder = self.folder(partition, topic);
+        let (reader, restored) = (self.reader.clone(), self.restored.clone());
+        let (partition, folder) = (partition.clone(), self.folder(partition, topic));
         let task = self.runtime.spawn(async move {
             let folder = folder.map_err(|e| unavailable(&e))?;
             let manifest = reader.manifest(&folder, tier.generation).await.map_err(|e| unavailable(&e))?;
-            for list in (0..manifest.lists()).rev() {
-                let segments = reader.segments(&folder, &manifest, list).await;
-                let segments = segments.map_err(|e| unavailable(&e))?;
-                // What lies above the leader's tier end may be of a lineage that an unclean election has ended.
-                for segment in segments.iter().rev().filter(|segment| segment.end <= tier.end.0) {
-                    let footer = reader.footer(&folder, segment).await.map_err(|e| unavailable(&e))?;
-                    // A segment that was cut at a divergence has the producers' state of another lineage.
-                    if footer.end == segment.end {
-                        return Ok(tier_state(&footer));
-                    }
+            // What lies above the leader's tier end may be of a lineage that has ended. What lies below is of the leader's.
+            let end = manifest.tier_end().map_or(tier.end.0, |end| end.min(tier.end.0));
+            let is_to_cut = restored.is_to_cut(&partition, topic);
+            let must_know = if is_to_cut { Known::Some } else { Known::All };
+            if let Some(state) = restored.state_at(&reader, &folder, &manifest, end, must_know).await? {
+                return Ok(state);
+            }
+            if is_to_cut {
+                let mark = restored.mark_of(&partition, topic, &manifest).await?;
+                if let Some(state) = mark.filter(|mark| mark.offset == tier.end.0).and_then(nothing_before) {
+                    return Ok(state);
                 }
             }
-            Err(TierUnavailable(format!(
-                "generation {} has no segment up to {}",
-                manifest.generation, tier.end
-            )))
+            let generation = manifest.generation;
+            Err(TierUnavailable(format!("generation {generation} has no segment up to {}", tier.end)))
         });
         Box::pin(async move { task.await.unwrap_or_else(|e| Err(TierUnavailable(e.to_string()))) })
     }
@@ -293,8 +292,8 @@ impl TierReader for ColdStore {
         held: Range<Offset>,
     ) -> BoxFuture<'static, Result<Option<(TierPosition, TierState)>, TierUnavailable>> {
         let unavailable = |error: &dyn std::fmt::Display| TierUnavailable(error.to_string());
-        let (reader, store) = (self.reader.clone(), self.store.clone());
-        let folder = self.folder(partition, topic);
+        let (reader, store, restored) = (self.reader.clone(), self.store.clone(), self.restored.clone());
+        let (partition, folder) = (partition.clone(), self.folder(partition, topic));
         // Whoever asks again after a time-out does not find the former look still going on.
         let mut task = JoinSet::new();
         let look = async move {
@@ -314,23 +313,10 @@ impl TierReader for ColdStore {
                     break;
                 }
             }
-            let segments = reader.last_segments(&folder, &manifest, 2).await.map_err(|e| unavailable(&e))?;
-            let Some(last) = segments.last() else { return Ok(None) };
-            let footer = reader.footer(&folder, last).await.map_err(|e| unavailable(&e))?;
-            let mut state = tier_state(&footer);
-            if footer.end != last.end {
-                // It was cut at a divergence: the producers are known up to the segment before it.
-                let before = segments.len().checked_sub(2).and_then(|before| segments.get(before));
-                state.producer_snapshot = match before {
-                    Some(before) => {
-                        let footer = reader.footer(&folder, before).await.map_err(|e| unavailable(&e))?;
-                        footer.producer_snapshot.clone()
-                    }
-                    None => snapshot_of_no_producers(),
-                };
-                state.end = Offset(last.end);
-                state.epochs.retain(|entry| entry.start < state.end);
-            }
+            let mark = restored.mark_of(&partition, topic, &manifest).await?;
+            let Some(state) = restored.first_state(&reader, &folder, &manifest, mark).await? else {
+                return Ok(None);
+            };
             let tier = TierPosition { end: state.end, generation: manifest.generation };
             Ok(Some((tier, state)))
         };
@@ -378,15 +364,6 @@ async fn are_there(
     match wanted.keys().next() {
         Some(lost) => Err(TierUnavailable(format!("its object {lost} is not there"))),
         None => Ok(()),
-    }
-}
-
-fn tier_state(footer: &tiering::object::Footer) -> TierState {
-    let entry = |e: &EpochStart| EpochEntry { epoch: LeaderEpoch(e.epoch), start: Offset(e.start) };
-    TierState {
-        end: Offset(footer.end),
-        epochs: footer.epochs.iter().map(entry).collect(),
-        producer_snapshot: footer.producer_snapshot.clone(),
     }
 }
 

@@ -28,6 +28,7 @@ use super::deletions::{Deletions, NotCarried};
 use super::owner::INCARNATION;
 use super::pace::{Pace, PacedStore};
 use super::peer::{OfBroker, Patience, TierPeers};
+use super::restored::RestoredTopics;
 use super::room::{FULL_POLICY, REJECT, Room};
 use super::scrub::{Findings, ScrubCounts};
 use super::sizes::Sizes;
@@ -156,6 +157,7 @@ pub struct ColdStore {
     pub(super) at_work: Arc<AtWork>,
     /// What is told of cuts.
     pub(super) cuts: CutsTold,
+    pub(super) restored: Arc<RestoredTopics>,
     /// The other brokers' caches, once they can be asked.
     peers: OnceLock<Arc<TierPeers>>,
     /// Whether the store is known to be this cluster's.
@@ -220,6 +222,7 @@ impl ColdStore {
             ..ObjectOptions::default()
         };
         tracing::info!(store = %location, "the cold tier");
+        let restored = RestoredTopics::new(store.clone(), metadata.clone(), env.clock.clone());
         Ok(Some(Arc::new(ColdStore {
             env: env.clone(),
             metadata,
@@ -234,6 +237,7 @@ impl ColdStore {
             deletions: Arc::default(),
             at_work: Arc::default(),
             cuts: CutsTold::default(),
+            restored,
             peers: OnceLock::new(),
             owned: tokio::sync::watch::Sender::new(false),
             is_past: AtomicBool::new(false),

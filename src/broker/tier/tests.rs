@@ -1,6 +1,7 @@
 //! A lone broker with a folder as its store: what was produced goes cold, leaves the local disk, and reads back.
 
 mod bucket;
+mod cuts;
 mod deletions;
 mod expiry;
 mod gone;

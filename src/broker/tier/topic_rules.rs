@@ -24,8 +24,12 @@ pub(super) const RESTORE_LEADER_EPOCH: &str = "tier.restore.leader.epoch";
 /// The first producer id that its partitions do not know.
 pub(super) const RESTORE_PRODUCER_ID: &str = "tier.restore.producer.id";
 
+/// The cut at which its partitions end: the number of a copy that the store keeps.
+pub const RESTORE_CUT: &str = crate::replication::RESTORED_TO_CUT;
+
 /// The configs by which a topic comes back.
-pub const RESTORE_CONFIGS: [&str; 3] = [RESTORE_TOPIC_ID, RESTORE_LEADER_EPOCH, RESTORE_PRODUCER_ID];
+pub const RESTORE_CONFIGS: [&str; 4] =
+    [RESTORE_TOPIC_ID, RESTORE_LEADER_EPOCH, RESTORE_PRODUCER_ID, RESTORE_CUT];
 
 /// A topic that comes back from the tier under its old id (`esker tier restore`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub struct Restored {
     pub first_epoch: LeaderEpoch,
     /// Producer ids below are known to its partitions.
     pub producer_ids_below: i64,
+    /// The cut at which they end; `None` for the tier's end.
+    pub cut: Option<u64>,
 }
 
 impl Restored {
@@ -55,7 +61,11 @@ impl Restored {
             None => 0,
             Some(below) => below.trim().parse().map_err(|_| bad(RESTORE_PRODUCER_ID, "a producer id"))?,
         };
-        Ok(Some(Restored { id, first_epoch: LeaderEpoch(epoch), producer_ids_below }))
+        let cut = match configs.get(RESTORE_CUT) {
+            None => None,
+            Some(cut) => Some(cut.trim().parse().map_err(|_| bad(RESTORE_CUT, "a cut's number"))?),
+        };
+        Ok(Some(Restored { id, first_epoch: LeaderEpoch(epoch), producer_ids_below, cut }))
     }
 }
 
@@ -210,8 +220,11 @@ mod tests {
         let text = id.to_string();
         let both = [(RESTORE_TOPIC_ID, text.as_str()), (RESTORE_LEADER_EPOCH, "1003")];
         assert_eq!(Restored::of(&configs(&[])), Ok(None));
-        let expected = Restored { id, first_epoch: LeaderEpoch(1003), producer_ids_below: 0 };
+        let expected = Restored { id, first_epoch: LeaderEpoch(1003), producer_ids_below: 0, cut: None };
         assert_eq!(Restored::of(&configs(&both)), Ok(Some(expected)));
+        let at_cut = [both[0], both[1], (RESTORE_CUT, "12")];
+        assert_eq!(Restored::of(&configs(&at_cut)), Ok(Some(Restored { cut: Some(12), ..expected })));
+        assert!(Restored::of(&configs(&[both[0], both[1], (RESTORE_CUT, "newest")])).is_err());
         let three = [both[0], both[1], (RESTORE_PRODUCER_ID, "77")];
         assert_eq!(Restored::of(&configs(&three)), Ok(Some(Restored { producer_ids_below: 77, ..expected })));
         for bad in [&both[..1], &[(RESTORE_TOPIC_ID, "x"), both[1]], &[both[0], (RESTORE_LEADER_EPOCH, "0")]]

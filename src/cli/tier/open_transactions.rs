@@ -1,14 +1,15 @@
 //! Transactions that a restore leaves open: their records are in the tier, their markers were on the lost brokers. Nobody
 //! coordinates them any more, so they are ended: a reader of committed data would wait for their ends for good.
 //!
-//! Those that the backup knows to be committed are committed, all others aborted: also one whose markers were in the tier for
-//! some of its partitions only, where the backup does not know of it.
+//! At a cut all are aborted: what is open there was open everywhere. Elsewhere those that the backup knows to be committed are
+//! committed, all others aborted: also one whose markers were in the tier for some of its partitions only, where the backup does not
+//! know of it.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::transactions::Transactions;
+use super::restore::Ending;
 use crate::cli::client::records::Led;
 use crate::cli::client::{Client, check};
 use crate::env::Env;
@@ -29,24 +30,23 @@ pub(super) struct Ended {
     pub(super) aborted: usize,
 }
 
-/// Ends what was open where the tier of a partition ends (`tier_end` of its number; `None` where it has none).
+/// Ends what was open where a partition ends (`ending` of its number; `None` where nothing of it was in the tier).
 ///
 /// # Errors
 /// What the cluster answers.
-pub(super) async fn end(
+pub(super) async fn end<'a>(
     env: &Env,
     client: &mut Client,
     topic: &str,
-    tier_end: impl Fn(i32) -> Option<i64>,
-    known: Option<&Transactions>,
+    ending: impl Fn(i32) -> Option<Ending<'a>>,
 ) -> Result<Ended> {
     let mut ended = Ended::default();
     for mut led in client.led_partitions(topic).await? {
-        let Some(end) = tier_end(led.partition) else { continue };
+        let Some(at) = ending(led.partition) else { continue };
         let mut attempt = 1;
         loop {
             // What an attempt has ended before it failed counts.
-            match end_in(client, &led, end, known, &mut ended).await {
+            match end_in(client, &led, at, &mut ended).await {
                 Ok(()) => break,
                 Err(error) if attempt == ATTEMPTS => return Err(error),
                 Err(_) => env.clock.sleep(PAUSE).await,
@@ -60,19 +60,13 @@ pub(super) async fn end(
     Ok(ended)
 }
 
-async fn end_in(
-    client: &mut Client,
-    led: &Led,
-    end: i64,
-    known: Option<&Transactions>,
-    ended: &mut Ended,
-) -> Result<()> {
+async fn end_in(client: &mut Client, led: &Led, at: Ending<'_>, ended: &mut Ended) -> Result<()> {
     let (name, partition) = (led.topic.as_str(), led.partition);
-    let open = open_in(client, led, end).await?;
+    let open = open_in(client, led, at.end).await?;
     for producer in &open {
         let topic = WritableTxnMarkerTopic { name: StrBytes::from(name), partition_indexes: vec![partition] };
         let producer_epoch = i16::try_from(producer.producer_epoch).context("a producer epoch")?;
-        let commit = known.is_some_and(|known| known.is_committed(producer.producer_id, producer_epoch));
+        let commit = at.known.is_some_and(|known| known.is_committed(producer.producer_id, producer_epoch));
         let marker = WritableTxnMarker {
             producer_id: producer.producer_id,
             producer_epoch,

@@ -7,7 +7,7 @@
 //!        ─► transactions whose ends are lost are aborted, or committed where the cluster's backup knows of it
 //! ```
 //! The new cluster has the old cluster's id (`cluster.id`), so the manifests go on. What was only on the lost brokers'
-//! disks is gone: each partition ends where its tier ends.
+//! disks is gone: each partition ends where its tier ends, or with the whole cluster at its mark in a cut.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use tiering::verify::{self, Depth, Findings};
 use super::check;
 use super::open_transactions::{self, Ended};
 use super::transactions::Transactions;
-use crate::broker::{FIRST_PRODUCER_ID, INCARNATION};
+use crate::broker::{CutMark, FIRST_PRODUCER_ID, INCARNATION, RESTORE_CONFIGS, RESTORE_CUT};
 use crate::cli::client::{Client, ClusterArguments};
 use crate::cli::report::{Output, Rows, say};
 use crate::cli::topic::{NewTopic, could_create, create};
@@ -37,6 +37,8 @@ use crate::wire::messages::incremental_alter_configs::{
 const EPOCH_MARGIN: i32 = 1000;
 /// How long the brokers may take to begin at the tier's end.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The same at a cut: each may have to read the batches of a segment first.
+const CUT_PATIENCE: Duration = Duration::from_secs(1200);
 /// As many producers may have come after the last upload.
 const PRODUCER_ID_MARGIN: i64 = 1_000_000;
 const LATEST: i64 = -1;
@@ -51,8 +53,37 @@ pub(super) struct Order<'a> {
     pub(super) replication_factor: i16,
     pub(super) configs: &'a [(String, String)],
     pub(super) dry_run: bool,
-    /// With a restore of the whole cluster, whose new life has begun already: what its backup knows of transactions.
-    pub(super) of_cluster: Option<&'a Transactions>,
+    /// With a restore of the whole cluster, whose new life has begun already.
+    pub(super) of_cluster: Option<OfCluster<'a>>,
+}
+
+/// What a topic's restore is told by that of its cluster.
+#[derive(Clone, Copy)]
+pub(super) struct OfCluster<'a> {
+    /// What the backup knows of transactions.
+    pub(super) transactions: &'a Transactions,
+    /// The number of the cut that the cluster comes back to.
+    pub(super) cut: Option<u64>,
+    /// Where the partitions end in it, as far as they are in it.
+    pub(super) marks: &'a [CutMark],
+}
+
+/// Where a partition comes back to, and by what its open transactions are judged.
+#[derive(Clone, Copy)]
+pub(super) struct Ending<'a> {
+    pub(super) end: i64,
+    /// `None`: what is open there is aborted, whatever became of it since.
+    pub(super) known: Option<&'a Transactions>,
+}
+
+impl<'a> Ending<'a> {
+    fn of(partition: i32, tier_end: i64, of_cluster: Option<OfCluster<'a>>) -> Ending<'a> {
+        let mark = usize::try_from(partition).ok().and_then(|at| of_cluster?.marks.get(at));
+        match mark {
+            Some(mark) => Ending { end: tier_end.min(mark.offset), known: None },
+            None => Ending { end: tier_end, known: of_cluster.map(|of| of.transactions) },
+        }
+    }
 }
 
 /// Restores a topic, or says what would come back; returns it for programs.
@@ -68,11 +99,13 @@ pub(super) async fn restore(
     let (topic, output) = (order.topic, cluster.output);
     let found = found(store, topic, order.topic_id).await?;
     let mut overview = Rows::new(["partition", "generation", "offsets", "segments", "highest epoch"]);
+    let ending = |id: &PartitionId, at: &Findings| Ending::of(id.partition, at.tier_end, order.of_cluster);
     for (id, findings) in &found {
+        let end = ending(id, findings).end;
         overview.add([
             id.partition.into(),
             findings.generation.into(),
-            format!("{}..{}", findings.log_start, findings.tier_end).into(),
+            format!("{}..{end}", findings.log_start.min(end)).into(),
             findings.segments.into(),
             findings.highest_epoch.into(),
         ]);
@@ -113,7 +146,11 @@ pub(super) async fn restore(
         ("tier.restore.topic.id".to_owned(), first.topic_id.clone()),
         ("tier.restore.leader.epoch".to_owned(), epoch.to_string()),
     ];
-    configs.extend(order.configs.iter().filter(|(key, _)| key != "remote.storage.enable").cloned());
+    let cut = order.of_cluster.and_then(|of| of.cut);
+    configs.extend(cut.map(|number| (RESTORE_CUT.to_owned(), number.to_string())));
+    // A topic that was restored before says so in its configs.
+    let is_new = |key: &str| key == "remote.storage.enable" || RESTORE_CONFIGS.contains(&key);
+    configs.extend(order.configs.iter().filter(|(key, _)| !is_new(key)).cloned());
     let replication_factor = order.replication_factor;
     let new = NewTopic { name: topic, partitions, replication_factor, configs: &configs };
     if order.of_cluster.is_none() {
@@ -123,15 +160,16 @@ pub(super) async fn restore(
         say(output, &format!("incarnation {incarnation} of cluster {cluster_id}"));
     }
     create(&mut client, &new).await?;
-    let begun = until_begun(env, &mut client, topic, &found);
-    match timeout(&*env.clock, PATIENCE, begun).await {
+    let patience = if cut.is_some() { CUT_PATIENCE } else { PATIENCE };
+    let begun = until_begun(env, &mut client, topic, &found, order.of_cluster);
+    match timeout(&*env.clock, patience, begun).await {
         Ok(ends) => {
             let ends = ends?;
             say(output, &format!("{topic} is back: {ends} offsets in {partitions} partitions"));
             told["offsets"] = ends.into();
         }
         Err(_) => {
-            bail!("{topic} was created, but its leaders have not begun at the tier's end in {PATIENCE:?}")
+            bail!("{topic} was created, but its leaders have not begun at its end in {patience:?}")
         }
     }
     let ended = end_open(env, &mut client, cluster, (topic, &found), order.of_cluster).await?;
@@ -150,27 +188,28 @@ pub(super) async fn finish(
     client: &mut Client,
     cluster: &ClusterArguments,
     (topic, topic_id): (&str, &str),
-    known: &Transactions,
+    of_cluster: OfCluster<'_>,
 ) -> Result<()> {
     let found = found(store, topic, Some(topic_id)).await?;
-    end_open(env, client, cluster, (topic, &found), Some(known)).await.map(|_| ())
+    end_open(env, client, cluster, (topic, &found), Some(of_cluster)).await.map(|_| ())
 }
 
-/// Ends what has no end in the tier.
+/// Ends what has no end where the topic ends.
 async fn end_open(
     env: &Env,
     client: &mut Client,
     cluster: &ClusterArguments,
     (topic, found): (&str, &[(PartitionId, Findings)]),
-    known: Option<&Transactions>,
+    of_cluster: Option<OfCluster<'_>>,
 ) -> Result<Ended> {
-    let tier_end = |partition: i32| {
-        found.iter().find(|(id, _)| id.partition == partition).map(|(_, findings)| findings.tier_end)
+    let ending = |partition: i32| {
+        let (_, findings) = found.iter().find(|(id, _)| id.partition == partition)?;
+        Some(Ending::of(partition, findings.tier_end, of_cluster))
     };
-    let ended = open_transactions::end(env, client, topic, tier_end, known).await?;
+    let ended = open_transactions::end(env, client, topic, ending).await?;
     for (count, how) in [(ended.aborted, "aborted"), (ended.committed, "committed")] {
         if count > 0 {
-            let told = format!("{count} transactions of {topic} had no end in the tier, and are {how}");
+            let told = format!("{count} transactions of {topic} had no end where it ends, and are {how}");
             say(cluster.output, &told);
         }
     }
@@ -248,18 +287,24 @@ fn known(snapshot: &[u8]) -> Vec<Known> {
 
 /// Tells which transactions have no end in a partition's tier: there they are aborted, whatever became of them elsewhere, or
 /// committed where the backup knows that they were. Each partition comes back whole up to its own end, and those ends are at no common point.
+/// At a cut nothing is to be told: what is open there was open everywhere.
 async fn tell_open(
     output: Output,
     store: &SharedStore,
     found: &[(PartitionId, Findings)],
-    of_cluster: Option<&Transactions>,
+    of_cluster: Option<OfCluster<'_>>,
 ) -> Result<Vec<Value>> {
     let mut told = Vec::new();
+    let in_cut = of_cluster.map_or(0, |of| of.marks.len());
     for (id, _) in found {
+        if usize::try_from(id.partition).is_ok_and(|partition| partition < in_cut) {
+            continue;
+        }
         for producer in producers(store, id).await? {
             let (producer_id, Some(since)) = (producer.producer_id, producer.open_since) else { continue };
             let partition = id.partition;
-            let commit = of_cluster.is_some_and(|known| known.is_committed(producer_id, producer.epoch));
+            let commit =
+                of_cluster.is_some_and(|of| of.transactions.is_committed(producer_id, producer.epoch));
             let what = if commit {
                 "has no end in the tier: it was committed, and is committed here"
             } else {
@@ -363,12 +408,13 @@ pub(super) async fn set_for_all(
     crate::cli::client::check(result.error_code, result.error_message.as_ref())
 }
 
-/// Waits until every leader's log ends where its tier does, or later; how many offsets there are.
+/// Waits until every leader's log ends where it is to begin, or later; how many offsets there are.
 async fn until_begun(
     env: &Env,
     client: &mut Client,
     topic: &str,
     found: &[(PartitionId, Findings)],
+    of_cluster: Option<OfCluster<'_>>,
 ) -> Result<i64> {
     let expected =
         |partition: i32| found.iter().find(|(id, _)| id.partition == partition).map(|(_, findings)| findings);
@@ -379,8 +425,9 @@ async fn until_begun(
             Ok(led) => {
                 for partition in &led {
                     let Some(findings) = expected(partition.partition) else { continue };
+                    let begins = Ending::of(partition.partition, findings.tier_end, of_cluster).end;
                     match client.offset_for(partition, LATEST).await {
-                        Ok(end) if end >= findings.tier_end => offsets += end - findings.log_start,
+                        Ok(end) if end >= begins => offsets += (end - findings.log_start).max(0),
                         _ => waiting = true,
                     }
                 }

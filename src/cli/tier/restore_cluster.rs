@@ -1,11 +1,13 @@
 //! `esker tier restore-cluster`: a cluster whose brokers are all gone comes back from its bucket into new brokers.
 //!
 //! ```text
-//! bucket ─► newest backup of metadata and groups, what each topic's tier holds (dry run: this far)
+//! bucket ─► newest backup of metadata, newest whole cut of records and groups (dry run: this far)
 //!        ─► the new brokers are that cluster (`cluster.id`) and hold nothing else
 //!        ─► topics ─► committed offsets, none above its partition's end ─► transactional ids
 //!        ─► users, ACLs, quotas, broker configs
 //! ```
+//! What a cut is: `broker/tier/backup/cut`; where its partitions begin: `broker/tier/restored`. Without one, or with `--to end`, each
+//! partition comes back up to its own end in the tier, and the groups as of the newest backup.
 //! Run again after a failure it goes on: a topic that is back is left alone. What was deleted after the backup stays deleted, where its
 //! tombstone tells. Users come last, since then the old
 //! passwords hold.
@@ -20,16 +22,18 @@ use tiering::inspect::{self, PartitionId};
 use tiering::layout::PartitionFolder;
 use tiering::store::{SharedStore, StoreError};
 
-use super::restore;
+use super::cuts::{self, Chosen, To};
+use super::restore::{self, OfCluster};
 use super::transactions::Transactions;
 use crate::broker::{
-    CommittedBackup, GroupBackup, Kept, MetadataBackup, PartsBackup, RESTORE_METADATA, TopicBackup,
-    is_topic_config,
+    CommittedBackup, GroupBackup, Kept, MetadataBackup, PartsBackup, RESTORE_CONFIGS, RESTORE_CUT,
+    RESTORE_METADATA, TopicBackup, is_topic_config,
 };
 use crate::cli::client::{Client, ClusterArguments, Coordinated};
 use crate::cli::report::{Output, Rows, say};
-use crate::cli::topic::{NewTopic, create};
+use crate::cli::topic::{self, NewTopic, create};
 use crate::env::{Env, timeout};
+use crate::wire::messages::metadata::MetadataResponse;
 use crate::wire::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -47,6 +51,8 @@ const LOOKS_AT_ONCE: usize = 16;
 pub(super) struct Order<'a> {
     /// The cluster, where the bucket holds several and no broker says which.
     pub(super) cluster_id: Option<&'a str>,
+    /// Up to where, if it was said.
+    pub(super) to: Option<To>,
     /// Instead of each topic's own.
     pub(super) replication_factor: Option<i16>,
     pub(super) dry_run: bool,
@@ -85,10 +91,20 @@ pub(super) async fn restore_cluster(
     let (generation, backup) = MetadataBackup::newest(&**store, &cluster_id)
         .await?
         .with_context(|| format!("the store holds no backup of cluster {cluster_id}"))?;
-    let groups = PartsBackup::newest(&**store, Kept::Groups, &cluster_id, &backup.directories).await?;
     let transactions = Transactions::read(store, &cluster_id, &backup.directories).await?;
     let (found, deleted) = topics(store, &cluster_id, &backup).await?;
-    let mut told = show(output, (&cluster_id, generation), &backup, (&groups, &transactions), &found);
+    let there = live.as_ref().map(topics_there).unwrap_or_default();
+    let begun = match client.as_mut() {
+        Some(client) => begun(client, &there, &found).await?,
+        None => None,
+    };
+    let cut = choose(store, (&cluster_id, output), &found, order.to, begun).await?;
+    let groups = match &cut {
+        Some(cut) => cut.cut.groups.clone(),
+        None => PartsBackup::newest(&**store, Kept::Groups, &cluster_id, &backup.directories).await?,
+    };
+    let known = (&groups, &transactions);
+    let mut told = show(output, (&cluster_id, generation), &backup, known, (&found, cut.as_ref()));
     if !deleted.is_empty() {
         say(output, &format!("left out, since they were deleted after the backup: {}", deleted.join(", ")));
     }
@@ -98,37 +114,39 @@ pub(super) async fn restore_cluster(
         say(output, "a dry run: nothing was changed");
         return Ok(told);
     };
-    let there: BTreeMap<String, String> = live
-        .topics
-        .iter()
-        .filter_map(|topic| Some((topic.name.as_ref()?.to_string(), topic.topic_id.to_string())))
-        .filter(|(name, _)| !name.starts_with("__"))
-        .collect();
     fresh(&there, &found, live.brokers.len(), &order)?;
     import(client, generation, true).await?;
     let first_producer_id = backup.first_free_producer_id();
     let incarnation = restore::claim(store, client, &cluster_id, first_producer_id).await?;
     say(output, &format!("incarnation {incarnation} of cluster {cluster_id}"));
+    if let Some(cut) = &cut {
+        cut.cut.keep(&**store, cut.number).await?;
+    }
     for (number, Found { topic, in_tier }) in found.iter().enumerate() {
         say(output, &format!("topic {} of {}: {}", number + 1, found.len(), topic.name));
+        let of_cluster = OfCluster {
+            transactions: &transactions,
+            cut: cut.as_ref().map(|cut| cut.number),
+            marks: cut.as_ref().map_or(&[], |cut| cut.marks(&topic.id)),
+        };
         if there.contains_key(&topic.name) {
             say(output, &format!("{} is back already", topic.name));
             if *in_tier > 0 {
                 let topic = (topic.name.as_str(), topic.id.as_str());
-                restore::finish(env, store, client, cluster, topic, &transactions).await?;
+                restore::finish(env, store, client, cluster, topic, of_cluster).await?;
             }
             continue;
         }
         let replication_factor = order.replication_factor.unwrap_or(topic.replication_factor);
         // Earlier programs took configs that no topic has; these are refused now.
         let (configs, unknown): (Vec<_>, Vec<_>) =
-            topic.configs.clone().into_iter().partition(|(key, _)| is_topic_config(key));
+            lasting_configs(topic).partition(|(key, _)| is_topic_config(key));
         for (key, value) in unknown {
             say(output, &format!("{}: {key}={value} is left out, as topics have no such config", topic.name));
         }
         if *in_tier > 0 {
             let order = restore::Order {
-                of_cluster: Some(&transactions),
+                of_cluster: Some(of_cluster),
                 topic: &topic.name,
                 topic_id: Some(&topic.id),
                 partitions: Some(topic.partitions),
@@ -181,6 +199,68 @@ pub(super) async fn restore_cluster(
     say(output, &format!("{users} users and {acls} ACLs are back: the old passwords hold from now on"));
     say(output, &format!("cluster {cluster_id} is back"));
     Ok(told)
+}
+
+/// The brokers' topics with their ids, but for their own.
+fn topics_there(live: &MetadataResponse) -> BTreeMap<String, String> {
+    let topics = live.topics.iter();
+    topics
+        .filter_map(|topic| Some((topic.name.as_ref()?.to_string(), topic.topic_id.to_string())))
+        .filter(|(name, _)| !name.starts_with("__"))
+        .collect()
+}
+
+/// A topic's configs, but for those by which an earlier restore has brought it back.
+fn lasting_configs(topic: &TopicBackup) -> impl Iterator<Item = (String, String)> {
+    topic.configs.clone().into_iter().filter(|(key, _)| !RESTORE_CONFIGS.contains(&key.as_str()))
+}
+
+/// What an attempt that broke off has restored to: a cut (`Some`), or the tier's ends; `None` where no topic is back.
+async fn begun(
+    client: &mut Client,
+    there: &BTreeMap<String, String>,
+    found: &[Found],
+) -> Result<Option<Option<u64>>> {
+    let back = found.iter().find(|found| {
+        found.in_tier > 0 && there.get(&found.topic.name).is_some_and(|id| *id == found.topic.id)
+    });
+    let Some(back) = back else { return Ok(None) };
+    let configs = topic::configs(client, &back.topic.name).await?;
+    let cut = configs.iter().find(|(key, _)| key == RESTORE_CUT);
+    Ok(Some(cut.map(|(_, number)| number.parse()).transpose().context(RESTORE_CUT)?))
+}
+
+/// The cut to come back to; `None` for the tier's ends.
+async fn choose(
+    store: &SharedStore,
+    (cluster_id, output): (&str, Output),
+    found: &[Found],
+    to: Option<To>,
+    begun: Option<Option<u64>>,
+) -> Result<Option<Chosen>> {
+    const WIPE: &str = "go on with that, or begin anew with empty brokers";
+    match (to, begun) {
+        (Some(To::End), Some(Some(number))) => {
+            bail!("the topics that are back were restored to cut {number}: {WIPE}")
+        }
+        (Some(To::Cut), Some(None)) => {
+            bail!("the topics that are back were restored to their tiers' ends: {WIPE} (--to end)")
+        }
+        (_, Some(Some(number))) => Chosen::of_before(store, cluster_id, number).await.map(Some),
+        (_, Some(None)) | (Some(To::End), None) => Ok(None),
+        (_, None) => {
+            let topics = found.iter().map(|found| (found.topic.id.as_str(), found.in_tier)).collect();
+            let cut = cuts::newest_whole(store, cluster_id, &topics, output).await?;
+            ensure!(cut.is_some() || to.is_none(), "the store has no cut of cluster {cluster_id}");
+            if cut.is_none() {
+                say(
+                    output,
+                    "the store has no cut: each partition comes back up to its own end, at no common point",
+                );
+            }
+            Ok(cut)
+        }
+    }
 }
 
 /// Which cluster: the brokers', the one that was named, or the only one in the store.
@@ -245,14 +325,16 @@ fn show(
     (cluster_id, generation): (&str, u64),
     backup: &MetadataBackup,
     (groups, transactions): (&PartsBackup, &Transactions),
-    found: &[Found],
+    (found, cut): (&[Found], Option<&Chosen>),
 ) -> Value {
-    let mut overview = Rows::new(["topic", "partitions", "in the tier", "replicas", "tiered"]);
+    let mut overview =
+        Rows::new(["topic", "partitions", "in the tier", "beyond the cut", "replicas", "tiered"]);
     for Found { topic, in_tier } in found {
         overview.add([
             topic.name.as_str().into(),
             topic.partitions.into(),
             (*in_tier).into(),
+            cut.and_then(|cut| cut.beyond(&topic.id)).into(),
             topic.replication_factor.into(),
             topic.configs.get(TIERED).map_or("default", String::as_str).into(),
         ]);
@@ -267,9 +349,16 @@ fn show(
              {ids} transactional ids"
         ),
     );
+    let cut = cut.map(|cut| {
+        let in_tier = found.iter().filter(|found| found.in_tier > 0).map(|found| &found.topic);
+        let topics = in_tier.map(|topic| (topic.name.as_str(), topic.id.as_str(), topic.partitions));
+        cut.tell(output, &cut.outside(topics))
+    });
     json!({
         "cluster_id": cluster_id,
         "backup": generation,
+        "to": if cut.is_some() { "cut" } else { "end" },
+        "cut": cut,
         "topics": overview.to_json(),
         "users": users,
         "acls": acls,
@@ -446,6 +535,20 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_that_was_restored_before_comes_back_without_the_configs_of_that_restore() {
+        let configs = RESTORE_CONFIGS.into_iter().chain(["retention.ms"]);
+        let topic = TopicBackup {
+            name: "t".into(),
+            id: "id".into(),
+            partitions: 1,
+            replication_factor: 1,
+            configs: configs.map(|key| (key.to_owned(), "7".to_owned())).collect(),
+        };
+        let lasting: Vec<_> = lasting_configs(&topic).collect();
+        assert_eq!(lasting, [("retention.ms".to_owned(), "7".to_owned())]);
+    }
+
+    #[test]
     fn brokers_with_topics_of_their_own_are_refused_and_an_attempt_that_broke_off_goes_on() {
         let found = |name: &str, in_tier| Found {
             topic: TopicBackup {
@@ -461,7 +564,7 @@ mod tests {
         let there = |entries: &[(&str, &str)]| {
             entries.iter().map(|(name, id)| ((*name).to_owned(), (*id).to_owned())).collect()
         };
-        let order = |factor| Order { cluster_id: None, replication_factor: factor, dry_run: false };
+        let order = |factor| Order { cluster_id: None, to: None, replication_factor: factor, dry_run: false };
         let said = |entries: &[(&str, &str)], brokers, factor| {
             fresh(&there(entries), &all, brokers, &order(factor)).err().map(|error| error.to_string())
         };

@@ -137,7 +137,10 @@ impl Replica {
         tracing::info!(%partition, %epoch, %log_end, tier_end = %state.end, "begins to lead at the tier's end");
         log.resume_under(epoch)?;
         log.install_tier_state(state.end, state.epochs, state.producer_snapshot)?;
+        let start = state.log_start.min(state.end);
+        let removal = log.advance_log_start(start, self.context.clock.wall_ms())?;
         drop(log);
+        removal.run()?;
         self.state.lock().positions.tier = Some(tier);
         Ok(())
     }

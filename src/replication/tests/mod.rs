@@ -367,6 +367,7 @@ async fn a_broker_with_an_empty_disk_begins_at_the_tiers_end_and_copies_only_the
     assert!(matches!(early, Err(ReadError::OnlyTiered { .. })), "{early:?}");
     cluster.tier = Some(Arc::new(Covered(TierState {
         end: Offset(3),
+        log_start: Offset(0),
         epochs,
         producer_snapshot: sections.producer_snapshot,
     })));

@@ -100,7 +100,12 @@ impl Lost {
         let store = Store::silent();
         cluster.tier = Some(store.clone());
         let tier = TierPosition { end: Offset(6), generation: 1 };
-        let state = TierState { end: Offset(6), epochs, producer_snapshot: sections.producer_snapshot };
+        let state = TierState {
+            end: Offset(6),
+            log_start: Offset(0),
+            epochs,
+            producer_snapshot: sections.producer_snapshot,
+        };
         Lost { cluster, store, disk, proof, tier, state }
     }
 
