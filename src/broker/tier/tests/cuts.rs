@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tiering::layout::PartitionFolder;
 use tiering::manifest::Manifest;
 use tiering::publish::Publisher;
+use tiering::store::StoreError;
 use tiering::verify::{self, Depth};
 
 use super::*;
@@ -281,7 +282,14 @@ async fn until_clean(broker: &Broker, lost: &Lost, end: i64) {
         loop {
             let found = verify::partition(&store, &lost.folder(), Depth::Bytes).await.unwrap();
             let is_clean = found.damage.is_empty() && found.unnamed.is_empty() && found.tier_end == end;
-            if is_clean && lost.head(broker).await.removed.is_empty() {
+            // What was removed is named until the next generation; its objects are deleted.
+            let removed = lost.head(broker).await.removed;
+            let objects = removed.iter().map(|row| lost.folder().segment(&row.segment.name));
+            let looks = objects.map(|key| {
+                let store = store.clone();
+                async move { matches!(store.head(&key).await, Err(StoreError::NotFound { .. })) }
+            });
+            if is_clean && futures::future::join_all(looks).await.into_iter().all(|gone| gone) {
                 return;
             }
             broker.env().clock.sleep(Duration::from_millis(50)).await;

@@ -206,7 +206,7 @@ pub(super) fn controls() -> Vec<(Planted, Setup, Violation)> {
         (Planted::LeaderBeginsAnew, "one record on all, and three lives", Violation::WentBack),
         (Planted::EmptyLogView, "one record on all, and three lives", Violation::Contradiction),
         (Planted::UncleanUnasked, "two in sync, one record", Violation::Unclean),
-        (Planted::PublishesAll, "a tier, and a broker that dies", Violation::Cold),
+        (Planted::PublishesAll, "a tier, and another leader", Violation::Cold),
         (Planted::LetsGoOfAll, "a tier, and a broker that dies", Violation::Hole),
         (Planted::ColdIsDeleted, "a tier, and a broker that dies", Violation::Undeleted),
         (
@@ -217,6 +217,11 @@ pub(super) fn controls() -> Vec<(Planted, Setup, Violation)> {
     ];
     let mut situations = situations();
     situations.extend(with_starts().map(|setup| (setup.name, setup)));
+    // What only one has written is in the tier, and another one writes in its place.
+    let [died, ..] = with_starts();
+    let faults = Faults { crashes: 0, losses: 0, let_goes: 0, fences: 1, ..died.faults };
+    let another = Setup { name: "a tier, and another leader", records: 3, leader_epochs: 3, faults, ..died };
+    situations.insert(another.name, another);
     all.into_iter()
         .map(|(planted, name, breaks)| {
             let setup = situations.entry(name).or_insert(BASE).clone();
