@@ -115,8 +115,6 @@ pub struct Follower {
 pub(super) enum Defect {
     /// Truncate to the high watermark instead of by epoch (what KIP-101 mended).
     TruncateToHighWatermark,
-    /// What the leader no longer has is not seen to lie below its log start.
-    LogStartUnseen,
 }
 
 impl Follower {
@@ -226,8 +224,6 @@ impl Follower {
         // below the leader's start nobody has any more.
         let begins_above =
             epoch == LeaderEpoch::NONE && end > log.log_start && !planted(defect::Defect::LogStartUnseen);
-        #[cfg(test)]
-        let begins_above = begins_above && self.defect != Some(Defect::LogStartUnseen);
         let to = if begins_above { end } else { end.min(own_end) }.min(log.log_end);
         #[cfg(test)]
         if self.defect == Some(Defect::TruncateToHighWatermark) {

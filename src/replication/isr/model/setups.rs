@@ -191,7 +191,7 @@ fn with_starts() -> [Setup; 3] {
 
 /// Every defect, the situation in which it shows, and the property that it breaks.
 pub(super) fn controls() -> Vec<(Planted, Setup, Violation)> {
-    use follower::Defect::{LogStartUnseen, TruncateToHighWatermark};
+    use follower::Defect::TruncateToHighWatermark;
     use leader::Defect::{BelowMinIsr, CommittedIsrOnly, LostReplyIsRefusal};
     let all = [
         (Planted::Leader(CommittedIsrOnly), "two in sync", Violation::Lost),
@@ -209,11 +209,6 @@ pub(super) fn controls() -> Vec<(Planted, Setup, Violation)> {
         (Planted::PublishesAll, "a tier, and another leader", Violation::Cold),
         (Planted::LetsGoOfAll, "a tier, and a broker that dies", Violation::Hole),
         (Planted::ColdIsDeleted, "a tier, and a broker that dies", Violation::Undeleted),
-        (
-            Planted::Follower(LogStartUnseen),
-            "deleted records, and a broker that dies",
-            Violation::Contradiction,
-        ),
     ];
     let mut situations = situations();
     situations.extend(with_starts().map(|setup| (setup.name, setup)));

@@ -53,7 +53,7 @@ pub(super) enum Planted {
     PublishesAll,
     /// Local retention does not ask what the tier has.
     LetsGoOfAll,
-    /// Who has not looked at the tier yet takes what it lacks itself for deleted.
+    /// A leader takes what it lacks itself for deleted.
     ColdIsDeleted,
 }
 

@@ -550,9 +550,9 @@ impl World {
                 };
                 let (answer, actions) = match &mut node.role {
                     Role::Leader(machine) => {
-                        let is_unknown = setup.planted == Some(Planted::ColdIsDeleted) && node.tier.is_none();
+                        let is_deleted = setup.planted == Some(Planted::ColdIsDeleted);
                         let log = leader::LogView {
-                            log_start: if is_unknown { node.local_start } else { node.log_start },
+                            log_start: if is_deleted { node.local_start } else { node.log_start },
                             local_start: node.local_start,
                             log_end,
                             tier: node.tier,
