@@ -158,6 +158,11 @@ class Changes(ClusterCase):
         produce("python", dev.bootstrap, "t", 500, "b")
         self.assertEqual(len(consume(self.processes, "python", dev.bootstrap, "t", 2500)), 2500)
 
+        # On its old disk 2 takes itself for a voter still, and nobody sends it the log: it comes back as a broker without a vote.
+        dev.restart(2)
+        said = esker("cluster", "describe", "--bootstrap-server", dev.bootstrap).stdout
+        self.assertRegex(said, "│ 2 .*alive.*observer")
+
     @slow
     def test_a_minority_goes_on_reading_and_refuses_changes_until_the_others_are_back(self):
         dev = self.dev(3)
