@@ -151,4 +151,13 @@ class Voters(ClusterCase):
             refused = ask(connection, "CreateTopics", 7, asked)
         self.assertNotEqual(refused["Topics"][0]["ErrorCode"], 0, "two of four have decided something")
         self.cluster.restart(last)
+
+        def is_fenced():
+            try:
+                return other not in self.admin.metadata().brokers
+            except Exception:  # those that it asks may be away
+                return False
+
+        # Until a new leader has found that out, a topic may be placed there.
+        wait_until(f"{other} is known to be dead", is_fenced, 60, 0.3)
         self.makes_topics("with-three")
