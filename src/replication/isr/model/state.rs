@@ -53,7 +53,7 @@ pub(super) enum Planted {
     PublishesAll,
     /// Local retention does not ask what the tier has.
     LetsGoOfAll,
-    /// A leader takes what it lacks itself for deleted.
+    /// A leader that knows nothing of the tier takes what it lacks itself for deleted.
     ColdIsDeleted,
 }
 

@@ -555,7 +555,7 @@ impl World {
                             log_start: if is_deleted { node.local_start } else { node.log_start },
                             local_start: node.local_start,
                             log_end,
-                            tier: node.tier,
+                            tier: node.tier.filter(|_| !is_deleted),
                             chain: &chain,
                         };
                         machine.open(&request, session, &log, NOW)
