@@ -207,9 +207,10 @@ async fn end_open(
         Some(Ending::of(partition, findings.tier_end, of_cluster))
     };
     let ended = open_transactions::end(env, client, topic, ending).await?;
+    let place = if of_cluster.is_some_and(|of| of.cut.is_some()) { "below the cut" } else { "in the tier" };
     for (count, how) in [(ended.aborted, "aborted"), (ended.committed, "committed")] {
         if count > 0 {
-            let told = format!("{count} transactions of {topic} had no end where it ends, and are {how}");
+            let told = format!("{count} transactions of {topic} had no end {place}, and are {how}");
             say(cluster.output, &told);
         }
     }
