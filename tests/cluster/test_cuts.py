@@ -1,9 +1,11 @@
 """A cluster comes back from the bucket alone at one consistent cut: exactly-once pipelines whose brokers all die at once, with tiers
 that lag differently."""
 
+import re
 import shutil
 import threading
 import time
+import urllib.request
 
 from case import ClusterCase, slow
 from dev import Admin, esker
@@ -111,6 +113,14 @@ class Cuts(ClusterCase):
         answer = admin.client.list_consumer_group_offsets([asked])["pipes"].result(30)
         return max(answer.topic_partitions[0].offset, 0)
 
+    def ages(self, dev):
+        """How old the newest cut is, in seconds, as those say who know of cuts."""
+        told = []
+        for url in dev.consoles().values():
+            with urllib.request.urlopen(f"{url}/metrics", timeout=20) as answer:
+                told += re.findall(r"^esker_tier_cut_age_seconds(?:\{\})? (\S+)$", answer.read().decode(), re.M)
+        return [float(age) for age in told]
+
     def is_whole(self, dev, partition):
         """Whether what is read, what is written and what is committed tell of the same transactions."""
         fast, slow_, read = (self.numbers(dev, topic, partition) for topic in ("fast", "slow", "in"))
@@ -139,6 +149,7 @@ class Cuts(ClusterCase):
         cuts = lambda: len(list((store / "old-cluster/cluster/cuts").glob("*")))  # noqa: E731
         wait_until("there are cuts", lambda: cuts() > 3, 60, 0.3)
         wait_until("one of them can be restored", lambda: "cut" in told() and "no cut" not in told(), 90, 0.5)
+        self.assertLess(min(self.ages(dev)), 60, "the newest cut is not old")
         time.sleep(5)
         for broker in (1, 2, 3):
             dev.kill(broker)
